@@ -1,0 +1,3 @@
+//! The databases that keep ballots.
+
+pub mod sqlite;

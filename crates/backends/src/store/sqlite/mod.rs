@@ -1,0 +1,202 @@
+//! Ballots in one SQLite file: one writer that commits groups, readers apart.
+//!
+//! The file is in WAL mode with `synchronous=FULL`, so a commit is on the disk when it returns, and readers never
+//! wait for the writer nor the writer for them.
+
+mod error;
+mod polls;
+mod readers;
+mod record;
+mod schema;
+mod tallies;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags};
+use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::store::{Recorded, Recount, Store, StoreError, Window};
+use throng_domain::tally::Tallies;
+
+use self::error::{StoreResult, read_error};
+use self::readers::Readers;
+pub use self::schema::{MigrationState, migrations};
+
+/// How long a statement waits for another process's write to end, in milliseconds.
+const BUSY_WAIT_MAX_MS: u64 = 2_000;
+
+/// The pages written to the log before the writer copies them into the database file: 16 MiB. Fewer means more
+/// syncs, more means a longer recovery.
+const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// The first release without the race that could corrupt a database when its log was reset (fixed in 3.51.3).
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Arc<Mutex<Connection>>,
+    readers: Arc<Readers>,
+}
+
+/// The right to serve a file: held by one process at a time, given back when dropped, however that process ends.
+#[derive(Debug)]
+pub struct Claim {
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the file, creating it and its directory where they are missing. The schema is left as it is: see
+    /// [`Self::migrate`].
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if the SQLite linked in is too old to be safe; [`StoreError::Unavailable`] or
+    /// [`StoreError::Corrupt`] if the file can't be used.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let version = rusqlite::version_number();
+        if version < SQLITE_VERSION_MIN {
+            return Err(StoreError::Rejected(format!(
+                "SQLite {} can corrupt a database when its log is reset; Throng needs 3.51.3 or later",
+                rusqlite::version()
+            )));
+        }
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(|error| StoreError::Unavailable(error.into()))?;
+        }
+        let writer = open_writer(path).map_err(read_error)?;
+        let readers = Arc::new(Readers::new(path.to_owned()));
+        Ok(Self { path: path.to_owned(), writer: Arc::new(Mutex::new(writer)), readers })
+    }
+
+    /// Claims the file for this process, so that no second server keeps a stale copy of its results.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if another process serves it.
+    pub fn claim(&self) -> Result<Claim, StoreError> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".lock");
+        let lock = File::create(&name).map_err(|error| StoreError::Unavailable(error.into()))?;
+        lock.try_lock().map_err(|_| {
+            StoreError::Conflict(format!(
+                "another throng serves {} (it holds {}); stop it first, or set another DATABASE_URL",
+                self.path.display(),
+                Path::new(&name).display()
+            ))
+        })?;
+        Ok(Claim { _lock: lock })
+    }
+
+    /// Brings the schema up to date; returns what it applied.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if the file was written by a later version of Throng.
+    pub fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
+        schema::migrate(&mut self.lock_writer())
+    }
+
+    /// Every migration, and whether this file has it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`] if the file can't be read.
+    pub fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError> {
+        schema::states(&self.lock_writer())
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Connection> {
+        lock(&self.writer)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let writer = Arc::clone(&self.writer);
+        blocking(move || change(&mut lock(&writer))).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let readers = Arc::clone(&self.readers);
+        blocking(move || readers.with(query).map_err(read_error)).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
+        record::record(&mut self.lock_writer(), ballots)
+    }
+
+    async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
+        self.read(polls::all).await
+    }
+
+    async fn polls_version(&self) -> Result<u64, StoreError> {
+        self.read(polls::version).await
+    }
+
+    async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
+        let slug = slug.clone();
+        self.read(move |reader| polls::by_slug(reader, &slug)).await
+    }
+
+    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
+        self.write(move |writer| polls::create(writer, new)).await
+    }
+
+    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
+        self.write(move |writer| polls::set_window(writer, poll, version, window)).await
+    }
+
+    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
+        self.read(move |reader| tallies::of_poll(reader, poll)).await?.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+        self.read(move |reader| tallies::recount(reader, poll)).await?.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+        self.read(move |reader| record::stored(reader, poll, after, limit)).await
+    }
+}
+
+fn no_such_poll(poll: PollId) -> StoreError {
+    StoreError::Rejected(format!("there is no poll number {}", poll.0))
+}
+
+fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let writer = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    writer.busy_timeout(Duration::from_millis(BUSY_WAIT_MAX_MS))?;
+    writer.pragma_update(None, "journal_mode", "WAL")?;
+    writer.pragma_update(None, "synchronous", "FULL")?;
+    writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    writer.pragma_update(None, "foreign_keys", false)?;
+    Ok(writer)
+}
+
+/// A panic while the lock was held rolled its transaction back, so what the lock guards is sound.
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> StoreResult<T> + Send + 'static) -> StoreResult<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::Unavailable(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

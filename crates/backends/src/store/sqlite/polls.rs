@@ -1,0 +1,175 @@
+//! Polls and their options.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
+use throng_domain::clock::Timestamp;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
+use throng_domain::store::{StoreError, Window};
+
+use super::error::{StoreResult, read_error, write_error};
+
+const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
+                       percent_base, version";
+
+pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
+    let snapshot = reader.unchecked_transaction()?;
+    let mut polls = snapshot
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM poll ORDER BY id"))?
+        .query_map([], poll_from)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    for poll in &mut polls {
+        poll.options = options(&snapshot, poll.id)?;
+    }
+    Ok(polls)
+}
+
+pub(super) fn version(reader: &Connection) -> rusqlite::Result<u64> {
+    reader.prepare_cached("SELECT version FROM polls_version")?.query_row([], |row| row.get(0))
+}
+
+pub(super) fn by_slug(reader: &Connection, slug: &Slug) -> rusqlite::Result<Option<Poll>> {
+    let snapshot = reader.unchecked_transaction()?;
+    one(&snapshot, "slug = ?1", slug.as_str())
+}
+
+pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll> {
+    let faults = new.faults();
+    if !faults.is_empty() {
+        return Err(StoreError::Rejected(faults.join("; ")));
+    }
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
+    let mut poll = new.into_poll(PollId(0));
+    let inserted = transaction.execute(
+        "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
+         percent_base, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            poll.slug.as_str(),
+            poll.title,
+            poll.intro,
+            poll.kind.as_str(),
+            poll.min_choices,
+            poll.max_choices,
+            poll.opens_at.map(|at| at.0),
+            poll.closes_at.map(|at| at.0),
+            poll.results.as_str(),
+            poll.percent_base.as_str(),
+            poll.version,
+        ],
+    );
+    if let Err(error) = inserted {
+        return Err(match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => {
+                StoreError::Conflict(format!("there is a poll `{}` already; choose another slug", poll.slug))
+            }
+            _ => write_error(error),
+        });
+    }
+    poll.id = PollId(transaction.last_insert_rowid());
+    for (position, option) in poll.options.iter().enumerate() {
+        transaction
+            .execute(
+                "INSERT INTO option (poll_id, id, label, position) VALUES (?1, ?2, ?3, ?4)",
+                params![poll.id.0, option.id.0, option.label, position],
+            )
+            .map_err(write_error)?;
+    }
+    bump_version(&transaction).map_err(write_error)?;
+    transaction.commit().map_err(write_error)?;
+    Ok(poll)
+}
+
+pub(super) fn set_window(writer: &mut Connection, poll: PollId, version: u64, window: Window) -> StoreResult<Poll> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
+    let Some(stored) = one(&transaction, "id = ?1", poll.0).map_err(read_error)? else {
+        return Err(StoreError::Conflict("the poll is gone".to_owned()));
+    };
+    if stored.version != version {
+        return Err(StoreError::Conflict(format!(
+            "poll `{}` was changed meanwhile (version {}, not {version}); look at it again",
+            stored.slug, stored.version
+        )));
+    }
+    let changed = Poll { opens_at: window.opens_at, closes_at: window.closes_at, version: version + 1, ..stored };
+    transaction
+        .execute(
+            "UPDATE poll SET opens_at = ?2, closes_at = ?3, version = ?4 WHERE id = ?1",
+            params![poll.0, changed.opens_at.map(|at| at.0), changed.closes_at.map(|at| at.0), changed.version],
+        )
+        .map_err(write_error)?;
+    bump_version(&transaction).map_err(write_error)?;
+    transaction.commit().map_err(write_error)?;
+    Ok(changed)
+}
+
+/// When a poll takes ballots; `None` if there is no such poll.
+pub(super) fn window(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Window>> {
+    reader
+        .prepare_cached("SELECT opens_at, closes_at FROM poll WHERE id = ?1")?
+        .query_row([poll.0], |row| {
+            Ok(Window { opens_at: row.get(0).map(timestamp)?, closes_at: row.get(1).map(timestamp)? })
+        })
+        .optional()
+}
+
+/// The ids of a poll's options, ascending; empty if there is no such poll.
+pub(super) fn option_ids(reader: &Connection, poll: PollId) -> rusqlite::Result<Vec<OptionId>> {
+    reader
+        .prepare_cached("SELECT id FROM option WHERE poll_id = ?1 ORDER BY id")?
+        .query_map([poll.0], |row| row.get(0).map(OptionId))?
+        .collect()
+}
+
+fn one(reader: &Connection, condition: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<Option<Poll>> {
+    let found = reader
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM poll WHERE {condition}"))?
+        .query_row([value], poll_from)
+        .optional()?;
+    let Some(mut poll) = found else { return Ok(None) };
+    poll.options = options(reader, poll.id)?;
+    Ok(Some(poll))
+}
+
+fn options(reader: &Connection, poll: PollId) -> rusqlite::Result<Vec<PollOption>> {
+    reader
+        .prepare_cached("SELECT id, label FROM option WHERE poll_id = ?1 ORDER BY position")?
+        .query_map([poll.0], |row| Ok(PollOption { id: OptionId(row.get(0)?), label: row.get(1)? }))?
+        .collect()
+}
+
+fn bump_version(writer: &Connection) -> rusqlite::Result<usize> {
+    writer.execute("UPDATE polls_version SET version = version + 1", [])
+}
+
+fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
+    Ok(Poll {
+        id: PollId(row.get(0)?),
+        slug: word(row, 1)?,
+        title: row.get(2)?,
+        intro: row.get(3)?,
+        kind: word(row, 4)?,
+        min_choices: row.get(5)?,
+        max_choices: row.get(6)?,
+        opens_at: row.get(7).map(timestamp)?,
+        closes_at: row.get(8).map(timestamp)?,
+        results: word(row, 9)?,
+        percent_base: word(row, 10)?,
+        version: row.get(11)?,
+        options: Vec::new(),
+    })
+}
+
+fn timestamp(stored: Option<i64>) -> Option<Timestamp> {
+    stored.map(Timestamp)
+}
+
+/// A column that holds one of a field's words.
+pub(super) fn word<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let stored = row.get_ref(column)?.as_str()?;
+    stored
+        .parse()
+        .map_err(|error: T::Err| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}

@@ -1,0 +1,68 @@
+//! The schema, embedded and applied step by step, forward only.
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use throng_domain::store::StoreError;
+
+use super::error::{StoreResult, read_error, write_error};
+
+/// A step of the schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// Its place in the order, from 1.
+    pub version: u32,
+    /// Its file's name, without the ending; the same for every database.
+    pub name: &'static str,
+    sql: &'static str,
+}
+
+/// A step of the schema, and whether a file has it.
+#[derive(Clone, Copy, Debug)]
+pub struct MigrationState {
+    /// The step.
+    pub migration: Migration,
+    /// Whether it was applied.
+    pub applied: bool,
+}
+
+/// Every step, in order.
+pub fn migrations() -> &'static [Migration] {
+    const {
+        &[Migration {
+            version: 1,
+            name: "0001_polls_and_ballots",
+            sql: include_str!("../../../migrations/sqlite/0001_polls_and_ballots.sql"),
+        }]
+    }
+}
+
+pub(super) fn migrate(writer: &mut Connection) -> StoreResult<Vec<&'static str>> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
+    let current = version(&transaction).map_err(read_error)?;
+    let newest = migrations().len();
+    if usize::try_from(current).is_ok_and(|current| current > newest) {
+        return Err(StoreError::Rejected(format!(
+            "the database has schema version {current}, this throng knows {newest}; run the throng that wrote it, or a newer one"
+        )));
+    }
+    let mut applied = Vec::new();
+    for migration in migrations().iter().filter(|migration| migration.version > current) {
+        transaction.execute_batch(migration.sql).map_err(write_error)?;
+        applied.push(migration.name);
+    }
+    if !applied.is_empty() {
+        transaction.pragma_update(None, "user_version", newest).map_err(write_error)?;
+        transaction.commit().map_err(write_error)?;
+    }
+    Ok(applied)
+}
+
+pub(super) fn states(reader: &Connection) -> StoreResult<Vec<MigrationState>> {
+    let current = version(reader).map_err(read_error)?;
+    let state = |migration: &Migration| MigrationState { migration: *migration, applied: migration.version <= current };
+    Ok(migrations().iter().map(state).collect())
+}
+
+/// The number of the last step applied: kept in the file's header.
+fn version(reader: &Connection) -> rusqlite::Result<u32> {
+    Ok(reader.query_row("PRAGMA user_version", [], |row| row.get(0)).optional()?.unwrap_or(0))
+}

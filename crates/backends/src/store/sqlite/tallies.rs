@@ -1,0 +1,68 @@
+//! Tallies: changed with the ballots, read on their own.
+
+use rusqlite::{Connection, params};
+use throng_domain::poll::PollId;
+use throng_domain::store::Recount;
+use throng_domain::tally::Tallies;
+
+use super::polls::{option_ids, word};
+
+/// The shard this store writes: there is one writer, so one shard is enough.
+const SHARD: i64 = 0;
+
+/// Adds `change`'s counts to the stored ones; its `seq` is not looked at.
+pub(super) fn add(writer: &Connection, change: &Tallies) -> rusqlite::Result<()> {
+    let mut tally = writer.prepare_cached(
+        "INSERT INTO tally (poll_id, option_id, shard, count) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (poll_id, option_id, shard) DO UPDATE SET count = count + excluded.count",
+    )?;
+    for (option, count) in &change.counts {
+        tally.execute(params![change.poll.0, option.0, SHARD, count])?;
+    }
+    writer
+        .prepare_cached(
+            "INSERT INTO turnout (poll_id, shard, voters, changes) VALUES (?1, ?2, ?3, 1) \
+             ON CONFLICT (poll_id, shard) DO UPDATE SET voters = voters + excluded.voters, changes = changes + 1",
+        )?
+        .execute(params![change.poll.0, SHARD, change.voters])?;
+    Ok(())
+}
+
+/// The poll's tallies; `None` if there is no such poll. The caller's transaction makes its reads one snapshot.
+pub(super) fn within(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Tallies>> {
+    let options = option_ids(reader, poll)?;
+    if options.is_empty() {
+        return Ok(None);
+    }
+    let (voters, seq) = reader
+        .prepare_cached("SELECT coalesce(sum(voters), 0), coalesce(sum(changes), 0) FROM turnout WHERE poll_id = ?1")?
+        .query_row([poll.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut tallies = Tallies { poll, seq, voters, counts: options.into_iter().map(|option| (option, 0)).collect() };
+    let mut stored =
+        reader.prepare_cached("SELECT option_id, sum(count) FROM tally WHERE poll_id = ?1 GROUP BY option_id")?;
+    let mut rows = stored.query([poll.0])?;
+    while let Some(row) = rows.next()? {
+        let (option, count): (u16, u64) = (row.get(0)?, row.get(1)?);
+        if let Some(entry) = tallies.counts.iter_mut().find(|(id, _)| id.0 == option) {
+            entry.1 = count;
+        }
+    }
+    Ok(Some(tallies))
+}
+
+pub(super) fn of_poll(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Tallies>> {
+    within(&*reader.unchecked_transaction()?, poll)
+}
+
+pub(super) fn recount(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Recount>> {
+    let snapshot = reader.unchecked_transaction()?;
+    let Some(tallies) = within(&snapshot, poll)? else { return Ok(None) };
+    let zero = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
+    let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };
+    let mut all = snapshot.prepare("SELECT choices FROM ballot WHERE poll_id = ?1")?;
+    let mut rows = all.query([poll.0])?;
+    while let Some(row) = rows.next()? {
+        ballots.add(&word(row, 0)?);
+    }
+    Ok(Some(Recount { tallies, ballots }))
+}

@@ -1,0 +1,63 @@
+use std::path::PathBuf;
+
+use super::*;
+
+async fn fresh(directory: PathBuf) -> SqliteStore {
+    let store = SqliteStore::open(&directory.join("below/throng.db")).unwrap();
+    store.migrate().unwrap();
+    store
+}
+
+throng_domain::store_contract!(fresh);
+
+#[tokio::test]
+async fn the_file_is_synced_at_every_commit_and_logged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = fresh(directory.path().to_owned()).await;
+    let writer = store.lock_writer();
+    let pragma = |name| writer.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+    assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    assert_eq!(pragma("synchronous"), 2.into());
+}
+
+#[tokio::test]
+async fn one_process_serves_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = fresh(directory.path().to_owned()).await;
+    let claim = store.claim().unwrap();
+    assert!(matches!(store.claim(), Err(StoreError::Conflict(why)) if why.contains("another throng serves")));
+    drop(claim);
+    store.claim().unwrap();
+}
+
+#[tokio::test]
+async fn migrating_again_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = fresh(directory.path().to_owned()).await;
+    assert_eq!(store.migrate().unwrap(), Vec::<&str>::new());
+    assert!(store.migration_states().unwrap().iter().all(|state| state.applied));
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_version_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = fresh(directory.path().to_owned()).await;
+    store.lock_writer().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(store.migrate(), Err(StoreError::Rejected(why)) if why.contains("version 99")));
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_corrupt() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("throng.db");
+    std::fs::write(&path, "not a database, but long enough to be taken for one".repeat(100)).unwrap();
+    assert!(matches!(SqliteStore::open(&path), Err(StoreError::Corrupt(_))));
+}
+
+#[test]
+fn migrations_are_numbered_by_their_names() {
+    for (number, migration) in (1..).zip(migrations()) {
+        assert_eq!(migration.version, number);
+        assert!(migration.name.starts_with(&format!("{number:04}_")), "{}", migration.name);
+    }
+}

@@ -1,0 +1,113 @@
+//! A ballot: one voter's submission to one poll, and the only truth that tallies are made from.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::poll::{OptionId, PollId};
+
+/// One voter's submission, as it is recorded. It is never changed afterwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ballot {
+    /// The poll it was cast in.
+    pub poll: PollId,
+    /// What makes it unique in its poll: a second ballot of the same key is not counted.
+    pub key: BallotKey,
+    /// The name its sender, or Throng in the sender's place, gave it.
+    pub id: BallotId,
+    /// The options chosen.
+    pub choices: Choices,
+    /// When it arrived. Whether the poll was open is judged by this, however late it is written.
+    pub accepted_at: Timestamp,
+}
+
+impl Ballot {
+    /// A ballot in a poll where everybody may vote as often as they like: its key is its id, so that only the
+    /// same ballot sent again is not counted again. Ids in time order (UUID version 7) keep the key's index
+    /// growing at its end; others are as correct, and slower.
+    pub fn unlimited(poll: PollId, id: BallotId, choices: Choices, accepted_at: Timestamp) -> Self {
+        Self { poll, key: BallotKey(id.0.into_bytes()), id, choices, accepted_at }
+    }
+}
+
+/// A ballot's name, unique to it: a UUID that the sender may choose, so that sending it again after a lost answer
+/// counts once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BallotId(pub Uuid);
+
+impl fmt::Display for BallotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The one unique key of a ballot in its poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BallotKey(pub [u8; 16]);
+
+/// The options chosen on a ballot: at least one, ascending, each once.
+///
+/// Eight fit without an allocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Choices(SmallVec<[OptionId; 8]>);
+
+impl Choices {
+    /// The given options in ascending order, each once; `None` if there are none.
+    pub fn new(options: impl IntoIterator<Item = OptionId>) -> Option<Self> {
+        let mut chosen: SmallVec<[OptionId; 8]> = options.into_iter().collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        (!chosen.is_empty()).then_some(Self(chosen))
+    }
+
+    /// The options, ascending.
+    pub fn as_slice(&self) -> &[OptionId] {
+        &self.0
+    }
+}
+
+/// The form in which choices are stored: a JSON array, `[1,3]`.
+impl fmt::Display for Choices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (position, option) in self.0.iter().enumerate() {
+            if position > 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{option}")?;
+        }
+        f.write_str("]")
+    }
+}
+
+impl std::str::FromStr for Choices {
+    type Err = NotChoices;
+
+    fn from_str(stored: &str) -> Result<Self, NotChoices> {
+        let options: Vec<OptionId> = serde_json::from_str(stored).map_err(|_| NotChoices)?;
+        Self::new(options).ok_or(NotChoices)
+    }
+}
+
+/// A stored text that isn't a list of choices.
+#[derive(Debug, thiserror::Error)]
+#[error("not a list of choices such as [1,3]")]
+pub struct NotChoices;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_sorted_and_counted_once() {
+        let choices = Choices::new([OptionId(3), OptionId(1), OptionId(3)]).unwrap();
+        assert_eq!(choices.to_string(), "[1,3]");
+        assert_eq!(choices.to_string().parse::<Choices>().unwrap(), choices);
+        assert_eq!(Choices::new([]), None);
+    }
+}

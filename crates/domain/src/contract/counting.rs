@@ -1,0 +1,196 @@
+//! Recording: every ballot once, tallies with it, whatever is sent again.
+
+use std::collections::BTreeMap;
+
+use super::support::{OPENS_AT, ballot, counts, create, done, record, tallies, with_key_of};
+use crate::ballot::Ballot;
+use crate::poll::PollId;
+use crate::store::{Outcome, Store, Window};
+
+/// A ballot is counted, and kept as it was.
+pub async fn a_ballot_is_counted_and_kept(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let cast = ballot(&poll, 1, &[1, 3]);
+    let recorded = record(store, std::slice::from_ref(&cast)).await;
+    assert_eq!(recorded.outcomes, [Outcome::Counted]);
+    assert_eq!(recorded.tallies, [tallies(store, &poll).await]);
+    assert_eq!(counts(&recorded.tallies[0]), [1, 0, 1, 0, 0]);
+    assert_eq!(recorded.tallies[0].voters, 1);
+    assert_eq!(done(store.ballots(poll.id, None, 10).await), [cast]);
+}
+
+/// A ballot sent again is answered, not counted.
+pub async fn a_ballot_sent_again_counts_once(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let cast = [ballot(&poll, 1, &[2])];
+    record(store, &cast).await;
+    let again = record(store, &cast).await;
+    assert_eq!(again.outcomes, [Outcome::CountedBefore]);
+    assert_eq!(counts(&again.tallies[0]), [0, 1, 0, 0, 0]);
+}
+
+/// The same holds within one batch.
+pub async fn a_ballot_twice_in_a_batch_counts_once(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let (first, other) = (ballot(&poll, 2, &[1]), ballot(&poll, 1, &[2]));
+    let recorded = record(store, &[first.clone(), other, first]).await;
+    assert_eq!(recorded.outcomes, [Outcome::Counted, Outcome::Counted, Outcome::CountedBefore]);
+    assert_eq!(counts(&tallies(store, &poll).await), [1, 1, 0, 0, 0]);
+}
+
+/// An id that comes again with other choices is refused, and the first ballot stands.
+pub async fn an_id_with_other_choices_is_refused(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let (first, second) = (ballot(&poll, 1, &[1]), ballot(&poll, 1, &[2]));
+    let recorded = record(store, &[first.clone(), second]).await;
+    assert_eq!(recorded.outcomes[1], Outcome::KeyTaken { id: first.id, choices: first.choices });
+    assert_eq!(counts(&tallies(store, &poll).await), [1, 0, 0, 0, 0]);
+}
+
+/// A key is unique, whatever the ids: one vote a voter stands on this.
+pub async fn a_key_held_by_another_ballot_is_refused(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let first = ballot(&poll, 1, &[1]);
+    let second = with_key_of(ballot(&poll, 2, &[1]), &first);
+    let recorded = record(store, &[first.clone(), second]).await;
+    assert_eq!(recorded.outcomes[1], Outcome::KeyTaken { id: first.id, choices: first.choices });
+    assert_eq!(tallies(store, &poll).await.voters, 1);
+}
+
+/// One batch may hold ballots of several polls, and the same id is free in each.
+pub async fn a_batch_may_hold_several_polls(store: &dyn Store) {
+    let (left, right) = (create(store, "left").await, create(store, "right").await);
+    let batch = [ballot(&left, 1, &[1]), ballot(&right, 1, &[2]), ballot(&left, 2, &[3])];
+    let recorded = record(store, &batch).await;
+    assert_eq!(recorded.outcomes, [Outcome::Counted, Outcome::Counted, Outcome::Counted]);
+    assert_eq!(recorded.tallies.len(), 2);
+    assert_eq!(counts(&tallies(store, &left).await), [1, 0, 1, 0, 0]);
+    assert_eq!(counts(&tallies(store, &right).await), [0, 1, 0, 0, 0]);
+}
+
+/// A ballot that arrived in time counts however late it is written; one that didn't doesn't.
+pub async fn time_is_judged_by_arrival(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let closes_at = OPENS_AT.plus_ms(100);
+    let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(closes_at) };
+    done(store.set_window(poll.id, poll.version, window).await);
+    let at = |number, accepted_at| Ballot { accepted_at, ..ballot(&poll, number, &[1]) };
+    let batch = [at(1, OPENS_AT.plus_ms(-1)), at(2, OPENS_AT), at(3, closes_at.plus_ms(-1)), at(4, closes_at)];
+    let recorded = record(store, &batch).await;
+    assert_eq!(recorded.outcomes, [Outcome::TooEarly, Outcome::Counted, Outcome::Counted, Outcome::TooLate]);
+    assert_eq!(tallies(store, &poll).await.voters, 2);
+}
+
+/// A ballot for a poll that isn't there is refused alone.
+pub async fn a_ballot_for_no_poll_changes_nothing(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let stray = Ballot { poll: PollId(poll.id.0 + 1_000), ..ballot(&poll, 1, &[1]) };
+    let recorded = record(store, &[stray, ballot(&poll, 2, &[1])]).await;
+    assert_eq!(recorded.outcomes, [Outcome::TooEarly, Outcome::Counted]);
+    assert_eq!(recorded.tallies.len(), 1);
+    assert_eq!(tallies(store, &poll).await.voters, 1);
+}
+
+/// Whatever is sent again, in whatever order and grouping, the tallies are those of a count by hand.
+pub async fn any_grouping_and_redelivery_counts_the_same(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let mut by_hand: BTreeMap<u128, Vec<u16>> = BTreeMap::new();
+    let mut random = Lcg(42);
+    for _ in 0..60 {
+        let size = 1 + random.below(40);
+        let mut batch = Vec::new();
+        for _ in 0..size {
+            // A small range of ids, so that most batches hold ballots that came before.
+            let id = u128::from(random.below(700)) << 64;
+            let choices = by_hand.entry(id).or_insert_with(|| choose(id));
+            batch.push(ballot(&poll, id, choices));
+        }
+        record(store, &batch).await;
+    }
+    let mut expected = vec![0; 5];
+    for choices in by_hand.values() {
+        for option in choices {
+            expected[usize::from(*option) - 1] += 1;
+        }
+    }
+    let tallies = tallies(store, &poll).await;
+    assert_eq!(counts(&tallies), expected);
+    assert_eq!(tallies.voters, by_hand.len() as u64);
+}
+
+/// Batches recorded at the same time, with ballots in common, count each ballot once.
+pub async fn parallel_batches_count_exactly(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let batches: Vec<Vec<Ballot>> =
+        (0..8u128).map(|offset| (0..50).map(|number| ballot(&poll, offset * 25 + number, &[1])).collect()).collect();
+    let [a, b, c, d, e, f, g, h] = &batches[..] else { unreachable!("eight batches were made") };
+    tokio::join!(
+        record(store, a),
+        record(store, b),
+        record(store, c),
+        record(store, d),
+        record(store, e),
+        record(store, f),
+        record(store, g),
+        record(store, h),
+    );
+    assert_eq!(tallies(store, &poll).await.voters, 7 * 25 + 50);
+}
+
+/// The version of a result grows with a change, and only with one.
+pub async fn the_version_grows_only_with_a_change(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let seq = async || tallies(store, &poll).await.seq;
+    let empty = seq().await;
+    record(store, &[ballot(&poll, 1, &[1])]).await;
+    let first = seq().await;
+    record(store, &[ballot(&poll, 1, &[1])]).await;
+    let repeated = seq().await;
+    record(store, &[ballot(&poll, 2, &[1]), ballot(&poll, 3, &[2])]).await;
+    let last = seq().await;
+    assert!(empty < first && first == repeated && repeated < last, "{empty} {first} {repeated} {last}");
+}
+
+/// A recount reads the ballots and comes to the tallies.
+pub async fn a_recount_agrees_with_the_tallies(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let batch: Vec<_> = (0..300).map(|number| ballot(&poll, number, &choose(number))).collect();
+    record(store, &batch).await;
+    let recount = done(store.recount(poll.id).await);
+    assert_eq!(recount.ballots.voters, 300);
+    assert!(recount.ballots.counts_equal(&recount.tallies));
+    assert!(store.recount(PollId(poll.id.0 + 1_000)).await.is_err());
+}
+
+/// Ballots are read in pages, in the order of their keys, each once.
+pub async fn ballots_come_in_pages(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let batch: Vec<_> = (1..=25).map(|number| ballot(&poll, number, &[1])).collect();
+    record(store, &batch).await;
+    let (mut read, mut after) = (Vec::new(), None);
+    loop {
+        let page = done(store.ballots(poll.id, after, 10).await);
+        assert!(page.len() <= 10);
+        let Some(last) = page.last() else { break };
+        after = Some(last.key);
+        read.extend(page);
+    }
+    assert_eq!(read, batch);
+}
+
+/// Some choices that depend on the number alone.
+fn choose(number: u128) -> Vec<u16> {
+    let bits = (number >> 64) as u64 ^ number as u64;
+    let chosen: Vec<u16> = (1..=5).filter(|option| (bits.wrapping_mul(0x9e37_79b9) >> option) & 1 == 1).collect();
+    if chosen.is_empty() { vec![1] } else { chosen }
+}
+
+/// A small generator (constants of Knuth's MMIX), so that the suite needs no other crate and always runs the same.
+struct Lcg(u64);
+
+impl Lcg {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}

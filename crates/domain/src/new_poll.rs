@@ -1,0 +1,170 @@
+//! A poll that is about to be created, and the rules it must keep.
+
+use crate::clock::Timestamp;
+use crate::poll::{Kind, OptionId, PercentBase, Poll, PollId, PollOption, Slug, Visibility};
+
+/// The most options a poll may have.
+pub const OPTIONS_MAX: usize = 100;
+/// The longest title, in characters.
+pub const TITLE_CHARS_MAX: usize = 200;
+/// The longest intro, in characters.
+pub const INTRO_CHARS_MAX: usize = 2_000;
+/// The longest label of an option, in characters.
+pub const LABEL_CHARS_MAX: usize = 200;
+
+/// What a poll is made from. Its options get the ids 1, 2, 3 … in the order given.
+#[derive(Clone, Debug)]
+pub struct NewPoll {
+    /// Its public name.
+    pub slug: Slug,
+    /// What is asked.
+    pub title: String,
+    /// A sentence or two below the title; may be empty.
+    pub intro: String,
+    /// One choice or several.
+    pub kind: Kind,
+    /// The fewest options a ballot may choose; 1 if not given.
+    pub min_choices: Option<u16>,
+    /// The most options a ballot may choose; if not given, 1 for a single choice, all for a multiple one.
+    pub max_choices: Option<u16>,
+    /// When it opens; a draft if not given.
+    pub opens_at: Option<Timestamp>,
+    /// When it closes; never, if not given.
+    pub closes_at: Option<Timestamp>,
+    /// Who may see its results, and when.
+    pub results: Visibility,
+    /// What the percentages are parts of.
+    pub percent_base: PercentBase,
+    /// The options' labels, in the order they are shown.
+    pub labels: Vec<String>,
+}
+
+impl NewPoll {
+    /// The poll that a first run shows: five options, of which several may be chosen, open from `opens_at` on.
+    pub fn demo(slug: Slug, opens_at: Timestamp) -> Self {
+        let labels = ["Headliners", "New discoveries", "The light show", "Food and drink", "The people around me"];
+        Self {
+            slug,
+            title: "What makes a great festival?".to_owned(),
+            intro: "Choose all that apply.".to_owned(),
+            kind: Kind::Multiple,
+            min_choices: None,
+            max_choices: None,
+            opens_at: Some(opens_at),
+            closes_at: None,
+            results: Visibility::Always,
+            percent_base: PercentBase::Voters,
+            labels: labels.map(str::to_owned).into(),
+        }
+    }
+
+    /// Every rule this poll breaks, in words for the one who made it; empty if it breaks none.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut check = |holds: bool, fault: String| {
+            if !holds {
+                faults.push(fault);
+            }
+        };
+        check(fits(&self.title, TITLE_CHARS_MAX), format!("the title needs 1 to {TITLE_CHARS_MAX} characters"));
+        check(
+            self.intro.is_empty() || fits(&self.intro, INTRO_CHARS_MAX),
+            format!("the intro has at most {INTRO_CHARS_MAX} characters"),
+        );
+        let options = self.labels.len();
+        check(
+            (2..=OPTIONS_MAX).contains(&options),
+            format!("a poll has 2 to {OPTIONS_MAX} options, this one {options}"),
+        );
+        for (position, label) in self.labels.iter().enumerate() {
+            let number = position + 1;
+            check(fits(label, LABEL_CHARS_MAX), format!("option {number} needs 1 to {LABEL_CHARS_MAX} characters"));
+            check(!self.labels[..position].contains(label), format!("option {number}, `{label}`, is there twice"));
+        }
+        let (min, max) = self.limits();
+        check(min >= 1, "a ballot chooses at least 1 option".to_owned());
+        check(min <= max, format!("at least {min} and at most {max} choices leaves none"));
+        check(usize::from(max) <= options, format!("at most {max} choices, but there are {options} options"));
+        check(
+            self.kind == Kind::Multiple || (min, max) == (1, 1),
+            "a single-choice poll takes exactly 1 choice; make it `multiple` for more".to_owned(),
+        );
+        if let (Some(opens_at), Some(closes_at)) = (self.opens_at, self.closes_at) {
+            check(opens_at < closes_at, "it closes before it opens".to_owned());
+        }
+        faults
+    }
+
+    /// The poll as it is stored, under the number its store gave it.
+    pub fn into_poll(self, id: PollId) -> Poll {
+        let (min_choices, max_choices) = self.limits();
+        let options = (1..).zip(self.labels).map(|(id, label)| PollOption { id: OptionId(id), label }).collect();
+        Poll {
+            id,
+            slug: self.slug,
+            title: self.title,
+            intro: self.intro,
+            kind: self.kind,
+            min_choices,
+            max_choices,
+            opens_at: self.opens_at,
+            closes_at: self.closes_at,
+            results: self.results,
+            percent_base: self.percent_base,
+            version: 1,
+            options,
+        }
+    }
+
+    fn limits(&self) -> (u16, u16) {
+        let all = u16::try_from(self.labels.len()).unwrap_or(u16::MAX);
+        let most = match self.kind {
+            Kind::Single => 1,
+            Kind::Multiple => all,
+        };
+        (self.min_choices.unwrap_or(1), self.max_choices.unwrap_or(most))
+    }
+}
+
+fn fits(text: &str, chars_max: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= chars_max && !text.chars().any(|c| c.is_control() && c != '\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demo() -> NewPoll {
+        NewPoll::demo("demo".parse().unwrap(), Timestamp(0))
+    }
+
+    #[test]
+    fn the_demo_poll_keeps_the_rules() {
+        assert_eq!(demo().faults(), Vec::<String>::new());
+        let poll = demo().into_poll(PollId(7));
+        assert_eq!((poll.min_choices, poll.max_choices), (1, 5));
+        assert_eq!(poll.options.iter().map(|option| option.id.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let mut poll = demo();
+        poll.title = " ".to_owned();
+        poll.labels = vec!["one".to_owned()];
+        poll.max_choices = Some(3);
+        poll.closes_at = Some(Timestamp(-1));
+        let faults = poll.faults().join("; ");
+        for part in ["title", "2 to 100 options", "at most 3 choices", "closes before"] {
+            assert!(faults.contains(part), "{part} is missing in: {faults}");
+        }
+    }
+
+    #[test]
+    fn a_single_choice_poll_takes_one() {
+        let mut poll = demo();
+        poll.kind = Kind::Single;
+        assert!(poll.faults().is_empty());
+        poll.max_choices = Some(2);
+        assert_eq!(poll.faults().len(), 1);
+    }
+}

@@ -1,0 +1,336 @@
+//! A poll: its options, how many of them a ballot may choose, and when it takes ballots.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ballot::Choices;
+use crate::clock::Timestamp;
+
+/// How long after its close a poll's result stays provisional, in milliseconds: a ballot that arrived in time may
+/// still be on its way to the store. No request lives longer than this.
+pub const CLOSING_MS: i64 = 10_000;
+
+/// A poll as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Poll {
+    /// The store's own name for it.
+    #[serde(skip)]
+    pub id: PollId,
+    /// Its public name, in addresses.
+    pub slug: Slug,
+    /// What is asked.
+    pub title: String,
+    /// A sentence or two below the title; may be empty.
+    pub intro: String,
+    /// One choice or several.
+    pub kind: Kind,
+    /// The fewest options a ballot may choose.
+    pub min_choices: u16,
+    /// The most options a ballot may choose.
+    pub max_choices: u16,
+    /// When it starts to take ballots; a poll without this is a draft.
+    pub opens_at: Option<Timestamp>,
+    /// When it stops to take ballots; a poll without this stays open.
+    pub closes_at: Option<Timestamp>,
+    /// Who may see its results, and when.
+    pub results: Visibility,
+    /// What the percentages are parts of.
+    pub percent_base: PercentBase,
+    /// Grows with every change of the poll.
+    pub version: u64,
+    /// The options, in the order they are shown.
+    pub options: Vec<PollOption>,
+}
+
+/// A poll's number in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PollId(pub i64);
+
+/// One of a poll's options.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollOption {
+    /// Unique in its poll, from 1, never used again for another.
+    pub id: OptionId,
+    /// What the voter reads.
+    pub label: String,
+}
+
+/// An option's number in its poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OptionId(pub u16);
+
+impl fmt::Display for OptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Every value, as it is written in JSON, in SQL and on the command line.
+            pub const WORDS: &[&str] = &[$($word),+];
+
+            /// The value as it is written in JSON, in SQL and on the command line.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownWord { word: word.to_owned(), known: Self::WORDS }),
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// How many options a ballot chooses.
+    Kind {
+        /// Exactly one.
+        Single = "single",
+        /// Several, within the poll's limits.
+        Multiple = "multiple",
+    }
+}
+
+words! {
+    /// Who may see a poll's results, and when.
+    Visibility {
+        /// Anybody, at any time.
+        Always = "always",
+        /// A voter, with the answer to the ballot; everybody once the poll has closed.
+        AfterVote = "after_vote",
+        /// Everybody, once the poll has closed.
+        AfterClose = "after_close",
+        /// Nobody but the poll's own people.
+        Never = "never",
+    }
+}
+
+words! {
+    /// What a percentage is a part of.
+    PercentBase {
+        /// The voters: with several choices the percentages add up to more than 100.
+        Voters = "voters",
+        /// All the choices made: the percentages add up to 100.
+        Selections = "selections",
+    }
+}
+
+words! {
+    /// What a poll does at a given moment.
+    PollState {
+        /// No opening time is set.
+        Draft = "draft",
+        /// It will open.
+        Scheduled = "scheduled",
+        /// It takes ballots.
+        Open = "open",
+        /// It takes none any more; those that arrived in time may still be on their way.
+        Closing = "closing",
+        /// It is closed and its result stands.
+        Final = "final",
+    }
+}
+
+/// A word that is none of a field's values.
+#[derive(Debug, thiserror::Error)]
+#[error("`{word}` is none of {}", known.join(", "))]
+pub struct UnknownWord {
+    word: String,
+    known: &'static [&'static str],
+}
+
+/// Who asks for a result: decides, with the poll's [`Visibility`], whether they get it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Somebody of whom nothing is known.
+    Anybody,
+    /// Somebody whose ballot has just been counted.
+    Voter,
+}
+
+impl Poll {
+    /// What the poll does at `now`. No job opens or closes a poll: this is computed at every use.
+    pub fn state(&self, now: Timestamp) -> PollState {
+        match (self.opens_at, self.closes_at) {
+            (_, Some(closes_at)) if now >= closes_at.plus_ms(CLOSING_MS) => PollState::Final,
+            (_, Some(closes_at)) if now >= closes_at => PollState::Closing,
+            (None, _) => PollState::Draft,
+            (Some(opens_at), _) if now < opens_at => PollState::Scheduled,
+            (Some(_), _) => PollState::Open,
+        }
+    }
+
+    /// Whether `viewer` may see the results at `now`.
+    pub fn shows_results(&self, viewer: Viewer, now: Timestamp) -> bool {
+        let closed = matches!(self.state(now), PollState::Closing | PollState::Final);
+        match self.results {
+            Visibility::Always => true,
+            Visibility::AfterVote => viewer == Viewer::Voter || closed,
+            Visibility::AfterClose => closed,
+            Visibility::Never => false,
+        }
+    }
+
+    /// The ballot's choices, if this poll has those options and allows so many of them.
+    pub fn choices(&self, options: impl IntoIterator<Item = OptionId>) -> Result<Choices, InvalidChoice> {
+        let choices = Choices::new(options).ok_or(InvalidChoice::None)?;
+        if let Some(&unknown) = choices.as_slice().iter().find(|id| !self.has_option(**id)) {
+            return Err(InvalidChoice::Unknown(unknown));
+        }
+        let (chosen, min, max) = (choices.as_slice().len(), self.min_choices, self.max_choices);
+        if chosen < usize::from(min) {
+            return Err(InvalidChoice::TooFew { min });
+        }
+        if chosen > usize::from(max) {
+            return Err(InvalidChoice::TooMany { max });
+        }
+        Ok(choices)
+    }
+
+    fn has_option(&self, id: OptionId) -> bool {
+        self.options.iter().any(|option| option.id == id)
+    }
+}
+
+/// Why a set of options can't be a ballot in a poll.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidChoice {
+    /// Nothing was chosen.
+    #[error("choose at least one option")]
+    None,
+    /// The poll has no such option.
+    #[error("this poll has no option {0}")]
+    Unknown(OptionId),
+    /// Fewer than the poll asks for.
+    #[error("choose at least {min} options")]
+    TooFew {
+        /// The poll's minimum.
+        min: u16,
+    },
+    /// More than the poll allows.
+    #[error("choose at most {max} {}", if *max == 1 { "option" } else { "options" })]
+    TooMany {
+        /// The poll's maximum.
+        max: u16,
+    },
+}
+
+/// A poll's name in addresses: 1 to 64 of `a-z`, `0-9` and `-`, starting and ending with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Slug(String);
+
+impl Slug {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::borrow::Borrow<str> for Slug {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Slug {
+    type Err = InvalidSlug;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSlug> {
+        let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let ends = !text.starts_with('-') && !text.ends_with('-');
+        if letters && ends && (1..=64).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidSlug(text.chars().take(80).collect()))
+        }
+    }
+}
+
+/// A text that can't be a poll's name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` can't be a poll's slug: use 1 to 64 of a-z, 0-9 and -, such as `best-song-2026`")]
+pub struct InvalidSlug(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::new_poll::NewPoll;
+
+    fn poll() -> Poll {
+        NewPoll::demo("demo".parse().unwrap(), Timestamp(1_000)).into_poll(PollId(1))
+    }
+
+    #[test]
+    fn the_state_follows_from_the_clock() {
+        let mut poll = poll();
+        poll.opens_at = None;
+        assert_eq!(poll.state(Timestamp(5)), PollState::Draft);
+        poll.opens_at = Some(Timestamp(10));
+        poll.closes_at = Some(Timestamp(20));
+        let states = [9, 10, 19, 20, 19 + CLOSING_MS, 20 + CLOSING_MS].map(|at| poll.state(Timestamp(at)).as_str());
+        assert_eq!(states, ["scheduled", "open", "open", "closing", "closing", "final"]);
+    }
+
+    #[test]
+    fn choices_are_checked_against_the_poll() {
+        let mut poll = poll();
+        poll.min_choices = 2;
+        poll.max_choices = 3;
+        let choose = |ids: &[u16]| poll.choices(ids.iter().map(|id| OptionId(*id)));
+        assert_eq!(choose(&[]), Err(InvalidChoice::None));
+        assert_eq!(choose(&[1, 1]), Err(InvalidChoice::TooFew { min: 2 }));
+        assert_eq!(choose(&[1, 2, 3, 4]), Err(InvalidChoice::TooMany { max: 3 }));
+        assert_eq!(choose(&[1, 6]), Err(InvalidChoice::Unknown(OptionId(6))));
+        assert_eq!(choose(&[0]), Err(InvalidChoice::Unknown(OptionId(0))));
+        assert_eq!(choose(&[5, 1, 5]).unwrap().to_string(), "[1,5]");
+    }
+
+    #[test]
+    fn results_show_to_whom_they_are_meant() {
+        let mut poll = poll();
+        poll.closes_at = Some(Timestamp(2_000));
+        let (open, closed) = (Timestamp(1_500), Timestamp(2_000));
+        let mut seen = |results| {
+            poll.results = results;
+            [(Viewer::Anybody, open), (Viewer::Voter, open), (Viewer::Anybody, closed)]
+                .map(|(viewer, at)| poll.shows_results(viewer, at))
+        };
+        assert_eq!(seen(Visibility::Always), [true, true, true]);
+        assert_eq!(seen(Visibility::AfterVote), [false, true, true]);
+        assert_eq!(seen(Visibility::AfterClose), [false, false, true]);
+        assert_eq!(seen(Visibility::Never), [false, false, false]);
+    }
+
+    #[test]
+    fn slugs_have_a_fixed_alphabet() {
+        for good in ["a", "best-song-2026", &"x".repeat(64)] {
+            assert_eq!(good.parse::<Slug>().unwrap().as_str(), good);
+        }
+        for bad in ["", "-a", "a-", "A", "a b", "a\r\nb", "é", &"x".repeat(65)] {
+            assert!(bad.parse::<Slug>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Reading what a voter sent, strictly: what isn't exactly a ballot is refused, never guessed at.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::ballot::BallotId;
+use crate::poll::OptionId;
+
+/// The option ids in a body, in the order sent, not yet checked against a poll.
+pub type SentOptions = SmallVec<[OptionId; 8]>;
+
+/// A body that isn't a ballot.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotABallot(#[from] serde_json::Error);
+
+/// The body of `POST /api/submit`: a JSON array of option ids.
+///
+/// An id may come as a number without a fraction (`3`, `3.0`) or as a string of its digits (`"3"`): the system
+/// that this route is compatible with took those.
+///
+/// # Errors
+/// [`NotABallot`] for everything else.
+pub fn parse_original(body: &[u8]) -> Result<SentOptions, NotABallot> {
+    let sent: SmallVec<[LooseOptionId; 8]> = serde_json::from_slice::<LooseOptionIds>(body)?.0;
+    Ok(sent.into_iter().map(|id| id.0).collect())
+}
+
+/// The body of `POST /api/v1/polls/{slug}/ballots`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// The name the sender gave the ballot.
+    pub ballot_id: BallotId,
+    /// The option ids chosen.
+    pub choices: Vec<OptionId>,
+}
+
+impl Submission {
+    /// Reads the JSON object.
+    ///
+    /// # Errors
+    /// [`NotABallot`] if it is no such object or has a field that isn't known.
+    pub fn parse(body: &[u8]) -> Result<Self, NotABallot> {
+        Ok(serde_json::from_slice(body)?)
+    }
+}
+
+/// A ballot's id from text, as in an address.
+pub fn parse_ballot_id(text: &str) -> Option<BallotId> {
+    Uuid::try_parse(text).ok().map(BallotId)
+}
+
+struct LooseOptionIds(SmallVec<[LooseOptionId; 8]>);
+
+impl<'de> Deserialize<'de> for LooseOptionIds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Ids;
+
+        impl<'de> Visitor<'de> for Ids {
+            type Value = LooseOptionIds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of option ids such as [1,3]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut ids = SmallVec::new();
+                while let Some(id) = seq.next_element()? {
+                    ids.push(id);
+                }
+                Ok(LooseOptionIds(ids))
+            }
+        }
+
+        deserializer.deserialize_seq(Ids)
+    }
+}
+
+struct LooseOptionId(OptionId);
+
+impl<'de> Deserialize<'de> for LooseOptionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Id;
+
+        impl Visitor<'_> for Id {
+            type Value = LooseOptionId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an option id such as 3")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                u16::try_from(number)
+                    .map(|id| LooseOptionId(OptionId(id)))
+                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+                if number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number) {
+                    // In range and whole, so this is exact.
+                    self.visit_u64(number as u64)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Float(number), &self))
+                }
+            }
+
+            fn visit_str<E: de::Error>(self, digits: &str) -> Result<Self::Value, E> {
+                let canonical = !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+                match digits.parse() {
+                    Ok(id) if canonical => Ok(LooseOptionId(OptionId(id))),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(digits), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn original(body: &str) -> Option<Vec<u16>> {
+        parse_original(body.as_bytes()).ok().map(|ids| ids.iter().map(|id| id.0).collect())
+    }
+
+    #[test]
+    fn what_the_original_took_is_taken() {
+        for (body, ids) in [
+            ("[1,3]", vec![1, 3]),
+            (" [ 2 ]\n", vec![2]),
+            (r#"["1"]"#, vec![1]),
+            ("[1.0]", vec![1]),
+            ("[1,1]", vec![1, 1]),
+            ("[]", vec![]),
+            ("[0]", vec![0]),
+            ("[1,2,3,4,5,1,2,3,4,5]", vec![1, 2, 3, 4, 5, 1, 2, 3, 4, 5]),
+        ] {
+            assert_eq!(original(body), Some(ids), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_ids_is_refused() {
+        let nested = "[".repeat(10_000);
+        for body in [
+            "",
+            "null",
+            "{}",
+            r#""x""#,
+            "5",
+            "true",
+            "[-1]",
+            "[1.5]",
+            r#"["1.5"]"#,
+            r#"["5 "]"#,
+            r#"["03"]"#,
+            r#"[""]"#,
+            r#"["+1"]"#,
+            r#"["1.0"]"#,
+            "[true]",
+            "[null]",
+            "[1,null]",
+            "[[1]]",
+            r#"{"a":1}"#,
+            "[99999999999999999999]",
+            "[65536]",
+            "[1,2",
+            "[1,2,]",
+            "[1] x",
+            "\u{feff}[1]",
+            "[NaN]",
+            "[1e400]",
+            &nested,
+        ] {
+            assert_eq!(original(body), None, "{body:.40}");
+        }
+        assert!(parse_original(b"[\"\xff\"]").is_err());
+        assert!(parse_original(b"\xff\xfe[1]").is_err());
+    }
+
+    #[test]
+    fn version_1_refuses_unknown_fields() {
+        let id = "018f4d1e-7c00-7000-8000-000000000001";
+        let good = format!(r#"{{"ballot_id":"{id}","choices":[1,3]}}"#);
+        assert_eq!(Submission::parse(good.as_bytes()).unwrap().choices, [OptionId(1), OptionId(3)]);
+        for body in [
+            format!(r#"{{"ballot_id":"{id}","choices":[1],"votes":999}}"#),
+            format!(r#"{{"ballot_id":"{id}","choices":["1"]}}"#),
+            format!(r#"{{"ballot_id":"{id}"}}"#),
+            format!(r#"{{"ballot_id":"{id}","choices":[1],"choices":[2]}}"#),
+            r#"{"ballot_id":"x","choices":[1]}"#.to_owned(),
+            r#"{"choices":[1]}"#.to_owned(),
+        ] {
+            assert!(Submission::parse(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_breaks_the_parser(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_original(&body);
+            let _ = Submission::parse(&body);
+        }
+
+        #[test]
+        fn every_list_of_ids_is_read_back(ids in proptest::collection::vec(any::<u16>(), 0..50)) {
+            let body = serde_json::to_string(&ids).unwrap();
+            prop_assert_eq!(original(&body), Some(ids));
+        }
+    }
+}
