@@ -1,1 +1,7 @@
-fn main() {}
+//! The `throng` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    throng::cli::run()
+}

@@ -1,0 +1,247 @@
+//! Configuration: read once at start, complete, or not at all.
+//!
+//! Every setting is described in [`SETTINGS`], from which `throng help` and the errors draw their words.
+
+mod sources;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use throng_domain::poll::Slug;
+
+pub use self::sources::Sources;
+use crate::http::CorsOrigins;
+
+/// What a setting is called, what it is if nobody says, and what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its name in the environment and in `.env` files.
+    pub name: &'static str,
+    /// Its value where none is given, in words.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// Every setting.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "APP_ENV",
+        default: "dev",
+        meaning: "`dev`, or `prod`: JSON logs, no demo poll, no default origins",
+    },
+    Setting { name: "LISTEN", default: "127.0.0.1:8080", meaning: "address and port to serve on" },
+    Setting {
+        name: "DATABASE_URL",
+        default: "sqlite://var/throng.db",
+        meaning: "where ballots are kept: sqlite://PATH",
+    },
+    Setting { name: "DEFAULT_POLL", default: "demo", meaning: "the poll of /api/submit, /api/result and /" },
+    Setting {
+        name: "CORS_ALLOW_ORIGIN",
+        default: "* in dev, none in prod",
+        meaning: "origins whose pages may call /api/, by commas; *: all",
+    },
+    Setting {
+        name: "LOG",
+        default: "info",
+        meaning: "what is logged: error, warn, info, debug, or a filter such as throng=debug",
+    },
+];
+
+/// Names with a meaning that this version has no code for: setting one is refused, not ignored.
+const NOT_YET: &[&str] = &["QUEUE_URL", "CACHE_URL", "ADMIN_TOKEN", "TRUSTED_PROXIES"];
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Development or production.
+    pub app_env: AppEnv,
+    /// The address served on.
+    pub listen: SocketAddr,
+    /// Where ballots are kept.
+    pub database: Database,
+    /// The poll behind the original routes and `/`.
+    pub default_poll: Slug,
+    /// Whose pages may call the public routes.
+    pub cors_origins: CorsOrigins,
+    /// What is logged, as a filter of `tracing`.
+    pub log: String,
+}
+
+/// Development or production.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppEnv {
+    /// For trying out: a demo poll, readable logs.
+    Dev,
+    /// For the crowd: JSON logs, nothing made up.
+    Prod,
+}
+
+/// A database, with all that is needed to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A file of SQLite's.
+    Sqlite(PathBuf),
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Faults(pub Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration can't be used:")?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+impl Config {
+    /// The configuration that `sources` give.
+    ///
+    /// # Errors
+    /// All faults at once, each with the setting's name and where its value came from.
+    pub fn read(sources: &Sources) -> Result<Self, Faults> {
+        let mut read = Reader { sources, faults: Vec::new() };
+        for name in NOT_YET {
+            if read.sources.get(name).is_some_and(|found| !found.value.is_empty()) {
+                read.fault(name, "this version of Throng can't do that yet; unset it");
+            }
+        }
+        let app_env = read.setting("APP_ENV", AppEnv::Dev);
+        let cors_default = match app_env {
+            AppEnv::Dev => CorsOrigins::Any,
+            AppEnv::Prod => CorsOrigins::Listed(Vec::new()),
+        };
+        let config = Self {
+            app_env,
+            listen: read.setting("LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080))),
+            database: read.setting("DATABASE_URL", Database::Sqlite("var/throng.db".into())),
+            default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
+            cors_origins: read.setting("CORS_ALLOW_ORIGIN", cors_default),
+            log: read.setting("LOG", LogFilter("info".to_owned())).0,
+        };
+        if read.faults.is_empty() { Ok(config) } else { Err(Faults(read.faults)) }
+    }
+}
+
+struct Reader<'a> {
+    sources: &'a Sources,
+    faults: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn setting<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: T) -> T {
+        let Some(found) = self.sources.get(name).filter(|found| !found.value.is_empty()) else { return default };
+        match found.value.parse() {
+            Ok(value) => value,
+            Err(error) => {
+                self.fault(name, &error.to_string());
+                default
+            }
+        }
+    }
+
+    fn fault(&mut self, name: &str, what: &str) {
+        let from = self.sources.get(name).map_or_else(String::new, |found| format!(" (from {})", found.from));
+        self.faults.push(format!("{name}{from}: {what}"));
+    }
+}
+
+impl FromStr for AppEnv {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "dev" => Ok(Self::Dev),
+            "prod" => Ok(Self::Prod),
+            other => Err(format!("`{other}` is neither `dev` nor `prod`")),
+        }
+    }
+}
+
+impl FromStr for Database {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err("write it as a URL, such as sqlite://var/throng.db".to_owned());
+        };
+        match scheme {
+            "sqlite" if rest.is_empty() => Err("name a file, such as sqlite://var/throng.db".to_owned()),
+            "sqlite" if rest.contains(['?', '#']) => Err("sqlite:// takes a path and no options".to_owned()),
+            "sqlite" => Ok(Self::Sqlite(rest.into())),
+            // The rest of the URL may hold a password, so it isn't repeated.
+            other => Err(format!("`{other}://` isn't a database that this version of Throng knows; use sqlite://PATH")),
+        }
+    }
+}
+
+struct LogFilter(String);
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match tracing_subscriber::EnvFilter::try_new(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(error) => Err(format!("`{text}` is no filter such as info or throng=debug: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, Faults> {
+        Config::read(&Sources::from_pairs(settings))
+    }
+
+    #[test]
+    fn without_settings_it_is_a_development_server() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.app_env, AppEnv::Dev);
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.database, Database::Sqlite("var/throng.db".into()));
+        assert_eq!(config.cors_origins, CorsOrigins::Any);
+    }
+
+    #[test]
+    fn in_production_no_origin_is_allowed_unasked() {
+        assert_eq!(read(&[("APP_ENV", "prod")]).unwrap().cors_origins, CorsOrigins::Listed(vec![]));
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        let Faults(faults) = read(&[
+            ("APP_ENV", "staging"),
+            ("LISTEN", "8080"),
+            ("DATABASE_URL", "mysql://user:hunter2@host/name"),
+            ("DEFAULT_POLL", "no such slug"),
+            ("CORS_ALLOW_ORIGIN", "example.com"),
+            ("LOG", "throng=loud"),
+            ("QUEUE_URL", "amqp://host"),
+        ])
+        .unwrap_err();
+        assert_eq!(faults.len(), 7, "{faults:#?}");
+        assert!(!faults.concat().contains("hunter2"), "{faults:#?}");
+    }
+
+    #[test]
+    fn an_empty_value_is_none() {
+        assert_eq!(read(&[("LISTEN", ""), ("QUEUE_URL", "")]).unwrap().listen.port(), 8080);
+    }
+
+    #[test]
+    fn every_setting_is_listed() {
+        for setting in SETTINGS {
+            let broken = read(&[(setting.name, "\u{1} broken =")]);
+            assert!(broken.is_err(), "{} is listed but not read", setting.name);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Where settings come from, and which wins: flags, then the environment, then `.env.$APP_ENV.local`,
+//! `.env.$APP_ENV`, `.env.local`, `.env`. All of it is read into a map; the environment itself is never written.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::Faults;
+
+/// Values by name.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    found: HashMap<String, Found>,
+}
+
+/// A value, and where it was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The value as text.
+    pub value: String,
+    /// Where it was found, in words.
+    pub from: String,
+}
+
+impl Sources {
+    /// What flags, environment and the `.env` files in `directory` say.
+    ///
+    /// # Errors
+    /// If a file is there but can't be read.
+    pub fn read(
+        flags: impl IntoIterator<Item = (&'static str, String)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        directory: &Path,
+    ) -> Result<Self, Faults> {
+        let mut sources = Self::default();
+        for (name, value) in flags {
+            sources.add(name, value, &format!("--{}", name.to_lowercase().replace('_', "-")));
+        }
+        for (name, value) in environment {
+            sources.add(&name, value, "the environment");
+        }
+        // The name of the two special files may itself come from one of the two general ones.
+        let mut faults = Vec::new();
+        let general = [".env.local", ".env"].map(|name| file(directory, name, &mut faults));
+        let named = |values: &Vec<(String, String)>| {
+            values.iter().find(|(name, _)| name == "APP_ENV").map(|(_, value)| value.clone())
+        };
+        let app_env = sources.get("APP_ENV").map(|found| found.value.clone());
+        let app_env = app_env.or_else(|| general.iter().find_map(named)).unwrap_or_else(|| "dev".to_owned());
+        for name in [format!(".env.{app_env}.local"), format!(".env.{app_env}")] {
+            for (key, value) in file(directory, &name, &mut faults) {
+                sources.add(&key, value, &name);
+            }
+        }
+        for (name, values) in [".env.local", ".env"].into_iter().zip(general) {
+            for (key, value) in values {
+                sources.add(&key, value, name);
+            }
+        }
+        if faults.is_empty() { Ok(sources) } else { Err(Faults(faults)) }
+    }
+
+    /// Settings given in code.
+    pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
+        let mut sources = Self::default();
+        for (name, value) in pairs {
+            sources.add(name, (*value).to_owned(), "code");
+        }
+        sources
+    }
+
+    /// The value of `name` that wins.
+    pub fn get(&self, name: &str) -> Option<&Found> {
+        self.found.get(name)
+    }
+
+    /// What was added first wins.
+    fn add(&mut self, name: &str, value: String, from: &str) {
+        self.found.entry(name.to_owned()).or_insert_with(|| Found { value, from: from.to_owned() });
+    }
+}
+
+/// The lines of a `.env` file; none if there is no such file.
+fn file(directory: &Path, name: &str, faults: &mut Vec<String>) -> Vec<(String, String)> {
+    let path = directory.join(name);
+    if !path.exists() {
+        return Vec::new();
+    }
+    let lines = dotenvy::from_path_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    lines.unwrap_or_else(|error| {
+        faults.push(format!("{}: {error}", path.display()));
+        Vec::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearer_source_wins() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        write(".env", "APP_ENV=prod\nA=env\nB=env\nC=env\nD=env\nE=env\nF=env\n");
+        write(".env.local", "B=local\nC=local\nD=local\nE=local\nF=local\n");
+        write(".env.prod", "C=prod\nD=prod\nE=prod\nF=prod\n");
+        write(".env.prod.local", "D=prod-local\nE=prod-local\nF=prod-local\n");
+        write(".env.dev", "F=never\n");
+        let environment = [("E", "environment"), ("F", "environment")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let sources = Sources::read([("F", "flag".to_owned())], environment, directory.path()).unwrap();
+        let values = ["A", "B", "C", "D", "E", "F"].map(|name| sources.get(name).unwrap().value.clone());
+        assert_eq!(values, ["env", "local", "prod", "prod-local", "environment", "flag"]);
+        assert_eq!(sources.get("F").unwrap().from, "--f");
+    }
+
+    #[test]
+    fn a_broken_file_is_a_fault() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(".env"), "this is no setting\n").unwrap();
+        let Faults(faults) = Sources::read([], [], directory.path()).unwrap_err();
+        assert!(faults[0].contains(".env"), "{faults:?}");
+    }
+}

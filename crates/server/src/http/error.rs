@@ -1,0 +1,193 @@
+//! Every error of every route, as problem details (RFC 9457): the one place that knows status codes.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use serde::Serialize;
+use throng_domain::ballot::Choices;
+use throng_domain::poll::InvalidChoice;
+use throng_domain::store::StoreError;
+use throng_domain::submission::NotABallot;
+use tracing::error;
+
+use crate::intake::NotRecorded;
+
+/// What can go wrong with a request.
+#[derive(Debug)]
+pub enum Problem {
+    /// HTTP that can't be read, with the status that HTTP gives it.
+    BadRequest(StatusCode),
+    /// No such address.
+    NotFound,
+    /// No such poll, or none that is to be seen.
+    PollNotFound,
+    /// The address is there, but not for this method.
+    MethodNotAllowed,
+    /// The body is larger than [`BODY_BYTES_MAX`](super::body::BODY_BYTES_MAX).
+    TooLarge,
+    /// The body ended early, or could not be read.
+    BodyUnreadable,
+    /// The body is of a kind that this address doesn't take.
+    UnsupportedMediaType,
+    /// The body isn't a ballot.
+    NotABallot(String),
+    /// The ballot's choices aren't possible in this poll.
+    InvalidChoice(InvalidChoice),
+    /// Another ballot of this id has other choices.
+    BallotIdReused,
+    /// The voter's ballot is there already.
+    AlreadyVoted(Choices),
+    /// The poll isn't open yet.
+    PollNotOpen,
+    /// The poll is closed.
+    PollClosed,
+    /// The results aren't to be seen, now or by this caller.
+    ResultsHidden,
+    /// Too many ballots are waiting.
+    Overloaded,
+    /// The store can't be reached.
+    StoreUnavailable,
+    /// A write failed: whether the ballot is counted isn't known.
+    OutcomeUnknown,
+    /// A fault of ours.
+    Internal,
+}
+
+/// Seconds after which a refused request may be sent again.
+const RETRY_AFTER_S: u16 = 1;
+
+#[derive(Serialize)]
+struct Details<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choices: Option<&'a Choices>,
+}
+
+impl Problem {
+    /// Status, code and title: the code is what programs may rely on.
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::BadRequest(status) => (*status, "bad_request", "The request can't be read"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is nothing here"),
+            Self::PollNotFound => (StatusCode::NOT_FOUND, "poll_not_found", "There is no such poll"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
+            Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "The body can't be read"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is of the wrong type")
+            }
+            Self::NotABallot(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_ballot", "The body isn't a ballot"),
+            Self::InvalidChoice(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_choice", "The choice isn't possible"),
+            Self::BallotIdReused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
+            }
+            Self::AlreadyVoted(_) => (StatusCode::CONFLICT, "already_voted", "This voter has voted already"),
+            Self::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
+            Self::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
+            Self::ResultsHidden => (StatusCode::FORBIDDEN, "results_hidden", "The results aren't public"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many are voting at once"),
+            Self::StoreUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
+            }
+            Self::OutcomeUnknown => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "Whether the ballot was counted isn't known")
+            }
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
+        }
+    }
+
+    /// What to do next, in words.
+    fn detail(&self) -> String {
+        match self {
+            Self::BadRequest(_) => "Send a well-formed HTTP/1.1 request: one length, a head of at most 16 KB.".into(),
+            Self::NotFound => "Check the address. The API's routes begin with /api/.".into(),
+            Self::PollNotFound => "Check the poll's name in the address.".into(),
+            Self::MethodNotAllowed => "The Allow header names the methods that this address takes.".into(),
+            Self::TooLarge => "A body has at most 16 KB.".into(),
+            Self::BodyUnreadable => "Send the whole body, as long as its Content-Length says.".into(),
+            Self::UnsupportedMediaType => "Send application/json or text/plain.".into(),
+            Self::NotABallot(why) => why.clone(),
+            Self::InvalidChoice(why) => format!("{why}."),
+            Self::BallotIdReused => {
+                "A ballot of this id was sent with other choices. Make a new id for a new ballot.".into()
+            }
+            Self::AlreadyVoted(_) => "A voter has one vote in this poll; the first ballot stands.".into(),
+            Self::PollNotOpen => "Nothing was counted. The poll's opens_at says when it opens.".into(),
+            Self::PollClosed => "Nothing was counted: the ballot arrived after the poll's close.".into(),
+            Self::ResultsHidden => "The poll shows its results to others, later, or not at all.".into(),
+            Self::Overloaded | Self::StoreUnavailable => {
+                "Nothing was taken. Send the same ballot again after the seconds in Retry-After.".into()
+            }
+            Self::OutcomeUnknown => "Send the same ballot again, with the same ballot_id: it counts once.".into(),
+            Self::Internal => "The fault is logged. Sending a ballot again with the same ballot_id is safe.".into(),
+        }
+    }
+
+    fn body(&self) -> Bytes {
+        let (status, code, title) = self.kind();
+        let choices = if let Self::AlreadyVoted(choices) = self { Some(choices) } else { None };
+        let detail = self.detail();
+        let details = Details { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, code, choices };
+        serde_json::to_vec(&details).expect("problem details have only strings for keys").into()
+    }
+}
+
+/// The body of an answer that HTTP itself gives.
+pub fn refusal_body(status: StatusCode) -> Bytes {
+    Problem::BadRequest(status).body()
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, ..) = self.kind();
+        let mut response = Response::new(Body::from(self.body()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        response
+    }
+}
+
+impl From<NotABallot> for Problem {
+    fn from(error: NotABallot) -> Self {
+        Self::NotABallot(format!("{error}."))
+    }
+}
+
+impl From<InvalidChoice> for Problem {
+    fn from(error: InvalidChoice) -> Self {
+        Self::InvalidChoice(error)
+    }
+}
+
+impl From<NotRecorded> for Problem {
+    fn from(error: NotRecorded) -> Self {
+        match error {
+            NotRecorded::Busy => Self::Overloaded,
+            NotRecorded::Unavailable => Self::StoreUnavailable,
+            NotRecorded::Unknown => Self::OutcomeUnknown,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        error!(%error, "the store could not answer");
+        match error {
+            StoreError::Unavailable(_) => Self::StoreUnavailable,
+            StoreError::Conflict(_) | StoreError::Rejected(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_) => {
+                Self::Internal
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! HTTP: routes, and what is the same for all of them.
+
+mod ballots;
+mod body;
+mod cors;
+mod error;
+mod front;
+mod operations;
+mod original;
+mod pages;
+mod poll_path;
+mod polls;
+mod results;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+pub use self::cors::CorsOrigins;
+use self::error::Problem;
+pub use self::error::refusal_body;
+pub use self::front::Front;
+use crate::app::CoreState;
+
+/// Every route, for one core.
+pub fn router(core: Arc<CoreState>) -> Router {
+    Router::new()
+        .route("/api/submit", post(original::submit))
+        .route("/api/result", get(original::result))
+        .route("/api/v1/polls/{slug}", get(polls::show))
+        .route("/api/v1/polls/{slug}/ballots", post(ballots::submit))
+        .route("/api/v1/polls/{slug}/results", get(results::show))
+        .route("/livez", get(operations::livez))
+        .route("/readyz", get(operations::readyz))
+        .route("/metrics", get(operations::metrics))
+        .merge(pages::router())
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .with_state(core)
+}

@@ -1,0 +1,37 @@
+//! For those who operate it: is it alive, can it take ballots, what did it measure.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+
+use super::error::Problem;
+use super::results::{CURRENT, json};
+use crate::app::CoreState;
+
+const OK: Bytes = Bytes::from_static(b"{\"status\":\"ok\"}");
+
+/// `GET /livez`: this process runs.
+pub async fn livez() -> Response {
+    json(OK, CURRENT)
+}
+
+/// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read or written.
+pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
+    let app = &core.app;
+    if app.shutdown.is_draining() || app.recorder_failed.is_cancelled() {
+        return Err(Problem::StoreUnavailable);
+    }
+    app.store.polls_version().await?;
+    Ok(json(OK, CURRENT))
+}
+
+/// `GET /metrics`, as Prometheus reads them.
+pub async fn metrics(State(core): State<Arc<CoreState>>) -> Response {
+    let mut response = core.app.metrics.text().into_response();
+    let format = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, format);
+    response
+}

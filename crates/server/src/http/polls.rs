@@ -1,0 +1,20 @@
+//! What a poll asks, and whether it is open.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use hyper::HeaderMap;
+
+use super::poll_path::PollPath;
+use super::results::tagged;
+use crate::app::CoreState;
+use crate::view::PollView;
+
+/// `GET /api/v1/polls/{slug}`.
+pub async fn show(State(core): State<Arc<CoreState>>, PollPath(live): PollPath, headers: HeaderMap) -> Response {
+    let now = core.app.clock.now();
+    let body = serde_json::to_vec(&PollView::new(&live.poll, now)).expect("a poll has only strings for keys");
+    let etag = format!("\"{}-{}\"", live.poll.version, live.poll.state(now).as_str());
+    tagged(body.into(), &etag, &headers)
+}

@@ -1,0 +1,62 @@
+//! Results: one object for everybody, which a cache in front may keep for a second.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::{HeaderMap, StatusCode};
+use throng_domain::poll::Viewer;
+
+use super::error::Problem;
+use super::poll_path::PollPath;
+use crate::app::CoreState;
+
+/// For an answer that is true only now.
+pub const CURRENT: HeaderValue = HeaderValue::from_static("no-store");
+
+/// For an answer that a shared cache may keep for a second, and show for a few more while it fetches the next: a
+/// crowd of readers then costs one request a second.
+pub const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1, stale-while-revalidate=5");
+
+/// `GET /api/v1/polls/{slug}/results`.
+pub async fn show(
+    State(core): State<Arc<CoreState>>,
+    PollPath(live): PollPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let now = core.app.clock.now();
+    if !live.poll.shows_results(Viewer::Anybody, now) {
+        return Err(Problem::ResultsHidden);
+    }
+    let rendered = live.rendered(now);
+    Ok(tagged(rendered.json.clone(), &rendered.etag, &headers))
+}
+
+/// An answer of JSON.
+pub fn json(body: Bytes, cache_control: HeaderValue) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, cache_control);
+    response
+}
+
+/// An answer of JSON with an entity tag; 304 where the caller has it already.
+pub fn tagged(body: Bytes, etag: &str, asked: &HeaderMap) -> Response {
+    let etag = HeaderValue::from_str(etag).expect("entity tags are made of letters, digits and dashes");
+    let known = asked.get_all(IF_NONE_MATCH).iter().any(|tags| names(tags, &etag));
+    let mut response = json(if known { Bytes::new() } else { body }, SHARED);
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    response.headers_mut().insert(ETAG, etag);
+    response
+}
+
+/// Whether a list of entity tags names this one; weak and strong count the same here (RFC 9110, 13.1.2).
+fn names(tags: &HeaderValue, etag: &HeaderValue) -> bool {
+    let Ok(tags) = tags.to_str() else { return false };
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/").as_bytes() == etag.as_bytes())
+}

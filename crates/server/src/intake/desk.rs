@@ -1,0 +1,131 @@
+//! A desk: where the ballots of one core wait for the disk.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::{NotRecorded, Settled};
+use throng_domain::ballot::Ballot;
+
+/// Takes the ballots of one core to the recorder and the outcomes back.
+///
+/// Handlers and recorder touch a desk once a batch and not once a ballot: at the end of a core's turn its porter
+/// wakes the recorder for all that gathered meanwhile, and the recorder hands back a whole batch with one wake, which
+/// the porter then spreads to the handlers on its own core.
+#[derive(Debug)]
+pub struct Desk {
+    waiting_max: usize,
+    counter: Mutex<Counter>,
+    answered: Mutex<Vec<Answered>>,
+    bell: Notify,
+}
+
+/// The ballots that gather here.
+#[derive(Debug, Default)]
+struct Counter {
+    batch: Batch,
+    /// Ballots admitted and not yet answered: those gathering and those being recorded.
+    waiting: usize,
+    closed: bool,
+}
+
+/// Ballots and, at the same positions, who waits for each.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) ballots: Vec<Ballot>,
+    pub(super) callers: Vec<Caller>,
+}
+
+pub(super) type Answer = Result<Settled, NotRecorded>;
+pub(super) type Caller = oneshot::Sender<Answer>;
+
+/// A batch's answers, for the porter to spread.
+pub(super) type Answered = Vec<(Caller, Answer)>;
+
+impl Desk {
+    /// A desk at which `waiting_max` ballots may wait at once.
+    pub fn new(waiting_max: usize) -> Arc<Self> {
+        Arc::new(Self { waiting_max, counter: Mutex::default(), answered: Mutex::default(), bell: Notify::new() })
+    }
+
+    /// Hands in a ballot and waits until it is durable.
+    ///
+    /// The ballot is admitted before the first wait, and what was admitted is recorded even if the caller goes away.
+    ///
+    /// # Errors
+    /// [`NotRecorded`]: what is known of the ballot then.
+    pub async fn submit(&self, ballot: Ballot) -> Result<Settled, NotRecorded> {
+        let answer = self.admit(ballot)?;
+        answer.await.unwrap_or(Err(NotRecorded::Unknown))
+    }
+
+    fn admit(&self, ballot: Ballot) -> Result<oneshot::Receiver<Answer>, NotRecorded> {
+        let mut counter = self.counter();
+        if counter.closed || counter.waiting >= self.waiting_max {
+            return Err(NotRecorded::Busy);
+        }
+        let (caller, answer) = oneshot::channel();
+        let first = counter.batch.ballots.is_empty();
+        counter.waiting += 1;
+        counter.batch.ballots.push(ballot);
+        counter.batch.callers.push(caller);
+        drop(counter);
+        if first {
+            self.bell.notify_one();
+        }
+        Ok(answer)
+    }
+
+    /// Carries between this desk and the recorder for as long as it is polled: run it on the desk's own core, whose
+    /// runtime polls it after the handlers that were ready before it, so that it wakes the recorder once for all.
+    pub async fn carry(&self, recorder: Thread) {
+        loop {
+            self.bell.notified().await;
+            let answered = std::mem::take(&mut *lock(&self.answered));
+            if !answered.is_empty() {
+                self.counter().waiting -= answered.iter().map(Vec::len).sum::<usize>();
+            }
+            for (caller, answer) in answered.into_iter().flatten() {
+                // A caller that went away doesn't need its answer; its ballot is recorded all the same.
+                let _ = caller.send(answer);
+            }
+            if !self.counter().batch.ballots.is_empty() {
+                recorder.unpark();
+            }
+        }
+    }
+
+    /// Moves the ballots that gathered here to the end of `batch`; returns how many there were.
+    pub(super) fn collect(&self, batch: &mut Batch) -> usize {
+        let gathered = &mut self.counter().batch;
+        batch.ballots.append(&mut gathered.ballots);
+        batch.callers.append(&mut gathered.callers);
+        batch.ballots.len()
+    }
+
+    /// Hands back a batch's answers.
+    pub(super) fn hand_back(&self, answered: Answered) {
+        lock(&self.answered).push(answered);
+        self.bell.notify_one();
+    }
+
+    /// Admits nothing more.
+    pub fn close(&self) {
+        self.counter().closed = true;
+    }
+
+    /// How many ballots wait here.
+    pub fn waiting(&self) -> usize {
+        self.counter().waiting
+    }
+
+    fn counter(&self) -> MutexGuard<'_, Counter> {
+        lock(&self.counter)
+    }
+}
+
+/// Nothing below panics while it holds a lock, so what a poisoned one guards is sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

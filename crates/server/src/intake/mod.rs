@@ -1,0 +1,47 @@
+//! Intake: admits ballots, collects them, has them made durable, and answers each by itself.
+//!
+//! ```text
+//! handler ─ submit ─► desk (one a core) ─┐                      ┌─► desk ─► handler
+//! handler ─ submit ─► desk               ├─► recorder ─ record ─┤
+//! handler ─ submit ─► desk ──────────────┘   (one thread)       └─► desk ─► handler
+//! ```
+//!
+//! This is group commit with no timer: while one batch is being recorded, the next one gathers at the desks. One
+//! voter alone waits for one sync of the disk, ten thousand share it.
+//!
+//! A ballot that was admitted is recorded whatever becomes of the client: the desk owns it, not the handler.
+
+mod ballot_ids;
+mod desk;
+mod recorder;
+
+use throng_domain::store::Outcome;
+
+pub use self::ballot_ids::BallotIds;
+pub use self::desk::Desk;
+pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
+use crate::results::SharedSnapshot;
+
+/// The ballots that may wait for the disk at once, at all desks together. At 100,000 a second the last of them waits
+/// about a third of a second; each takes some 300 bytes.
+pub const BALLOTS_WAITING_MAX: usize = 32_768;
+
+/// What the handler of a ballot gets once the ballot is on the disk.
+#[derive(Debug)]
+pub struct Settled {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The poll's result with this ballot in it.
+    pub results: SharedSnapshot,
+}
+
+/// Why a ballot has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRecorded {
+    /// Too many are waiting: nothing was taken.
+    Busy,
+    /// The store couldn't take it: nothing was recorded.
+    Unavailable,
+    /// A write failed, and whether it was recorded isn't known. The same ballot may be sent again.
+    Unknown,
+}

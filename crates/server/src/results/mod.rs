@@ -1,0 +1,7 @@
+//! Results: for each poll one snapshot of its tallies, made once a commit and read by everybody.
+
+mod live;
+mod snapshot;
+
+pub use self::live::{LivePoll, LivePolls};
+pub use self::snapshot::{Rendered, SharedSnapshot, Snapshot};

@@ -1,0 +1,184 @@
+//! A stream with deadlines, so that nobody holds a connection by being silent or slow.
+//!
+//! Three waits are bounded: for a request's first byte, for all of a request (its head, its body and its answer), and
+//! for a client that doesn't read. None needs a timer a request: a connection has one timer, which, when it goes off,
+//! looks whether the time that counts has come and sleeps on if not.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::RefusalBody;
+use super::refusal::Refusal;
+
+/// From accepting a connection to its first byte.
+const FIRST_BYTE_MAX: Duration = Duration::from_secs(8);
+/// From a request's first byte to its answer.
+const REQUEST_MAX: Duration = Duration::from_secs(8);
+/// From an answer to the next request's first byte.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Without a byte of an answer being taken.
+const UNREAD_MAX: Duration = Duration::from_secs(8);
+/// From our end of the connection being closed to the client closing its own.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+
+/// A TCP stream whose waits end.
+#[derive(Debug)]
+pub(super) struct GuardedStream {
+    stream: TcpStream,
+    awaits: Awaits,
+    /// When what is awaited is late.
+    deadline: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    unread: Option<Pin<Box<Sleep>>>,
+    refusal: Refusal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaits {
+    /// The first byte of a request.
+    Request,
+    /// The rest of a request, and its answer.
+    Answer,
+    /// The client closing the connection, our end being closed.
+    Close,
+}
+
+impl GuardedStream {
+    pub(super) fn new(stream: TcpStream, refusal_body: RefusalBody) -> Self {
+        Self {
+            stream,
+            awaits: Awaits::Request,
+            deadline: Instant::now() + FIRST_BYTE_MAX,
+            timer: None,
+            unread: None,
+            refusal: Refusal::new(refusal_body),
+        }
+    }
+
+    /// Ready once the deadline has passed.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut timer = match self.timer.take() {
+            Some(timer) if !timer.is_elapsed() => {
+                // It has this task's waker since it was set.
+                self.timer = Some(timer);
+                return Poll::Pending;
+            }
+            Some(timer) => timer,
+            None => Box::pin(sleep_until(self.deadline)),
+        };
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(self.deadline);
+        }
+        self.timer = Some(timer);
+        Poll::Pending
+    }
+
+    /// Ready once the client hasn't read for too long.
+    fn poll_unread(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.unread.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + UNREAD_MAX))).as_mut().poll(context)
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write(context, bytes) {
+            Poll::Ready(written) => {
+                self.unread = None;
+                self.awaits = Awaits::Request;
+                self.deadline = Instant::now() + IDLE_MAX;
+                Poll::Ready(written)
+            }
+            Poll::Pending => self.poll_unread(context).map(|()| Err(late("the client doesn't read"))),
+        }
+    }
+
+    fn poll_send_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.refusal.rest() {
+            let sent = ready!(self.poll_send(context, &rest))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.refusal.sent(sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn late(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Ready(read) => {
+                if self.awaits == Awaits::Request {
+                    self.awaits = Awaits::Answer;
+                    self.deadline = Instant::now() + REQUEST_MAX;
+                }
+                Poll::Ready(read)
+            }
+            Poll::Pending => self.poll_late(context).map(|()| Err(late("the client is too slow"))),
+        }
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_send_refusal(context))?;
+        if self.refusal.take_over(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        self.poll_send(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.poll_write(context, first.map_or(&[], |slice| slice))
+    }
+
+    /// Small answers are copied together and sent in one piece.
+    fn is_write_vectored(&self) -> bool {
+        false
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send_refusal(context)
+    }
+
+    /// Closes our end, then reads until the client has closed its own: bytes that nobody reads would have the kernel
+    /// reset the connection, and an answer on its way would be lost with it.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send_refusal(context))?;
+        if self.awaits != Awaits::Close {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.awaits = Awaits::Close;
+            self.deadline = Instant::now() + LINGER_MAX;
+            self.timer = None;
+        }
+        let mut scratch = [0; 4_096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && Instant::now() < self.deadline => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return self.poll_late(context).map(Ok),
+            }
+        }
+    }
+}

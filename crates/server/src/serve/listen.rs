@@ -1,0 +1,81 @@
+//! Sockets to listen on, and how many connections the system allows.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::warn;
+
+/// Connections that may wait in the kernel to be accepted, a socket; the system's `somaxconn` may allow fewer.
+const BACKLOG: i32 = 8_192;
+
+/// File descriptors kept for everything that is no connection.
+const DESCRIPTORS_KEPT: u64 = 128;
+
+/// How long to wait when the system has no descriptor left for a connection.
+const EXHAUSTED_WAIT: Duration = Duration::from_millis(50);
+
+/// `count` sockets listening on the same address, among which the kernel spreads connections.
+pub(super) fn sockets(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
+    // Sockets that share a port also share it with another process that does the same. A socket that doesn't share
+    // can't be bound while somebody listens there: so a second server fails here instead of taking half the votes.
+    let first = socket(address)?;
+    first.bind(&address.into())?;
+    let address = local_address(&first)?;
+    drop(first);
+    (0..count)
+        .map(|_| {
+            let socket = socket(address)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // So that a restart doesn't have to wait for the connections of the process before.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
+    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))
+}
+
+/// How many connections may be open at once: as many as the process may have descriptors, after raising that limit
+/// as far as it may be raised, less a few for files.
+pub(super) fn connections_max() -> io::Result<usize> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit)?;
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
+    Ok(usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX).max(1))
+}
+
+/// Waits out an error of `accept`, where waiting helps.
+pub(super) async fn after_accept_error(error: &io::Error) {
+    let connection_gone = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    );
+    if !connection_gone {
+        warn!(%error, "no connection can be accepted; trying again");
+        tokio::time::sleep(EXHAUSTED_WAIT).await;
+    }
+}
+
+/// A connection that the kernel has accepted already; `None` if there is none.
+pub(super) async fn accept_waiting(listener: &TcpListener) -> Option<TcpStream> {
+    tokio::select! {
+        biased;
+        accepted = listener.accept() => accepted.ok().map(|(stream, _)| stream),
+        () = std::future::ready(()) => None,
+    }
+}

@@ -1,0 +1,99 @@
+//! Polls and results in the form in which version 1 of the API and `--json` show them.
+
+use jiff::Timestamp as Instant;
+use serde::{Serialize, Serializer};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::{Kind, PercentBase, Poll, PollOption, PollState, Visibility};
+use throng_domain::tally::OptionResult;
+
+use crate::results::Snapshot;
+
+/// A poll, with nothing in it about who asks.
+#[derive(Debug, Serialize)]
+pub struct PollView<'a> {
+    slug: &'a str,
+    title: &'a str,
+    intro: &'a str,
+    kind: Kind,
+    min_choices: u16,
+    max_choices: u16,
+    state: PollState,
+    #[serde(serialize_with = "rfc3339_or_null")]
+    opens_at: Option<Timestamp>,
+    #[serde(serialize_with = "rfc3339_or_null")]
+    closes_at: Option<Timestamp>,
+    results: Visibility,
+    percent_base: PercentBase,
+    version: u64,
+    options: &'a [PollOption],
+}
+
+impl<'a> PollView<'a> {
+    /// The poll as it stands at `now`.
+    pub fn new(poll: &'a Poll, now: Timestamp) -> Self {
+        Self {
+            slug: poll.slug.as_str(),
+            title: &poll.title,
+            intro: &poll.intro,
+            kind: poll.kind,
+            min_choices: poll.min_choices,
+            max_choices: poll.max_choices,
+            state: poll.state(now),
+            opens_at: poll.opens_at,
+            closes_at: poll.closes_at,
+            results: poll.results,
+            percent_base: poll.percent_base,
+            version: poll.version,
+            options: &poll.options,
+        }
+    }
+}
+
+/// A poll's result.
+#[derive(Debug, Serialize)]
+pub struct ResultsView<'a> {
+    poll: &'a str,
+    seq: u64,
+    state: PollState,
+    provisional: bool,
+    #[serde(serialize_with = "rfc3339")]
+    as_of: Timestamp,
+    stale: bool,
+    voters: u64,
+    selections: u64,
+    options: Vec<OptionResult<'a>>,
+}
+
+impl<'a> ResultsView<'a> {
+    /// The poll's result as it stands at `now`. It is provisional until no more ballot can come.
+    pub fn new(poll: &'a Poll, snapshot: &'a Snapshot, now: Timestamp) -> Self {
+        let state = poll.state(now);
+        Self {
+            poll: poll.slug.as_str(),
+            seq: snapshot.tallies.seq,
+            state,
+            provisional: state != PollState::Final,
+            as_of: snapshot.as_of,
+            // One process records and shows: what it shows is what is stored.
+            stale: false,
+            voters: snapshot.tallies.voters,
+            selections: snapshot.tallies.selections(),
+            options: poll.option_results(&snapshot.tallies).collect(),
+        }
+    }
+}
+
+/// A moment as RFC 3339 has it, in UTC, to the millisecond.
+pub fn rfc3339_text(at: Timestamp) -> String {
+    // A moment beyond the year 9999 has no such form; the last one that has says "never" as well.
+    let instant = Instant::from_millisecond(at.0).unwrap_or(Instant::MAX);
+    format!("{instant:.3}")
+}
+
+fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339_text(*at))
+}
+
+fn rfc3339_or_null<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_some(&at.map(rfc3339_text))
+}
