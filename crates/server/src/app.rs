@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hyper::service::service_fn;
 use throng_backends::store::sqlite::{Claim, SqliteStore};
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::{Clock, Timestamp};
@@ -119,7 +120,10 @@ impl Server {
             let (desk, recorder) = (Arc::clone(desk), recorder.thread());
             Core {
                 connections: metrics.connections.clone(),
-                service: Front::new(http::router(Arc::clone(&core)), core),
+                service: service_fn({
+                    let front = Front::new(http::router(Arc::clone(&core)), core);
+                    move |request| front.clone().answer(request)
+                }),
                 beside: Box::pin(async move { desk.carry(recorder).await }),
             }
         });

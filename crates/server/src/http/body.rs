@@ -1,9 +1,9 @@
 //! Request bodies, whole and small.
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::HttpBody as Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 
 use super::error::Problem;
 
@@ -22,14 +22,23 @@ impl<S: Sync> FromRequest<S> for WholeBody {
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, Problem> {
+/// The whole of `body`, if it isn't too large.
+///
+/// # Errors
+/// [`Problem::TooLarge`], or [`Problem::BodyUnreadable`] if it ends early.
+pub async fn read(mut body: impl Body<Data = Bytes> + Unpin) -> Result<Bytes, Problem> {
     // A length that is announced is refused before it is sent.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Problem::TooLarge);
     }
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::TooLarge),
-        Err(_) => Err(Problem::BodyUnreadable),
+    let mut whole = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(part) = frame.map_err(|_| Problem::BodyUnreadable)?.into_data() else { continue };
+        if whole.len() + part.len() > BODY_BYTES_MAX {
+            return Err(Problem::TooLarge);
+        }
+        // Nearly every body comes in one part, which needs no copy.
+        whole = if whole.is_empty() { part } else { [whole, part].concat().into() };
     }
+    Ok(whole)
 }

@@ -1,5 +1,6 @@
 //! What every request goes through before and after its route.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use tracing::error;
 
 use super::cors::CorsOrigins;
 use super::error::Problem;
+use super::original;
 use crate::app::CoreState;
 
 /// Where the routes that pages of other sites may call begin.
@@ -34,13 +36,20 @@ impl Front {
         Self { router, core }
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Response {
+    /// Answers a request, whatever happens.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn answer(self, request: Request<Incoming>) -> Result<Response, Infallible> {
         let public = request.uri().path().starts_with(PUBLIC);
         let origin = request.headers().get(ORIGIN).cloned();
-        let preflight = public
-            && request.method() == Method::OPTIONS
-            && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let mut response = if preflight { preflight_answer() } else { self.route(request).await };
+        let routed = AssertUnwindSafe(self.route(request, public)).catch_unwind().await;
+        let mut response = routed.unwrap_or_else(|panic| {
+            let message = panic.downcast_ref::<&str>().copied();
+            let message = message.or(panic.downcast_ref::<String>().map(String::as_str));
+            error!(message, "a request panicked");
+            Problem::Internal.into_response()
+        });
         if public {
             self.core.app.config.cors_origins.allow(origin.as_ref(), response.headers_mut());
         }
@@ -48,19 +57,23 @@ impl Front {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.core.metrics.answered(response.status().as_u16());
-        response
+        Ok(response)
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response {
-        match AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(panic) => {
-                let message =
-                    panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(|s| s.as_str()));
-                error!(message, "a request panicked");
-                Problem::Internal.into_response()
+    /// The vote storm comes in at the two original routes, which have no parameters: they are told apart here, and
+    /// only the others pay for a router.
+    async fn route(&self, request: Request<Incoming>, public: bool) -> Response {
+        match (request.uri().path(), request.method()) {
+            ("/api/submit", &Method::POST) => original::submit(&self.core, request.into_body()).await.into_response(),
+            ("/api/result", &(Method::GET | Method::HEAD)) => original::result(&self.core).into_response(),
+            (_, &Method::OPTIONS) if public && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
+                preflight_answer()
             }
+            // Its future is large, and most connections never need it.
+            _ => match Box::pin(self.router.clone().oneshot(request)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
         }
     }
 }
@@ -70,14 +83,4 @@ fn preflight_answer() -> Response {
     *response.status_mut() = StatusCode::NO_CONTENT;
     CorsOrigins::allow_sending(response.headers_mut());
     response
-}
-
-impl hyper::service::Service<Request<Incoming>> for Front {
-    type Response = Response;
-    type Error = std::convert::Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response, Self::Error>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.clone().answer(request).map(Ok))
-    }
 }

@@ -8,6 +8,9 @@ use tokio::sync::{Notify, oneshot};
 use super::{NotRecorded, Settled};
 use throng_domain::ballot::Ballot;
 
+/// The ballots at one desk after which waiting for more saves nothing: the disk's sync is shared by enough.
+const GATHERED_ENOUGH: usize = 512;
+
 /// Takes the ballots of one core to the recorder and the outcomes back.
 ///
 /// Handlers and recorder touch a desk once a batch and not once a ballot: at the end of a core's turn its porter
@@ -78,7 +81,7 @@ impl Desk {
     }
 
     /// Carries between this desk and the recorder for as long as it is polled: run it on the desk's own core, whose
-    /// runtime polls it after the handlers that were ready before it, so that it wakes the recorder once for all.
+    /// runtime polls it after the handlers that were ready before it.
     pub async fn carry(&self, recorder: Thread) {
         loop {
             self.bell.notified().await;
@@ -90,9 +93,22 @@ impl Desk {
                 // A caller that went away doesn't need its answer; its ballot is recorded all the same.
                 let _ = caller.send(answer);
             }
-            if !self.counter().batch.ballots.is_empty() {
-                recorder.unpark();
+            self.gather().await;
+            recorder.unpark();
+        }
+    }
+
+    /// Waits while each turn of this core brings more ballots: the requests that arrived together are recorded
+    /// together. A turn without one ends it, so a voter alone waits for no timer.
+    async fn gather(&self) {
+        let mut gathered = 0;
+        loop {
+            let ballots = self.counter().batch.ballots.len();
+            if ballots == gathered || ballots >= GATHERED_ENOUGH {
+                return;
             }
+            gathered = ballots;
+            tokio::task::yield_now().await;
         }
     }
 
