@@ -32,8 +32,8 @@ const LINGER_MAX: Duration = Duration::from_secs(2);
 pub(super) struct GuardedStream {
     stream: TcpStream,
     awaits: Awaits,
-    /// When what is awaited is late.
-    deadline: Instant,
+    /// When what is awaited is late; none until it had to be waited for.
+    deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     unread: Option<Pin<Box<Sleep>>>,
     refusal: Refusal,
@@ -49,36 +49,59 @@ enum Awaits {
     Close,
 }
 
+impl Awaits {
+    /// How long it may take, from the first time that it has to be waited for.
+    fn max(self) -> Duration {
+        match self {
+            Self::Request => IDLE_MAX,
+            Self::Answer => REQUEST_MAX,
+            Self::Close => LINGER_MAX,
+        }
+    }
+}
+
 impl GuardedStream {
     pub(super) fn new(stream: TcpStream, refusal_body: RefusalBody) -> Self {
         Self {
             stream,
             awaits: Awaits::Request,
-            deadline: Instant::now() + FIRST_BYTE_MAX,
+            deadline: Some(Instant::now() + FIRST_BYTE_MAX),
             timer: None,
             unread: None,
             refusal: Refusal::new(refusal_body),
         }
     }
 
-    /// Ready once the deadline has passed.
+    fn now_awaits(&mut self, awaits: Awaits) {
+        self.awaits = awaits;
+        self.deadline = None;
+    }
+
+    /// Ready once the deadline has passed. A request that comes and goes without a wait costs no look at the clock.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut timer = match self.timer.take() {
-            Some(timer) if !timer.is_elapsed() => {
-                // It has this task's waker since it was set.
-                self.timer = Some(timer);
-                return Poll::Pending;
+        let Some(deadline) = self.deadline else {
+            let deadline = Instant::now() + self.awaits.max();
+            self.deadline = Some(deadline);
+            if self.timer.as_ref().is_none_or(|timer| timer.deadline() > deadline) {
+                self.timer = Some(Box::pin(sleep_until(deadline)));
             }
-            Some(timer) => timer,
-            None => Box::pin(sleep_until(self.deadline)),
+            return self.poll_timer(context, deadline);
         };
+        match &self.timer {
+            // It has this task's waker since it was set.
+            Some(timer) if !timer.is_elapsed() => Poll::Pending,
+            _ => self.poll_timer(context, deadline),
+        }
+    }
+
+    fn poll_timer(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= self.deadline {
+            if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(self.deadline);
+            timer.as_mut().reset(deadline);
         }
-        self.timer = Some(timer);
         Poll::Pending
     }
 
@@ -91,8 +114,7 @@ impl GuardedStream {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Ready(written) => {
                 self.unread = None;
-                self.awaits = Awaits::Request;
-                self.deadline = Instant::now() + IDLE_MAX;
+                self.now_awaits(Awaits::Request);
                 Poll::Ready(written)
             }
             Poll::Pending => self.poll_unread(context).map(|()| Err(late("the client doesn't read"))),
@@ -124,8 +146,7 @@ impl AsyncRead for GuardedStream {
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 if self.awaits == Awaits::Request {
-                    self.awaits = Awaits::Answer;
-                    self.deadline = Instant::now() + REQUEST_MAX;
+                    self.now_awaits(Awaits::Answer);
                 }
                 Poll::Ready(read)
             }
@@ -167,15 +188,14 @@ impl AsyncWrite for GuardedStream {
         ready!(self.poll_send_refusal(context))?;
         if self.awaits != Awaits::Close {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.awaits = Awaits::Close;
-            self.deadline = Instant::now() + LINGER_MAX;
+            self.now_awaits(Awaits::Close);
             self.timer = None;
         }
         let mut scratch = [0; 4_096];
         loop {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && Instant::now() < self.deadline => {}
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => return self.poll_late(context).map(Ok),
             }
