@@ -20,7 +20,7 @@ fn a_sync_that_failed_is_not_tried_again() {
 
 #[test]
 fn a_full_disk_ends_the_server() {
-    the_server_ends("the disk is full", "pwrite64,write", "error=ENOSPC:when=1+", "full");
+    the_server_ends("the disk is full", "pwrite64", "error=ENOSPC:when=1+", "full");
 }
 
 #[test]

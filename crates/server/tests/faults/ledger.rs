@@ -69,6 +69,7 @@ pub fn choices(random: &mut Xoshiro256PlusPlus) -> Vec<u16> {
 pub struct Witness {
     seq: AtomicU64,
     voters: AtomicU64,
+    cuts: AtomicU64,
     broken: Mutex<Vec<String>>,
 }
 
@@ -97,6 +98,16 @@ impl Witness {
     /// The newest version seen.
     pub fn seq(&self) -> u64 {
         self.seq.load(Ordering::SeqCst)
+    }
+
+    /// A request was cut off.
+    pub fn was_cut(&self) {
+        self.cuts.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many requests were cut off.
+    pub fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::SeqCst)
     }
 
     /// Something that must not happen did.

@@ -44,24 +44,31 @@ impl<'a> Voter<'a> {
         let id = (!self.random.random_ratio(1, NAMELESS)).then(|| self.ids.next(SystemClock.now()).0);
         let choices = choices(&mut self.random);
         let (reply, fate) = cast(&mut self.client, self.witness, id, &choices, 1);
-        if let (Some(id), Fate::Counted) = (id, fate)
+        let mut open = stays_open(&reply);
+        if let (true, Some(id), Fate::Counted) = (open, id, fate)
             && self.random.random_ratio(1, SENT_TWICE)
         {
-            self.vote_again(id, &choices);
+            open = self.vote_again(id, &choices);
         }
         self.sent.push(Sent { id, choices, fate });
-        matches!(reply, Reply::Answer(answer) if !answer.closes)
+        open
     }
 
-    /// Sends a counted ballot again. A cut is the next ballot's to notice.
-    fn vote_again(&mut self, id: Uuid, choices: &[u16]) {
-        if let (Reply::Answer(answer), Fate::NotCounted) = cast(&mut self.client, self.witness, Some(id), choices, 0) {
+    /// Sends a counted ballot again; whether the server is still there for the next.
+    fn vote_again(&mut self, id: Uuid, choices: &[u16]) -> bool {
+        let (reply, fate) = cast(&mut self.client, self.witness, Some(id), choices, 0);
+        if let (Reply::Answer(answer), Fate::NotCounted) = (&reply, fate) {
             // Refusing for want of room is allowed at any time.
             if answer.status != 503 {
                 self.witness.complain(format!("I1: a counted ballot sent again was refused: {answer:?}"));
             }
         }
+        stays_open(&reply)
     }
+}
+
+fn stays_open(reply: &Reply) -> bool {
+    matches!(reply, Reply::Answer(answer) if !answer.closes)
 }
 
 /// Sends a ballot and judges the answer; `own` says how many ballots the result must have gained by it.
@@ -73,7 +80,10 @@ fn cast(client: &mut Client, witness: &Witness, id: Option<Uuid>, choices: &[u16
     };
     let fate = match &reply {
         Reply::NotSent => Fate::NotCounted,
-        Reply::Cut => Fate::Unknown,
+        Reply::Cut => {
+            witness.was_cut();
+            Fate::Unknown
+        }
         Reply::Answer(answer) => match answer.status {
             200..=299 => {
                 if id.is_some() {
@@ -93,19 +103,23 @@ fn body(id: Uuid, choices: &[u16]) -> String {
 }
 
 impl Ledger {
-    /// Has `count` voters vote until `meanwhile` is over, or the server has gone or closed their connections.
+    /// Has `count` voters, all connected before, vote until `meanwhile` is over, or the server has gone or closed their connections.
     pub fn voters_while<T>(&mut self, address: SocketAddr, count: usize, meanwhile: impl FnOnce() -> T) -> T {
         let seeds: Vec<u64> = (0..count).map(|_| self.random.next_u64()).collect();
         let (witness, over) = (&self.witness, &AtomicBool::new(false));
+        let ready = &Barrier::new(count + 1);
         let (sent, result) = thread::scope(|scope| {
             let voting = seeds.into_iter().map(|seed| {
                 scope.spawn(move || {
                     let mut voter = Voter::new(address, witness, seed);
+                    voter.client.connect();
+                    ready.wait();
                     while voter.vote() && !over.load(Ordering::Relaxed) {}
                     voter.sent
                 })
             });
             let voting: Vec<_> = voting.collect();
+            ready.wait();
             // A panic must not leave the voters voting: the scope waits for them.
             let result = catch_unwind(AssertUnwindSafe(meanwhile));
             over.store(true, Ordering::Relaxed);

@@ -42,8 +42,9 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Arc<Mutex<Connection>>,
+    // Dropped before the writer: the last connection to close copies the log into the file, which a reader can't.
     readers: Arc<Readers>,
+    writer: Arc<Mutex<Connection>>,
 }
 
 /// The right to serve a file: held by one process at a time, given back when dropped, however that process ends.
