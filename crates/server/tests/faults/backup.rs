@@ -7,7 +7,7 @@ use crate::ledger::{Fate, Ledger, seed};
 use crate::process::Home;
 
 const VOTERS: usize = 8;
-const COPIES: usize = 20;
+const COPIES: usize = 100;
 
 #[test]
 fn a_backup_under_load_is_whole() {
