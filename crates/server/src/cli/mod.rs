@@ -3,6 +3,7 @@
 //! A command prints what it has to say on standard output and nothing else there; faults and progress go to standard
 //! error. It ends with 0 if it did what it was asked, 1 if it couldn't, 2 if it wasn't understood.
 
+mod bench;
 mod database;
 mod manual;
 mod moment;
@@ -69,6 +70,8 @@ enum Command {
     Completions(manual::Completions),
     /// Print a manual page
     Man(manual::Man),
+    /// Vote against a running server, a crowd at once or at a constant rate, and check its count
+    Bench(bench::Arguments),
 }
 
 /// Runs the command line.
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Schema(command) => schema::run(command, &flags),
         Command::Completions(command) => print(|out| command.run(out)),
         Command::Man(command) => print(|out| command.run(out)),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
