@@ -71,6 +71,9 @@ enum Command {
     /// Print a manual page
     Man(manual::Man),
     /// Vote against a running server, a crowd at once or at a constant rate, and check its count
+    ///
+    /// A vote is POST /api/submit with one option; what the server counted is read from GET /api/result before and
+    /// after, so nobody else may vote meanwhile. Exits with 1 if a vote failed or the count isn't what was acknowledged.
     Bench(bench::Arguments),
 }
 

@@ -45,9 +45,6 @@ struct Course {
 }
 
 /// Arguments of `throng bench`.
-///
-/// A vote is POST /api/submit with one option; what the server counted is read from GET /api/result before and after.
-/// Exits with 1 if a vote failed, or if the count isn't what was acknowledged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The server to vote on; http only
