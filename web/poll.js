@@ -33,7 +33,7 @@ function enhance(form) {
     if (answer.results !== undefined) {
       showOutcome(form, ballot.choices, answer.results);
     } else if (answer.refused) {
-      sendAsForm();
+      sendAsForm(answer.maybeCounted);
     } else {
       // Where it may have been counted, only the very same vote may be sent again.
       fieldset.disabled = answer.maybeCounted;
@@ -72,9 +72,9 @@ function enhance(form) {
   }
 
   // The server's page says best why it takes no such vote.
-  function sendAsForm() {
+  function sendAsForm(maybeCounted) {
     fieldset.disabled = false;
-    if (!form.elements.namedItem("ballot_id")) {
+    if (maybeCounted && !form.elements.namedItem("ballot_id")) {
       const id = document.createElement("input");
       Object.assign(id, { type: "hidden", name: "ballot_id", value: ballot.ballot_id });
       form.append(id);
@@ -83,8 +83,8 @@ function enhance(form) {
   }
 }
 
-// Sends until there is an answer: {results} once it is counted, {refused} if it never will be, or, after so many
-// tries, whether it may have been counted.
+// Sends until there is an answer: {results} once it is counted, {refused} if it isn't taken, neither after so many
+// tries. {maybeCounted} tells whether a try may have been counted whose answer was lost.
 async function send(address, ballot, onRetry) {
   let maybeCounted = false;
   for (let tries = 1; ; tries++) {
@@ -98,7 +98,7 @@ async function send(address, ballot, onRetry) {
       });
       if (response.ok) return { results: (await response.json()).results };
       const notTaken = response.status === 503 || response.status === 429;
-      if (response.status < 500 && !notTaken) return { refused: true };
+      if (response.status < 500 && !notTaken) return { refused: true, maybeCounted };
       if (!notTaken) maybeCounted = true;
       retryAfterMs = Number(response.headers.get("Retry-After")) * 1000 || 0;
     } catch {

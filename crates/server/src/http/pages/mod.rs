@@ -176,3 +176,44 @@ fn as_page(mut response: Response, page: &impl Template) -> Response {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use hyper::header::RETRY_AFTER;
+    use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::clock::ManualClock;
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll::OptionId;
+    use throng_domain::store::Store as _;
+
+    use super::*;
+    use crate::results::LivePolls;
+
+    #[tokio::test]
+    async fn what_fails_on_our_side_is_told_with_a_way_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&directory.path().join("throng.db")).unwrap();
+        store.migrate().unwrap();
+        let now = Timestamp(1_000);
+        store.create_poll(NewPoll::demo("demo".parse().unwrap(), now)).await.unwrap();
+        let polls = LivePolls::load(&store, &ManualClock::new(now)).await.unwrap();
+        let live = polls.by_slug("demo").unwrap();
+        let id: uuid::Uuid = "018f4d1e-7c00-7000-8000-000000000001".parse().unwrap();
+        for (problem, status, retry_after, ballot_id, words) in [
+            (Problem::Overloaded, 503, Some("1"), None, "Too many people are voting"),
+            (Problem::StoreUnavailable, 503, Some("1"), None, "be stored at this moment"),
+            (Problem::OutcomeUnknown, 500, None, Some(BallotId(id)), "it counts once"),
+        ] {
+            let form = BallotForm { choices: vec![OptionId(2)], ballot_id };
+            let response = refused(&live, now, form, problem);
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let page = std::str::from_utf8(&body).unwrap();
+            assert!(page.contains(words) && page.contains(r#"value="2" checked"#), "{page}");
+            let with_id = format!(r#"name="ballot_id" value="{id}""#);
+            assert_eq!(page.contains(&with_id), ballot_id.is_some(), "{page}");
+        }
+    }
+}

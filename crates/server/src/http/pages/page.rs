@@ -152,7 +152,7 @@ impl<'a> Outcome<'a> {
             return outcome;
         }
         let latest = live.latest();
-        outcome.voters = words::voters(latest.tallies.voters);
+        outcome.voters = words::voters(latest.tallies.voters, outcome.votable);
         outcome.rows = poll
             .options
             .iter()

@@ -88,10 +88,11 @@ pub fn message(problem: &Problem, retried: bool) -> String {
     words.to_owned()
 }
 
-/// How many voted.
-pub fn voters(voters: u64) -> String {
+/// How many voted, in a poll that takes more votes or no more.
+pub fn voters(voters: u64, votable: bool) -> String {
     match voters {
-        0 => "No votes yet".to_owned(),
+        0 if votable => "No votes yet".to_owned(),
+        0 => "Nobody voted".to_owned(),
         1 => "1 voter".to_owned(),
         _ => format!("{} voters", grouped(voters)),
     }
