@@ -72,6 +72,8 @@ fn a_right_to_left_poll_is_laid_out_from_right_to_left() {
         let side = "const [bar, fill] = ['.own .bar', '.own .fill'].map((css) => document.querySelector(css));
                     return bar.getBoundingClientRect().right - fill.getBoundingClientRect().right";
         assert_eq!(browser.run(side).await, json!(0), "bars begin at the right");
+        let side = "return getComputedStyle(document.querySelector('.voters')).textAlign";
+        assert_eq!(browser.run(side).await, json!("right"));
     });
 }
 
@@ -100,11 +102,10 @@ fn forced_colors_and_still_pages_are_sound() {
         browser.screenshot("phone-forced-ballot").await;
         browser.goto("/?voted=1").await;
         browser.screenshot("phone-forced-result").await;
-        let widths = "return [...document.querySelectorAll('.fill')].map((f) => getComputedStyle(f).backgroundColor)";
-        let colors = browser
-            .run(&format!("{widths}.concat(getComputedStyle(document.querySelector('.bar')).backgroundColor)"))
-            .await;
-        assert_ne!(colors[1], colors[5], "a bar is to be told from its ground");
+        let colors = "return ['.result:not(.own) .fill', '.own .fill', '.bar']
+                        .map((css) => getComputedStyle(document.querySelector(css)).backgroundColor)";
+        let colors = browser.run(colors).await;
+        assert!(colors[0] != colors[2] && colors[1] != colors[2], "a bar is to be told from its ground: {colors}");
 
         browser.prefer("prefers-reduced-motion", "reduce").await;
         browser.goto("/?voted=1").await;

@@ -1,4 +1,5 @@
 //! The pages, as a browser without JavaScript gets them.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 #[path = "../support/mod.rs"]
 mod support;
