@@ -1,9 +1,15 @@
-//! What a developer of Throng runs: `cargo xtask faults`, `cargo xtask mutants`.
+//! What a developer of Throng runs: `cargo xtask test`, `cargo xtask deny`, `cargo xtask faults`, `cargo xtask bench …`.
 #![expect(clippy::print_stdout, reason = "a developer reads what it prints")]
 #![expect(clippy::print_stderr, reason = "and why it failed")]
 
+mod children;
+mod command;
+mod deny;
 mod faults;
 mod mutants;
+mod packages;
+mod stopwatch;
+mod test;
 
 use std::process::ExitCode;
 
@@ -19,6 +25,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Check the format, the lints and every test; ends with `throng: N passed, N failed`
+    Test(test::Options),
+    /// Check the licences and the sources of all dependencies, and what is banned
+    Deny,
     /// Kill servers under load, break their disk, stop them, and check that every promise is kept
     Faults(faults::Options),
     /// Check the checker: build servers with a fault of ours in each, which the fault tests must find
@@ -27,6 +37,8 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
+        Task::Test(options) => test::run(&options),
+        Task::Deny => deny::run(),
         Task::Faults(options) => faults::run(&options),
         Task::Mutants => mutants::run(),
     };
