@@ -12,5 +12,5 @@ pub fn run() -> anyhow::Result<bool> {
     if packages::find("cargo-deny").is_none() {
         bail!("cargo-deny isn't installed; install it first: cargo install cargo-deny --locked");
     }
-    command::stream(&mut command::cargo("deny check bans licenses sources"), |_| {})
+    command::stream(&mut command::cargo("deny check --hide-inclusion-graph bans licenses sources"), |_| {})
 }

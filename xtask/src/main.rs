@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a developer reads what it prints")]
 #![expect(clippy::print_stderr, reason = "and why it failed")]
 
+mod bench;
 mod children;
 mod command;
 mod deny;
@@ -29,6 +30,9 @@ enum Task {
     Test(test::Options),
     /// Check the licences and the sources of all dependencies, and what is banned
     Deny,
+    /// Measure Throng against other servers, side by side on this machine
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Kill servers under load, break their disk, stop them, and check that every promise is kept
     Faults(faults::Options),
     /// Check the checker: build servers with a fault of ours in each, which the fault tests must find
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Test(options) => test::run(&options),
         Task::Deny => deny::run(),
+        Task::Bench(bench) => bench::run(&bench),
         Task::Faults(options) => faults::run(&options),
         Task::Mutants => mutants::run(),
     };
