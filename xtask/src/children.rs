@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 
 use crate::stopwatch::wait_until;
 
@@ -48,7 +48,7 @@ pub fn end_orphans() -> Vec<String> {
 /// Takes note of all children that have ended; `Some` if none is left.
 fn all_ended() -> Option<()> {
     loop {
-        match waitpid(None, WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG) {
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) => return None,
             Err(_) => return Some(()),

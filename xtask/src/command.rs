@@ -1,12 +1,14 @@
 //! Other programs, run from the root of the workspace.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
+
+use crate::children;
 
 /// The workspace's directory.
 pub fn root() -> PathBuf {
@@ -36,14 +38,35 @@ pub fn typed(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs it, passing on all that it prints as it comes; `line` sees each line of its output too. Whether it succeeded.
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Whether it succeeded.
+    pub succeeded: bool,
+    /// The processes that it left behind, which were killed.
+    pub left_behind: Vec<String>,
+}
+
+/// Runs it, passing on all that it prints as it comes; `line` sees each line of its output too.
 ///
 /// # Errors
 /// If it can't be started, or its output can't be passed on.
-pub fn stream(command: &mut Command, mut line: impl FnMut(&str)) -> anyhow::Result<bool> {
+pub fn stream(command: &mut Command, line: impl FnMut(&str) + Send) -> anyhow::Result<Ended> {
     let name = typed(command);
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("`{name}` can't be started"))?;
-    let mut output = BufReader::new(child.stdout.take().context("its output is piped")?);
+    let output = child.stdout.take().context("its output is piped")?;
+    std::thread::scope(|scope| {
+        let passing = scope.spawn(move || pass_on(output, line));
+        let succeeded = child.wait()?.success();
+        // These may hold the output open: only without them does it end.
+        let left_behind = children::end_orphans();
+        passing.join().map_err(|_| anyhow!("reading the output of `{name}` panicked"))??;
+        Ok(Ended { succeeded, left_behind })
+    })
+}
+
+fn pass_on(output: impl Read, mut line: impl FnMut(&str)) -> std::io::Result<()> {
+    let mut output = BufReader::new(output);
     let mut bytes = Vec::new();
     while output.read_until(b'\n', &mut bytes)? > 0 {
         let mut stdout = std::io::stdout().lock();
@@ -52,7 +75,7 @@ pub fn stream(command: &mut Command, mut line: impl FnMut(&str)) -> anyhow::Resu
         line(String::from_utf8_lossy(&bytes).trim_end());
         bytes.clear();
     }
-    Ok(child.wait()?.success())
+    Ok(())
 }
 
 /// Runs it and fails if it does; what it prints goes where ours goes.

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::children;
-use crate::command::{self, cargo};
+use crate::command::{self, Ended, cargo};
 use crate::packages::{self, Program};
 use crate::stopwatch::Stopwatch;
 
@@ -116,14 +116,13 @@ impl Step {
     fn run(mut self) -> anyhow::Result<Total> {
         let mut tests = Total::default();
         let mut ignored = 0;
-        let succeeded = command::stream(&mut self.command, |line| {
+        let Ended { succeeded, left_behind } = command::stream(&mut self.command, |line| {
             if let Some(reported) = Reported::parse(line) {
                 tests.passed += reported.passed;
                 tests.failed += reported.failed;
                 ignored += reported.ignored;
             }
         })?;
-        let left = children::end_orphans();
         let mut total = match self.counts {
             Counts::Itself => Total { passed: u64::from(succeeded), failed: u64::from(!succeeded) },
             Counts::Tests => tests,
@@ -136,10 +135,10 @@ impl Step {
             fail(1, "it failed without a failed test; its own words are above".to_owned());
         }
         if ignored > 0 {
-            fail(ignored, format!("{ignored} tests are ignored; a test that isn't run says nothing"));
+            fail(ignored, format!("ignored tests: {ignored}; a test that isn't run says nothing"));
         }
-        if !left.is_empty() {
-            fail(1, format!("it left processes behind, which were killed: {}", left.join(", ")));
+        if !left_behind.is_empty() {
+            fail(1, format!("it left processes behind, which were killed: {}", left_behind.join(", ")));
         }
         Ok(total)
     }
