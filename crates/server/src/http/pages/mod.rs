@@ -27,7 +27,7 @@ use throng_domain::poll::Viewer;
 
 use self::form::BallotForm;
 use self::page::{NotFoundPage, PollPage, Visit};
-use super::ballots::cast;
+use super::ballots::{accepted, settle};
 use super::body::WholeBody;
 use super::error::Problem;
 use super::poll_path::PollPath;
@@ -51,8 +51,7 @@ pub fn router() -> Router<Arc<CoreState>> {
 
 /// `GET /`: the default poll.
 async fn show_default(State(core): State<Arc<CoreState>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
-    let slug = core.app.config.default_poll.as_str();
-    let live = core.app.polls.by_slug(slug).map(PollPath).ok_or(Problem::PollNotFound);
+    let live = core.app.polls.current().default_poll().cloned().map(PollPath).ok_or(Problem::PollNotFound);
     show(State(core), live, RawQuery(query), headers).await
 }
 
@@ -109,7 +108,7 @@ async fn cast_form(
     now: Timestamp,
 ) -> Result<Choices, Problem> {
     let choices = live.poll.choices(form.choices.iter().copied())?;
-    cast(core, live, id, choices.clone(), now).await?;
+    settle(core, accepted(&live.poll, id, choices.clone(), now)?).await?;
     Ok(choices)
 }
 
@@ -197,8 +196,8 @@ mod tests {
         store.migrate().unwrap();
         let now = Timestamp(1_000);
         store.create_poll(NewPoll::demo("demo".parse().unwrap(), now)).await.unwrap();
-        let polls = LivePolls::load(&store, &ManualClock::new(now)).await.unwrap();
-        let live = polls.by_slug("demo").unwrap();
+        let polls = LivePolls::load("demo".parse().unwrap(), &store, &ManualClock::new(now)).await.unwrap();
+        let live = Arc::clone(polls.current().default_poll().unwrap());
         let id: uuid::Uuid = "018f4d1e-7c00-7000-8000-000000000001".parse().unwrap();
         for (problem, status, retry_after, ballot_id, words) in [
             (Problem::Overloaded, 503, Some("1"), None, "Too many people are voting"),
