@@ -82,6 +82,8 @@ impl Recorder {
     async fn run(self, finish: &CancellationToken) -> Result<(), WriteFailure> {
         let mut batch = Batch::default();
         let mut ends = Vec::with_capacity(self.desks.len());
+        // Whatever ends this thread, a panic too, ends the server: nobody else records.
+        let _failed = self.failed.clone().drop_guard();
         loop {
             let finishing = finish.is_cancelled();
             ends.clear();
@@ -97,7 +99,7 @@ impl Recorder {
             let recorded = self.record(&batch).await;
             let failure = self.answer(&mut batch, &ends, recorded);
             if let Some(failure) = failure {
-                self.failed.cancel();
+                self.turn_away(&mut batch);
                 return Err(failure);
             }
         }
@@ -146,6 +148,16 @@ impl Recorder {
         drop(answered);
         batch.ballots.clear();
         failure
+    }
+
+    /// Closes the desks, and hands back the ballots that gathered there meanwhile: nothing was done with them.
+    fn turn_away(&self, batch: &mut Batch) {
+        for desk in &self.desks {
+            desk.close();
+            desk.collect(batch);
+            batch.ballots.clear();
+            desk.hand_back(batch.callers.drain(..).map(|caller| (caller, Err(NotRecorded::Unavailable))).collect());
+        }
     }
 
     fn settle(&self, batch: &Batch, recorded: Recorded) -> impl Iterator<Item = Answer> + use<> {

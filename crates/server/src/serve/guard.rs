@@ -27,6 +27,9 @@ const UNREAD_MAX: Duration = Duration::from_secs(8);
 /// From our end of the connection being closed to the client closing its own.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 
+/// What hyper sends to a client that asks before it sends its body: no answer yet, so the request's time runs on.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// A TCP stream whose waits end.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
@@ -87,12 +90,25 @@ impl GuardedStream {
         self.unread.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + UNREAD_MAX))).as_mut().poll(context)
     }
 
+    /// A request begins: it has its own time, whatever time there was to wait for it.
+    fn begin_request(&mut self, context: &mut Context<'_>) {
+        self.awaits = Awaits::Answer;
+        self.deadline = Instant::now() + REQUEST_MAX;
+        // A timer that was set while the connection was idle would go off too late.
+        if let Some(timer) = self.timer.as_mut().filter(|timer| timer.deadline() > self.deadline) {
+            timer.as_mut().reset(self.deadline);
+            let _ = timer.as_mut().poll(context);
+        }
+    }
+
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Ready(written) => {
                 self.unread = None;
-                self.awaits = Awaits::Request;
-                self.deadline = Instant::now() + IDLE_MAX;
+                if !bytes.ends_with(CONTINUE) {
+                    self.awaits = Awaits::Request;
+                    self.deadline = Instant::now() + IDLE_MAX;
+                }
                 Poll::Ready(written)
             }
             Poll::Pending => self.poll_unread(context).map(|()| Err(late("the client doesn't read"))),
@@ -124,8 +140,7 @@ impl AsyncRead for GuardedStream {
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 if self.awaits == Awaits::Request {
-                    self.awaits = Awaits::Answer;
-                    self.deadline = Instant::now() + REQUEST_MAX;
+                    self.begin_request(context);
                 }
                 Poll::Ready(read)
             }
@@ -180,5 +195,59 @@ impl AsyncWrite for GuardedStream {
                 Poll::Pending => return self.poll_late(context).map(Ok),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn connected() -> (GuardedStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (GuardedStream::new(stream, |_| Bytes::new()), client)
+    }
+
+    async fn read(guard: &mut GuardedStream) -> usize {
+        let mut bytes = [0; 64];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        poll_fn(|context| Pin::new(&mut *guard).poll_read(context, &mut buffer)).await.unwrap();
+        buffer.filled().len()
+    }
+
+    async fn write(guard: &mut GuardedStream, bytes: &[u8]) {
+        poll_fn(|context| Pin::new(&mut *guard).poll_write(context, bytes)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_after_a_pause_has_no_longer_than_the_first() {
+        let (mut guard, mut client) = connected().await;
+        client.write_all(b"GET").await.unwrap();
+        read(&mut guard).await;
+        write(&mut guard, b"HTTP/1.1 200 OK").await;
+        assert!(guard.deadline > Instant::now() + REQUEST_MAX, "an idle connection has more time");
+        // The timer as it is once it went off while the connection was idle.
+        guard.timer = Some(Box::pin(sleep_until(guard.deadline)));
+        client.write_all(b"GET").await.unwrap();
+        read(&mut guard).await;
+        let latest = Instant::now() + REQUEST_MAX;
+        assert!(guard.deadline <= latest && guard.timer.as_ref().unwrap().deadline() <= latest);
+    }
+
+    #[tokio::test]
+    async fn being_asked_to_go_on_is_no_answer() {
+        let (mut guard, mut client) = connected().await;
+        client.write_all(b"POST").await.unwrap();
+        read(&mut guard).await;
+        let deadline = guard.deadline;
+        write(&mut guard, CONTINUE).await;
+        assert_eq!((guard.awaits, guard.deadline), (Awaits::Answer, deadline));
     }
 }

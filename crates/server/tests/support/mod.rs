@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
+mod gated_store;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, mpsc};
@@ -10,16 +12,36 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use throng::app::{App, Server};
-use throng::config::{Config, Sources};
+use throng::app::{App, Parts, Server};
+use throng::config::{Config, Database, Sources};
+use throng::intake::WriteFailure;
+use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::clock::{ManualClock, Timestamp};
+use throng_domain::new_poll::NewPoll;
+use throng_domain::store::{Recount, Store as _, Window};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub use self::gated_store::GatedStore;
 
 /// How long a test waits for an answer before it fails.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+pub const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// When the servers' clock stands, unless a test moves it.
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+/// What `look` finds, as soon as it does; fails if that takes too long.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + ANSWER_MAX;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
 
 /// A server on a port of its own, with a database of its own and a clock that stands still.
 pub struct TestServer {
@@ -28,7 +50,7 @@ pub struct TestServer {
     pub app: Arc<App>,
     pub directory: TempDir,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<(), WriteFailure>>>,
 }
 
 impl TestServer {
@@ -39,6 +61,27 @@ impl TestServer {
 
     /// A server with these settings beside its own address and database.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::launch(settings, async |config, clock| Server::start(config, clock, 2).await)
+    }
+
+    /// A server whose store does what the test says, at whose desks so many ballots may wait altogether.
+    pub fn start_gated(ballots_waiting_max: usize) -> (Self, Arc<GatedStore>) {
+        let (made, makes) = mpsc::channel();
+        let server = Self::launch(&[], async move |config, clock| {
+            let Database::Sqlite(path) = &config.database;
+            let sqlite = SqliteStore::open(path)?;
+            sqlite.migrate()?;
+            let store = Arc::new(GatedStore::new(sqlite));
+            made.send(Arc::clone(&store)).unwrap();
+            Server::start_with(config, Parts { store, clock, cores: 2, ballots_waiting_max }).await
+        });
+        (server, makes.recv().unwrap())
+    }
+
+    fn launch(
+        settings: &[(&str, &str)],
+        start: impl AsyncFnOnce(Config, Arc<ManualClock>) -> anyhow::Result<Server> + Send + 'static,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database = format!("sqlite://{}", directory.path().join("throng.db").display());
         let mut pairs = vec![("LISTEN", "127.0.0.1:0"), ("DATABASE_URL", &database)];
@@ -51,14 +94,55 @@ impl TestServer {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let server = Server::start(config, server_clock, 2).await.unwrap();
+                let server = start(config, server_clock).await.unwrap();
                 started.send((server.address(), Arc::clone(server.app()))).unwrap();
-                let stop = async { stopped.await.unwrap_or(()) };
-                server.run_until(stop).await.unwrap();
-            });
+                server.run_until(async { stopped.await.unwrap_or(()) }).await
+            })
         });
         let (address, app) = starts.recv_timeout(ANSWER_MAX).expect("the server starts");
         Self { address, clock, app, directory, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Creates a poll as another process does, on a handle of its own, and waits until the server has seen it.
+    pub fn create_poll(&self, poll: NewPoll) {
+        let slug = poll.slug.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.open_store().create_poll(poll)).unwrap();
+        eventually("the server sees the new poll", || self.app.polls.by_slug(slug.as_str()));
+    }
+
+    /// Sets when a poll opens and closes, as another process does, and waits until the server has seen it.
+    pub fn set_window(&self, slug: &str, opens_at: Option<Timestamp>, closes_at: Option<Timestamp>) {
+        let poll = &self.app.polls.by_slug(slug).unwrap().poll;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = self.open_store();
+        let change = store.set_window(poll.id, poll.version, Window { opens_at, closes_at });
+        let version = runtime.block_on(change).unwrap().version;
+        eventually("the server sees the change", || {
+            self.app.polls.by_slug(slug).filter(|live| live.poll.version == version)
+        });
+    }
+
+    /// Another handle on the server's database.
+    pub fn open_store(&self) -> SqliteStore {
+        SqliteStore::open(&self.directory.path().join("throng.db")).unwrap()
+    }
+
+    /// How many ballots the default poll's result counts.
+    pub fn voters(&self) -> u64 {
+        self.get("/api/v1/polls/demo/results").json()["voters"].as_u64().unwrap()
+    }
+
+    /// How many ballots the database has for the demo poll; fails where its tallies say otherwise.
+    pub fn stored_voters(&self) -> u64 {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let store = self.open_store();
+            let poll = store.poll(&"demo".parse().unwrap()).await.unwrap().unwrap();
+            let Recount { tallies, ballots } = store.recount(poll.id).await.unwrap();
+            assert!(tallies.counts_equal(&ballots), "{tallies:?} is not {ballots:?}");
+            ballots.voters
+        })
     }
 
     /// Begins the shutdown; [`Self::join`] waits for its end.
@@ -71,9 +155,14 @@ impl TestServer {
     /// Stops the server and waits for its end.
     pub fn join(&mut self) {
         self.begin_stop();
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
+        if self.thread.is_some() {
+            self.end().unwrap();
         }
+    }
+
+    /// Waits for the server's end, without stopping it.
+    pub fn end(&mut self) -> Result<(), WriteFailure> {
+        self.thread.take().expect("a server ends once").join().unwrap()
     }
 
     /// A new connection.
@@ -139,12 +228,22 @@ impl Connection {
     }
 
     /// The next answer; fails if the connection ends before.
+    #[track_caller]
     pub fn answer(&mut self) -> Answer {
         self.try_answer().expect("an answer, not the end of the connection")
     }
 
     /// The next answer; `None` if the connection ended.
     pub fn try_answer(&mut self) -> Option<Answer> {
+        let mut answer = self.head()?;
+        let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+        answer.body.resize(length, 0);
+        self.stream.read_exact(&mut answer.body).ok()?;
+        Some(answer)
+    }
+
+    /// The next answer, where it has no body whatever its length says; `None` if the connection ended.
+    pub fn head(&mut self) -> Option<Answer> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1)?.parse().ok()?;
         let mut headers = Vec::new();
@@ -156,11 +255,12 @@ impl Connection {
             let (name, value) = line.split_once(':')?;
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer { status, headers, body: Vec::new() };
-        let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
-        answer.body.resize(length, 0);
-        self.stream.read_exact(&mut answer.body).ok()?;
-        Some(answer)
+        Some(Answer { status, headers, body: Vec::new() })
+    }
+
+    /// The connection's write half, to write from another thread.
+    pub fn writer(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().unwrap()
     }
 
     /// Whether the server has closed the connection; waits for it.
