@@ -110,8 +110,8 @@ impl Server {
         if config.app_env == AppEnv::Dev {
             create_demo_poll(&*store, &config, &*clock).await?;
         }
-        let polls = Arc::new(LivePolls::load(&*store, &*clock).await?);
-        if polls.by_slug(config.default_poll.as_str()).is_none() {
+        let polls = Arc::new(LivePolls::load(config.default_poll.clone(), &*store, &*clock).await?);
+        if polls.current().default_poll().is_none() {
             warn!(poll = %config.default_poll, "there is no such poll yet; make it with `throng poll create`");
         }
 

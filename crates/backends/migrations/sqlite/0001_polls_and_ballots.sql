@@ -26,29 +26,22 @@ CREATE TABLE polls_version (version INTEGER NOT NULL) STRICT;
 INSERT INTO polls_version (version) VALUES (0);
 
 -- Append-only, the only truth. The key alone decides what is counted once; keys in time order grow at the end.
+-- Where everybody may vote as often as they like, the key is the ballot's id, and ballot_id is null.
 CREATE TABLE ballot (
     poll_id     INTEGER NOT NULL REFERENCES poll (id),
     key         BLOB    NOT NULL CHECK (length(key) = 16),
-    ballot_id   BLOB    NOT NULL CHECK (length(ballot_id) = 16),
+    ballot_id   BLOB    CHECK (length(ballot_id) = 16),
     choices     TEXT    NOT NULL,
     accepted_at INTEGER NOT NULL,
     PRIMARY KEY (poll_id, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Changed in the transaction that inserts the ballots. Whoever records has a shard of its own; readers add them up.
+-- No option has the id 0: its tally counts the ballots themselves.
 CREATE TABLE tally (
     poll_id   INTEGER NOT NULL REFERENCES poll (id),
     option_id INTEGER NOT NULL,
     shard     INTEGER NOT NULL,
     count     INTEGER NOT NULL,
     PRIMARY KEY (poll_id, option_id, shard)
-) STRICT, WITHOUT ROWID;
-
--- Beside the tallies: how many ballots were counted, and how often the poll's result changed.
-CREATE TABLE turnout (
-    poll_id INTEGER NOT NULL REFERENCES poll (id),
-    shard   INTEGER NOT NULL,
-    voters  INTEGER NOT NULL,
-    changes INTEGER NOT NULL,
-    PRIMARY KEY (poll_id, shard)
 ) STRICT, WITHOUT ROWID;

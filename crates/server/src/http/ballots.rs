@@ -8,17 +8,16 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, StatusCode};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
-use throng_domain::poll::{PollState, Viewer};
+use throng_domain::poll::{Poll, PollState, Viewer};
 use throng_domain::store::Outcome;
 use throng_domain::submission::Submission;
 
 use super::body::WholeBody;
 use super::error::Problem;
 use super::poll_path::PollPath;
-use super::results::{CURRENT, json};
+use super::results::json;
 use crate::app::CoreState;
 use crate::intake::{NotRecorded, Settled};
-use crate::results::LivePoll;
 
 /// `POST /api/v1/polls/{slug}/ballots`: 201 once the ballot is counted; the same again for the same ballot.
 pub async fn submit(
@@ -32,35 +31,36 @@ pub async fn submit(
     let submission = Submission::parse(&body)?;
     let choices = live.poll.choices(submission.choices)?;
     let id = submission.ballot_id;
-    cast(&core, &live, id, choices, now).await?;
+    settle(&core, accepted(&live.poll, id, choices, now)?).await?;
     let seen = live.poll.shows_results(Viewer::Voter, now);
     // Published before the ballot was answered, so the latest result has the ballot in it.
     let results = seen.then(|| live.rendered(now));
     let results = results.as_ref().map_or(&b"null"[..], |rendered| &rendered.json);
     let body = [format!(r#"{{"ballot_id":"{id}","status":"counted","results":"#).as_bytes(), results, b"}"].concat();
-    let mut response = json(body.into(), CURRENT);
+    let mut response = json(body.into());
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
+}
+
+/// The ballot that arrived at `accepted_at`, if the poll is open then. The store has the last word on that; this
+/// keeps a closed poll's crowd from waiting for it.
+///
+/// # Errors
+/// That the poll isn't open yet, or is closed.
+pub fn accepted(poll: &Poll, id: BallotId, choices: Choices, accepted_at: Timestamp) -> Result<Ballot, Problem> {
+    match poll.state(accepted_at) {
+        PollState::Draft | PollState::Scheduled => Err(Problem::PollNotOpen),
+        PollState::Open => Ok(Ballot::unlimited(poll.id, id, choices, accepted_at)),
+        PollState::Closing | PollState::Final => Err(Problem::PollClosed),
+    }
 }
 
 /// Has a ballot recorded and gives its outcome, if that is that it is counted.
 ///
 /// # Errors
 /// Why it isn't counted, or that it isn't known whether it is.
-pub async fn cast(
-    core: &CoreState,
-    live: &LivePoll,
-    id: BallotId,
-    choices: Choices,
-    accepted_at: Timestamp,
-) -> Result<Settled, Problem> {
-    // The store has the last word; a closed poll's crowd needn't wait for it.
-    match live.poll.state(accepted_at) {
-        PollState::Draft | PollState::Scheduled => return Err(Problem::PollNotOpen),
-        PollState::Open => {}
-        PollState::Closing | PollState::Final => return Err(Problem::PollClosed),
-    }
-    let ballot = Ballot::unlimited(live.poll.id, id, choices, accepted_at);
+pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Settled, Problem> {
+    let id = ballot.id;
     let settled = core.desk.submit(ballot).await.inspect_err(|error| {
         if *error == NotRecorded::Busy {
             core.metrics.ballot_refused();

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    HeaderValue, VARY,
+    CACHE_CONTROL, HeaderValue, VARY,
 };
 use hyper::{HeaderMap, Uri};
 
@@ -21,8 +21,11 @@ pub enum CorsOrigins {
 
 impl CorsOrigins {
     /// Adds to the answer's headers what lets a page of `origin` read it.
+    ///
+    /// An answer that a cache may keep says so even where nobody asked: the next one to get it may.
     pub fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         match self {
+            Self::Any if origin.is_none() && !headers.contains_key(CACHE_CONTROL) => {}
             Self::Any => {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             }

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use super::error::Problem;
-use super::results::{CURRENT, json};
+use super::results::{json, uncached};
 use crate::app::CoreState;
 
 const OK: Bytes = Bytes::from_static(b"{\"status\":\"ok\"}");
 
 /// `GET /livez`: this process runs.
 pub async fn livez() -> Response {
-    json(OK, CURRENT)
+    uncached(json(OK))
 }
 
 /// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read or written.
@@ -25,7 +25,7 @@ pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Prob
         return Err(Problem::ShuttingDown);
     }
     app.store.polls_version().await?;
-    Ok(json(OK, CURRENT))
+    Ok(uncached(json(OK)))
 }
 
 /// `GET /metrics`, as Prometheus reads them.

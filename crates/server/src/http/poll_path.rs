@@ -18,6 +18,6 @@ impl FromRequestParts<Arc<CoreState>> for PollPath {
 
     async fn from_request_parts(parts: &mut Parts, core: &Arc<CoreState>) -> Result<Self, Problem> {
         let Path(slug) = Path::<String>::from_request_parts(parts, core).await.map_err(|_| Problem::PollNotFound)?;
-        core.app.polls.by_slug(&slug).map(Self).ok_or(Problem::PollNotFound)
+        core.app.polls.current().by_slug(&slug).cloned().map(Self).ok_or(Problem::PollNotFound)
     }
 }

@@ -14,12 +14,9 @@ use super::error::Problem;
 use super::poll_path::PollPath;
 use crate::app::CoreState;
 
-/// For an answer that is true only now.
-pub const CURRENT: HeaderValue = HeaderValue::from_static("no-store");
-
 /// For an answer that a shared cache may keep for a second, and show for a few more while it fetches the next: a
 /// crowd of readers then costs one request a second.
-pub const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1, stale-while-revalidate=5");
+const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1, stale-while-revalidate=5");
 
 /// `GET /api/v1/polls/{slug}/results`.
 pub async fn show(
@@ -35,11 +32,16 @@ pub async fn show(
     Ok(tagged(rendered.json.clone(), &rendered.etag, &headers))
 }
 
-/// An answer of JSON.
-pub fn json(body: Bytes, cache_control: HeaderValue) -> Response {
+/// An answer of JSON. To a POST, that is all: no cache keeps what answers one (RFC 9111, 3).
+pub fn json(body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(CACHE_CONTROL, cache_control);
+    response
+}
+
+/// An answer that is true only now.
+pub fn uncached(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -47,7 +49,8 @@ pub fn json(body: Bytes, cache_control: HeaderValue) -> Response {
 pub fn tagged(body: Bytes, etag: &str, asked: &HeaderMap) -> Response {
     let etag = HeaderValue::from_str(etag).expect("entity tags are made of letters, digits and dashes");
     let known = asked.get_all(IF_NONE_MATCH).iter().any(|tags| names(tags, &etag));
-    let mut response = json(if known { Bytes::new() } else { body }, SHARED);
+    let mut response = json(if known { Bytes::new() } else { body });
+    response.headers_mut().insert(CACHE_CONTROL, SHARED);
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }

@@ -3,10 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 
+use bytes::Bytes;
+use throng_domain::ballot::Ballot;
+use throng_domain::poll::PollId;
+use throng_domain::store::Outcome;
 use tokio::sync::{Notify, oneshot};
 
 use super::{NotRecorded, Settled};
-use throng_domain::ballot::Ballot;
+use crate::results::SharedSnapshot;
 
 /// The ballots at one desk after which waiting for more saves nothing: the disk's sync is shared by enough.
 const GATHERED_ENOUGH: usize = 512;
@@ -43,8 +47,19 @@ pub(super) struct Batch {
 pub(super) type Answer = Result<Settled, NotRecorded>;
 pub(super) type Caller = oneshot::Sender<Answer>;
 
-/// A batch's answers, for the porter to spread.
-pub(super) type Answered = Vec<(Caller, Answer)>;
+/// One desk's share of what came of a batch.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) callers: Vec<Caller>,
+    pub(super) outcomes: Result<Outcomes, NotRecorded>,
+}
+
+/// What came of each caller's ballot, in the callers' order, and the results of their polls.
+#[derive(Debug)]
+pub(super) struct Outcomes {
+    pub(super) each: Vec<(PollId, Outcome)>,
+    pub(super) results: Arc<[SharedSnapshot]>,
+}
 
 impl Desk {
     /// A desk at which `waiting_max` ballots may wait at once.
@@ -85,13 +100,9 @@ impl Desk {
     pub async fn carry(&self, recorder: Thread) {
         loop {
             self.bell.notified().await;
-            let answered = std::mem::take(&mut *lock(&self.answered));
-            if !answered.is_empty() {
-                self.counter().waiting -= answered.iter().map(Vec::len).sum::<usize>();
-            }
-            for (caller, answer) in answered.into_iter().flatten() {
-                // A caller that went away doesn't need its answer; its ballot is recorded all the same.
-                let _ = caller.send(answer);
+            for answered in std::mem::take(&mut *lock(&self.answered)) {
+                self.counter().waiting -= answered.callers.len();
+                answered.spread();
             }
             self.gather().await;
             recorder.unpark();
@@ -141,7 +152,28 @@ impl Desk {
     }
 }
 
-/// Nothing below panics while it holds a lock, so what a poisoned one guards is sound.
+impl Answered {
+    /// Sends each caller its answer. A caller that went away doesn't need it; its ballot is recorded all the same.
+    fn spread(self) {
+        match self.outcomes {
+            Ok(Outcomes { each, results }) => {
+                let results: Vec<(PollId, Bytes)> =
+                    results.iter().map(|live| (live.tallies.poll, Bytes::copy_from_slice(&live.original))).collect();
+                for (caller, (poll, outcome)) in self.callers.into_iter().zip(each) {
+                    let result = results.iter().find(|(id, _)| *id == poll).map(|(_, bytes)| bytes.clone());
+                    let _ = caller.send(Ok(Settled { outcome, result: result.unwrap_or_default() }));
+                }
+            }
+            Err(error) => {
+                for caller in self.callers {
+                    let _ = caller.send(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Nothing here panics while it holds a lock, so what a poisoned one guards is sound.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,12 +15,12 @@ mod ballot_ids;
 mod desk;
 mod recorder;
 
+use bytes::Bytes;
 use throng_domain::store::Outcome;
 
 pub use self::ballot_ids::BallotIds;
 pub use self::desk::Desk;
 pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
-use crate::results::SharedSnapshot;
 
 /// The ballots that may wait for the disk at once, at all desks together. At 100,000 a second the last of them waits
 /// about a third of a second; each takes some 300 bytes.
@@ -31,8 +31,9 @@ pub const BALLOTS_WAITING_MAX: usize = 32_768;
 pub struct Settled {
     /// What came of it.
     pub outcome: Outcome,
-    /// The poll's result with this ballot in it.
-    pub results: SharedSnapshot,
+    /// The poll's result with this ballot in it, as the original routes send it. A copy of the core's own: cores
+    /// that share one fight over its count of references.
+    pub result: Bytes,
 }
 
 /// Why a ballot has no outcome.

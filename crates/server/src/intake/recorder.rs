@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle, Thread};
 
 use throng_domain::clock::Clock;
-use throng_domain::poll::PollId;
-use throng_domain::store::{Recorded, Store, StoreError};
+use throng_domain::store::{Outcome, Recorded, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::desk::{Answer, Answered, Batch, Desk};
-use super::{NotRecorded, Settled};
+use super::NotRecorded;
+use super::desk::{Answered, Batch, Desk, Outcomes};
 use crate::metrics::IntakeMetrics;
 use crate::results::{LivePolls, SharedSnapshot};
 
@@ -31,6 +30,9 @@ pub struct Recorder {
     /// Cancelled by the recorder when it can't go on.
     pub failed: CancellationToken,
 }
+
+/// What came of a batch: each ballot's outcome, and the results of their polls.
+type BatchOutcomes = Result<(Vec<Outcome>, Arc<[SharedSnapshot]>), NotRecorded>;
 
 /// The running recorder.
 #[derive(Debug)]
@@ -97,7 +99,8 @@ impl Recorder {
                 continue;
             }
             let recorded = self.record(&batch).await;
-            let failure = self.answer(&mut batch, &ends, recorded);
+            let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
+            self.answer(&mut batch, &ends, outcomes);
             if let Some(failure) = failure {
                 self.turn_away(&mut batch);
                 return Err(failure);
@@ -112,42 +115,51 @@ impl Recorder {
         recorded
     }
 
-    /// Publishes the results, then hands each desk its answers; returns the failure after which nothing more may be
-    /// recorded. `ends` says where in the batch each desk's ballots end.
-    fn answer(
+    /// Publishes the new results and gives what came of each ballot; beside it, the failure after which nothing more
+    /// may be recorded.
+    fn outcomes(
         &self,
-        batch: &mut Batch,
-        ends: &[usize],
         recorded: Result<Recorded, StoreError>,
-    ) -> Option<WriteFailure> {
-        let mut failure = None;
-        let answers: Box<dyn Iterator<Item = Answer>> = match recorded {
-            Ok(recorded) => {
-                self.metrics.outcomes(&recorded.outcomes);
-                Box::new(self.settle(batch, recorded))
+        ballots: usize,
+    ) -> (BatchOutcomes, Option<WriteFailure>) {
+        match recorded {
+            Ok(Recorded { outcomes, tallies }) => {
+                self.metrics.outcomes(&outcomes);
+                let now = self.clock.now();
+                let results = tallies.into_iter().map(|tallies| self.polls.publish(tallies, now)).collect();
+                (Ok((outcomes, results)), None)
             }
             Err(error @ StoreError::Unavailable(_)) => {
-                warn!(%error, ballots = batch.ballots.len(), "a batch was not recorded");
-                Box::new(std::iter::repeat_with(|| Err(NotRecorded::Unavailable)))
+                warn!(%error, ballots, "a batch was not recorded");
+                (Err(NotRecorded::Unavailable), None)
             }
             Err(error) => {
-                error!(%error, ballots = batch.ballots.len(), "a batch failed, its outcome is unknown");
-                failure = Some(error.into());
-                Box::new(std::iter::repeat_with(|| Err(NotRecorded::Unknown)))
+                error!(%error, ballots, "a batch failed, its outcome is unknown");
+                (Err(NotRecorded::Unknown), Some(error.into()))
             }
+        }
+    }
+
+    /// Hands each desk its share. `ends` says where in the batch each desk's ballots end.
+    fn answer(&self, batch: &mut Batch, ends: &[usize], outcomes: BatchOutcomes) {
+        let (outcomes, results) = match outcomes {
+            Ok((outcomes, results)) => (outcomes, Ok(results)),
+            Err(error) => (Vec::new(), Err(error)),
         };
-        let mut answered = batch.callers.drain(..).zip(answers);
+        let mut callers = batch.callers.drain(..);
+        let mut each = batch.ballots.drain(..).map(|ballot| ballot.poll).zip(outcomes);
         let mut from = 0;
         for (desk, to) in self.desks.iter().zip(ends) {
-            if *to > from {
-                let share: Answered = answered.by_ref().take(to - from).collect();
-                desk.hand_back(share);
-            }
+            let count = to - from;
             from = *to;
+            if count == 0 {
+                continue;
+            }
+            let callers = callers.by_ref().take(count).collect();
+            let outcomes =
+                results.clone().map(|results| Outcomes { each: each.by_ref().take(count).collect(), results });
+            desk.hand_back(Answered { callers, outcomes });
         }
-        drop(answered);
-        batch.ballots.clear();
-        failure
     }
 
     /// Closes the desks, and hands back the ballots that gathered there meanwhile: nothing was done with them.
@@ -156,21 +168,8 @@ impl Recorder {
             desk.close();
             desk.collect(batch);
             batch.ballots.clear();
-            desk.hand_back(batch.callers.drain(..).map(|caller| (caller, Err(NotRecorded::Unavailable))).collect());
+            let callers = batch.callers.drain(..).collect();
+            desk.hand_back(Answered { callers, outcomes: Err(NotRecorded::Unavailable) });
         }
-    }
-
-    fn settle(&self, batch: &Batch, recorded: Recorded) -> impl Iterator<Item = Answer> + use<> {
-        let now = self.clock.now();
-        let snapshots: Vec<(PollId, SharedSnapshot)> =
-            recorded.tallies.into_iter().map(|tallies| (tallies.poll, self.polls.publish(tallies, now))).collect();
-        let polls: Vec<PollId> = batch.ballots.iter().map(|ballot| ballot.poll).collect();
-        recorded.outcomes.into_iter().zip(polls).map(move |(outcome, poll)| {
-            // A poll that is gone has no result; its ballots were refused.
-            let found = snapshots.iter().find(|(id, _)| *id == poll);
-            found.map_or(Err(NotRecorded::Unavailable), |(_, snapshot)| {
-                Ok(Settled { outcome, results: Arc::clone(snapshot) })
-            })
-        })
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use throng_domain::clock::{Clock, Timestamp};
-use throng_domain::poll::{Poll, PollId};
+use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::store::{Store, StoreError};
 use throng_domain::tally::Tallies;
 
@@ -54,26 +54,41 @@ impl LivePoll {
     }
 }
 
+impl Polls {
+    /// The poll of the original routes and of `/`.
+    pub fn default_poll(&self) -> Option<&Arc<LivePoll>> {
+        self.default.as_ref()
+    }
+
+    /// The poll of this name.
+    pub fn by_slug(&self, slug: &str) -> Option<&Arc<LivePoll>> {
+        self.by_slug.get(slug)
+    }
+}
+
 /// Every poll that this process serves.
 #[derive(Debug)]
 pub struct LivePolls {
+    default_slug: Slug,
     polls: ArcSwap<Polls>,
 }
 
+/// The polls as they were last read.
 #[derive(Debug, Default)]
-struct Polls {
+pub struct Polls {
     version: u64,
+    default: Option<Arc<LivePoll>>,
     by_slug: HashMap<String, Arc<LivePoll>>,
     by_id: HashMap<PollId, Arc<LivePoll>>,
 }
 
 impl LivePolls {
-    /// The polls of `store`, with their results.
+    /// The polls of `store`, with their results; `default_slug` names the default poll, now or once it is made.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn load(store: &dyn Store, clock: &dyn Clock) -> Result<Self, StoreError> {
-        let polls = Self { polls: ArcSwap::default() };
+    pub async fn load(default_slug: Slug, store: &dyn Store, clock: &dyn Clock) -> Result<Self, StoreError> {
+        let polls = Self { default_slug, polls: ArcSwap::default() };
         polls.refresh(store, clock).await?;
         Ok(polls)
     }
@@ -101,20 +116,14 @@ impl LivePolls {
             polls.by_slug.insert(live.poll.slug.to_string(), Arc::clone(&live));
             polls.by_id.insert(live.poll.id, live);
         }
+        polls.default = polls.by_slug.get(self.default_slug.as_str()).cloned();
         self.polls.store(Arc::new(polls));
         Ok(())
     }
 
-    /// The poll of this name.
-    pub fn by_slug(&self, slug: &str) -> Option<Arc<LivePoll>> {
-        self.polls.load().by_slug.get(slug).cloned()
-    }
-
-    /// Every poll, in the order of creation.
-    pub fn all(&self) -> Vec<Arc<LivePoll>> {
-        let mut all: Vec<_> = self.polls.load().by_id.values().cloned().collect();
-        all.sort_by_key(|live| live.poll.id);
-        all
+    /// The polls as they were last read: a view that costs nothing to take, not to be held for long.
+    pub fn current(&self) -> Guard<Arc<Polls>> {
+        self.polls.load()
     }
 
     /// Makes the tallies of a commit the poll's latest result, and returns that.

@@ -60,6 +60,9 @@ pub(super) fn spawn<S: Answer>(
             let io = TokioIo::new(GuardedStream::new(stream, refusal_body));
             let connection = http1::Builder::new()
                 .keep_alive(true)
+                // Don't look, while an answer is being made, whether the client is still there: a ballot that was
+                // taken is recorded in any case, and a client may close its end once it has sent all.
+                .half_close(true)
                 .max_headers(HEADERS_MAX)
                 .max_buf_size(HEAD_BYTES_MAX)
                 .serve_connection(io, service);

@@ -35,8 +35,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(super) struct GuardedStream {
     stream: TcpStream,
     awaits: Awaits,
-    /// When what is awaited is late.
-    deadline: Instant,
+    /// When what is awaited is late; none until it had to be waited for.
+    deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     unread: Option<Pin<Box<Sleep>>>,
     refusal: Refusal,
@@ -52,36 +52,59 @@ enum Awaits {
     Close,
 }
 
+impl Awaits {
+    /// How long it may take, from the first time that it has to be waited for.
+    fn max(self) -> Duration {
+        match self {
+            Self::Request => IDLE_MAX,
+            Self::Answer => REQUEST_MAX,
+            Self::Close => LINGER_MAX,
+        }
+    }
+}
+
 impl GuardedStream {
     pub(super) fn new(stream: TcpStream, refusal_body: RefusalBody) -> Self {
         Self {
             stream,
             awaits: Awaits::Request,
-            deadline: Instant::now() + FIRST_BYTE_MAX,
+            deadline: Some(Instant::now() + FIRST_BYTE_MAX),
             timer: None,
             unread: None,
             refusal: Refusal::new(refusal_body),
         }
     }
 
-    /// Ready once the deadline has passed.
+    fn now_awaits(&mut self, awaits: Awaits) {
+        self.awaits = awaits;
+        self.deadline = None;
+    }
+
+    /// Ready once the deadline has passed. A request that comes and goes without a wait costs no look at the clock.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut timer = match self.timer.take() {
-            Some(timer) if !timer.is_elapsed() => {
-                // It has this task's waker since it was set.
-                self.timer = Some(timer);
-                return Poll::Pending;
+        let Some(deadline) = self.deadline else {
+            let deadline = Instant::now() + self.awaits.max();
+            self.deadline = Some(deadline);
+            if self.timer.as_ref().is_none_or(|timer| timer.deadline() > deadline) {
+                self.timer = Some(Box::pin(sleep_until(deadline)));
             }
-            Some(timer) => timer,
-            None => Box::pin(sleep_until(self.deadline)),
+            return self.poll_timer(context, deadline);
         };
+        match &self.timer {
+            // It has this task's waker since it was set.
+            Some(timer) if !timer.is_elapsed() => Poll::Pending,
+            _ => self.poll_timer(context, deadline),
+        }
+    }
+
+    fn poll_timer(&mut self, context: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= self.deadline {
+            if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
-            timer.as_mut().reset(self.deadline);
+            timer.as_mut().reset(deadline);
         }
-        self.timer = Some(timer);
         Poll::Pending
     }
 
@@ -90,24 +113,12 @@ impl GuardedStream {
         self.unread.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + UNREAD_MAX))).as_mut().poll(context)
     }
 
-    /// A request begins: it has its own time, whatever time there was to wait for it.
-    fn begin_request(&mut self, context: &mut Context<'_>) {
-        self.awaits = Awaits::Answer;
-        self.deadline = Instant::now() + REQUEST_MAX;
-        // A timer that was set while the connection was idle would go off too late.
-        if let Some(timer) = self.timer.as_mut().filter(|timer| timer.deadline() > self.deadline) {
-            timer.as_mut().reset(self.deadline);
-            let _ = timer.as_mut().poll(context);
-        }
-    }
-
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Ready(written) => {
                 self.unread = None;
                 if !bytes.ends_with(CONTINUE) {
-                    self.awaits = Awaits::Request;
-                    self.deadline = Instant::now() + IDLE_MAX;
+                    self.now_awaits(Awaits::Request);
                 }
                 Poll::Ready(written)
             }
@@ -140,7 +151,7 @@ impl AsyncRead for GuardedStream {
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 if self.awaits == Awaits::Request {
-                    self.begin_request(context);
+                    self.now_awaits(Awaits::Answer);
                 }
                 Poll::Ready(read)
             }
@@ -182,15 +193,14 @@ impl AsyncWrite for GuardedStream {
         ready!(self.poll_send_refusal(context))?;
         if self.awaits != Awaits::Close {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.awaits = Awaits::Close;
-            self.deadline = Instant::now() + LINGER_MAX;
+            self.now_awaits(Awaits::Close);
             self.timer = None;
         }
         let mut scratch = [0; 4_096];
         loop {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && Instant::now() < self.deadline => {}
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => return self.poll_late(context).map(Ok),
             }
@@ -226,19 +236,29 @@ mod tests {
         poll_fn(|context| Pin::new(&mut *guard).poll_write(context, bytes)).await.unwrap();
     }
 
+    /// Has the guard wait for bytes that don't come.
+    async fn wait(guard: &mut GuardedStream) {
+        let mut bytes = [0; 64];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let waits = poll_fn(|context| Poll::Ready(Pin::new(&mut *guard).poll_read(context, &mut buffer).is_pending()));
+        assert!(waits.await, "no bytes came");
+    }
+
     #[tokio::test]
     async fn a_request_after_a_pause_has_no_longer_than_the_first() {
         let (mut guard, mut client) = connected().await;
         client.write_all(b"GET").await.unwrap();
         read(&mut guard).await;
         write(&mut guard, b"HTTP/1.1 200 OK").await;
-        assert!(guard.deadline > Instant::now() + REQUEST_MAX, "an idle connection has more time");
-        // The timer as it is once it went off while the connection was idle.
-        guard.timer = Some(Box::pin(sleep_until(guard.deadline)));
+        // As it is once the first timer went off while the connection was idle.
+        guard.timer = None;
+        wait(&mut guard).await;
+        assert!(guard.deadline.unwrap() > Instant::now() + REQUEST_MAX, "an idle connection has more time");
         client.write_all(b"GET").await.unwrap();
         read(&mut guard).await;
+        wait(&mut guard).await;
         let latest = Instant::now() + REQUEST_MAX;
-        assert!(guard.deadline <= latest && guard.timer.as_ref().unwrap().deadline() <= latest);
+        assert!(guard.deadline.unwrap() <= latest && guard.timer.as_ref().unwrap().deadline() <= latest);
     }
 
     #[tokio::test]
@@ -246,6 +266,7 @@ mod tests {
         let (mut guard, mut client) = connected().await;
         client.write_all(b"POST").await.unwrap();
         read(&mut guard).await;
+        wait(&mut guard).await;
         let deadline = guard.deadline;
         write(&mut guard, CONTINUE).await;
         assert_eq!((guard.awaits, guard.deadline), (Awaits::Answer, deadline));

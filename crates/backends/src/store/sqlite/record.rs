@@ -99,7 +99,8 @@ impl Columns {
         self.choices.clear();
         write!(self.choices, "{}", ballot.choices).expect("writing to a String can't fail");
         let Ballot { poll, key, id, accepted_at, .. } = ballot;
-        let inserted = insert.execute(params![poll.0, key.0, id.0.as_bytes(), self.choices, accepted_at.0]);
+        let own_id = (key.0 != *id.0.as_bytes()).then_some(id.0.as_bytes());
+        let inserted = insert.execute(params![poll.0, key.0, own_id, self.choices, accepted_at.0]);
         match inserted {
             Ok(_) => Ok(Outcome::Counted),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
@@ -117,7 +118,7 @@ impl Columns {
 /// The id and the choices of the ballot that has this key.
 fn holder(reader: &Connection, poll: PollId, key: BallotKey) -> rusqlite::Result<Option<(BallotId, Choices)>> {
     reader
-        .prepare_cached("SELECT ballot_id, choices FROM ballot WHERE poll_id = ?1 AND key = ?2")?
+        .prepare_cached("SELECT coalesce(ballot_id, key), choices FROM ballot WHERE poll_id = ?1 AND key = ?2")?
         .query_row(params![poll.0, key.0], |row| Ok((id_from(row.get(0)?), polls::word(row, 1)?)))
         .optional()
 }
@@ -130,7 +131,7 @@ pub(super) fn stored(
 ) -> rusqlite::Result<Vec<Ballot>> {
     reader
         .prepare_cached(
-            "SELECT key, ballot_id, choices, accepted_at FROM ballot \
+            "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
              WHERE poll_id = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
         )?
         .query_map(params![poll.0, after.map(|key| key.0), limit], |row| {

@@ -1,7 +1,7 @@
 //! Tallies: changed with the ballots, read on their own.
 
 use rusqlite::{Connection, params};
-use throng_domain::poll::PollId;
+use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::Recount;
 use throng_domain::tally::Tallies;
 
@@ -10,43 +10,41 @@ use super::polls::{option_ids, word};
 /// The shard this store writes: there is one writer, so one shard is enough.
 const SHARD: i64 = 0;
 
+/// The tally that counts a poll's ballots: no option has this id.
+const BALLOTS: OptionId = OptionId(0);
+
 /// Adds `change`'s counts to the stored ones; its `seq` is not looked at.
 pub(super) fn add(writer: &Connection, change: &Tallies) -> rusqlite::Result<()> {
     let mut tally = writer.prepare_cached(
         "INSERT INTO tally (poll_id, option_id, shard, count) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (poll_id, option_id, shard) DO UPDATE SET count = count + excluded.count",
     )?;
-    for (option, count) in &change.counts {
+    for (option, count) in [(BALLOTS, change.voters)].iter().chain(&change.counts) {
         tally.execute(params![change.poll.0, option.0, SHARD, count])?;
     }
-    writer
-        .prepare_cached(
-            "INSERT INTO turnout (poll_id, shard, voters, changes) VALUES (?1, ?2, ?3, 1) \
-             ON CONFLICT (poll_id, shard) DO UPDATE SET voters = voters + excluded.voters, changes = changes + 1",
-        )?
-        .execute(params![change.poll.0, SHARD, change.voters])?;
     Ok(())
 }
 
 /// The poll's tallies; `None` if there is no such poll. The caller's transaction makes its reads one snapshot.
+///
+/// Every change of the result counts at least one ballot, so the number of ballots is the result's version.
 pub(super) fn within(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Tallies>> {
     let options = option_ids(reader, poll)?;
     if options.is_empty() {
         return Ok(None);
     }
-    let (voters, seq) = reader
-        .prepare_cached("SELECT coalesce(sum(voters), 0), coalesce(sum(changes), 0) FROM turnout WHERE poll_id = ?1")?
-        .query_row([poll.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut tallies = Tallies { poll, seq, voters, counts: options.into_iter().map(|option| (option, 0)).collect() };
-    let mut stored =
-        reader.prepare_cached("SELECT option_id, sum(count) FROM tally WHERE poll_id = ?1 GROUP BY option_id")?;
+    let counts = options.into_iter().map(|option| (option, 0)).collect();
+    let mut tallies = Tallies { poll, seq: 0, voters: 0, counts };
+    let mut stored = reader.prepare_cached("SELECT option_id, count FROM tally WHERE poll_id = ?1")?;
     let mut rows = stored.query([poll.0])?;
     while let Some(row) = rows.next()? {
         let (option, count): (u16, u64) = (row.get(0)?, row.get(1)?);
-        if let Some(entry) = tallies.counts.iter_mut().find(|(id, _)| id.0 == option) {
-            entry.1 = count;
+        match tallies.counts.iter_mut().find(|(id, _)| id.0 == option) {
+            Some((_, total)) => *total += count,
+            None => tallies.voters += count,
         }
     }
+    tallies.seq = tallies.voters;
     Ok(Some(tallies))
 }
 
