@@ -24,6 +24,14 @@ fn in_development_every_page_may_call() {
 }
 
 #[test]
+fn what_a_cache_may_keep_is_for_the_next_page_too() {
+    let server = TestServer::start();
+    for path in ["/api/v1/polls/demo", "/api/v1/polls/demo/results"] {
+        assert_eq!(server.get(path).header(ALLOW), Some("*"), "{path}, though no page asked");
+    }
+}
+
+#[test]
 fn a_listed_origin_is_named_and_the_answer_is_its_own() {
     let server = listed();
     for origin in LISTED.split(',') {
