@@ -70,7 +70,20 @@ pub struct Server {
     cores: Cores,
     desks: Vec<Arc<Desk>>,
     recorder: RecorderThread,
-    _claim: Claim,
+    _claim: Option<Claim>,
+}
+
+/// What a server is put together from, beside its configuration.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where ballots are kept, its schema up to date.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How many threads serve.
+    pub cores: usize,
+    /// How many ballots may wait for the disk at once.
+    pub ballots_waiting_max: usize,
 }
 
 impl Server {
@@ -85,7 +98,16 @@ impl Server {
         for migration in sqlite.migrate()? {
             info!(migration, "schema migrated");
         }
-        let store: Arc<dyn Store> = Arc::new(sqlite);
+        let parts = Parts { store: Arc::new(sqlite), clock, cores, ballots_waiting_max: BALLOTS_WAITING_MAX };
+        Ok(Self { _claim: Some(claim), ..Self::start_with(config, parts).await? })
+    }
+
+    /// Serves with these parts, whatever database the configuration names.
+    ///
+    /// # Errors
+    /// If the store can't be read, or the address or a thread can't be had.
+    pub async fn start_with(config: Config, parts: Parts) -> anyhow::Result<Self> {
+        let Parts { store, clock, cores, ballots_waiting_max } = parts;
         if config.app_env == AppEnv::Dev {
             create_demo_poll(&*store, &config.default_poll, &*clock).await?;
         }
@@ -94,7 +116,7 @@ impl Server {
             warn!(poll = %config.default_poll, "there is no such poll yet; make it with `throng poll create`");
         }
 
-        let desks: Vec<_> = (0..cores).map(|_| Desk::new(BALLOTS_WAITING_MAX / cores)).collect();
+        let desks: Vec<_> = (0..cores).map(|_| Desk::new(ballots_waiting_max / cores)).collect();
         let metrics = Metrics::new(&desks);
         let recorder_failed = CancellationToken::new();
         let recorder = Recorder {
@@ -130,7 +152,7 @@ impl Server {
         });
         let cores = Cores::start(listen, cores.collect(), http::refusal_body, Arc::clone(&app.shutdown))
             .with_context(|| format!("can't serve on {listen}; is something else running there? Set LISTEN"))?;
-        Ok(Self { app, cores, desks, recorder, _claim: claim })
+        Ok(Self { app, cores, desks, recorder, _claim: None })
     }
 
     /// The address served on.

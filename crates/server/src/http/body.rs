@@ -2,7 +2,7 @@
 
 use axum::body::HttpBody as Body;
 use axum::extract::{FromRequest, Request};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 
 use super::error::Problem;
@@ -31,14 +31,24 @@ pub async fn read(mut body: impl Body<Data = Bytes> + Unpin) -> Result<Bytes, Pr
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Problem::TooLarge);
     }
-    let mut whole = Bytes::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(part) = frame.map_err(|_| Problem::BodyUnreadable)?.into_data() else { continue };
-        if whole.len() + part.len() > BODY_BYTES_MAX {
-            return Err(Problem::TooLarge);
-        }
-        // Nearly every body comes in one part, which needs no copy.
-        whole = if whole.is_empty() { part } else { [whole, part].concat().into() };
+    let first = next_part(&mut body, BODY_BYTES_MAX).await?.unwrap_or_default();
+    // Nearly every body comes in one part, which needs no copy.
+    if body.is_end_stream() {
+        return Ok(first);
     }
-    Ok(whole)
+    let mut whole = BytesMut::from(first);
+    while let Some(part) = next_part(&mut body, BODY_BYTES_MAX - whole.len()).await? {
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole.freeze())
+}
+
+/// The next part of a body, if it has at most `bytes_max`; `None` at its end.
+async fn next_part(body: &mut (impl Body<Data = Bytes> + Unpin), bytes_max: usize) -> Result<Option<Bytes>, Problem> {
+    while let Some(frame) = body.frame().await {
+        // What comes after the last part, in trailers, nobody reads.
+        let Ok(part) = frame.map_err(|_| Problem::BodyUnreadable)?.into_data() else { continue };
+        return if part.len() > bytes_max { Err(Problem::TooLarge) } else { Ok(Some(part)) };
+    }
+    Ok(None)
 }

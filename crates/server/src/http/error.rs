@@ -49,6 +49,8 @@ pub enum Problem {
     Overloaded,
     /// The store can't be reached.
     StoreUnavailable,
+    /// The server is on its way out: others may be ready.
+    ShuttingDown,
     /// A write failed: whether the ballot is counted isn't known.
     OutcomeUnknown,
     /// A fault of ours.
@@ -95,6 +97,7 @@ impl Problem {
             Self::StoreUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
             }
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is about to stop"),
             Self::OutcomeUnknown => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "Whether the ballot was counted isn't known")
             }
@@ -124,6 +127,7 @@ impl Problem {
             Self::Overloaded | Self::StoreUnavailable => {
                 "Nothing was taken. Send the same ballot again after the seconds in Retry-After.".into()
             }
+            Self::ShuttingDown => "Send requests to another server, or to this one once it is back.".into(),
             Self::OutcomeUnknown => "Send the same ballot again, with the same ballot_id: it counts once.".into(),
             Self::Internal => "The fault is logged. Sending a ballot again with the same ballot_id is safe.".into(),
         }

@@ -22,7 +22,7 @@ pub async fn livez() -> Response {
 pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
     let app = &core.app;
     if app.shutdown.is_draining() || app.recorder_failed.is_cancelled() {
-        return Err(Problem::StoreUnavailable);
+        return Err(Problem::ShuttingDown);
     }
     app.store.polls_version().await?;
     Ok(uncached(json(OK)))

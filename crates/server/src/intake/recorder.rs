@@ -87,6 +87,8 @@ impl Recorder {
     async fn run(self, finish: &CancellationToken) -> Result<(), WriteFailure> {
         let mut batch = Batch::default();
         let mut ends = Vec::with_capacity(self.desks.len());
+        // Whatever ends this thread, a panic too, ends the server: nobody else records.
+        let _failed = self.failed.clone().drop_guard();
         loop {
             let finishing = finish.is_cancelled();
             ends.clear();
@@ -103,7 +105,6 @@ impl Recorder {
             let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
             self.answer(&mut batch, &ends, outcomes);
             if let Some(failure) = failure {
-                self.failed.cancel();
                 self.refuse_the_rest(batch);
                 return Err(failure);
             }

@@ -27,6 +27,9 @@ const UNREAD_MAX: Duration = Duration::from_secs(8);
 /// From our end of the connection being closed to the client closing its own.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 
+/// What hyper sends to a client that asks before it sends its body: no answer yet, so the request's time runs on.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// A TCP stream whose waits end.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
@@ -114,7 +117,9 @@ impl GuardedStream {
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Ready(written) => {
                 self.unread = None;
-                self.now_awaits(Awaits::Request);
+                if !bytes.ends_with(CONTINUE) {
+                    self.now_awaits(Awaits::Request);
+                }
                 Poll::Ready(written)
             }
             Poll::Pending => self.poll_unread(context).map(|()| Err(late("the client doesn't read"))),
@@ -200,5 +205,70 @@ impl AsyncWrite for GuardedStream {
                 Poll::Pending => return self.poll_late(context).map(Ok),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use bytes::Bytes;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn connected() -> (GuardedStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (GuardedStream::new(stream, |_| Bytes::new()), client)
+    }
+
+    async fn read(guard: &mut GuardedStream) -> usize {
+        let mut bytes = [0; 64];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        poll_fn(|context| Pin::new(&mut *guard).poll_read(context, &mut buffer)).await.unwrap();
+        buffer.filled().len()
+    }
+
+    async fn write(guard: &mut GuardedStream, bytes: &[u8]) {
+        poll_fn(|context| Pin::new(&mut *guard).poll_write(context, bytes)).await.unwrap();
+    }
+
+    /// Has the guard wait for bytes that don't come.
+    async fn wait(guard: &mut GuardedStream) {
+        let mut bytes = [0; 64];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let waits = poll_fn(|context| Poll::Ready(Pin::new(&mut *guard).poll_read(context, &mut buffer).is_pending()));
+        assert!(waits.await, "no bytes came");
+    }
+
+    #[tokio::test]
+    async fn a_request_after_a_pause_has_no_longer_than_the_first() {
+        let (mut guard, mut client) = connected().await;
+        client.write_all(b"GET").await.unwrap();
+        read(&mut guard).await;
+        write(&mut guard, b"HTTP/1.1 200 OK").await;
+        // As it is once the first timer went off while the connection was idle.
+        guard.timer = None;
+        wait(&mut guard).await;
+        assert!(guard.deadline.unwrap() > Instant::now() + REQUEST_MAX, "an idle connection has more time");
+        client.write_all(b"GET").await.unwrap();
+        read(&mut guard).await;
+        wait(&mut guard).await;
+        let latest = Instant::now() + REQUEST_MAX;
+        assert!(guard.deadline.unwrap() <= latest && guard.timer.as_ref().unwrap().deadline() <= latest);
+    }
+
+    #[tokio::test]
+    async fn being_asked_to_go_on_is_no_answer() {
+        let (mut guard, mut client) = connected().await;
+        client.write_all(b"POST").await.unwrap();
+        read(&mut guard).await;
+        wait(&mut guard).await;
+        let deadline = guard.deadline;
+        write(&mut guard, CONTINUE).await;
+        assert_eq!((guard.awaits, guard.deadline), (Awaits::Answer, deadline));
     }
 }

@@ -1,6 +1,19 @@
 //! The routes, over real connections to a whole server.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ballots;
+mod cors;
+mod errors;
+mod framing;
+mod large_bodies;
+mod limits;
+mod operations;
 mod original;
+mod overload;
+mod polls;
+mod results;
+mod shutdown;
+mod visibility;

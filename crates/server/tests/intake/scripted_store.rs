@@ -1,0 +1,106 @@
+//! A store in memory that fails when its script says so.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use throng_domain::ballot::{Ballot, BallotId, BallotKey};
+use throng_domain::clock::Timestamp;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::store::{Outcome, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::tally::Tallies;
+
+/// The one poll there is.
+pub const POLL: PollId = PollId(1);
+
+/// What the store does with a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Record,
+    Unavailable,
+    WriteFailed,
+}
+
+/// Does with each batch what the script says, and records once it is at its end. Each ballot's outcome names the
+/// ballot itself, so that none can be taken for another's.
+#[derive(Debug)]
+pub struct ScriptedStore {
+    poll: Poll,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    script: VecDeque<Step>,
+    tried: Vec<(BallotId, Step)>,
+    tallies: Tallies,
+}
+
+impl ScriptedStore {
+    pub fn new(script: Vec<Step>) -> Self {
+        let poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(POLL);
+        let state = State { script: script.into(), tried: Vec::new(), tallies: Tallies::empty(&poll) };
+        Self { poll, state: Mutex::new(state) }
+    }
+
+    /// Every ballot that was brought here, and what was done with it.
+    pub fn tried(&self) -> Vec<(BallotId, Step)> {
+        self.state.lock().unwrap().tried.clone()
+    }
+}
+
+fn not_here<T>() -> Result<T, StoreError> {
+    Err(StoreError::Rejected("this store only records".to_owned()))
+}
+
+#[async_trait]
+impl Store for ScriptedStore {
+    async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
+        let mut state = self.state.lock().unwrap();
+        let step = state.script.pop_front().unwrap_or(Step::Record);
+        state.tried.extend(ballots.iter().map(|ballot| (ballot.id, step)));
+        match step {
+            Step::Record => {
+                ballots.iter().for_each(|ballot| state.tallies.add(&ballot.choices));
+                state.tallies.seq += 1;
+                let own = |ballot: &Ballot| Outcome::KeyTaken { id: ballot.id, choices: ballot.choices.clone() };
+                Ok(Recorded { outcomes: ballots.iter().map(own).collect(), tallies: vec![state.tallies.clone()] })
+            }
+            Step::Unavailable => Err(StoreError::Unavailable("as the script says".into())),
+            Step::WriteFailed => Err(StoreError::WriteFailed("as the script says".into())),
+        }
+    }
+
+    async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
+        Ok(vec![self.poll.clone()])
+    }
+
+    async fn polls_version(&self) -> Result<u64, StoreError> {
+        Ok(1)
+    }
+
+    async fn poll(&self, _: &Slug) -> Result<Option<Poll>, StoreError> {
+        not_here()
+    }
+
+    async fn create_poll(&self, _: NewPoll) -> Result<Poll, StoreError> {
+        not_here()
+    }
+
+    async fn set_window(&self, _: PollId, _: u64, _: Window) -> Result<Poll, StoreError> {
+        not_here()
+    }
+
+    async fn tallies(&self, _: PollId) -> Result<Tallies, StoreError> {
+        Ok(self.state.lock().unwrap().tallies.clone())
+    }
+
+    async fn recount(&self, _: PollId) -> Result<Recount, StoreError> {
+        not_here()
+    }
+
+    async fn ballots(&self, _: PollId, _: Option<BallotKey>, _: usize) -> Result<Vec<Ballot>, StoreError> {
+        not_here()
+    }
+}

@@ -1,0 +1,69 @@
+//! Errors of every route, the framework's own too: all of one shape.
+
+use crate::support::TestServer;
+
+#[test]
+fn an_address_that_is_not_there() {
+    let server = TestServer::start();
+    for path in
+        ["/nowhere", "/api", "/api/", "/api/nowhere", "/api/v2/polls/demo", "/api/submit/", "//", "/%ff", "/livez/x"]
+    {
+        for method in ["GET", "POST", "PUT", "OPTIONS"] {
+            let answer = server.connect().request(method, path, &[], b"");
+            answer.assert_problem(404, "not_found");
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+        }
+    }
+}
+
+#[test]
+fn an_address_that_does_not_take_the_method_names_those_it_takes() {
+    let server = TestServer::start();
+    for (path, right) in [
+        ("/api/submit", "POST"),
+        ("/api/result", "GET,HEAD"),
+        ("/api/v1/polls/demo", "GET,HEAD"),
+        ("/api/v1/polls/demo/ballots", "POST"),
+        ("/api/v1/polls/demo/results", "GET,HEAD"),
+        ("/livez", "GET,HEAD"),
+        ("/readyz", "GET,HEAD"),
+        ("/metrics", "GET,HEAD"),
+    ] {
+        for method in ["GET", "POST", "DELETE", "OPTIONS", "BREW"] {
+            if right.split(',').any(|takes| takes == method) {
+                continue;
+            }
+            let answer = server.connect().request(method, path, &[], b"[1]");
+            answer.assert_problem(405, "method_not_allowed");
+            assert_eq!(answer.header("allow"), Some(right), "{method} {path}");
+        }
+    }
+    assert_eq!(server.voters(), 0);
+}
+
+#[test]
+fn a_head_has_the_status_of_its_get_and_no_body() {
+    let server = TestServer::start();
+    for path in ["/livez", "/api/result", "/api/v1/polls/demo", "/api/v1/polls/demo/results", "/nowhere", "/api/submit"]
+    {
+        let get = server.get(path);
+        let mut connection = server.connect();
+        connection.send(format!("HEAD {path} HTTP/1.1\r\nhost: throng.test\r\n\r\n").as_bytes());
+        let head = connection.head().unwrap();
+        assert_eq!((head.status, head.header("content-length")), (get.status, get.header("content-length")), "{path}");
+        assert_eq!(head.header("content-type"), get.header("content-type"));
+        // No byte of a body came before the next answer.
+        assert_eq!(connection.request("GET", "/livez", &[], b"").status, 200);
+    }
+}
+
+#[test]
+fn an_error_leaves_the_connection_usable() {
+    let server = TestServer::start();
+    let mut connection = server.connect();
+    connection.request("GET", "/nowhere", &[], b"").assert_problem(404, "not_found");
+    connection.request("GET", "/api/submit", &[], b"").assert_problem(405, "method_not_allowed");
+    connection.request("POST", "/api/submit", &[], b"x").assert_problem(422, "not_a_ballot");
+    connection.request("POST", "/nowhere", &[], b"a body that nobody reads").assert_problem(404, "not_found");
+    assert_eq!(connection.request("POST", "/api/submit", &[], b"[1]").status, 200);
+}

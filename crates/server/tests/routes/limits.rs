@@ -1,0 +1,96 @@
+//! Clients that say nothing, too little or never read: gone within 10 s, and nobody else notices.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::support::{Connection, TestServer};
+
+/// How many clients of each kind.
+const EACH: usize = 50;
+const HONEST: usize = 20;
+
+/// The bar.
+const CLOSED_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a client sends first, and what it repeats every second.
+const KINDS: [(&[u8], &[u8]); 5] = [
+    (b"", b""),
+    (b"GET /api/re", b"x"),
+    (b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 9999\r\n\r\n", b" "),
+    (b"POST /api/submit HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    (b"POST /api/submit HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n", b""),
+];
+
+/// How long it takes until the server has closed `stream`, to which `repeated` is sent every second.
+fn closed_after(mut stream: &TcpStream, repeated: &[u8]) -> Duration {
+    let began = Instant::now();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut bytes = [0; 1_024];
+    while began.elapsed() < CLOSED_WITHIN * 2 {
+        match stream.read(&mut bytes) {
+            // An answer may come before the end.
+            Ok(count) if count > 0 => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                let _ = stream.write_all(repeated);
+            }
+            Ok(_) | Err(_) => break,
+        }
+    }
+    began.elapsed()
+}
+
+/// Sends requests for as long as that is possible, and never reads; how long until the server has closed.
+fn never_reads_for(mut stream: &TcpStream) -> Duration {
+    let began = Instant::now();
+    let requests = b"GET /api/v1/polls/demo/results HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
+    stream.set_write_timeout(Some(CLOSED_WITHIN * 2)).unwrap();
+    while stream.write_all(&requests).is_ok() {}
+    began.elapsed()
+}
+
+#[test]
+fn slow_and_silent_clients_are_closed_while_honest_ones_vote() {
+    let server = TestServer::start();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (told, tells) = mpsc::channel();
+        for (first, repeated) in KINDS {
+            for _ in 0..EACH {
+                let (told, stream) = (told.clone(), TcpStream::connect(server.address).unwrap());
+                (&stream).write_all(first).unwrap();
+                scope.spawn(move || told.send((first, closed_after(&stream, repeated))).unwrap());
+            }
+        }
+        for _ in 0..4 {
+            let (told, stream) = (told.clone(), TcpStream::connect(server.address).unwrap());
+            scope.spawn(move || told.send((&b"never reads"[..], never_reads_for(&stream))).unwrap());
+        }
+        drop(told);
+        let honest: Vec<_> = (0..HONEST)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut votes = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        let mut connection: Connection = server.connect();
+                        assert_eq!(connection.request("POST", "/api/submit", &[], b"[1]").status, 200);
+                        assert_eq!(connection.request("POST", "/api/submit", &[], b"[2]").status, 200);
+                        votes += 2;
+                    }
+                    votes
+                })
+            })
+            .collect();
+        let late: Vec<_> = tells.iter().filter(|(_, after)| *after > CLOSED_WITHIN).collect();
+        over.store(true, Ordering::Relaxed);
+        let votes: u64 = honest.into_iter().map(|client| client.join().unwrap()).sum();
+        let shown = late.iter().map(|(first, after)| (String::from_utf8_lossy(first), after)).collect::<Vec<_>>();
+        assert!(late.is_empty(), "{} closed too late: {:?}", late.len(), &shown[..shown.len().min(5)]);
+        assert_eq!(server.voters(), votes, "what was answered is what is counted");
+        assert!(votes > 0);
+    });
+}

@@ -1,0 +1,135 @@
+//! Results in version 1.
+
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::PercentBase;
+
+use crate::support::{NOW, TestServer};
+
+const RESULTS: &str = "/api/v1/polls/demo/results";
+
+#[test]
+fn nothing_counted_is_a_result_too() {
+    let server = TestServer::start();
+    let answer = server.get(RESULTS);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let results = answer.json();
+    assert_eq!((results["poll"].as_str(), results["state"].as_str()), (Some("demo"), Some("open")));
+    assert_eq!([&results["seq"], &results["voters"], &results["selections"]], [0, 0, 0]);
+    assert_eq!((results["provisional"].as_bool(), results["stale"].as_bool()), (Some(true), Some(false)));
+    assert_eq!(results["as_of"], "2027-01-15T08:00:00.000Z");
+    assert!(results["options"].as_array().unwrap().iter().all(|option| option["percent"] == 0.0), "{results}");
+}
+
+#[test]
+fn counts_and_percentages_are_exact() {
+    let server = TestServer::start();
+    server.create_poll(NewPoll {
+        percent_base: PercentBase::Selections,
+        ..NewPoll::demo("selections".parse().unwrap(), NOW)
+    });
+    let mut number = 0;
+    for choices in ["[1,2,3]", "[1,2]", "[1]"] {
+        for slug in ["demo", "selections"] {
+            number += 1;
+            let body = format!(r#"{{"ballot_id":"018f4d1e-7c00-7000-8000-{number:012}","choices":{choices}}}"#);
+            assert_eq!(server.post(&format!("/api/v1/polls/{slug}/ballots"), body.as_bytes()).status, 201);
+        }
+    }
+    let seen = |slug: &str| {
+        let results = server.get(&format!("/api/v1/polls/{slug}/results")).json();
+        assert_eq!((results["voters"].as_u64(), results["selections"].as_u64()), (Some(3), Some(6)));
+        let options = results["options"].as_array().unwrap().clone();
+        let line = |option: &serde_json::Value| {
+            (option["id"].as_u64().unwrap(), option["count"].as_u64().unwrap(), option["percent"].as_f64().unwrap())
+        };
+        options.iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(seen("demo"), [(1, 3, 100.0), (2, 2, 66.7), (3, 1, 33.3), (4, 0, 0.0), (5, 0, 0.0)]);
+    assert_eq!(seen("selections"), [(1, 3, 50.0), (2, 2, 33.3), (3, 1, 16.7), (4, 0, 0.0), (5, 0, 0.0)]);
+}
+
+#[test]
+fn the_version_grows_with_every_counted_ballot_and_only_then() {
+    let server = TestServer::start();
+    let seq = || server.get(RESULTS).json()["seq"].as_u64().unwrap();
+    let mut last = seq();
+    for _ in 0..5 {
+        server.post("/api/submit", b"[1]");
+        let now = seq();
+        assert!(now > last, "{now} after {last}");
+        last = now;
+    }
+    server.post("/api/submit", b"[6]");
+    assert_eq!(seq(), last);
+}
+
+#[test]
+fn a_result_never_goes_back_while_a_crowd_votes() {
+    let server = TestServer::start();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut connection = server.connect();
+                let mut last = 0;
+                for _ in 0..25 {
+                    assert_eq!(connection.request("POST", "/api/submit", &[], b"[1]").status, 200);
+                    let results = connection.request("GET", RESULTS, &[], b"").json();
+                    let seq = results["seq"].as_u64().unwrap();
+                    assert!(seq > last, "{seq} after {last}, with a ballot of our own between");
+                    last = seq;
+                }
+            });
+        }
+    });
+    assert_eq!(server.voters(), 200);
+}
+
+#[test]
+fn who_has_it_already_is_told_so_until_it_changes() {
+    let server = TestServer::start();
+    server.post("/api/submit", b"[1]");
+    let etag = server.get(RESULTS).header("etag").unwrap().to_owned();
+    let asked = [("if-none-match", etag.as_str())];
+    let mut connection = server.connect();
+    connection.send_request("GET", RESULTS, &asked, b"");
+    let known = connection.head().unwrap();
+    assert_eq!((known.status, known.header("etag")), (304, Some(&*etag)));
+    assert_eq!(known.header("cache-control"), server.get(RESULTS).header("cache-control"));
+    // No byte of a body came before the next answer.
+    assert_eq!(connection.request("POST", "/api/submit", &[], b"[2]").status, 200);
+    let changed = connection.request("GET", RESULTS, &asked, b"");
+    assert_eq!(changed.status, 200);
+    assert_ne!(changed.header("etag"), Some(&*etag));
+    assert_eq!(changed.json()["voters"], 2);
+}
+
+#[test]
+fn a_shared_cache_may_keep_it_for_a_second() {
+    let server = TestServer::start();
+    let expected = "public, max-age=0, s-maxage=1, stale-while-revalidate=5";
+    assert_eq!(server.get(RESULTS).header("cache-control"), Some(expected));
+}
+
+#[test]
+fn it_is_provisional_until_no_ballot_can_come_any_more() {
+    let server = TestServer::start();
+    server.create_poll(NewPoll { closes_at: Some(NOW.plus_ms(20)), ..NewPoll::demo("timed".parse().unwrap(), NOW) });
+    let mut tags = Vec::new();
+    for (at, state, provisional) in [
+        (0, "open", true),
+        (19, "open", true),
+        (20, "closing", true),
+        (10_019, "closing", true),
+        (10_020, "final", false),
+    ] {
+        server.clock.set(NOW.plus_ms(at));
+        let answer = server.get("/api/v1/polls/timed/results");
+        let results = answer.json();
+        let seen = (results["state"].as_str(), results["provisional"].as_bool());
+        assert_eq!(seen, (Some(state), Some(provisional)), "after {at} ms");
+        tags.push(answer.header("etag").unwrap().to_owned());
+    }
+    tags.dedup();
+    assert_eq!(tags.len(), 3, "a cached result must not hide that it became final: {tags:?}");
+}

@@ -1,0 +1,94 @@
+//! The end: nobody is cut off who doesn't hold it up.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::support::{TestServer, eventually};
+
+fn begin(server: &mut TestServer) {
+    server.begin_stop();
+    eventually("the shutdown has begun", || server.app.shutdown.is_draining().then_some(()));
+}
+
+#[test]
+fn a_request_on_its_way_is_answered_and_its_connection_closed() {
+    let (mut server, store) = TestServer::start_gated(100);
+    store.shut();
+    let mut connection = server.connect();
+    connection.send_request("POST", "/api/submit", &[], b"[1]");
+    store.wait_for_batch();
+    begin(&mut server);
+    store.open();
+    let answer = connection.answer();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(connection.is_closed());
+    server.join();
+}
+
+#[test]
+fn a_half_sent_request_may_be_finished() {
+    let mut server = TestServer::start();
+    let mut connection = server.connect();
+    connection.send(b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[");
+    eventually("the server has the connection", || {
+        server.app.metrics.http.iter().any(|core| core.connections.get() == 1).then_some(())
+    });
+    begin(&mut server);
+    connection.send(b"1]");
+    let answer = connection.answer();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    server.join();
+}
+
+#[test]
+fn an_open_connection_has_one_more_answer_and_readyz_says_no() {
+    let mut server = TestServer::start();
+    let mut votes = server.connect();
+    let mut asks = server.connect();
+    let mut lives = server.connect();
+    for connection in [&mut votes, &mut asks, &mut lives] {
+        assert_eq!(connection.request("GET", "/readyz", &[], b"").status, 200);
+    }
+    begin(&mut server);
+    let ready = asks.request("GET", "/readyz", &[], b"");
+    ready.assert_problem(503, "shutting_down");
+    assert_eq!(ready.header("connection"), Some("close"));
+    assert_eq!(votes.request("POST", "/api/submit", &[], b"[1]").status, 200);
+    assert_eq!(lives.request("GET", "/livez", &[], b"").status, 200);
+    assert!(votes.is_closed() && asks.is_closed() && lives.is_closed());
+    server.join();
+}
+
+#[test]
+fn idle_connections_are_closed_and_new_ones_refused() {
+    let mut server = TestServer::start();
+    let mut fresh = server.connect();
+    let mut used = server.connect();
+    assert_eq!(used.request("GET", "/livez", &[], b"").status, 200);
+    let began = Instant::now();
+    begin(&mut server);
+    eventually("new connections are refused", || TcpStream::connect(server.address).is_err().then_some(()));
+    assert!(fresh.is_closed() && used.is_closed());
+    server.join();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_client_that_is_stuck_holds_it_up_for_a_while_only() {
+    let mut server = TestServer::start();
+    let mut stuck = server.connect();
+    stuck.send(b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[");
+    let mut half_a_head = server.connect();
+    half_a_head.send(b"GET /livez HT");
+    eventually("the server has both connections", || {
+        let open: i64 = server.app.metrics.http.iter().map(|core| core.connections.get()).sum();
+        (open == 2).then_some(())
+    });
+    let began = Instant::now();
+    server.join();
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    stuck.answer().assert_problem(400, "body_unreadable");
+    assert!(stuck.is_closed() && half_a_head.is_closed());
+}

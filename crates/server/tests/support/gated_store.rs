@@ -1,0 +1,110 @@
+//! A store that records when, and as, the test says.
+
+use std::sync::{Condvar, Mutex};
+
+use async_trait::async_trait;
+use throng_backends::store::sqlite::SqliteStore;
+use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::store::{Recorded, Recount, Store, StoreError, Window};
+use throng_domain::tally::Tallies;
+
+use super::ANSWER_MAX;
+
+/// An SQLite store behind a gate: while it is shut, no batch is recorded.
+#[derive(Debug)]
+pub struct GatedStore {
+    store: SqliteStore,
+    gate: Mutex<Gate>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    shut: bool,
+    /// Batches that stand before the gate.
+    waiting: usize,
+    fails: Option<fn() -> StoreError>,
+}
+
+impl GatedStore {
+    pub fn new(store: SqliteStore) -> Self {
+        Self { store, gate: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// From now on, batches wait.
+    pub fn shut(&self) {
+        self.gate.lock().unwrap().shut = true;
+    }
+
+    /// Lets them through.
+    pub fn open(&self) {
+        self.gate.lock().unwrap().shut = false;
+        self.changed.notify_all();
+    }
+
+    /// From now on, batches end in this error, unless it is `None`.
+    pub fn fail_with(&self, fails: Option<fn() -> StoreError>) {
+        self.gate.lock().unwrap().fails = fails;
+    }
+
+    /// Waits until a batch stands before the gate.
+    pub fn wait_for_batch(&self) {
+        let gate = self.gate.lock().unwrap();
+        let (gate, waited) = self.changed.wait_timeout_while(gate, ANSWER_MAX, |gate| gate.waiting == 0).unwrap();
+        drop(gate);
+        assert!(!waited.timed_out(), "no batch came to the store");
+    }
+
+    fn pass_gate(&self) -> Option<fn() -> StoreError> {
+        let mut gate = self.gate.lock().unwrap();
+        gate.waiting += 1;
+        self.changed.notify_all();
+        let mut gate = self.changed.wait_while(gate, |gate| gate.shut).unwrap();
+        gate.waiting -= 1;
+        gate.fails
+    }
+}
+
+#[async_trait]
+impl Store for GatedStore {
+    async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
+        match self.pass_gate() {
+            Some(fails) => Err(fails()),
+            None => self.store.record(ballots).await,
+        }
+    }
+
+    async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
+        self.store.polls().await
+    }
+
+    async fn polls_version(&self) -> Result<u64, StoreError> {
+        self.store.polls_version().await
+    }
+
+    async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
+        self.store.poll(slug).await
+    }
+
+    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
+        self.store.create_poll(new).await
+    }
+
+    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
+        self.store.set_window(poll, version, window).await
+    }
+
+    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
+        self.store.tallies(poll).await
+    }
+
+    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+        self.store.recount(poll).await
+    }
+
+    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+        self.store.ballots(poll, after, limit).await
+    }
+}
