@@ -28,14 +28,17 @@ const MUTANTS: [Mutant; 4] = [
         name: "answer before COMMIT",
         file: "crates/server/src/intake/recorder.rs",
         find: "            let recorded = self.record(&batch).await;
-            let failure = self.answer(&mut batch, &ends, recorded);
+            let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
+            self.answer(&mut batch, &ends, outcomes);
 ",
         replace: "            let early = Batch { ballots: batch.ballots.clone(), callers: Vec::new() };
+            let count = batch.ballots.len();
             let recorded = Recorded {
-                outcomes: vec![throng_domain::store::Outcome::Counted; batch.ballots.len()],
+                outcomes: vec![Outcome::Counted; count],
                 tallies: vec![self.store.tallies(batch.ballots[0].poll).await.map_err(WriteFailure)?],
             };
-            let failure = self.answer(&mut batch, &ends, Ok(recorded));
+            let (outcomes, failure) = self.outcomes(Ok(recorded), count);
+            self.answer(&mut batch, &ends, outcomes);
             let _ = self.record(&early).await;
 ",
         tests: &["commit_path::one_commit", "kills"],

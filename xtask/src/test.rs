@@ -62,6 +62,7 @@ fn steps(options: &Options, binaries: &[String]) -> Vec<Step> {
         steps.push(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests));
     } else {
         steps.push(step("tests", "test --workspace --no-fail-fast", Counts::Tests));
+        steps.push(step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself));
     }
     steps
 }

@@ -35,15 +35,18 @@ impl Stored {
         let mut connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let integrity = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         let snapshot = connection.transaction().unwrap();
-        let mut ballots = snapshot.prepare("SELECT ballot_id, choices FROM ballot").unwrap();
+        let mut ballots = snapshot.prepare("SELECT coalesce(ballot_id, key), choices FROM ballot").unwrap();
         let ballots = ballots.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
         let ballots = ballots.map(Result::unwrap);
         let ballots = ballots.map(|(id, choices)| (Uuid::from_bytes(id), serde_json::from_str(&choices).unwrap()));
-        let mut tallies = snapshot.prepare("SELECT option_id, sum(count) FROM tally GROUP BY option_id").unwrap();
+        // Option 0 counts the ballots, and their number is the result's version.
+        let voters = "SELECT coalesce(sum(count), 0) FROM tally WHERE option_id = 0";
+        let voters = snapshot.query_row(voters, [], |row| row.get(0)).unwrap();
+        let tallies = "SELECT option_id, sum(count) FROM tally WHERE option_id > 0 GROUP BY option_id";
+        let mut tallies = snapshot.prepare(tallies).unwrap();
         let tallies = tallies.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        let turnout = "SELECT coalesce(sum(voters), 0), coalesce(sum(changes), 0) FROM turnout";
-        let (voters, seq) = snapshot.query_row(turnout, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        Self { ballots: ballots.collect(), tallies: tallies.map(Result::unwrap).collect(), voters, seq, integrity }
+        let tallies = tallies.map(Result::unwrap).collect();
+        Self { ballots: ballots.collect(), tallies, voters, seq: voters, integrity }
     }
 
     /// How many ballots there are.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use throng_domain::new_poll::NewPoll;
-use throng_domain::poll::Kind;
+use throng_domain::poll::{CLOSING_MS, Kind};
 
 use crate::support::{Answer, NOW, TestServer};
 
@@ -172,7 +172,7 @@ fn a_ballot_is_judged_by_its_arrival() {
     let json = [("content-type", "application/json")];
     connection.send_request("POST", "/api/v1/polls/closing/ballots", &json, &body(1, "[1]"));
     store.wait_for_batch();
-    server.clock.set(NOW.plus_ms(5_000));
+    server.clock.set(NOW.plus_ms(20 + CLOSING_MS));
     server.post("/api/v1/polls/closing/ballots", &body(2, "[1]")).assert_problem(410, "poll_closed");
     store.open();
     assert_eq!(connection.answer().status, 201);
