@@ -1,1 +1,58 @@
-fn main() {}
+//! What a developer of Throng runs: `cargo xtask test`, `cargo xtask deny`, `cargo xtask faults`, `cargo xtask bench …`.
+#![expect(clippy::print_stdout, reason = "a developer reads what it prints")]
+#![expect(clippy::print_stderr, reason = "and why it failed")]
+
+mod bench;
+mod children;
+mod command;
+mod deny;
+mod faults;
+mod mutants;
+mod packages;
+mod stopwatch;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a developer of Throng runs
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check the format, the lints and every test; ends with `throng: N passed, N failed`
+    Test(test::Options),
+    /// Check the licences and the sources of all dependencies, and what is banned
+    Deny,
+    /// Measure Throng against other servers, side by side on this machine
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Kill servers under load, break their disk, stop them, and check that every promise is kept
+    Faults(faults::Options),
+    /// Check the checker: build servers with a fault of ours in each, which the fault tests must find
+    Mutants,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Test(options) => test::run(&options),
+        Task::Deny => deny::run(),
+        Task::Bench(bench) => bench::run(&bench),
+        Task::Faults(options) => faults::run(&options),
+        Task::Mutants => mutants::run(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -16,3 +16,4 @@ pub mod poll;
 pub mod store;
 pub mod submission;
 pub mod tally;
+pub mod window;

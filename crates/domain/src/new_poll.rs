@@ -46,7 +46,7 @@ impl NewPoll {
         Self {
             slug,
             title: "What makes a great festival?".to_owned(),
-            intro: "Choose all that apply.".to_owned(),
+            intro: "Tell the organisers what next year needs more of.".to_owned(),
             kind: Kind::Multiple,
             min_choices: None,
             max_choices: None,

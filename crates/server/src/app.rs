@@ -10,6 +10,7 @@ use throng_backends::store::sqlite::{Claim, SqliteStore};
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::{Clock, Timestamp};
 use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -108,7 +109,7 @@ impl Server {
     pub async fn start_with(config: Config, parts: Parts) -> anyhow::Result<Self> {
         let Parts { store, clock, cores, ballots_waiting_max } = parts;
         if config.app_env == AppEnv::Dev {
-            create_demo_poll(&*store, &config, &*clock).await?;
+            create_demo_poll(&*store, &config.default_poll, &*clock).await?;
         }
         let polls = Arc::new(LivePolls::load(config.default_poll.clone(), &*store, &*clock).await?);
         if polls.current().default_poll().is_none() {
@@ -192,11 +193,16 @@ async fn keep_polls_fresh(app: &App) -> std::convert::Infallible {
     }
 }
 
-async fn create_demo_poll(store: &dyn Store, config: &Config, clock: &dyn Clock) -> Result<(), StoreError> {
+/// Makes the demo poll, named `slug`, if there is no poll at all.
+pub(crate) async fn create_demo_poll(
+    store: &dyn Store,
+    slug: &Slug,
+    clock: &dyn Clock,
+) -> Result<Option<Poll>, StoreError> {
     if !store.polls().await?.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let poll = store.create_poll(NewPoll::demo(config.default_poll.clone(), clock.now())).await?;
+    let poll = store.create_poll(NewPoll::demo(slug.clone(), clock.now())).await?;
     info!(poll = %poll.slug, "demo poll created");
-    Ok(())
+    Ok(Some(poll))
 }

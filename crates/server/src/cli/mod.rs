@@ -1,16 +1,28 @@
 //! The command line.
+//!
+//! A command prints what it has to say on standard output and nothing else there; faults and progress go to standard
+//! error. It ends with 0 if it did what it was asked, 1 if it couldn't, 2 if it wasn't understood.
 
+mod bench;
+mod database;
+mod manual;
+mod moment;
+mod poll;
+mod schema;
 mod serve;
+mod table;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 
 use crate::config::{Config, Faults, SETTINGS, Sources};
 
 /// A poll server for crowds that all vote at once.
 #[derive(Debug, Parser)]
-#[command(name = "throng", version, after_help = settings_help())]
+#[command(name = "throng", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", settings_help()))]
 struct Cli {
     #[command(flatten)]
     flags: Flags,
@@ -20,6 +32,7 @@ struct Cli {
 
 /// Settings that a flag can give; the environment and `.env` files come after.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
 struct Flags {
     /// Address and port to serve on
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
@@ -35,25 +48,73 @@ struct Flags {
     default_poll: Option<String>,
 }
 
+/// How a command prints.
+#[derive(Clone, Copy, Debug, Args)]
+struct Json {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve polls over HTTP (the default)
     Serve,
+    /// Make, open, close and count polls; also while a server runs
+    #[command(subcommand)]
+    Poll(poll::PollCommand),
+    /// Create the database, or bring it up to date
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
+    /// Print a shell's completions
+    Completions(manual::Completions),
+    /// Print a manual page
+    Man(manual::Man),
+    /// Vote against a running server, a crowd at once or at a constant rate, and check its count
+    ///
+    /// A vote is POST /api/submit with one option; what the server counted is read from GET /api/result before and
+    /// after, so nobody else may vote meanwhile. Exits with 1 if a vote failed or the count isn't what was acknowledged.
+    Bench(bench::Arguments),
 }
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(&cli.flags),
+    let Cli { flags, command } = Cli::parse();
+    let result = match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&flags),
+        Command::Poll(command) => poll::run(command, &flags),
+        Command::Schema(command) => schema::run(command, &flags),
+        Command::Completions(command) => print(|out| command.run(out)),
+        Command::Man(command) => print(|out| command.run(out)),
+        Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if reader_is_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Has `write` write to standard output, and sees that all of it gets there.
+fn print(write: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = write(&mut out);
+    // What was written before a fault is part of what the command has to say.
+    let flushed = out.flush();
+    written.and(flushed.map_err(Into::into))
+}
+
+/// Writes `value` as one line of JSON.
+fn write_json(out: &mut dyn io::Write, value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(writeln!(out, "{}", serde_json::to_string(value)?)?)
+}
+
+/// Whether a command failed only because nobody reads its output any more, as in `throng poll export demo | head`.
+fn reader_is_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
@@ -76,10 +137,34 @@ impl Flags {
     }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  throng                                  serve; in dev the first start makes a demo poll
+  throng poll create song --title 'Best song?' --option Alpha --option Beta --opens-at now
+  throng poll list                        what there is, and how many voted
+  throng poll results song --json         the result, as the API gives it
+  throng poll close song                  a server that runs takes it up at once
+  throng poll export song --output song.csv
+  throng help poll create                 more on any command";
+
 fn settings_help() -> String {
-    let mut help = String::from("Settings, from the environment or an .env file (flags come first):\n");
+    let mut help = String::from(
+        "Settings, from flags, the environment, .env.$APP_ENV.local, .env.$APP_ENV, .env.local or .env (the first wins):",
+    );
     for setting in SETTINGS {
-        help.push_str(&format!("  {:<18} {} [default: {}]\n", setting.name, setting.meaning, setting.default));
+        help.push_str(&format!("\n  {:<18} {} [default: {}]", setting.name, setting.meaning, setting.default));
     }
     help
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,5 +1,6 @@
 //! `throng serve`.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -40,7 +41,8 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 fn log_to_stderr(config: &Config) {
     let filter = EnvFilter::new(&config.log);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match config.app_env {
         AppEnv::Dev => log.init(),
         AppEnv::Prod => log.json().init(),

@@ -14,9 +14,12 @@ use super::error::Problem;
 use super::poll_path::PollPath;
 use crate::app::CoreState;
 
+/// For an answer that is true only now.
+pub const CURRENT: HeaderValue = HeaderValue::from_static("no-store");
+
 /// For an answer that a shared cache may keep for a second, and show for a few more while it fetches the next: a
 /// crowd of readers then costs one request a second.
-const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1, stale-while-revalidate=5");
+pub const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1, stale-while-revalidate=5");
 
 /// `GET /api/v1/polls/{slug}/results`.
 pub async fn show(
@@ -41,7 +44,7 @@ pub fn json(body: Bytes) -> Response {
 
 /// An answer that is true only now.
 pub fn uncached(mut response: Response) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CACHE_CONTROL, CURRENT);
     response
 }
 

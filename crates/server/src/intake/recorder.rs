@@ -63,8 +63,11 @@ impl RecorderThread {
 
 /// The write that failed, for whoever has to tell the operator.
 #[derive(Debug, thiserror::Error)]
-#[error("ballots can't be recorded any more: {0}")]
-pub struct WriteFailure(#[from] StoreError);
+#[error(
+    "ballots can't be recorded any more, so this server has stopped: {0}. No ballot was answered as counted that isn't \
+     on the disk. See to the disk (its free space, its errors in `dmesg`), then start throng again: it recovers by itself"
+)]
+pub struct WriteFailure(StoreError);
 
 impl Recorder {
     /// Starts the thread.
@@ -102,7 +105,8 @@ impl Recorder {
             let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
             self.answer(&mut batch, &ends, outcomes);
             if let Some(failure) = failure {
-                self.turn_away(&mut batch);
+                self.failed.cancel();
+                self.refuse_the_rest(batch);
                 return Err(failure);
             }
         }
@@ -135,7 +139,7 @@ impl Recorder {
             }
             Err(error) => {
                 error!(%error, ballots, "a batch failed, its outcome is unknown");
-                (Err(NotRecorded::Unknown), Some(error.into()))
+                (Err(NotRecorded::Unknown), Some(WriteFailure(error)))
             }
         }
     }
@@ -162,11 +166,11 @@ impl Recorder {
         }
     }
 
-    /// Closes the desks, and hands back the ballots that gathered there meanwhile: nothing was done with them.
-    fn turn_away(&self, batch: &mut Batch) {
+    /// After a failed write: admits nothing more, and tells those who wait that nothing of theirs was recorded.
+    fn refuse_the_rest(&self, mut batch: Batch) {
         for desk in &self.desks {
             desk.close();
-            desk.collect(batch);
+            desk.collect(&mut batch);
             batch.ballots.clear();
             let callers = batch.callers.drain(..).collect();
             desk.hand_back(Answered { callers, outcomes: Err(NotRecorded::Unavailable) });

@@ -42,8 +42,10 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Arc<Mutex<Connection>>,
+    // Dropped before the writer: the connection that is closed last brings the log into the database file, which a
+    // reader can't. So a file that nobody has open is whole by itself.
     readers: Arc<Readers>,
+    writer: Arc<Mutex<Connection>>,
 }
 
 /// The right to serve a file: held by one process at a time, given back when dropped, however that process ends.
@@ -60,6 +62,26 @@ impl SqliteStore {
     /// [`StoreError::Rejected`] if the SQLite linked in is too old to be safe; [`StoreError::Unavailable`] or
     /// [`StoreError::Corrupt`] if the file can't be used.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(|error| StoreError::Unavailable(error.into()))?;
+        }
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Opens the file if it is there; `None` if it isn't. For those who look at a database and must not make one by
+    /// a mistyped name.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_existing(path: &Path) -> Result<Option<Self>, StoreError> {
+        match path.try_exists() {
+            Ok(true) => Self::open_with(path, OpenFlags::empty()).map(Some),
+            Ok(false) => Ok(None),
+            Err(error) => Err(StoreError::Unavailable(error.into())),
+        }
+    }
+
+    fn open_with(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
         let version = rusqlite::version_number();
         if version < SQLITE_VERSION_MIN {
             return Err(StoreError::Rejected(format!(
@@ -67,10 +89,7 @@ impl SqliteStore {
                 rusqlite::version()
             )));
         }
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|error| StoreError::Unavailable(error.into()))?;
-        }
-        let writer = open_writer(path).map_err(read_error)?;
+        let writer = open_writer(path, flags).map_err(read_error)?;
         let readers = Arc::new(Readers::new(path.to_owned()));
         Ok(Self { path: path.to_owned(), writer: Arc::new(Mutex::new(writer)), readers })
     }
@@ -104,7 +123,8 @@ impl SqliteStore {
     /// Every migration, and whether this file has it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`] if the file can't be read.
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`] if the file can't be read; [`StoreError::Rejected`] if
+    /// it was written by a later version of Throng.
     pub fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError> {
         schema::states(&self.lock_writer())
     }
@@ -174,11 +194,9 @@ fn no_such_poll(poll: PollId) -> StoreError {
     StoreError::Rejected(format!("there is no poll number {}", poll.0))
 }
 
-fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
-    let writer = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+fn open_writer(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let writer = Connection::open_with_flags(path, flags)?;
     writer.busy_timeout(Duration::from_millis(BUSY_WAIT_MAX_MS))?;
     writer.pragma_update(None, "journal_mode", "WAL")?;
     writer.pragma_update(None, "synchronous", "FULL")?;

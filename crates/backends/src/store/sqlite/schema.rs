@@ -37,29 +37,35 @@ pub fn migrations() -> &'static [Migration] {
 
 pub(super) fn migrate(writer: &mut Connection) -> StoreResult<Vec<&'static str>> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
-    let current = version(&transaction).map_err(read_error)?;
-    let newest = migrations().len();
-    if usize::try_from(current).is_ok_and(|current| current > newest) {
-        return Err(StoreError::Rejected(format!(
-            "the database has schema version {current}, this throng knows {newest}; run the throng that wrote it, or a newer one"
-        )));
-    }
+    let current = known_version(&transaction)?;
     let mut applied = Vec::new();
     for migration in migrations().iter().filter(|migration| migration.version > current) {
         transaction.execute_batch(migration.sql).map_err(write_error)?;
         applied.push(migration.name);
     }
     if !applied.is_empty() {
-        transaction.pragma_update(None, "user_version", newest).map_err(write_error)?;
+        transaction.pragma_update(None, "user_version", migrations().len()).map_err(write_error)?;
         transaction.commit().map_err(write_error)?;
     }
     Ok(applied)
 }
 
 pub(super) fn states(reader: &Connection) -> StoreResult<Vec<MigrationState>> {
-    let current = version(reader).map_err(read_error)?;
+    let current = known_version(reader)?;
     let state = |migration: &Migration| MigrationState { migration: *migration, applied: migration.version <= current };
     Ok(migrations().iter().map(state).collect())
+}
+
+/// The number of the last step applied, unless it is one of a later Throng's.
+fn known_version(reader: &Connection) -> StoreResult<u32> {
+    let current = version(reader).map_err(read_error)?;
+    let newest = migrations().len();
+    if usize::try_from(current).is_ok_and(|current| current > newest) {
+        return Err(StoreError::Rejected(format!(
+            "the database has schema version {current}, this throng knows {newest}; run the throng that wrote it, or a newer one"
+        )));
+    }
+    Ok(current)
 }
 
 /// The number of the last step applied: kept in the file's header.

@@ -31,6 +31,17 @@ async fn one_process_serves_a_file() {
 }
 
 #[tokio::test]
+async fn a_file_that_nobody_has_open_is_whole_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = fresh(directory.path().to_owned()).await;
+    assert_eq!(store.polls().await.unwrap(), []);
+    let log = directory.path().join("below/throng.db-wal");
+    assert!(log.exists());
+    drop(store);
+    assert!(!log.exists());
+}
+
+#[tokio::test]
 async fn migrating_again_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
@@ -44,6 +55,17 @@ async fn a_file_of_a_later_version_is_left_alone() {
     let store = fresh(directory.path().to_owned()).await;
     store.lock_writer().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(store.migrate(), Err(StoreError::Rejected(why)) if why.contains("version 99")));
+    assert!(matches!(store.migration_states(), Err(StoreError::Rejected(why)) if why.contains("version 99")));
+}
+
+#[tokio::test]
+async fn looking_at_a_file_that_is_not_there_does_not_make_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("below/throng.db");
+    assert!(SqliteStore::open_existing(&path).unwrap().is_none());
+    assert!(!path.parent().unwrap().exists());
+    drop(fresh(directory.path().to_owned()).await);
+    assert!(SqliteStore::open_existing(&path).unwrap().is_some());
 }
 
 #[tokio::test]

@@ -1,0 +1,190 @@
+//! When a poll may be opened, closed and opened again.
+//!
+//! These rules look at the poll as it stands; whoever applies them writes the window with the version that they
+//! were judged by, so that of two who are at it at once one has to judge again.
+
+use crate::clock::Timestamp;
+use crate::poll::{Poll, PollState};
+use crate::store::Window;
+
+/// Why a poll can't be opened or closed so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowFault {
+    /// It is to be closed, but no opening time was ever set.
+    Draft,
+    /// It is to be closed before it opens.
+    NotOpenYet {
+        /// When it opens.
+        opens_at: Timestamp,
+    },
+    /// It is to be opened, but takes ballots already.
+    Open {
+        /// Since when.
+        opens_at: Timestamp,
+    },
+    /// It is to be opened or closed, but was closed already.
+    Closed {
+        /// Since when.
+        closes_at: Timestamp,
+    },
+    /// It is to be opened again, but isn't closed.
+    NotClosed,
+    /// It would have been closed in the past: ballots that are counted already would have come too late.
+    ClosesInThePast {
+        /// The moment asked for.
+        closes_at: Timestamp,
+    },
+    /// It would close before it opens, or at that moment.
+    ClosesBeforeOpening {
+        /// When it would open.
+        opens_at: Timestamp,
+        /// When it would close.
+        closes_at: Timestamp,
+    },
+}
+
+impl Poll {
+    /// The window of this draft or scheduled poll if it opens at `opens_at`. It closes at `closes_at`; if none is
+    /// given, when it was to close before.
+    ///
+    /// # Errors
+    /// If it was opened before, or would never be open.
+    pub fn opened(
+        &self,
+        now: Timestamp,
+        opens_at: Timestamp,
+        closes_at: Option<Timestamp>,
+    ) -> Result<Window, WindowFault> {
+        match self.state(now) {
+            PollState::Draft | PollState::Scheduled => {}
+            PollState::Open => return Err(WindowFault::Open { opens_at: self.opens_at.unwrap_or(now) }),
+            PollState::Closing | PollState::Final => return Err(self.closed_already(now)),
+        }
+        let closes_at = closes_at.or(self.closes_at);
+        let window = Window { opens_at: Some(opens_at), closes_at };
+        match closes_at {
+            Some(closes_at) if closes_at <= now => Err(WindowFault::ClosesInThePast { closes_at }),
+            Some(closes_at) if closes_at <= opens_at => Err(WindowFault::ClosesBeforeOpening { opens_at, closes_at }),
+            Some(_) | None => Ok(window),
+        }
+    }
+
+    /// The window of this closed poll if it takes ballots again, from now until `closes_at`. Those that came while
+    /// it was closed were refused and stay so.
+    ///
+    /// # Errors
+    /// If it isn't closed, or would close in the past.
+    pub fn reopened(&self, now: Timestamp, closes_at: Option<Timestamp>) -> Result<Window, WindowFault> {
+        match (self.state(now), closes_at) {
+            (PollState::Draft | PollState::Scheduled | PollState::Open, _) => Err(WindowFault::NotClosed),
+            (_, Some(closes_at)) if closes_at <= now => Err(WindowFault::ClosesInThePast { closes_at }),
+            (PollState::Closing | PollState::Final, _) => {
+                let opens_at = self.opens_at.map_or(now, |opens_at| opens_at.min(now));
+                Ok(Window { opens_at: Some(opens_at), closes_at })
+            }
+        }
+    }
+
+    /// The window of this poll if it closes at `closes_at`.
+    ///
+    /// # Errors
+    /// If it is a draft or closed already, or would close in the past or before it opens.
+    pub fn closed(&self, now: Timestamp, closes_at: Timestamp) -> Result<Window, WindowFault> {
+        match (self.state(now), self.opens_at) {
+            (PollState::Closing | PollState::Final, _) => Err(self.closed_already(now)),
+            (PollState::Draft, _) | (_, None) => Err(WindowFault::Draft),
+            (PollState::Scheduled, Some(opens_at)) if closes_at <= opens_at => {
+                Err(WindowFault::NotOpenYet { opens_at })
+            }
+            (_, Some(_)) if closes_at < now => Err(WindowFault::ClosesInThePast { closes_at }),
+            (PollState::Scheduled | PollState::Open, Some(_)) => {
+                Ok(Window { opens_at: self.opens_at, closes_at: Some(closes_at) })
+            }
+        }
+    }
+
+    fn closed_already(&self, now: Timestamp) -> WindowFault {
+        WindowFault::Closed { closes_at: self.closes_at.unwrap_or(now) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::new_poll::NewPoll;
+    use crate::poll::PollId;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+    const EARLIER: Timestamp = Timestamp(900_000);
+    const LATER: Timestamp = Timestamp(1_100_000);
+    const MUCH_LATER: Timestamp = Timestamp(1_200_000);
+
+    fn poll(opens_at: Option<Timestamp>, closes_at: Option<Timestamp>) -> Poll {
+        let demo = NewPoll::demo("demo".parse().unwrap(), NOW).into_poll(PollId(1));
+        Poll { opens_at, closes_at, ..demo }
+    }
+
+    fn window(opens_at: Timestamp, closes_at: Option<Timestamp>) -> Result<Window, WindowFault> {
+        Ok(Window { opens_at: Some(opens_at), closes_at })
+    }
+
+    #[test]
+    fn a_draft_opens_and_keeps_its_end() {
+        assert_eq!(poll(None, None).opened(NOW, NOW, None), window(NOW, None));
+        assert_eq!(poll(None, Some(LATER)).opened(NOW, NOW, None), window(NOW, Some(LATER)));
+        assert_eq!(poll(None, Some(LATER)).opened(NOW, NOW, Some(MUCH_LATER)), window(NOW, Some(MUCH_LATER)));
+    }
+
+    #[test]
+    fn a_scheduled_poll_opens_sooner_or_later() {
+        let scheduled = poll(Some(LATER), None);
+        assert_eq!(scheduled.opened(NOW, NOW, None), window(NOW, None));
+        assert_eq!(scheduled.opened(NOW, MUCH_LATER, None), window(MUCH_LATER, None));
+    }
+
+    #[test]
+    fn a_poll_that_would_never_be_open_is_refused() {
+        let draft = poll(None, None);
+        assert_eq!(draft.opened(NOW, NOW, Some(EARLIER)), Err(WindowFault::ClosesInThePast { closes_at: EARLIER }));
+        assert_eq!(
+            draft.opened(NOW, MUCH_LATER, Some(LATER)),
+            Err(WindowFault::ClosesBeforeOpening { opens_at: MUCH_LATER, closes_at: LATER })
+        );
+    }
+
+    #[test]
+    fn an_opened_poll_does_not_open() {
+        assert_eq!(poll(Some(EARLIER), None).opened(NOW, NOW, None), Err(WindowFault::Open { opens_at: EARLIER }));
+        assert_eq!(poll(Some(EARLIER), Some(NOW)).opened(NOW, NOW, None), Err(WindowFault::Closed { closes_at: NOW }));
+    }
+
+    #[test]
+    fn only_a_closed_poll_opens_again() {
+        assert_eq!(poll(Some(EARLIER), Some(NOW)).reopened(NOW, None), window(EARLIER, None));
+        assert_eq!(poll(None, Some(EARLIER)).reopened(NOW, Some(LATER)), window(NOW, Some(LATER)));
+        assert_eq!(
+            poll(Some(EARLIER), Some(NOW)).reopened(NOW, Some(NOW)),
+            Err(WindowFault::ClosesInThePast { closes_at: NOW })
+        );
+        for poll in [poll(None, None), poll(Some(LATER), None), poll(Some(EARLIER), None)] {
+            assert_eq!(poll.reopened(NOW, None), Err(WindowFault::NotClosed));
+        }
+    }
+
+    #[test]
+    fn an_open_poll_closes_now_or_later() {
+        let open = poll(Some(EARLIER), Some(MUCH_LATER));
+        assert_eq!(open.closed(NOW, NOW), window(EARLIER, Some(NOW)));
+        assert_eq!(open.closed(NOW, LATER), window(EARLIER, Some(LATER)));
+        assert_eq!(open.closed(NOW, EARLIER), Err(WindowFault::ClosesInThePast { closes_at: EARLIER }));
+    }
+
+    #[test]
+    fn what_is_not_open_does_not_close() {
+        assert_eq!(poll(None, None).closed(NOW, NOW), Err(WindowFault::Draft));
+        assert_eq!(poll(Some(LATER), None).closed(NOW, NOW), Err(WindowFault::NotOpenYet { opens_at: LATER }));
+        assert_eq!(poll(Some(LATER), None).closed(NOW, MUCH_LATER), window(LATER, Some(MUCH_LATER)));
+        let closed = poll(Some(EARLIER), Some(NOW));
+        assert_eq!(closed.closed(NOW, LATER), Err(WindowFault::Closed { closes_at: NOW }));
+    }
+}

@@ -1,0 +1,119 @@
+//! A client: somebody who votes, over a connection of their own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::answer::Answer;
+use super::connection::Connection;
+use super::findings::{Ending, Failure};
+
+/// How many connections are being opened at once: more could overflow the server's backlog, which is no fault of the
+/// server's.
+const CONNECTING_MAX: usize = 256;
+
+/// Somebody who votes.
+#[derive(Debug)]
+pub(super) struct Client {
+    address: SocketAddr,
+    connecting: Arc<Semaphore>,
+    connection: Option<Connection>,
+}
+
+/// What a problem says that this program understands.
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+}
+
+impl Client {
+    /// So many clients, all of them connected.
+    ///
+    /// # Errors
+    /// If one of them can't be connected within `connect_max`.
+    pub(super) async fn open_all(address: SocketAddr, count: u32, connect_max: Duration) -> anyhow::Result<Vec<Self>> {
+        let connecting = Arc::new(Semaphore::new(CONNECTING_MAX));
+        let mut opening = JoinSet::new();
+        for _ in 0..count {
+            let mut client = Self { address, connecting: Arc::clone(&connecting), connection: None };
+            opening.spawn(async move { client.open(connect_max).await.map(|()| client) });
+        }
+        let mut clients = Vec::new();
+        while let Some(opened) = opening.join_next().await {
+            let number = clients.len() + 1;
+            clients.push(opened?.with_context(|| format!("connection {number} of {count} can't be opened"))?);
+        }
+        Ok(clients)
+    }
+
+    /// Opens the connection, if it isn't open; not an error here, since a server may close one that is idle.
+    pub(super) async fn reopen(&mut self, deadline: Instant) {
+        if self.connection.as_ref().is_some_and(Connection::is_open) {
+            return;
+        }
+        self.connection = None;
+        // Without a connection the vote will say so.
+        let _ = timeout_at(deadline, self.open(deadline.duration_since(Instant::now()))).await;
+    }
+
+    async fn open(&mut self, connect_max: Duration) -> anyhow::Result<()> {
+        let _place = self.connecting.acquire().await?;
+        let connected = timeout(connect_max, Connection::open(self.address)).await;
+        self.connection = Some(connected.with_context(|| format!("no connection within {connect_max:?}"))??);
+        Ok(())
+    }
+
+    /// Votes, and waits for the answer until the deadline.
+    pub(super) async fn vote(&mut self, request: &[u8], deadline: Instant) -> Ending {
+        // Back it goes only if it can be used again.
+        let Some(mut connection) = self.connection.take() else { return Ending::Failed(Failure::Unconnected) };
+        match timeout_at(deadline, connection.exchange(request)).await {
+            Err(_) => Ending::Failed(Failure::Unanswered),
+            Ok(Err(failure)) => Ending::Failed(failure),
+            Ok(Ok(answer)) => {
+                self.connection = answer.keeps_alive.then_some(connection);
+                ending(&answer)
+            }
+        }
+    }
+}
+
+/// What an answer says about its vote.
+fn ending(answer: &Answer) -> Ending {
+    let status = answer.status;
+    match status {
+        200..=299 => Ending::Acknowledged { status },
+        // A gateway doesn't know what the server behind it did.
+        502 | 504 => Ending::InDoubt { status },
+        500 if is_outcome_unknown(&answer.body) => Ending::InDoubt { status },
+        _ => Ending::Refused { status },
+    }
+}
+
+fn is_outcome_unknown(body: &[u8]) -> bool {
+    serde_json::from_slice::<Problem>(body).is_ok_and(|problem| problem.code == "outcome_unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_that_leaves_it_open_is_in_doubt() {
+        let ending = |status, body: &str| ending(&Answer { status, body: body.into(), keeps_alive: true });
+        assert_eq!(ending(200, "{}"), Ending::Acknowledged { status: 200 });
+        assert_eq!(ending(202, ""), Ending::Acknowledged { status: 202 });
+        assert_eq!(ending(500, r#"{"code":"outcome_unknown"}"#), Ending::InDoubt { status: 500 });
+        assert_eq!(ending(500, "<html>"), Ending::Refused { status: 500 });
+        assert_eq!(ending(503, r#"{"code":"overloaded"}"#), Ending::Refused { status: 503 });
+        assert_eq!(ending(504, ""), Ending::InDoubt { status: 504 });
+        assert_eq!(ending(302, ""), Ending::Refused { status: 302 });
+        assert_eq!(ending(422, ""), Ending::Refused { status: 422 });
+    }
+}

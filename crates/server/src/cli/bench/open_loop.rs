@@ -1,0 +1,121 @@
+//! An open loop: votes begin on a schedule that doesn't wait for the server.
+//!
+//! Latency counts from the instant at which a vote was to begin, so a stall shows in every vote that it delayed, not
+//! only in those that were on their way (which is known as coordinated omission). The clients draw votes from the
+//! schedule in its order: whoever is free takes the next one, waits for its time, or is late. So there is no queue, and
+//! since a vote is given up a timeout after it was to begin, all is over a timeout after the schedule's end.
+//!
+//! The runtime's timer counts in milliseconds: a vote may begin up to one late, and its latency says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::Course;
+use super::client::Client;
+use super::findings::{Ending, Failure};
+
+/// When each vote is to begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    rate: u32,
+    /// How many there are.
+    pub(super) votes: u64,
+}
+
+impl Schedule {
+    /// `rate` votes a second, evenly, for so long; one at least.
+    pub(super) fn new(rate: u32, duration: Duration) -> Self {
+        let votes = duration.as_nanos() * u128::from(rate) / 1_000_000_000;
+        Self { rate, votes: u64::try_from(votes).unwrap_or(u64::MAX).max(1) }
+    }
+
+    /// When the `n`th vote is to begin, from the start; the first one is number 0.
+    fn due(&self, n: u64) -> Duration {
+        let rate = u64::from(self.rate);
+        // The remainder is below the rate, a u32, so this can't overflow.
+        Duration::from_secs(n / rate) + Duration::from_nanos(n % rate * 1_000_000_000 / rate)
+    }
+}
+
+/// A schedule that has begun.
+struct Started {
+    schedule: Schedule,
+    start: Instant,
+    next: AtomicU64,
+}
+
+impl Started {
+    /// The next vote's number and when it is to begin; `None` after the last.
+    fn draw(&self) -> Option<(u64, Instant)> {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        (n < self.schedule.votes).then(|| (n, self.start + self.schedule.due(n)))
+    }
+}
+
+/// Runs the schedule, and returns how long it took, until the last vote's end.
+///
+/// # Errors
+/// If a client's task fails, which none should.
+pub(super) async fn run(clients: Vec<Client>, course: &Arc<Course>, schedule: Schedule) -> anyhow::Result<Duration> {
+    let started = Arc::new(Started { schedule, start: Instant::now(), next: AtomicU64::new(0) });
+    let mut tasks = JoinSet::new();
+    for client in clients {
+        tasks.spawn(vote(client, Arc::clone(course), Arc::clone(&started)));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(started.start.elapsed())
+}
+
+/// One client's votes.
+async fn vote(mut client: Client, course: Arc<Course>, started: Arc<Started>) {
+    while let Some((n, due)) = started.draw() {
+        sleep_until(due).await;
+        let deadline = due + course.timeout;
+        let ending = if Instant::now() < deadline {
+            client.reopen(deadline).await;
+            client.vote(course.request(n), deadline).await
+        } else {
+            Ending::Failed(Failure::Unsent)
+        };
+        course.findings.record(ending, due.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn votes_are_spread_evenly_over_the_time() {
+        let schedule = Schedule::new(3, Duration::from_secs(10));
+        assert_eq!(schedule.votes, 30);
+        assert_eq!(schedule.due(0), Duration::ZERO);
+        assert_eq!(schedule.due(1), Duration::from_nanos(333_333_333));
+        assert_eq!(schedule.due(29), Duration::from_nanos(9_666_666_666));
+        assert_eq!(Schedule::new(200, Duration::from_millis(1_500)).votes, 300);
+        assert_eq!(Schedule::new(1, Duration::from_millis(10)).votes, 1);
+    }
+
+    #[test]
+    fn no_rate_and_no_duration_overflows() {
+        let schedule = Schedule::new(1_000_000, Duration::MAX);
+        assert_eq!(schedule.votes, u64::MAX);
+        assert_eq!(schedule.due(u64::MAX).as_secs(), u64::MAX / 1_000_000);
+    }
+
+    #[tokio::test]
+    async fn each_vote_is_drawn_once_and_in_order() {
+        let (schedule, start) = (Schedule::new(10, Duration::from_millis(300)), Instant::now());
+        let started = Started { schedule, start, next: AtomicU64::new(0) };
+        let drawn: Vec<_> = std::iter::from_fn(|| started.draw()).collect();
+        let due = |ms| start + Duration::from_millis(ms);
+        assert_eq!(drawn, [(0, due(0)), (1, due(100)), (2, due(200))]);
+        assert_eq!(started.draw(), None);
+    }
+}

@@ -1,0 +1,42 @@
+//! The line that shows how far the load is.
+
+use std::io::{IsTerminal as _, stderr};
+use std::pin::pin;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::interval;
+
+use super::findings::Findings;
+
+/// How often the line is drawn.
+const DRAWN_EVERY: Duration = Duration::from_millis(100);
+
+/// Runs the load, and shows how far it is if somebody is watching.
+///
+/// # Errors
+/// Those of the load.
+pub(super) async fn beside<T>(
+    findings: &Findings,
+    votes: u64,
+    load: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    if !stderr().is_terminal() {
+        return load.await;
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} votes, {per_sec}, {msg}")?;
+    let bar = ProgressBar::new(votes).with_style(style);
+    let (mut load, mut draw) = (pin!(load), interval(DRAWN_EVERY));
+    let ended = loop {
+        tokio::select! {
+            ended = &mut load => break ended,
+            _ = draw.tick() => {
+                let (ended, badly) = findings.ended();
+                bar.set_position(ended);
+                bar.set_message(format!("{badly} failed"));
+            }
+        }
+    };
+    bar.finish_and_clear();
+    ended
+}

@@ -1,0 +1,109 @@
+//! A moment as it is given on the command line.
+
+use std::str::FromStr;
+
+use jiff::{Span, SpanRelativeTo};
+use throng_domain::clock::Timestamp;
+
+/// The longest time that can be waited for, in milliseconds: a hundred years. More is a slip of the keyboard.
+const WAIT_MAX_MS: i64 = 100 * 365 * 24 * 3_600 * 1_000;
+
+/// `now`, a moment by the clock, or a while after another moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// `now`.
+    Now,
+    /// `2026-07-01T20:00:00+02:00`.
+    At(Timestamp),
+    /// `+2h`.
+    After {
+        /// The while, in milliseconds.
+        wait_ms: i64,
+    },
+}
+
+impl Moment {
+    /// The moment meant, where a while counts from `start`.
+    pub(super) fn resolve(self, now: Timestamp, start: Timestamp) -> Timestamp {
+        match self {
+            Self::Now => now,
+            Self::At(at) => at,
+            Self::After { wait_ms } => start.plus_ms(wait_ms),
+        }
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "now" {
+            return Ok(Self::Now);
+        }
+        if let Some(wait) = text.strip_prefix('+') {
+            return parse_wait(wait).map(|wait_ms| Self::After { wait_ms });
+        }
+        match text.parse::<jiff::Timestamp>() {
+            Ok(at) => Ok(Self::At(Timestamp(at.as_millisecond()))),
+            Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() => {
+                Err(format!("say in which time zone, such as {text}Z or {text}+02:00"))
+            }
+            Err(_) => Err("write `now`, a moment such as 2026-07-01T20:00:00Z, or a while such as +2h".to_owned()),
+        }
+    }
+}
+
+fn parse_wait(text: &str) -> Result<i64, String> {
+    let span: Span = text.parse().map_err(|_| "write a while such as +90m, +2h or +3d".to_owned())?;
+    let duration = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| "months and years differ in length; count in weeks, days or hours".to_owned())?;
+    match i64::try_from(duration.as_millis()) {
+        Ok(wait_ms @ 1..=WAIT_MAX_MS) => Ok(wait_ms),
+        Ok(_) | Err(_) => Err("a while is longer than nothing and shorter than 100 years".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+    const START: Timestamp = Timestamp(1_900_000_000_000);
+
+    fn resolve(text: &str) -> Result<i64, String> {
+        text.parse::<Moment>().map(|moment| moment.resolve(NOW, START).0)
+    }
+
+    #[test]
+    fn a_moment_is_now_or_by_the_clock_or_later() {
+        assert_eq!(resolve("now"), Ok(NOW.0));
+        assert_eq!(resolve("2027-01-15T08:00:00Z"), Ok(1_800_000_000_000));
+        assert_eq!(resolve("2027-01-15T10:00:00+02:00"), Ok(1_800_000_000_000));
+        for (text, minutes) in [("+90m", 90), ("+2h", 120), ("+1h30m", 90), ("+1d", 1_440), ("+1w", 10_080)] {
+            assert_eq!(resolve(text), Ok(START.0 + minutes * 60_000), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_moment_says_how_to_write_one() {
+        for (text, told) in [
+            ("2027-01-15T08:00:00", "time zone"),
+            ("2027-01-15 08:00", "time zone"),
+            ("tomorrow", "write `now`"),
+            ("", "write `now`"),
+            ("2h", "+2h"),
+            ("1800000000", "write `now`"),
+            ("+", "+2h"),
+            ("+0s", "longer than nothing"),
+            ("+-2h", "longer than nothing"),
+            ("+2", "+2h"),
+            ("+1mo", "months"),
+            ("+999999d", "100 years"),
+            ("+99999999999999999999h", "+2h"),
+        ] {
+            let error = resolve(text).unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+}

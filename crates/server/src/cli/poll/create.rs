@@ -1,0 +1,165 @@
+//! `throng poll create`.
+
+use std::io::Write;
+
+use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
+use throng_domain::clock::{Clock, Timestamp};
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{Kind, PercentBase, Slug, Visibility};
+use throng_domain::store::{Store, StoreError};
+
+use super::write_changed;
+use crate::cli::moment::Moment;
+use crate::cli::{Json, database, write_json};
+use crate::view::PollView;
+
+/// Make a poll
+///
+/// Without --opens-at it is a draft, in which nobody can vote until `throng poll open`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Create {
+    /// Its name in addresses: a-z, 0-9 and -
+    #[arg(value_hint = ValueHint::Other)]
+    slug: Slug,
+    /// What is asked
+    #[arg(long)]
+    title: String,
+    /// A sentence or two below the title
+    #[arg(long, default_value = "", hide_default_value = true)]
+    intro: String,
+    /// What can be chosen: give this for each option, in the order they are shown; their ids are 1, 2, 3 …
+    #[arg(long = "option", value_name = "LABEL", required = true)]
+    labels: Vec<String>,
+    /// Whether a ballot chooses one option or several
+    #[arg(long, default_value = "single", value_parser = one_of::<Kind>(Kind::WORDS))]
+    kind: Kind,
+    /// The fewest options a ballot may choose [default: 1]
+    #[arg(long, value_name = "N")]
+    min: Option<u16>,
+    /// The most options a ballot may choose [default: 1 for single, all for multiple]
+    #[arg(long, value_name = "N")]
+    max: Option<u16>,
+    /// When it opens: `now`, a moment such as 2026-07-01T20:00:00Z, or a while from now such as +15m
+    #[arg(long, value_name = "WHEN")]
+    opens_at: Option<Moment>,
+    /// When it closes: a moment, or a while after it opens such as +2h [default: never]
+    #[arg(long, value_name = "WHEN")]
+    closes_at: Option<Moment>,
+    /// Who sees the results before the close: everybody, those who voted, nobody, or nobody even after it
+    #[arg(long, default_value = "always", value_parser = one_of::<Visibility>(Visibility::WORDS))]
+    results: Visibility,
+    /// What the percentages are parts of: the voters, or all the choices made
+    #[arg(long, default_value = "voters", value_parser = one_of::<PercentBase>(PercentBase::WORDS))]
+    percent_base: PercentBase,
+    #[command(flatten)]
+    json: Json,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  throng poll create song --title 'Best song?' --option Alpha --option Beta
+  throng poll create song --title 'Best song?' --option Alpha --option Beta --opens-at now --closes-at +2h
+  throng poll create day --title 'Which days?' --option Fri --option Sat --option Sun --kind multiple --max 2 \\
+      --opens-at 2026-07-01T20:00:00+02:00 --results after_close";
+
+impl Create {
+    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let json = self.json.json;
+        let new = self.into_new_poll(clock.now())?;
+        let poll = database::persist(async || match store.create_poll(new.clone()).await {
+            // The slug is taken, and will be at the next try.
+            Err(StoreError::Conflict(why)) => bail!(why),
+            made => Ok(made?),
+        });
+        let poll = poll.await?;
+        if json { write_json(out, &PollView::new(&poll, clock.now())) } else { write_changed(out, &poll, clock) }
+    }
+
+    fn into_new_poll(self, now: Timestamp) -> anyhow::Result<NewPoll> {
+        let opens_at = self.opens_at.map(|opens_at| opens_at.resolve(now, now));
+        let closes_at = match (self.closes_at, opens_at) {
+            (Some(Moment::After { .. }), None) => {
+                bail!("a while before the close counts from the opening: give --opens-at too, or a moment to close at")
+            }
+            (closes_at, _) => closes_at.map(|closes_at| closes_at.resolve(now, opens_at.unwrap_or(now))),
+        };
+        let new = NewPoll {
+            slug: self.slug,
+            title: self.title,
+            intro: self.intro,
+            kind: self.kind,
+            min_choices: self.min,
+            max_choices: self.max,
+            opens_at,
+            closes_at,
+            results: self.results,
+            percent_base: self.percent_base,
+            labels: self.labels,
+        };
+        let mut faults = new.faults();
+        if closes_at.is_some_and(|closes_at| closes_at <= now) {
+            faults.push("its close has passed already; give a later --closes-at".to_owned());
+        }
+        if !faults.is_empty() {
+            bail!("the poll can't be made so:\n  {}", faults.join("\n  "));
+        }
+        Ok(new)
+    }
+}
+
+/// Takes one of a field's words, which help and completions then know.
+fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        create: Create,
+    }
+
+    fn new_poll(more: &[&str]) -> anyhow::Result<NewPoll> {
+        let given = ["create", "song", "--title", "Best?", "--option", "A", "--option", "B"];
+        Given::try_parse_from(given.iter().chain(more)).unwrap().create.into_new_poll(NOW)
+    }
+
+    #[test]
+    fn it_opens_and_closes_when_it_is_told_to() {
+        let window = |more: &[&str]| new_poll(more).map(|new| (new.opens_at, new.closes_at)).unwrap();
+        let hour = 3_600_000;
+        assert_eq!(window(&[]), (None, None));
+        assert_eq!(window(&["--opens-at", "now"]), (Some(NOW), None));
+        assert_eq!(
+            window(&["--opens-at", "+1h", "--closes-at", "+2h"]),
+            (Some(NOW.plus_ms(hour)), Some(NOW.plus_ms(3 * hour)))
+        );
+        assert_eq!(window(&["--closes-at", "2027-01-15T09:00:00Z"]), (None, Some(NOW.plus_ms(hour))));
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let error = new_poll(&["--max", "3", "--opens-at", "now", "--closes-at", "2020-01-01T00:00:00Z"]).unwrap_err();
+        for told in ["at most 3 choices", "`multiple`", "closes before it opens", "has passed"] {
+            assert!(error.to_string().contains(told), "{told}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_draft_has_no_opening_to_count_from() {
+        assert!(new_poll(&["--closes-at", "+2h"]).unwrap_err().to_string().contains("--opens-at"));
+    }
+}

@@ -1,0 +1,48 @@
+//! `throng poll list`.
+
+use std::io::Write;
+
+use clap::Args;
+use throng_domain::clock::Clock;
+use throng_domain::store::Store;
+
+use crate::cli::table::{Side, Table};
+use crate::cli::{Json, write_json};
+use crate::view::{PollView, rfc3339_text};
+
+/// List the polls, in the order they were made
+///
+/// With --json: an array of polls, each as `throng poll show --json` prints it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct List {
+    #[command(flatten)]
+    json: Json,
+}
+
+impl List {
+    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let polls = store.polls().await?;
+        let now = clock.now();
+        if self.json.json {
+            return write_json(out, &polls.iter().map(|poll| PollView::new(poll, now)).collect::<Vec<_>>());
+        }
+        if polls.is_empty() {
+            return Ok(writeln!(out, "There is no poll yet. To make one: throng poll create --help")?);
+        }
+        let mut table = Table::new([Side::Left, Side::Left, Side::Right, Side::Left, Side::Left, Side::Left]);
+        table.row(["SLUG", "STATE", "BALLOTS", "OPENS", "CLOSES", "TITLE"].map(str::to_owned));
+        for poll in polls {
+            let ballots = store.tallies(poll.id).await?.voters;
+            let when = |at: Option<_>| at.map_or_else(|| "-".to_owned(), rfc3339_text);
+            table.row([
+                poll.slug.to_string(),
+                poll.state(now).as_str().to_owned(),
+                ballots.to_string(),
+                when(poll.opens_at),
+                when(poll.closes_at),
+                poll.title,
+            ]);
+        }
+        Ok(table.write(out, "")?)
+    }
+}

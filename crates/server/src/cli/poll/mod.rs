@@ -1,0 +1,102 @@
+//! `throng poll`: polls from the shell.
+//!
+//! These commands work on the database itself, with or without a server beside them; a server that runs looks several
+//! times a second whether a poll was changed.
+
+mod create;
+mod export;
+mod list;
+mod recount;
+mod results;
+mod show;
+mod window;
+
+use std::io::Write;
+
+use anyhow::bail;
+use clap::Subcommand;
+use throng_domain::clock::{Clock, SystemClock, Timestamp};
+use throng_domain::poll::{Poll, PollState, Slug};
+use throng_domain::store::Store;
+
+use super::{Flags, database, print};
+use crate::view::rfc3339_text;
+
+/// The most polls named to somebody who asked for one that isn't there.
+const NAMED_MAX: usize = 10;
+
+/// What to do with polls.
+#[derive(Debug, Subcommand)]
+pub(super) enum PollCommand {
+    Create(create::Create),
+    List(list::List),
+    Show(show::Show),
+    Open(window::Open),
+    Close(window::Close),
+    Results(results::Results),
+    Export(export::Export),
+    Recount(recount::Recount),
+}
+
+pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
+    let store = database::open_current(&flags.config()?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let (store, clock) = (&store, &SystemClock);
+    print(|out| {
+        runtime.block_on(async {
+            match command {
+                PollCommand::Create(command) => command.run(store, clock, out).await,
+                PollCommand::List(command) => command.run(store, clock, out).await,
+                PollCommand::Show(command) => command.run(store, clock, out).await,
+                PollCommand::Open(command) => command.run(store, clock, out).await,
+                PollCommand::Close(command) => command.run(store, clock, out).await,
+                PollCommand::Results(command) => command.run(store, clock, out).await,
+                PollCommand::Export(command) => command.run(store, out).await,
+                PollCommand::Recount(command) => command.run(store, out).await,
+            }
+        })
+    })
+}
+
+/// The poll of this name; an error that names those there are, if there is none.
+async fn find(store: &dyn Store, slug: &Slug) -> anyhow::Result<Poll> {
+    if let Some(poll) = store.poll(slug).await? {
+        return Ok(poll);
+    }
+    let polls = store.polls().await?;
+    // The latest are those that somebody works on.
+    let mut known = polls.iter().rev().take(NAMED_MAX).map(|poll| poll.slug.as_str()).collect::<Vec<_>>().join(", ");
+    if polls.len() > NAMED_MAX {
+        known.push_str(" and more, see `throng poll list`");
+    }
+    match polls.len() {
+        0 => bail!("there is no poll `{slug}`, nor any other; make one with `throng poll create`"),
+        1 => bail!("there is no poll `{slug}`; the only one is {known}"),
+        _ => bail!("there is no poll `{slug}`; there are {known}"),
+    }
+}
+
+/// What the poll does at `now`, in words for its people.
+fn state_in_words(poll: &Poll, now: Timestamp) -> String {
+    let opens = poll.opens_at.map_or_else(String::new, rfc3339_text);
+    let closes = poll.closes_at.map_or_else(String::new, rfc3339_text);
+    match (poll.state(now), poll.closes_at) {
+        (PollState::Draft, _) => "a draft; nobody can vote yet".to_owned(),
+        (PollState::Scheduled, None) => format!("scheduled; it opens at {opens}"),
+        (PollState::Scheduled, Some(_)) => format!("scheduled; it opens at {opens} and closes at {closes}"),
+        (PollState::Open, None) => format!("open since {opens}"),
+        (PollState::Open, Some(_)) => format!("open since {opens}; it closes at {closes}"),
+        (PollState::Closing, _) => format!("closed since {closes}; the last ballots may still be counted"),
+        (PollState::Final, _) => format!("closed since {closes}; its result is final"),
+    }
+}
+
+/// Writes how the poll stands after a change.
+fn write_changed(out: &mut dyn Write, poll: &Poll, clock: &dyn Clock) -> anyhow::Result<()> {
+    let now = clock.now();
+    writeln!(out, "The poll `{}` is {}.", poll.slug, state_in_words(poll, now))?;
+    if poll.state(now) == PollState::Draft {
+        writeln!(out, "To open it: throng poll open {}", poll.slug)?;
+    }
+    Ok(())
+}

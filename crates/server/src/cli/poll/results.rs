@@ -1,0 +1,59 @@
+//! `throng poll results`.
+
+use std::io::{IsTerminal as _, Write};
+
+use clap::Args;
+use throng_domain::clock::Clock;
+use throng_domain::poll::Slug;
+use throng_domain::store::Store;
+
+use super::{find, state_in_words};
+use crate::cli::table::{Side, Table, plain};
+use crate::cli::{Json, write_json};
+use crate::results::Snapshot;
+use crate::view::ResultsView;
+
+/// The percent that one character of a bar stands for.
+const BAR_PERCENT: f64 = 2.5;
+
+/// Show a poll's result, whoever else may see it
+///
+/// With --json: as GET /api/v1/polls/SLUG/results answers.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Results {
+    /// The poll
+    slug: Slug,
+    #[command(flatten)]
+    json: Json,
+}
+
+impl Results {
+    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let poll = find(store, &self.slug).await?;
+        let tallies = store.tallies(poll.id).await?;
+        let now = clock.now();
+        if self.json.json {
+            return write_json(out, &ResultsView::new(&poll, &Snapshot::new(tallies, now), now));
+        }
+        writeln!(out, "{}", plain(&poll.title))?;
+        writeln!(out, "The poll is {}.\n", state_in_words(&poll, now))?;
+        let bars = std::io::stdout().is_terminal();
+        let mut table = Table::new([Side::Right, Side::Left, Side::Right, Side::Right, Side::Left]);
+        table.row(["ID", "OPTION", "COUNT", "PERCENT", ""].map(str::to_owned));
+        for option in poll.option_results(&tallies) {
+            // At most 100 percent, so a few dozen characters.
+            let bar = if bars { "█".repeat((option.percent / BAR_PERCENT) as usize) } else { String::new() };
+            table.row([
+                option.id.to_string(),
+                option.label.to_owned(),
+                option.count.to_string(),
+                format!("{:.1}", option.percent),
+                bar,
+            ]);
+        }
+        table.write(out, "")?;
+        let base = poll.percent_base.as_str();
+        writeln!(out, "\nBallots: {}. Choices: {}. Percent of the {base}.", tallies.voters, tallies.selections())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! `throng poll show`.
+
+use std::io::Write;
+
+use clap::Args;
+use throng_domain::clock::Clock;
+use throng_domain::poll::{Poll, Slug};
+use throng_domain::store::Store;
+
+use super::{find, state_in_words};
+use crate::cli::table::{Side, Table, plain};
+use crate::cli::{Json, write_json};
+use crate::view::PollView;
+
+/// Show what a poll asks, and whether it is open
+///
+/// With --json: as GET /api/v1/polls/SLUG answers.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    /// The poll
+    slug: Slug,
+    #[command(flatten)]
+    json: Json,
+}
+
+impl Show {
+    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let poll = find(store, &self.slug).await?;
+        let now = clock.now();
+        if self.json.json {
+            return write_json(out, &PollView::new(&poll, now));
+        }
+        writeln!(out, "{}", plain(&poll.title))?;
+        if !poll.intro.is_empty() {
+            writeln!(out, "{}", plain(&poll.intro))?;
+        }
+        writeln!(out)?;
+        let mut about = Table::new([Side::Left, Side::Left]);
+        for (name, value) in [
+            ("slug", poll.slug.to_string()),
+            ("state", state_in_words(&poll, now)),
+            ("kind", kind_in_words(&poll)),
+            ("results", format!("{}, in percent of the {}", poll.results.as_str(), poll.percent_base.as_str())),
+            ("version", poll.version.to_string()),
+        ] {
+            about.row([name.to_owned(), value]);
+        }
+        about.write(out, "")?;
+        writeln!(out)?;
+        let mut options = Table::new([Side::Right, Side::Left]);
+        for option in &poll.options {
+            options.row([option.id.to_string(), option.label.clone()]);
+        }
+        Ok(options.write(out, "  ")?)
+    }
+}
+
+fn kind_in_words(poll: &Poll) -> String {
+    let (kind, min, max) = (poll.kind.as_str(), poll.min_choices, poll.max_choices);
+    if min == max { format!("{kind}, exactly {min} to choose") } else { format!("{kind}, {min} to {max} to choose") }
+}

@@ -1,0 +1,139 @@
+//! `throng poll open` and `throng poll close`.
+
+use std::io::Write;
+
+use clap::Args;
+use throng_domain::clock::{Clock, Timestamp};
+use throng_domain::poll::{Poll, Slug};
+use throng_domain::store::{Store, Window};
+use throng_domain::window::WindowFault;
+
+use super::{find, write_changed};
+use crate::cli::moment::Moment;
+use crate::cli::{Json, database, write_json};
+use crate::view::{PollView, rfc3339_text};
+
+/// Open a poll, now or later
+///
+/// A draft is opened; a scheduled poll gets another opening time. A closed poll stays closed, unless --again says that
+/// this is meant.
+#[derive(Debug, Args)]
+#[command(after_help = OPEN_EXAMPLES)]
+pub(in crate::cli) struct Open {
+    /// The poll
+    slug: Slug,
+    /// When: `now`, a moment such as 2026-07-01T20:00:00Z, or a while from now such as +15m
+    #[arg(long, value_name = "WHEN", default_value = "now")]
+    at: Moment,
+    /// When it closes: a moment, or a while after it opens such as +2h [default: as it was set before]
+    #[arg(long, value_name = "WHEN")]
+    closes_at: Option<Moment>,
+    /// Let a closed poll take ballots again from now on, beside those it has
+    #[arg(long, conflicts_with = "at")]
+    again: bool,
+    #[command(flatten)]
+    json: Json,
+}
+
+const OPEN_EXAMPLES: &str = "\
+Examples:
+  throng poll open song
+  throng poll open song --closes-at +2h
+  throng poll open song --at 2026-07-01T20:00:00+02:00 --closes-at +90m
+  throng poll open song --again --closes-at +10m";
+
+/// Close a poll, now or later
+///
+/// A ballot that arrives later isn't counted; a server that runs takes this up at once. The result is final ten
+/// seconds after the close.
+#[derive(Debug, Args)]
+#[command(after_help = CLOSE_EXAMPLES)]
+pub(in crate::cli) struct Close {
+    /// The poll
+    slug: Slug,
+    /// When: `now`, a moment such as 2026-07-01T22:00:00Z, or a while from now such as +10m
+    #[arg(long, value_name = "WHEN", default_value = "now")]
+    at: Moment,
+    #[command(flatten)]
+    json: Json,
+}
+
+const CLOSE_EXAMPLES: &str = "\
+Examples:
+  throng poll close song
+  throng poll close song --at +10m
+  throng poll close song --at 2026-07-01T22:00:00+02:00";
+
+impl Open {
+    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let poll = change(store, clock, &self.slug, |poll, now| {
+            let opens_at = self.at.resolve(now, now);
+            let closes_at = self.closes_at.map(|closes_at| closes_at.resolve(now, opens_at));
+            if self.again { poll.reopened(now, closes_at) } else { poll.opened(now, opens_at, closes_at) }
+        });
+        write_poll(&poll.await?, clock, self.json, out)
+    }
+}
+
+impl Close {
+    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+        let poll = change(store, clock, &self.slug, |poll, now| poll.closed(now, self.at.resolve(now, now)));
+        write_poll(&poll.await?, clock, self.json, out)
+    }
+}
+
+/// Gives the poll the window that `decide` finds right for it, as it stands when that is stored.
+async fn change(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    slug: &Slug,
+    decide: impl Fn(&Poll, Timestamp) -> Result<Window, WindowFault>,
+) -> anyhow::Result<Poll> {
+    database::persist(async || {
+        let poll = find(store, slug).await?;
+        let window =
+            decide(&poll, clock.now()).map_err(|fault| anyhow::Error::msg(fault_in_words(&poll.slug, fault)))?;
+        Ok(store.set_window(poll.id, poll.version, window).await?)
+    })
+    .await
+}
+
+fn write_poll(poll: &Poll, clock: &dyn Clock, json: Json, out: &mut dyn Write) -> anyhow::Result<()> {
+    if json.json { write_json(out, &PollView::new(poll, clock.now())) } else { write_changed(out, poll, clock) }
+}
+
+/// What is wrong, and what to do instead.
+fn fault_in_words(slug: &Slug, fault: WindowFault) -> String {
+    match fault {
+        WindowFault::Draft => {
+            format!("the poll `{slug}` is a draft, so there is nothing to close; to open it: throng poll open {slug}")
+        }
+        WindowFault::NotOpenYet { opens_at } => format!(
+            "the poll `{slug}` opens only at {}; close it --at a later moment, or open it later: throng poll open \
+             {slug} --at WHEN",
+            rfc3339_text(opens_at)
+        ),
+        WindowFault::Open { opens_at } => format!(
+            "the poll `{slug}` is open already, since {}; to set when it closes: throng poll close {slug} --at WHEN",
+            rfc3339_text(opens_at)
+        ),
+        WindowFault::Closed { closes_at } => format!(
+            "the poll `{slug}` is closed already, since {}; to let it take ballots again: throng poll open {slug} \
+             --again",
+            rfc3339_text(closes_at)
+        ),
+        WindowFault::NotClosed => {
+            format!("the poll `{slug}` isn't closed, so it can't be opened again; see throng poll show {slug}")
+        }
+        WindowFault::ClosesInThePast { closes_at } => format!(
+            "{} has passed, and what was counted since would have come too late; choose a later moment to close \
+             `{slug}`",
+            rfc3339_text(closes_at)
+        ),
+        WindowFault::ClosesBeforeOpening { opens_at, closes_at } => format!(
+            "the poll `{slug}` would close at {}, before it opens at {}; give a later --closes-at",
+            rfc3339_text(closes_at),
+            rfc3339_text(opens_at)
+        ),
+    }
+}

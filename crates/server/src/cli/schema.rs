@@ -1,0 +1,127 @@
+//! `throng schema`: the tables that ballots are kept in.
+
+use std::io::Write;
+
+use anyhow::bail;
+use clap::Subcommand;
+use serde::Serialize;
+use throng_backends::store::sqlite::MigrationState;
+use throng_domain::clock::SystemClock;
+
+use super::{Flags, Json, database, print, write_json};
+use crate::app::create_demo_poll;
+use crate::config::{AppEnv, Config};
+
+/// What to do with the schema.
+#[derive(Debug, Subcommand)]
+pub(super) enum SchemaCommand {
+    /// Make the database with its tables; in dev also the demo poll
+    ///
+    /// A database that is there already is kept and brought up to date. `throng serve` does the same when it starts.
+    Create(Json),
+    /// Bring an existing database up to date
+    ///
+    /// `throng serve` does the same when it starts.
+    Migrate(Json),
+    /// List the steps of the schema, and which of them the database has
+    ///
+    /// Ends with 0 if it has all of them; with 1 if one is missing or there is no database.
+    Status(Json),
+}
+
+/// What was done, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Changed<'a> {
+    database: &'a str,
+    applied: &'a [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    demo_poll: Option<String>,
+}
+
+/// What there is, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    database: &'a str,
+    current: bool,
+    migrations: Vec<Step>,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    version: u32,
+    name: &'static str,
+    applied: bool,
+}
+
+pub(super) fn run(command: SchemaCommand, flags: &Flags) -> anyhow::Result<()> {
+    let config = flags.config()?;
+    print(|out| match command {
+        SchemaCommand::Create(Json { json }) => create(&config, json, out),
+        SchemaCommand::Migrate(Json { json }) => migrate(&config, json, out),
+        SchemaCommand::Status(Json { json }) => status(&config, json, out),
+    })
+}
+
+fn create(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let store = database::open_or_make(config)?;
+    let applied = store.migrate()?;
+    let demo_poll = match config.app_env {
+        AppEnv::Dev => {
+            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+            let poll = runtime.block_on(create_demo_poll(&store, &config.default_poll, &SystemClock))?;
+            poll.map(|poll| poll.slug.to_string())
+        }
+        AppEnv::Prod => None,
+    };
+    write_changed(config, &applied, demo_poll, json, out)
+}
+
+fn migrate(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let applied = database::open_existing(config)?.migrate()?;
+    write_changed(config, &applied, None, json, out)
+}
+
+fn write_changed(
+    config: &Config,
+    applied: &[&'static str],
+    demo_poll: Option<String>,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let database = database::name(config);
+    if json {
+        return write_json(out, &Changed { database: &database, applied, demo_poll });
+    }
+    for name in applied {
+        writeln!(out, "{database}: applied {name}")?;
+    }
+    if applied.is_empty() {
+        writeln!(out, "{database}: the schema was up to date already")?;
+    }
+    if let Some(slug) = demo_poll {
+        writeln!(out, "{database}: made the poll `{slug}`, which is open")?;
+    }
+    Ok(())
+}
+
+fn status(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let states = database::open_existing(config)?.migration_states()?;
+    let missing = states.iter().filter(|state| !state.applied).count();
+    let database = database::name(config);
+    if json {
+        let migrations = states.iter().map(step).collect();
+        write_json(out, &Status { database: &database, current: missing == 0, migrations })?;
+    } else {
+        for MigrationState { migration, applied } in &states {
+            writeln!(out, "{}  {}", if *applied { "applied" } else { "missing" }, migration.name)?;
+        }
+    }
+    if missing > 0 {
+        bail!("{database}: the schema isn't up to date; run `throng schema migrate`");
+    }
+    Ok(())
+}
+
+fn step(state: &MigrationState) -> Step {
+    Step { version: state.migration.version, name: state.migration.name, applied: state.applied }
+}

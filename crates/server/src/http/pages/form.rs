@@ -1,0 +1,58 @@
+//! What a page's form sends, and what its address says afterwards.
+
+use hyper::HeaderMap;
+use hyper::header::CONTENT_TYPE;
+use throng_domain::ballot::BallotId;
+use throng_domain::poll::{OptionId, Poll};
+use throng_domain::submission;
+
+use super::super::error::Problem;
+
+const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
+
+/// A ballot as a form sends it.
+#[derive(Debug, Default)]
+pub struct BallotForm {
+    /// The options chosen, in the order sent, not yet checked against a poll.
+    pub choices: Vec<OptionId>,
+    /// Its id: only on a form that was sent before and may have been counted.
+    pub ballot_id: Option<BallotId>,
+}
+
+impl BallotForm {
+    /// Reads the fields `choice`, once for each option, and `ballot_id`.
+    ///
+    /// # Errors
+    /// [`Problem::UnsupportedMediaType`], or [`Problem::NotABallot`] if there is a field or value that isn't known.
+    pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Problem> {
+        let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !named.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE) {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        let not_a_ballot = || Problem::NotABallot("the form has a field that this poll doesn't know.".to_owned());
+        let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(body).map_err(|_| not_a_ballot())?;
+        let mut form = Self::default();
+        for (name, value) in fields {
+            match name.as_str() {
+                "choice" => form.choices.push(option_id(&value).ok_or_else(not_a_ballot)?),
+                "ballot_id" => {
+                    form.ballot_id = Some(submission::parse_ballot_id(&value).ok_or_else(not_a_ballot)?);
+                }
+                _ => return Err(not_a_ballot()),
+            }
+        }
+        Ok(form)
+    }
+}
+
+/// The options that an address like `?voted=1,3` names; `None` unless they could be a ballot in this poll.
+pub fn voted(query: &str, poll: &Poll) -> Option<Vec<OptionId>> {
+    let fields: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+    let (_, ids) = fields.into_iter().find(|(name, _)| name == "voted")?;
+    let ids: Option<Vec<_>> = ids.split(',').map(option_id).collect();
+    Some(poll.choices(ids?).ok()?.as_slice().to_vec())
+}
+
+fn option_id(text: &str) -> Option<OptionId> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok().map(OptionId)).flatten()
+}

@@ -1,0 +1,156 @@
+//! What pages say to voters.
+
+use jiff::Timestamp as Instant;
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::{InvalidChoice, Kind, Poll};
+
+use super::super::error::Problem;
+use crate::view::rfc3339_text;
+
+/// A moment, for programs and for people.
+#[derive(Debug)]
+pub struct Moment {
+    /// As RFC 3339 has it.
+    pub iso: String,
+    /// In words, in UTC: the script puts it in the visitor's own time.
+    pub words: String,
+}
+
+impl Moment {
+    /// The moment `at`.
+    pub fn new(at: Timestamp) -> Self {
+        let instant = Instant::from_millisecond(at.0).unwrap_or(Instant::MAX);
+        Self { iso: rfc3339_text(at), words: instant.strftime("%-d %B %Y, %H:%M UTC").to_string() }
+    }
+}
+
+/// How many options to choose.
+pub fn hint(poll: &Poll) -> String {
+    let (min, max, options) = (poll.min_choices, poll.max_choices, poll.options.len());
+    let all = usize::from(max) >= options;
+    match poll.kind {
+        Kind::Single => "Choose one".to_owned(),
+        Kind::Multiple if min == max => format!("Choose {min}"),
+        Kind::Multiple if min <= 1 && all => "Choose all that apply".to_owned(),
+        Kind::Multiple if min <= 1 => format!("Choose up to {max}"),
+        Kind::Multiple if all => format!("Choose at least {min}"),
+        Kind::Multiple => format!("Choose {min} to {max}"),
+    }
+}
+
+/// What to do about too few choices.
+pub fn too_few(min: u16) -> String {
+    if min == 1 { "Choose an option first, then vote.".to_owned() } else { format!("Choose at least {min} options.") }
+}
+
+/// What to do about too many choices.
+pub fn too_many(max: u16) -> String {
+    if max == 1 { "Choose only one option.".to_owned() } else { format!("Choose at most {max} options.") }
+}
+
+/// Why a vote isn't counted and what to do now. `retried`: an earlier try of the same vote may have been counted.
+pub fn message(problem: &Problem, retried: bool) -> String {
+    let words = match problem {
+        Problem::InvalidChoice(InvalidChoice::None) => return too_few(1),
+        Problem::InvalidChoice(InvalidChoice::TooFew { min }) => return too_few(*min),
+        Problem::InvalidChoice(InvalidChoice::TooMany { max }) => return too_many(*max),
+        Problem::InvalidChoice(InvalidChoice::Unknown(_)) => {
+            "One of those options is not in this poll. Look at the options again, then vote."
+        }
+        Problem::BallotIdReused | Problem::AlreadyVoted(_) => {
+            "You had voted already. Your first vote stands; this one was not counted."
+        }
+        Problem::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
+        Problem::PollClosed if retried => {
+            "This poll has closed. Your first try may have been counted; this one was not."
+        }
+        Problem::PollClosed => "This poll has closed, so your vote was not counted.",
+        Problem::Overloaded => {
+            "Too many people are voting at this moment, so your vote was not counted. Vote again in a few seconds."
+        }
+        Problem::StoreUnavailable | Problem::ShuttingDown => {
+            "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
+        }
+        Problem::OutcomeUnknown => {
+            "Something broke, and we can't tell whether your vote was counted. Vote again from here: it counts once."
+        }
+        Problem::NotABallot(_)
+        | Problem::BadRequest(_)
+        | Problem::NotFound
+        | Problem::PollNotFound
+        | Problem::MethodNotAllowed
+        | Problem::TooLarge
+        | Problem::BodyUnreadable
+        | Problem::UnsupportedMediaType
+        | Problem::ResultsHidden
+        | Problem::Internal => "Your vote could not be read, so it was not counted. Choose again, then vote.",
+    };
+    words.to_owned()
+}
+
+/// How many voted, in a poll that takes more votes or no more.
+pub fn voters(voters: u64, votable: bool) -> String {
+    match voters {
+        0 if votable => "No votes yet".to_owned(),
+        0 => "Nobody voted".to_owned(),
+        1 => "1 voter".to_owned(),
+        _ => format!("{} voters", grouped(voters)),
+    }
+}
+
+/// How many chose an option.
+pub fn votes(votes: u64) -> String {
+    if votes == 1 { "1 vote".to_owned() } else { format!("{} votes", grouped(votes)) }
+}
+
+/// A number with a comma every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll::PollId;
+
+    use super::*;
+
+    #[test]
+    fn hints_tell_the_limits() {
+        let mut poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
+        let mut said = |min, max| {
+            (poll.min_choices, poll.max_choices) = (min, max);
+            hint(&poll)
+        };
+        assert_eq!(said(1, 5), "Choose all that apply");
+        assert_eq!(said(1, 3), "Choose up to 3");
+        assert_eq!(said(2, 5), "Choose at least 2");
+        assert_eq!(said(2, 3), "Choose 2 to 3");
+        assert_eq!(said(2, 2), "Choose 2");
+        poll.kind = Kind::Single;
+        assert_eq!(hint(&poll), "Choose one");
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        let texts = [0, 1, 999, 1_000, 12_345, 1_234_567].map(votes);
+        assert_eq!(texts, ["0 votes", "1 vote", "999 votes", "1,000 votes", "12,345 votes", "1,234,567 votes"]);
+    }
+
+    #[test]
+    fn moments_are_readable() {
+        let moment = Moment::new(Timestamp(1_800_000_000_000));
+        assert_eq!(
+            (moment.iso.as_str(), moment.words.as_str()),
+            ("2027-01-15T08:00:00.000Z", "15 January 2027, 08:00 UTC")
+        );
+    }
+}

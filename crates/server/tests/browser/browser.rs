@@ -1,0 +1,183 @@
+//! A browser of a test's own.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::{ParseError, Url};
+
+use crate::support::TestServer;
+
+/// Width, height, and how many of the screen's dots make one pixel.
+pub type Screen = (u32, u32, u32);
+
+/// An ordinary phone.
+pub const PHONE: Screen = (390, 844, 2);
+/// The narrowest screen that pages are made for.
+pub const NARROW: Screen = (320, 568, 2);
+/// A desk.
+pub const DESK: Screen = (1280, 900, 1);
+
+/// A browser at the pages of a server.
+pub struct Browser {
+    pub client: Client,
+    pub server: TestServer,
+}
+
+/// Runs `test` in a browser at a server with the demo poll.
+pub fn browse(javascript: bool, test: impl AsyncFnOnce(&Browser)) {
+    let server = TestServer::start();
+    let driver = Driver::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = driver.open_browser(javascript).await;
+        let browser = Browser { client, server };
+        browser.screen(PHONE).await;
+        test(&browser).await;
+        browser.client.close().await.unwrap();
+    });
+}
+
+impl Browser {
+    /// Goes to a page of the server.
+    pub async fn goto(&self, path: &str) {
+        self.client.goto(&format!("http://{}{path}", self.server.address)).await.unwrap();
+    }
+
+    /// Waits for an element.
+    pub async fn wait_for(&self, css: &str) -> Element {
+        self.client.wait().for_element(Locator::Css(css)).await.unwrap_or_else(|error| panic!("no {css}: {error}"))
+    }
+
+    /// Clicks an element, once it is there.
+    pub async fn click(&self, css: &str) {
+        self.wait_for(css).await.click().await.unwrap();
+    }
+
+    /// The texts of all elements of this kind.
+    pub async fn texts(&self, css: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for element in self.client.find_all(Locator::Css(css)).await.unwrap() {
+            texts.push(element.text().await.unwrap());
+        }
+        texts
+    }
+
+    /// What a script returns.
+    pub async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, vec![]).await.unwrap()
+    }
+
+    /// Shows pages on a screen of this size.
+    pub async fn screen(&self, (width, height, scale): Screen) {
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": scale > 1});
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Shows pages as for a visitor with this preference.
+    pub async fn prefer(&self, feature: &str, value: &str) {
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": [{"name": feature, "value": value}]})).await;
+    }
+
+    /// Keeps a picture of what is on the screen.
+    pub async fn screenshot(&self, name: &str) {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
+        std::fs::create_dir_all(&directory).unwrap();
+        // The bars have grown when their animations are over.
+        self.client
+            .execute_async(
+                "const done = arguments[0];
+                 Promise.allSettled(document.getAnimations().map((a) => a.finished)).then(() => done())",
+                vec![],
+            )
+            .await
+            .unwrap();
+        let picture = self.client.screenshot().await.unwrap();
+        std::fs::write(directory.join(name).with_extension("png"), picture).unwrap();
+    }
+
+    async fn devtools(&self, command: &'static str, parameters: Value) {
+        self.client.issue_cmd(DevTools { command, parameters }).await.map(drop).unwrap_or_else(failed(command));
+    }
+}
+
+fn failed(command: &str) -> impl FnOnce(CmdError) {
+    move |error| panic!("{command}: {error}")
+}
+
+/// A command of Chromium's own protocol.
+#[derive(Debug)]
+struct DevTools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({"cmd": self.command, "params": self.parameters}).to_string()))
+    }
+}
+
+/// A running chromedriver, which ends with its browsers when this is dropped.
+struct Driver {
+    process: Child,
+    port: u16,
+    profile: TempDir,
+}
+
+impl Driver {
+    fn start() -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let command = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut process = command.expect("chromedriver can be started: install the package chromium-driver");
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines.map(|line| port_in(&line)).find_map(|port| port).expect("chromedriver says its port");
+        Self { process, port, profile }
+    }
+
+    async fn open_browser(&self, javascript: bool) -> Client {
+        let profile = format!("--user-data-dir={}", self.profile.path().display());
+        let mut options = json!({"args": [
+            "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", "--hide-scrollbars", profile,
+        ]});
+        if !javascript {
+            options["prefs"] = json!({"profile.managed_default_content_settings.javascript": 2});
+        }
+        let Value::Object(capabilities) = json!({"goog:chromeOptions": options}) else { unreachable!("an object") };
+        let address = format!("http://127.0.0.1:{}", self.port);
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let client = builder.capabilities(capabilities).connect(&address).await;
+        client.expect("Chromium can be started: install the package chromium, of chromium-driver's version")
+    }
+}
+
+fn port_in(line: &str) -> Option<u16> {
+    line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok()
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Asked to end, it ends its browsers; killed, it would leave them behind.
+        if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) {
+            let _ = stream.write_all(b"GET /shutdown HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+            let _ = stream.read(&mut [0; 1024]);
+        } else {
+            let _ = self.process.kill();
+        }
+        let _ = self.process.wait();
+    }
+}

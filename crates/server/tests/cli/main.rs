@@ -1,0 +1,12 @@
+//! The command line: the binary itself, in a directory of its own, without an environment.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod configuration;
+mod manual;
+mod polls;
+mod schema;
+mod serving;
+mod shell;

@@ -1,0 +1,46 @@
+//! Help, completions and manual pages.
+
+use crate::shell::Shell;
+
+#[test]
+fn help_is_enough_by_itself() {
+    let shell = Shell::new();
+    for (args, told) in [
+        ("help", ["Examples:", "throng poll create song", "DATABASE_URL"]),
+        ("help poll create", ["--closes-at", "+2h", "Examples:"]),
+        ("poll close --help", ["--at", "throng poll close song --at +10m", "Examples:"]),
+        ("schema status --help", ["Ends with 0", "1 if one is missing", "--json"]),
+        ("poll export --help", ["jsonl", "--output", "Examples:"]),
+    ] {
+        let help = shell.run(args).succeeds();
+        for part in told {
+            assert!(help.contains(part), "`{part}` is missing in `throng {args}`: {help}");
+        }
+    }
+    shell.run("pol list").fails(2, &["'poll'"]);
+    shell.run("poll").fails(2, &["create", "recount"]);
+    assert_eq!(std::fs::read_dir(shell.directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    let shell = Shell::new();
+    for name in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = shell.run(&format!("completions {name}")).succeeds();
+        assert!(script.contains("recount") && script.contains("percent-base"), "{name}");
+    }
+    shell.run("completions tcsh").fails(2, &["bash"]);
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let shell = Shell::new();
+    assert!(shell.run("man").succeeds().contains(".TH throng"));
+    let page = shell.run("man poll create").succeeds();
+    assert!(page.contains("throng\\-poll\\-create") && page.contains("percent\\-base"), "{page}");
+    shell.run("man poll erase").fails(1, &["no command `throng poll erase`"]);
+    assert_eq!(shell.run("man --output pages").succeeds(), "");
+    for page in ["throng.1", "throng-poll.1", "throng-poll-recount.1", "throng-schema-status.1"] {
+        assert!(shell.path("pages").join(page).exists(), "{page}");
+    }
+}

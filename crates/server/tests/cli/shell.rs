@@ -1,0 +1,159 @@
+//! A directory to run `throng` in, and a server that runs there.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::support::{Answer, Connection};
+
+/// How long a test waits for something to happen before it fails.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// An empty directory in which commands are run.
+pub struct Shell {
+    pub directory: TempDir,
+}
+
+impl Shell {
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// A directory with a database and, in it, the demo poll.
+    pub fn with_demo() -> Self {
+        let shell = Self::new();
+        shell.run("schema create").succeeds();
+        shell
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// The command with these arguments, about to be run.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
+        command.args(args).env_clear().current_dir(self.directory.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `throng` with these arguments, separated by spaces.
+    pub fn run(&self, args: &str) -> Ran {
+        self.run_args(&args.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs `throng` with exactly these arguments.
+    pub fn run_args(&self, args: &[&str]) -> Ran {
+        Ran(self.command(args).output().unwrap())
+    }
+
+    /// Makes a poll with the options A and B; `more` are further arguments.
+    pub fn create(&self, slug: &str, more: &str) -> Ran {
+        let mut args = vec!["poll", "create", slug, "--title", "Best song?", "--option", "A", "--option", "B"];
+        args.extend(more.split_whitespace());
+        self.run_args(&args)
+    }
+
+    /// Starts `throng serve` on a port of its own.
+    pub fn serve(&self) -> Serving {
+        let mut child = self.command(&["--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (found, address) = mpsc::channel();
+        // Reads on after the address, so that the server never waits for somebody to read its log.
+        std::thread::spawn(move || {
+            while let Some(Ok(line)) = log.next() {
+                if let Some((_, address)) = line.split_once("serving on http://") {
+                    let _ = found.send(address.trim().parse::<SocketAddr>().unwrap());
+                }
+            }
+        });
+        let address = address.recv_timeout(WAIT_MAX).expect("the server starts");
+        Serving { address, child }
+    }
+}
+
+/// A server that runs; killed when dropped.
+pub struct Serving {
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl Serving {
+    pub fn get(&self, path: &str) -> Answer {
+        Connection::open(self.address).request("GET", path, &[], b"")
+    }
+
+    pub fn post(&self, path: &str, body: &[u8]) -> Answer {
+        Connection::open(self.address).request("POST", path, &[("content-type", "application/json")], body)
+    }
+
+    /// Asks for `path` until the answer is as it should be.
+    #[track_caller]
+    pub fn get_until(&self, path: &str, is_right: impl Fn(&Answer) -> bool) -> Answer {
+        let deadline = Instant::now() + WAIT_MAX;
+        let mut connection = Connection::open(self.address);
+        loop {
+            let answer = connection.request("GET", path, &[], b"");
+            if is_right(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{path} stays so: {answer:?}");
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What came of a command.
+pub struct Ran(pub Output);
+
+impl Ran {
+    /// Its output; fails unless it did what it was asked, without a word of complaint.
+    #[track_caller]
+    pub fn succeeds(&self) -> String {
+        assert!(self.0.status.success(), "{}", self.complaint());
+        assert_eq!(self.complaint(), "");
+        self.output()
+    }
+
+    /// Its output as JSON; fails as [`Self::succeeds`] does.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.succeeds()).unwrap()
+    }
+
+    /// Fails unless it ended with `code`, saying each of `told` on standard error.
+    #[track_caller]
+    pub fn fails(&self, code: i32, told: &[&str]) {
+        let complaint = self.complaint();
+        assert_eq!(self.0.status.code(), Some(code), "{complaint}");
+        assert!(!complaint.contains("panicked"), "{complaint}");
+        for part in told {
+            assert!(complaint.contains(part), "`{part}` is missing in: {complaint}");
+        }
+    }
+
+    pub fn output(&self) -> String {
+        String::from_utf8(self.0.stdout.clone()).unwrap()
+    }
+
+    pub fn complaint(&self) -> String {
+        String::from_utf8(self.0.stderr.clone()).unwrap()
+    }
+}

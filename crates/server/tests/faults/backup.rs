@@ -1,0 +1,35 @@
+//! Copies made while a crowd votes.
+
+use rusqlite::Connection;
+
+use crate::checker::{self, Stored};
+use crate::ledger::{Fate, Ledger, seed};
+use crate::process::Home;
+
+const VOTERS: usize = 8;
+const COPIES: usize = 100;
+
+#[test]
+fn a_backup_under_load_is_whole() {
+    let (home, mut ledger) = (Home::new(), Ledger::new(seed()));
+    let throng = home.start();
+    assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
+    let (database, copy) = (home.database(), home.path("copy.db"));
+    let sizes = ledger.voters_while(throng.address, VOTERS, || {
+        let source = Connection::open(database).unwrap();
+        let copies = (0..COPIES).map(|_| {
+            source.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+            let stored = Stored::read(&copy);
+            std::fs::remove_file(&copy).unwrap();
+            let broken = stored.disagreements();
+            assert!(broken.is_empty(), "a backup is broken:\n{}", broken.join("\n"));
+            stored.ballots()
+        });
+        copies.collect::<Vec<usize>>()
+    });
+    let stored = checker::check_settled(&home, &throng, &ledger);
+    assert_eq!(stored.ballots(), ledger.count(Fate::Counted), "I9: nothing was cut, so counted is acknowledged");
+    let (first, last) = (sizes[0], sizes[COPIES - 1]);
+    assert!(first < last, "nobody voted while the copies were made");
+    println!("backup: {COPIES} copies under load, of {first} to {last} ballots, tallies as counted in each");
+}

@@ -1,0 +1,56 @@
+//! A disk that fails: syncs answered with EIO, writes with ENOSPC.
+
+use crate::checker;
+use crate::ledger::{Fate, Ledger, seed};
+use crate::process::Home;
+use crate::strace::Strace;
+
+const VOTERS: usize = 4;
+
+#[test]
+fn failing_syncs_end_the_server() {
+    the_server_ends("every sync fails", "fdatasync,fsync", "error=EIO:when=1+", "I/O error");
+}
+
+/// The kernel may forget what it couldn't write and answer the next sync with success: asking again would hide a loss.
+#[test]
+fn a_sync_that_failed_is_not_tried_again() {
+    the_server_ends("one sync fails", "fdatasync,fsync", "error=EIO:when=1", "I/O error");
+}
+
+#[test]
+fn a_full_disk_ends_the_server() {
+    the_server_ends("the disk is full", "pwrite64", "error=ENOSPC:when=1+", "full");
+}
+
+#[test]
+fn failing_writes_end_the_server() {
+    the_server_ends("every write fails", "pwrite64", "error=EIO:when=1+", "I/O error");
+}
+
+/// From the fault on no ballot counts, the server ends by itself and says why, and the next start finds every promise
+/// kept.
+#[track_caller]
+fn the_server_ends(what: &str, calls: &str, fault: &str, why: &str) {
+    let (home, mut ledger) = (Home::new(), Ledger::new(seed()));
+    let mut throng = home.start();
+    assert!(ledger.vote_together(throng.address, VOTERS), "the first ballots of a whole server count");
+    let counted = ledger.count(Fate::Counted);
+
+    let (trace, inject) = (format!("trace={calls}"), format!("inject={calls}:{fault}"));
+    let strace = Strace::attach(throng.pid(), &home.path("strace"), &["-e", &trace, "-e", &inject]);
+    let address = throng.address;
+    let (status, said) = ledger.voters_while(address, VOTERS, || throng.ended());
+    strace.end();
+    assert_eq!(ledger.count(Fate::Counted), counted, "I1: {what}, and still ballots are acknowledged");
+    assert!(status.code().is_some_and(|code| code != 0), "{what}: the server ended with {status}\n{said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with("throng: ") && last.contains(why) && last.contains("start"), "{what}: {said}");
+    let unknown = ledger.count(Fate::Unknown);
+
+    let throng = home.start();
+    ledger.retry_unknown(throng.address);
+    checker::check_settled(&home, &throng, &ledger);
+    println!("{what}: {counted} ballots acknowledged before, 0 after, {unknown} unknown, {status}; lost 0, doubled 0");
+    println!("{what}: it said: {last}");
+}

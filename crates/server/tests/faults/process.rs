@@ -1,0 +1,148 @@
+//! A real `throng`, in a process of its own, and the ways to end it.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long a start or an end may take on a machine that has much else to do.
+const START_OR_END_MAX: Duration = Duration::from_secs(60);
+
+/// The lines of a process's log that may wait to be read here.
+const LINES_MAX: usize = 100_000;
+
+/// What a server logs before its address.
+const SERVING: &str = "serving on http://";
+
+/// A directory with a database, in which one server after the other runs.
+pub struct Home {
+    directory: TempDir,
+}
+
+impl Home {
+    /// A new one, on a real disk: a `/tmp` in memory would make syncs mean nothing.
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() }
+    }
+
+    /// A path inside.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.path("throng.db")
+    }
+
+    /// Starts a server and waits until it serves.
+    pub fn start(&self) -> Throng {
+        let mut throng = self.spawn();
+        let address = throng.lines.find_map(|line| {
+            let (_, address) = line.split_once(SERVING)?;
+            Some(address.trim().parse().unwrap())
+        });
+        throng.address = address.unwrap_or_else(|| panic!("throng didn't start:\n{}", throng.lines.said.join("\n")));
+        throng
+    }
+
+    /// Starts a server and waits for nothing.
+    pub fn spawn(&self) -> Throng {
+        let binary = std::env::var_os("THRONG_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_throng").into());
+        let mut child = Command::new(&binary)
+            .env_clear()
+            .envs([("LISTEN", "127.0.0.1:0"), ("NO_COLOR", "1")])
+            .env("DATABASE_URL", format!("sqlite://{}", self.database().display()))
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} can't be run: {error}", Path::new(&binary).display()));
+        let lines = Lines::of(&mut child);
+        Throng { child, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+}
+
+/// A server's process; killed when dropped.
+pub struct Throng {
+    child: Child,
+    lines: Lines,
+    /// Where it serves.
+    pub address: SocketAddr,
+}
+
+impl Throng {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`, and its end.
+    pub fn kill(mut self) {
+        self.kill_now();
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Waits until it has ended by itself; how, and all that it said.
+    pub fn ended(&mut self) -> (ExitStatus, String) {
+        self.lines.find_map(|_| None::<()>);
+        (self.child.wait().unwrap(), self.lines.said.join("\n"))
+    }
+
+    fn kill_now(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Throng {
+    fn drop(&mut self) {
+        self.kill_now();
+    }
+}
+
+/// What a process says on its standard error, line by line.
+pub struct Lines {
+    coming: Receiver<String>,
+    /// What was read so far.
+    pub said: Vec<String>,
+}
+
+impl Lines {
+    /// Those of a child whose standard error is a pipe.
+    pub fn of(child: &mut Child) -> Self {
+        let (sender, coming) = sync_channel(LINES_MAX);
+        let stderr = BufReader::new(child.stderr.take().expect("the child was started with a pipe"));
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { coming, said: Vec::new() }
+    }
+
+    /// Reads until `wanted` finds something in a line; `None` if the process ends before.
+    pub fn find_map<T>(&mut self, mut wanted: impl FnMut(&str) -> Option<T>) -> Option<T> {
+        loop {
+            match self.coming.recv_timeout(START_OR_END_MAX) {
+                Ok(line) => {
+                    let found = wanted(&line);
+                    self.said.push(line);
+                    if found.is_some() {
+                        return found;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("nothing happened for {START_OR_END_MAX:?} after:\n{}", self.said.join("\n"))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The ballot, and what comes of filling it in.
+
+use throng_domain::poll::Kind;
+
+use crate::support::{NOW, TestServer};
+use crate::{assert_page, polls, submit, voters};
+
+#[test]
+fn the_default_poll_is_at_the_root_and_looks_the_same_to_everybody() {
+    let server = TestServer::start();
+    let page = server.get("/");
+    assert_page(&page, 200);
+    assert_eq!(page.text(), server.get("/polls/demo").text());
+    assert_eq!(page.header("cache-control"), Some("public, max-age=0, s-maxage=1, stale-while-revalidate=5"));
+    assert_eq!(page.header("set-cookie"), None);
+    assert_eq!(page.text().matches("type=\"checkbox\"").count(), 5);
+    assert!(page.text().contains("Choose all that apply</legend>"));
+    submit(&server, "/polls/demo", "choice=1");
+    assert_eq!(page.text(), server.get("/").text(), "a vote changes nothing for a cache to miss");
+}
+
+#[test]
+fn style_and_script_may_be_kept_for_good() {
+    let server = TestServer::start();
+    let page = server.get("/");
+    for (kind, media_type) in [("css", "text/css; charset=utf-8"), ("js", "text/javascript; charset=utf-8")] {
+        let path = page.text().split('"').find(|path| path.ends_with(&format!(".{kind}"))).unwrap();
+        let asset = server.get(path);
+        assert_eq!((asset.status, asset.header("content-type")), (200, Some(media_type)));
+        assert_eq!(asset.header("cache-control"), Some("public, max-age=31536000, immutable"));
+    }
+    server.get("/assets/poll-0000000000000000.css").assert_problem(404, "not_found");
+}
+
+#[test]
+fn a_vote_leads_to_the_result_with_ticks_at_its_choices() {
+    let server = TestServer::start();
+    let answer = submit(&server, "/polls/demo", "choice=3&choice=1&choice=3");
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/polls/demo?voted=1,3")));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(voters(&server, "demo"), 1);
+    let result = server.get("/polls/demo?voted=1,3");
+    assert_page(&result, 200);
+    assert_eq!(result.header("cache-control"), Some("no-store"));
+    assert_eq!(result.text().matches("Your choice").count(), 2);
+    assert_eq!(result.text().matches("100%</span>").count(), 2);
+    assert_eq!(result.text().matches("width=\"100%\"").count(), 2);
+    assert!(result.text().contains("1 voter<"));
+}
+
+#[test]
+fn what_is_no_vote_is_refused_on_the_page_and_not_counted() {
+    let server = TestServer::start();
+    polls::create(&server, "two", |poll| poll.max_choices = Some(2));
+    for (form, status, message) in [
+        ("", 422, "Choose an option first, then vote."),
+        ("choice=1&choice=2&choice=3", 422, "Choose at most 2 options."),
+        ("choice=6", 422, "One of those options is not in this poll."),
+        ("choice=x", 422, "Your vote could not be read"),
+        ("choice=%2B1", 422, "Your vote could not be read"),
+        ("choice=1&votes=999", 422, "Your vote could not be read"),
+        ("choice=1&ballot_id=x", 422, "Your vote could not be read"),
+        (&"choice=1&".repeat(2_000), 413, "Your vote could not be read"),
+    ] {
+        let page = submit(&server, "/polls/two", form);
+        assert_page(&page, status);
+        assert!(page.text().contains(message), "{form}: {}", page.text());
+        assert!(page.text().contains("Not counted: "), "the title tells it too");
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+    }
+    assert_page(&server.post("/polls/two", b"[1]"), 415);
+    assert_eq!(voters(&server, "two"), 0);
+    let page = submit(&server, "/polls/two", "choice=1&choice=2&choice=3");
+    assert_eq!(page.text().matches(" checked").count(), 3, "what was chosen stays chosen");
+}
+
+#[test]
+fn a_form_sent_again_with_its_id_counts_once() {
+    let server = TestServer::start();
+    let id = "018f4d1e-7c00-7000-8000-000000000001";
+    for _ in 0..3 {
+        assert_eq!(submit(&server, "/polls/demo", &format!("choice=2&ballot_id={id}")).status, 303);
+    }
+    let other = submit(&server, "/polls/demo", &format!("choice=4&ballot_id={id}"));
+    assert_page(&other, 422);
+    assert!(other.text().contains("Your first vote stands"));
+    assert_eq!(voters(&server, "demo"), 1);
+}
+
+#[test]
+fn who_votes_too_soon_or_too_late_is_told() {
+    let server = TestServer::start();
+    polls::create(&server, "timed", |poll| {
+        poll.opens_at = Some(NOW.plus_ms(1_000));
+        poll.closes_at = Some(NOW.plus_ms(2_000));
+    });
+    let soon = submit(&server, "/polls/timed", "choice=1");
+    assert_page(&soon, 409);
+    assert!(soon.text().contains("This poll is not open yet, so your vote was not counted."));
+    server.clock.set(NOW.plus_ms(2_000));
+    let late = submit(&server, "/polls/timed", "choice=1");
+    assert_page(&late, 410);
+    assert!(late.text().contains("This poll has closed, so your vote was not counted."));
+    assert_eq!(voters(&server, "timed"), 0);
+}
+
+#[test]
+fn a_single_choice_is_made_with_radio_buttons() {
+    let server = TestServer::start();
+    polls::create(&server, "one", |poll| poll.kind = Kind::Single);
+    let page = server.get("/polls/one");
+    assert_eq!(page.text().matches("type=\"radio\"").count(), 5);
+    assert!(page.text().contains("Choose one</legend>"));
+    assert!(submit(&server, "/polls/one", "choice=1&choice=2").text().contains("Choose only one option."));
+}
+
+#[test]
+fn whatever_an_editor_writes_stays_text() {
+    let server = TestServer::start();
+    let hostile = r#""'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}&amp;"#;
+    polls::create(&server, "hostile", |poll| {
+        poll.title = hostile.to_owned();
+        poll.intro = hostile.to_owned();
+        poll.labels = vec![hostile.to_owned(), "</bdi></label>".to_owned()];
+    });
+    for path in ["/polls/hostile", "/polls/hostile?voted=1"] {
+        let page = server.get(path);
+        assert_page(&page, 200);
+        assert!(!page.text().contains("<script>") && !page.text().contains("<img"), "{}", page.text());
+        assert!(page.text().contains("&#60;script&#62;alert(1)"), "{}", page.text());
+        assert!(page.text().contains("&#38;amp;"));
+    }
+}

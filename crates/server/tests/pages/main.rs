@@ -1,0 +1,37 @@
+//! The pages, as a browser without JavaScript gets them.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ballot;
+mod outcome;
+mod polls;
+
+use support::{Answer, TestServer};
+
+/// The answer to a page's form.
+fn submit(server: &TestServer, path: &str, form: &str) -> Answer {
+    let headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", "text/html")];
+    server.connect().request("POST", path, &headers, form.as_bytes())
+}
+
+/// How many ballots a poll with open results has.
+fn voters(server: &TestServer, slug: &str) -> u64 {
+    server.get(&format!("/api/v1/polls/{slug}/results")).json()["voters"].as_u64().unwrap()
+}
+
+/// Fails unless this is a page of that status, with the headers that every page has.
+#[track_caller]
+fn assert_page(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
+    let policy = answer.header("content-security-policy").unwrap();
+    for rule in ["default-src 'none'", "script-src 'self'", "form-action 'self'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(rule), "{policy}");
+    }
+    let page = answer.text();
+    assert!(!page.contains("NaN") && !page.contains(" style=") && !page.contains("onclick"), "{page}");
+}

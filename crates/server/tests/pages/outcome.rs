@@ -1,0 +1,121 @@
+//! What pages show of results, to whom and when.
+
+use throng_domain::clock::Timestamp;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{CLOSING_MS, Visibility};
+
+use crate::support::{NOW, TestServer};
+use crate::{assert_page, polls, submit};
+
+const CLOSES_AT: Timestamp = Timestamp(NOW.0 + 60_000);
+
+fn closing(results: Visibility) -> impl FnOnce(&mut NewPoll) {
+    move |poll| {
+        poll.results = results;
+        poll.closes_at = Some(CLOSES_AT);
+    }
+}
+
+fn has_bars(page: &str) -> bool {
+    page.split("<template>").next().unwrap().contains("class=\"results\"")
+}
+
+#[test]
+fn the_address_only_ticks_what_could_have_been_chosen() {
+    let server = TestServer::start();
+    polls::create(&server, "two", |poll| poll.max_choices = Some(2));
+    for query in ["", "voted", "voted=", "voted=x", "voted=1,", "voted=6", "voted=1,2,3", "voted=%3Cscript%3E", "v=1"] {
+        let page = server.get(&format!("/polls/two?{query}"));
+        assert_page(&page, 200);
+        assert!(page.text().contains("<form") && !has_bars(page.text()), "{query}");
+    }
+    assert!(has_bars(server.get("/polls/two?voted=2%2C1").text()));
+}
+
+#[test]
+fn a_poll_before_its_opening_says_when_it_opens() {
+    let server = TestServer::start();
+    polls::create(&server, "draft", |poll| poll.opens_at = None);
+    polls::create(&server, "later", |poll| poll.opens_at = Some(NOW.plus_ms(3_600_000)));
+    for slug in ["draft", "later"] {
+        for query in ["", "?voted=1"] {
+            let page = server.get(&format!("/polls/{slug}{query}"));
+            assert_page(&page, 200);
+            assert!(page.text().contains("This poll is not open yet"));
+            assert!(!page.text().contains("<form") && !has_bars(page.text()));
+        }
+    }
+    let opening = "<time datetime=\"2027-01-15T09:00:00.000Z\">15 January 2027, 09:00 UTC</time>";
+    assert!(server.get("/polls/later").text().contains(opening));
+}
+
+#[test]
+fn a_closed_poll_shows_its_result_first_so_far_then_final() {
+    let server = TestServer::start();
+    polls::create(&server, "short", closing(Visibility::Always));
+    submit(&server, "/polls/short", "choice=2");
+    server.clock.set(CLOSES_AT);
+    let page = server.get("/polls/short");
+    assert!(has_bars(page.text()) && page.text().contains("The result so far"), "{}", page.text());
+    server.clock.set(CLOSES_AT.plus_ms(CLOSING_MS));
+    let page = server.get("/polls/short");
+    assert_page(&page, 200);
+    assert!(has_bars(page.text()) && page.text().contains("The final result"), "{}", page.text());
+    assert!(!page.text().contains("Your choice") && !page.text().contains("<form"));
+}
+
+#[test]
+fn a_poll_that_nobody_voted_in_has_a_result_all_the_same() {
+    let server = TestServer::start();
+    polls::create(&server, "quiet", closing(Visibility::Always));
+    server.clock.set(CLOSES_AT.plus_ms(CLOSING_MS));
+    let page = server.get("/polls/quiet");
+    assert_page(&page, 200);
+    assert_eq!(page.text().matches(">0%</span>").count(), 5);
+    assert!(page.text().contains("Nobody voted"), "{}", page.text());
+}
+
+#[test]
+fn a_hidden_result_is_on_no_page() {
+    let server = TestServer::start();
+    for (slug, results) in [("never", Visibility::Never), ("after", Visibility::AfterClose)] {
+        polls::create(&server, slug, closing(results));
+        let answer = submit(&server, &format!("/polls/{slug}"), "choice=2");
+        assert_eq!(answer.status, 303);
+        let page = server.get(answer.header("location").unwrap());
+        assert!(page.text().contains("Thank you, your vote is counted"));
+        for path in ["", "?voted=2"] {
+            let page = server.get(&format!("/polls/{slug}{path}"));
+            assert!(!page.text().contains("class=\"results\"") && !page.text().contains("voter<"), "{}", page.text());
+        }
+    }
+    server.clock.set(CLOSES_AT);
+    assert!(has_bars(server.get("/polls/after").text()));
+    assert!(!has_bars(server.get("/polls/never").text()));
+}
+
+#[test]
+fn a_result_for_voters_is_in_the_answer_to_a_vote_and_at_no_address() {
+    let server = TestServer::start();
+    polls::create(&server, "voters", closing(Visibility::AfterVote));
+    let answer = submit(&server, "/polls/voters", "choice=2");
+    assert_page(&answer, 200);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert!(has_bars(answer.text()) && answer.text().contains("Your choice"));
+    let passed_on = server.get("/polls/voters?voted=2");
+    assert!(!has_bars(passed_on.text()) && !passed_on.text().contains("voter<"), "{}", passed_on.text());
+}
+
+#[test]
+fn where_there_is_no_poll_browsers_get_a_page_and_programs_a_problem() {
+    let server = TestServer::start_with(&[("DEFAULT_POLL", "other"), ("APP_ENV", "prod")]);
+    for path in ["/", "/polls/none", "/polls/%FF", "/polls/None", "/polls/none?voted=1"] {
+        let page = server.connect().request("GET", path, &[("accept", "text/html,*/*;q=0.8")], b"");
+        assert_page(&page, 404);
+        assert_eq!(page.header("vary"), Some("Accept"));
+        assert!(page.text().contains("There is no such poll"));
+        server.get(path).assert_problem(404, "poll_not_found");
+    }
+    assert_page(&submit(&server, "/polls/none", "choice=1"), 404);
+    server.connect().request("PUT", "/polls/none", &[], b"").assert_problem(405, "method_not_allowed");
+}

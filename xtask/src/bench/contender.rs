@@ -1,0 +1,153 @@
+//! What is measured against what.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::server::Server;
+use crate::packages;
+
+/// The answer of the empty servers: the bytes that a vote gets.
+const ANSWER: &str = r#"{"1":100000,"2":0,"3":100000,"4":0,"5":0}"#;
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A ballot in the default poll.
+    Vote,
+    /// The default poll's result.
+    Result,
+}
+
+impl Request {
+    /// Its method.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Vote => "POST",
+            Self::Result => "GET",
+        }
+    }
+
+    /// Its path.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Vote => "/api/submit",
+            Self::Result => "/api/result",
+        }
+    }
+
+    /// Its body. Every ballot chooses option 1, so that option's tally is the number of ballots.
+    pub fn body(self) -> Option<&'static str> {
+        match self {
+            Self::Vote => Some("[1,3]"),
+            Self::Result => None,
+        }
+    }
+}
+
+/// A server, and what it is asked.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// The server.
+    pub kind: Kind,
+    /// What it is asked.
+    pub request: Request,
+}
+
+/// A kind of server.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A binary of this workspace that answers [`ANSWER`] to everything: its path.
+    Empty(PathBuf),
+    /// nginx with `return 200`.
+    Nginx,
+    /// Throng, at this path, on a database.
+    Throng(PathBuf, Database),
+}
+
+/// Where Throng keeps its ballots.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// A new file for each run.
+    Fresh,
+    /// This file, which grows from run to run.
+    Kept(PathBuf),
+}
+
+impl Contender {
+    /// Starts it; what it writes goes to `directory`.
+    ///
+    /// # Errors
+    /// If it doesn't answer.
+    pub fn start(&self, directory: &Path) -> anyhow::Result<Server> {
+        match &self.kind {
+            Kind::Empty(program) => Server::start(program, directory, Request::Vote, |command, address| {
+                command.arg(address.to_string());
+                Ok(())
+            }),
+            Kind::Nginx => {
+                let program = packages::find("nginx").context("nginx is missing")?;
+                let configuration = directory.join("nginx.conf");
+                Server::start(&program, directory, Request::Vote, |command, address| {
+                    std::fs::write(&configuration, nginx_configuration(directory, &address.to_string()))?;
+                    command.arg("-p").arg(directory).arg("-c").arg(&configuration);
+                    command.arg("-e").arg(directory.join("error.log"));
+                    Ok(())
+                })
+            }
+            Kind::Throng(program, database) => {
+                let file = match database {
+                    Database::Fresh => directory.join("throng.db"),
+                    Database::Kept(file) => file.clone(),
+                };
+                start_throng(program, directory, &file)
+            }
+        }
+    }
+
+    /// Whether it counts ballots.
+    pub fn counts(&self) -> bool {
+        matches!(self.kind, Kind::Throng(..)) && self.request == Request::Vote
+    }
+}
+
+/// Starts Throng as it is shipped, on `file`.
+///
+/// # Errors
+/// If it doesn't answer.
+pub fn start_throng(program: &Path, directory: &Path, file: &Path) -> anyhow::Result<Server> {
+    Server::start(program, directory, Request::Result, |command, address| {
+        let database = format!("sqlite://{}", file.display());
+        command.args(["--listen", &address.to_string(), "--database-url", &database]);
+        Ok(())
+    })
+}
+
+/// nginx at its fastest, touching nothing outside of `directory`. It reads a request's body before the next request.
+fn nginx_configuration(directory: &Path, address: &str) -> String {
+    let directory = directory.display();
+    format!(
+        "daemon off;
+worker_processes 2;
+worker_rlimit_nofile 20000;
+pid {directory}/nginx.pid;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  default_type application/json;
+  server {{
+    listen {address} reuseport;
+    location = /api/submit {{ return 200 '{ANSWER}'; }}
+  }}
+}}
+"
+    )
+}

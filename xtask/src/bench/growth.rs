@@ -1,0 +1,69 @@
+//! `cargo xtask bench growth`: whether a file full of ballots makes the next ballot slower.
+
+use clap::Args;
+
+use super::contender::{Contender, Database, Kind, Request, start_throng};
+use super::machine::Machine;
+use super::report::{Comparison, Ratio, Report};
+use super::{Plan, Workshop, load, machine, runs, seed, server, went_well};
+use crate::packages;
+use crate::stopwatch::Stopwatch;
+
+const CONNECTIONS: [usize; 2] = [64, 1000];
+
+const VOTE_FULL: &str = "vote, full file";
+const VOTE_EMPTY: &str = "vote, empty file";
+const RESULT_FULL: &str = "result, full file";
+const RESULT_EMPTY: &str = "result, empty file";
+
+const COMPARISONS: &[Comparison] = &[
+    Comparison { top: VOTE_FULL, bottom: VOTE_EMPTY, bars: &[(64, Some(0.9)), (1000, Some(0.9))] },
+    // Unchanged, but for the noise.
+    Comparison { top: RESULT_FULL, bottom: RESULT_EMPTY, bars: &[(64, Some(0.95)), (1000, Some(0.95))] },
+];
+
+/// How `cargo xtask bench growth` runs.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    plan: Plan,
+    /// Ballots in the full file
+    #[arg(long, default_value_t = 10_000_000)]
+    ballots: u64,
+}
+
+/// Measures, prints and stores.
+///
+/// # Errors
+/// If it can't be measured.
+pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
+    packages::ensure(&[load::WRK, server::SETPRIV])?;
+    let workshop = Workshop::open()?;
+    let machine = Machine::describe(&workshop.scratch)?;
+    let directory = tempfile::tempdir_in(&workshop.scratch)?;
+    let file = directory.path().join("full.db");
+    println!("seeding {ballots} ballots");
+    let watch = Stopwatch::start();
+    // Started once, Throng makes its tables and the demo poll.
+    start_throng(&workshop.throng(), directory.path(), &file)?.stop()?;
+    seed::seed(&file, *ballots, machine::now_ms())?;
+    let size_mb = std::fs::metadata(&file)?.len() / 1_000_000;
+    println!("seeded in {:.0} s, {size_mb} MB", watch.elapsed().as_secs_f64());
+
+    let contender =
+        |name, database, request| Contender { name, kind: Kind::Throng(workshop.throng(), database), request };
+    let contenders = [
+        contender(VOTE_FULL, Database::Kept(file.clone()), Request::Vote),
+        contender(VOTE_EMPTY, Database::Fresh, Request::Vote),
+        contender(RESULT_FULL, Database::Kept(file.clone()), Request::Result),
+        contender(RESULT_EMPTY, Database::Fresh, Request::Result),
+    ];
+    let runs = runs::all(plan, &contenders, &CONNECTIONS, &workshop.scratch)?;
+    let ratios = Ratio::all(COMPARISONS, &runs);
+    let faults = runs::faults(&runs);
+    let (date, notes) =
+        (machine::today(), vec![format!("The full file had {ballots} ballots ({size_mb} MB) at the start.")]);
+    let facts = Vec::new();
+    Report { name: "growth", date, machine, plan: plan.clone(), notes, facts, ratios, runs }.publish(&plan.out)?;
+    Ok(went_well(&faults))
+}

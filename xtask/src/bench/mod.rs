@@ -1,0 +1,90 @@
+//! `cargo xtask bench …`: measurements that compare, interleaved on one machine, because ratios travel and absolute
+//! figures don't.
+
+mod contender;
+mod embedded;
+mod growth;
+mod http;
+mod load;
+mod machine;
+mod process;
+mod report;
+mod runs;
+mod seed;
+mod server;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::command;
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// The durable vote and the result read, against empty servers
+    Embedded(Plan),
+    /// Vote and result read on a file with ten million ballots, against an empty one
+    Growth(growth::Options),
+}
+
+/// How long it is measured.
+#[derive(Clone, Debug, Args, Serialize)]
+pub struct Plan {
+    /// Rounds; each has every contender once at each number of connections
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of one measurement
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Where the results are stored
+    #[arg(long, default_value = "bench/results")]
+    #[serde(skip)]
+    out: PathBuf,
+}
+
+/// Measures. Whether nothing went wrong; a bar that isn't reached is only shown.
+///
+/// # Errors
+/// If it can't be measured.
+pub fn run(bench: &Bench) -> anyhow::Result<bool> {
+    match bench {
+        Bench::Embedded(plan) => embedded::run(plan),
+        Bench::Growth(options) => growth::run(options),
+    }
+}
+
+/// The binaries that are measured, and a directory for what they write.
+struct Workshop {
+    release: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Workshop {
+    /// Builds the binaries.
+    fn open() -> anyhow::Result<Self> {
+        let build = "build --release --package throng --bin throng --example empty_axum --example empty_own";
+        command::run(&mut command::cargo(build))?;
+        let metadata = command::metadata()?;
+        let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
+        let (release, scratch) = (PathBuf::from(target).join("release"), PathBuf::from(target).join("bench"));
+        std::fs::create_dir_all(&scratch)?;
+        Ok(Self { release, scratch })
+    }
+
+    fn throng(&self) -> PathBuf {
+        self.release.join("throng")
+    }
+
+    fn example(&self, name: &str) -> PathBuf {
+        self.release.join("examples").join(name)
+    }
+}
+
+/// Prints what went wrong; whether nothing did.
+fn went_well(faults: &[String]) -> bool {
+    faults.iter().for_each(|fault| println!("wrong: {fault}"));
+    faults.is_empty()
+}

@@ -1,0 +1,135 @@
+//! A database that has seen a crowd already.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use rusqlite::{Connection, Transaction, params};
+
+/// Ballots a millisecond at which the crowd voted.
+const BALLOTS_A_MS: u64 = 100;
+
+/// Ballots that were recorded in one transaction, and so changed the result once.
+const BALLOTS_A_CHANGE: u64 = 1_000;
+
+/// How long ago the last of them voted, in milliseconds.
+const AGO_MS: u64 = 3_600_000;
+
+/// Puts `count` ballots into the only poll of `file`, with the tallies that recording them would have left: in time
+/// order, so that what comes now stands behind them, as it would. `now_ms` is the time in milliseconds since 1970.
+///
+/// Nobody else may have the file open. It is on the disk when this returns.
+///
+/// # Errors
+/// If the file isn't a fresh database of Throng's.
+pub fn seed(file: &Path, count: u64, now_ms: u64) -> anyhow::Result<()> {
+    let mut database = Connection::open(file)?;
+    // What is lost with the power is made anew; none of it need be written twice.
+    database.pragma_update(None, "journal_mode", "OFF")?;
+    database.pragma_update(None, "synchronous", "OFF")?;
+    let transaction = database.transaction()?;
+    let poll: i64 = transaction.query_row("SELECT id FROM poll", [], |row| row.get(0)).context("it has no poll")?;
+    let before: u64 = transaction.query_row("SELECT count(*) FROM ballot", [], |row| row.get(0))?;
+    ensure!(before == 0, "it has {before} ballots already");
+    let first_ms = now_ms - AGO_MS - count / BALLOTS_A_MS;
+    transaction.execute("UPDATE poll SET opens_at = ?1", [first_ms])?;
+    let tallies = insert_ballots(&transaction, poll, count, first_ms)?;
+    for (option, tally) in &tallies {
+        transaction.execute(
+            "INSERT INTO tally (poll_id, option_id, shard, count) VALUES (?1, ?2, 0, ?3)",
+            params![poll, option, tally],
+        )?;
+    }
+    transaction.execute(
+        "INSERT INTO turnout (poll_id, shard, voters, changes) VALUES (?1, 0, ?2, ?3)",
+        params![poll, count, count.div_ceil(BALLOTS_A_CHANGE)],
+    )?;
+    transaction.commit()?;
+    database.pragma_update(None, "journal_mode", "WAL")?;
+    database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    drop(database);
+    // The measurement must not pay for what the system still has to write.
+    Ok(std::fs::File::open(file)?.sync_all()?)
+}
+
+/// Inserts the ballots; returns each option with the ballots that chose it. One after the other chooses another of
+/// the sets that the options can make.
+fn insert_ballots(
+    transaction: &Transaction<'_>,
+    poll: i64,
+    count: u64,
+    first_ms: u64,
+) -> anyhow::Result<Vec<(u16, u64)>> {
+    let options: Vec<u16> = transaction
+        .prepare("SELECT id FROM option WHERE poll_id = ?1 ORDER BY id")?
+        .query_map([poll], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    ensure!((2..=8).contains(&options.len()), "its poll has {} options", options.len());
+    let sets: Vec<Vec<u16>> = (1..1_u32 << options.len()).map(|bits| chosen(&options, bits)).collect();
+    let texts = sets.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    let mut cast = vec![0; sets.len()];
+    let mut insert = transaction
+        .prepare("INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) VALUES (?1, ?2, ?2, ?3, ?4)")?;
+    for (number, set) in (0..count).zip((0..sets.len()).cycle()) {
+        let at_ms = first_ms + number / BALLOTS_A_MS;
+        insert.execute(params![poll, ballot_id(at_ms, number), texts[set], at_ms])?;
+        cast[set] += 1;
+    }
+    let tally = |option: u16| {
+        let with = sets.iter().zip(&cast).filter(|(set, _)| set.contains(&option));
+        (option, with.map(|(_, cast)| cast).sum())
+    };
+    Ok(options.into_iter().map(tally).collect())
+}
+
+fn chosen(options: &[u16], bits: u32) -> Vec<u16> {
+    options.iter().enumerate().filter(|(place, _)| bits & (1 << place) != 0).map(|(_, option)| *option).collect()
+}
+
+/// A UUID of version 7 (RFC 9562, method 1) for the ballot of this number: its bits that should be random are mixed
+/// from the number (splitmix64), so that the file is the same whenever it is made.
+fn ballot_id(at_ms: u64, number: u64) -> [u8; 16] {
+    let high = (at_ms << 16) | 0x7000 | (number % BALLOTS_A_MS);
+    let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let low = ((mixed ^ (mixed >> 31)) >> 2) | (0b10 << 62);
+    (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::clock::Timestamp;
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::store::Store as _;
+
+    use super::*;
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    #[tokio::test]
+    async fn a_recount_of_what_was_seeded_agrees() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("throng.db");
+        let store = SqliteStore::open(&file).unwrap();
+        store.migrate().unwrap();
+        let poll = store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap().id;
+        drop(store);
+
+        seed(&file, 2_500, NOW_MS).unwrap();
+        assert!(seed(&file, 1, NOW_MS).is_err(), "a file is seeded once");
+
+        let store = SqliteStore::open(&file).unwrap();
+        let recount = store.recount(poll).await.unwrap();
+        assert_eq!((recount.tallies.voters, recount.tallies.seq), (2_500, 3));
+        assert_eq!(recount.tallies.counts, recount.ballots.counts);
+        assert_eq!(recount.tallies.voters, recount.ballots.voters);
+    }
+
+    #[test]
+    fn ids_ascend_and_are_of_version_7() {
+        let ids: Vec<_> = (0..1_000).map(|number| ballot_id(NOW_MS + number / BALLOTS_A_MS, number)).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        assert!(ids.iter().all(|id| id[6] >> 4 == 7 && id[8] >> 6 == 0b10));
+    }
+}

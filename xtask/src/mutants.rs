@@ -1,0 +1,171 @@
+//! `cargo xtask mutants`: is the checker worth anything? Builds servers with one fault of ours in each, and expects the
+//! fault tests to find it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{fs, io};
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::faults;
+
+/// A way to get it wrong.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    /// What is replaced; it must be there exactly once.
+    find: &'static str,
+    replace: &'static str,
+    /// The tests that are to find it.
+    tests: &'static [&'static str],
+    /// What they must then complain of.
+    caught_by: &'static str,
+}
+
+const MUTANTS: [Mutant; 4] = [
+    Mutant {
+        name: "answer before COMMIT",
+        file: "crates/server/src/intake/recorder.rs",
+        find: "            let recorded = self.record(&batch).await;
+            let failure = self.answer(&mut batch, &ends, recorded);
+",
+        replace: "            let early = Batch { ballots: batch.ballots.clone(), callers: Vec::new() };
+            let recorded = Recorded {
+                outcomes: vec![throng_domain::store::Outcome::Counted; batch.ballots.len()],
+                tallies: vec![self.store.tallies(batch.ballots[0].poll).await.map_err(WriteFailure)?],
+            };
+            let failure = self.answer(&mut batch, &ends, Ok(recorded));
+            let _ = self.record(&early).await;
+",
+        tests: &["commit_path::one_commit", "kills"],
+        caught_by: "I1: acknowledged ballots are lost",
+    },
+    Mutant {
+        name: "synchronous=NORMAL",
+        file: "crates/backends/src/store/sqlite/mod.rs",
+        find: r#""synchronous", "FULL""#,
+        replace: r#""synchronous", "NORMAL""#,
+        tests: &["syncs"],
+        caught_by: "durability: ",
+    },
+    Mutant {
+        name: "no unique key",
+        file: "crates/backends/migrations/sqlite/0001_polls_and_ballots.sql",
+        find: "    accepted_at INTEGER NOT NULL,
+    PRIMARY KEY (poll_id, key)
+) STRICT, WITHOUT ROWID;",
+        replace: "    accepted_at INTEGER NOT NULL
+) STRICT;",
+        tests: &["kills"],
+        caught_by: "I2: ballots are counted more than once",
+    },
+    Mutant {
+        name: "tallies outside the transaction",
+        file: "crates/backends/src/store/sqlite/record.rs",
+        find: "            tallies::add(writer, &change)?;",
+        replace: r#"            writer.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
+            tallies::add(writer, &change)?;"#,
+        tests: &["commit_path::one_commit", "backup"],
+        caught_by: "I4: ",
+    },
+];
+
+/// Builds and tests every mutant; whether all were caught.
+///
+/// # Errors
+/// If one can't be built, or no longer fits the sources.
+pub fn run() -> anyhow::Result<bool> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
+    let mut survivors = Vec::new();
+    let mut table = String::new();
+    for mutant in &MUTANTS {
+        let binary = build(root, mutant).with_context(|| format!("mutant \"{}\"", mutant.name))?;
+        let output = faults::tests().args(mutant.tests).env("THRONG_BIN", binary).output()?;
+        let complaint = complaint(&output, mutant);
+        if complaint.is_none() {
+            println!("{}", String::from_utf8_lossy(&output.stdout));
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+            survivors.push(mutant.name);
+        }
+        let line = format!("{:<34} {}\n", mutant.name, complaint.as_deref().unwrap_or("SURVIVED"));
+        eprint!("{line}");
+        table.push_str(&line);
+    }
+    println!("{:<34} caught by\n{table}", "mutant");
+    if !survivors.is_empty() {
+        eprintln!("the fault tests don't catch: {}", survivors.join(", "));
+    }
+    Ok(survivors.is_empty())
+}
+
+/// The line by which a mutant was caught, if it was.
+fn complaint(output: &Output, mutant: &Mutant) -> Option<String> {
+    if output.status.success() {
+        return None;
+    }
+    let said = [output.stdout.as_slice(), &output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    said.lines().find(|line| line.contains(mutant.caught_by)).map(|line| line.trim().to_owned())
+}
+
+/// Builds the server with the mutant's fault in it, in a copy of the sources. All mutants share the copy and what is
+/// built from it, so that each compiles only what it changes.
+fn build(root: &Path, mutant: &Mutant) -> anyhow::Result<PathBuf> {
+    let (tree, target) = (root.join("target/mutants/tree"), root.join("target/mutants/target"));
+    copy_sources(root, &tree)?;
+    let file = tree.join(mutant.file);
+    let source = fs::read_to_string(&file).with_context(|| format!("{} can't be read", mutant.file))?;
+    let found = source.matches(mutant.find).count();
+    ensure!(found == 1, "its text is {found} times in {}, not once: adapt it to the sources", mutant.file);
+    fs::write(&file, source.replace(mutant.find, mutant.replace))?;
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "throng", "--bin", "throng"])
+        .args(["--config", "profile.dev.debug=false"])
+        .current_dir(&tree)
+        .env("CARGO_TARGET_DIR", &target)
+        .status()?;
+    if !built.success() {
+        bail!("it doesn't build: adapt it to the sources");
+    }
+    Ok(target.join("debug/throng"))
+}
+
+/// Makes `tree` what the working tree is, writing only what differs: what is unchanged isn't compiled again.
+fn copy_sources(root: &Path, tree: &Path) -> anyhow::Result<()> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .context("git can't be run")?;
+    ensure!(listed.status.success(), "git can't list the sources");
+    let names = String::from_utf8(listed.stdout)?;
+    let mut kept = BTreeSet::new();
+    for name in names.split_terminator('\0') {
+        let (from, to) = (root.join(name), tree.join(name));
+        // Deleted, but not yet in git.
+        if !from.is_file() {
+            continue;
+        }
+        let content = fs::read(&from)?;
+        if fs::read(&to).ok().as_ref() != Some(&content) {
+            fs::create_dir_all(to.parent().context("a file has a directory")?)?;
+            fs::write(&to, content)?;
+        }
+        kept.insert(to);
+    }
+    Ok(remove_others(tree, &kept)?)
+}
+
+/// Removes every file below `directory` that isn't `kept`: it was renamed or deleted in the sources.
+fn remove_others(directory: &Path, kept: &BTreeSet<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_others(&entry.path(), kept)?;
+        } else if !kept.contains(&entry.path()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! `cargo xtask test`: everything that must be green before a change is in.
+
+use std::process::Command;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::Value;
+
+use crate::children;
+use crate::command::{self, Ended, cargo};
+use crate::packages::{self, Program};
+use crate::stopwatch::Stopwatch;
+
+/// How `cargo xtask test` runs.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Leave out the tests that need a program installed: a browser, strace
+    #[arg(long)]
+    quick: bool,
+}
+
+/// The test binaries that need more than Rust, and what they need.
+const NEEDING: &[(&str, &[Program])] = &[
+    (
+        "browser",
+        &[
+            Program { name: "chromium", package: "chromium" },
+            Program { name: "chromedriver", package: "chromium-driver" },
+        ],
+    ),
+    ("faults", &[Program { name: "strace", package: "strace" }]),
+];
+
+/// One thing that is checked.
+struct Step {
+    name: &'static str,
+    command: Command,
+    counts: Counts,
+}
+
+/// What a step adds to the count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    /// One: it succeeds or fails as a whole.
+    Itself,
+    /// The tests that it reports in lines of `test result: …`.
+    Tests,
+}
+
+/// All steps, in order. To add one, add it here.
+fn steps(options: &Options, binaries: &[String]) -> Vec<Step> {
+    let step = |name, arguments: &str, counts| Step { name, command: cargo(arguments), counts };
+    let mut steps = vec![
+        step("format", "fmt --all --check", Counts::Itself),
+        step("lints", "clippy --workspace --all-targets -- -D warnings", Counts::Itself),
+    ];
+    if options.quick {
+        let chosen: Vec<_> = binaries.iter().filter(|name| needs(name).is_empty()).collect();
+        let chosen: String = chosen.iter().map(|name| format!(" --test {name}")).collect();
+        let tests = format!("test --workspace --no-fail-fast --lib --bins --examples{chosen}");
+        steps.push(step("tests", &tests, Counts::Tests));
+        steps.push(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests));
+    } else {
+        steps.push(step("tests", "test --workspace --no-fail-fast", Counts::Tests));
+    }
+    steps
+}
+
+/// Runs every step, also after one has failed, and ends with the line that says how many checks passed and failed.
+/// Whether all did.
+///
+/// # Errors
+/// None: what goes wrong is printed and counted, so that the closing line is always the last one.
+pub fn run(options: &Options) -> anyhow::Result<bool> {
+    let total = run_steps(options).unwrap_or_else(|error| {
+        println!("xtask: {error:#}");
+        Total { passed: 0, failed: 1 }
+    });
+    println!("throng: {} passed, {} failed", total.passed, total.failed);
+    Ok(total.failed == 0)
+}
+
+fn run_steps(options: &Options) -> anyhow::Result<Total> {
+    let binaries = test_binaries(&command::metadata()?)?;
+    if !options.quick {
+        let programs: Vec<Program> = binaries.iter().flat_map(|name| needs(name)).copied().collect();
+        packages::ensure(&programs).context("`cargo xtask test --quick` leaves out the tests that need this")?;
+    }
+    children::adopt_orphans()?;
+    let steps = steps(options, &binaries);
+    let (count, mut total, mut tests, mut summary) = (steps.len(), Total::default(), 0, Vec::new());
+    for (number, step) in (1..).zip(steps) {
+        println!("\n[{number}/{count}] {}: {}", step.name, command::typed(&step.command));
+        let watch = Stopwatch::start();
+        let (name, counts, result) = (step.name, step.counts, step.run()?);
+        summary.push(format!("{name}: {}, {:.1} s", result.words(), watch.elapsed().as_secs_f64()));
+        total.passed += result.passed;
+        total.failed += result.failed;
+        if counts == Counts::Tests {
+            tests += result.passed + result.failed;
+        }
+    }
+    if tests == 0 {
+        summary.push("no test ran at all".to_owned());
+        total.failed += 1;
+    }
+    println!("\n{}", summary.join("\n"));
+    let left_out: Vec<_> = binaries.iter().filter(|name| options.quick && !needs(name).is_empty()).cloned().collect();
+    if !left_out.is_empty() {
+        println!("left out: {}; `cargo xtask test` runs them too", left_out.join(", "));
+    }
+    Ok(total)
+}
+
+impl Step {
+    fn run(mut self) -> anyhow::Result<Total> {
+        let mut tests = Total::default();
+        let mut ignored = 0;
+        let Ended { succeeded, left_behind } = command::stream(&mut self.command, |line| {
+            if let Some(reported) = Reported::parse(line) {
+                tests.passed += reported.passed;
+                tests.failed += reported.failed;
+                ignored += reported.ignored;
+            }
+        })?;
+        let mut total = match self.counts {
+            Counts::Itself => Total { passed: u64::from(succeeded), failed: u64::from(!succeeded) },
+            Counts::Tests => tests,
+        };
+        let mut fail = |checks, why: String| {
+            println!("xtask: {}: {why}", self.name);
+            total.failed += checks;
+        };
+        if !succeeded && tests.failed == 0 && self.counts == Counts::Tests {
+            fail(1, "it failed without a failed test; its own words are above".to_owned());
+        }
+        if ignored > 0 {
+            fail(ignored, format!("ignored tests: {ignored}; a test that isn't run says nothing"));
+        }
+        if !left_behind.is_empty() {
+            fail(1, format!("it left processes behind, which were killed: {}", left_behind.join(", ")));
+        }
+        Ok(total)
+    }
+}
+
+/// How many checks passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Total {
+    passed: u64,
+    failed: u64,
+}
+
+impl Total {
+    fn words(self) -> String {
+        format!("{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+/// What one test binary reports at its end.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Reported {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Reported {
+    /// Reads `test result: ok. 3 passed; 0 failed; 0 ignored; …`; `None` for any other line.
+    fn parse(line: &str) -> Option<Self> {
+        let (_, counts) = line.split_once("test result: ")?;
+        let words: Vec<&str> = counts.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+        let before = |name: &str| words.windows(2).find(|pair| pair[1] == name)?[0].parse().ok();
+        Some(Self { passed: before("passed")?, failed: before("failed")?, ignored: before("ignored")? })
+    }
+}
+
+/// The names of all test binaries, of all packages.
+fn test_binaries(metadata: &Value) -> anyhow::Result<Vec<String>> {
+    let packages = metadata["packages"].as_array().context("`cargo metadata` names no packages")?;
+    let targets = packages.iter().filter_map(|package| package["targets"].as_array()).flatten();
+    let is_test = |target: &&Value| target["kind"].as_array().is_some_and(|kinds| kinds.contains(&"test".into()));
+    let mut names: Vec<_> =
+        targets.filter(is_test).filter_map(|target| target["name"].as_str()).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+fn needs(binary: &str) -> &'static [Program] {
+    NEEDING.iter().find(|(name, _)| *name == binary).map_or(&[], |(_, programs)| programs)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_result_line_is_read() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.10s";
+        assert_eq!(Reported::parse(line), Some(Reported { passed: 12, failed: 3, ignored: 1 }));
+        for other in ["test a ... ok", "running 3 tests", "test result: ok"] {
+            assert_eq!(Reported::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_quick_run_leaves_out_what_needs_a_program_and_nothing_else() {
+        let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name});
+        let metadata = json!({"packages": [
+            {"targets": [target("lib", "throng"), target("test", "routes"), target("test", "faults")]},
+            {"targets": [target("test", "browser"), target("bin", "xtask")]},
+        ]});
+        let binaries = test_binaries(&metadata).unwrap();
+        assert_eq!(binaries, ["browser", "faults", "routes"]);
+        let commands = |quick| -> Vec<String> {
+            steps(&Options { quick }, &binaries).iter().map(|step| command::typed(&step.command)).collect()
+        };
+        let quick = commands(true).join("\n");
+        assert!(quick.contains("--test routes") && !quick.contains("faults") && !quick.contains("browser"), "{quick}");
+        assert!(commands(false).contains(&"cargo test --workspace --no-fail-fast".to_owned()));
+    }
+}
