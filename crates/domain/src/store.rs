@@ -26,7 +26,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///   counted, and no later call returns a lower `seq` for the same poll.
     ///
     /// Whether a ballot came in time is judged here, by its `accepted_at` against the poll's opening and closing as
-    /// they stand in this transaction.
+    /// they stand in this transaction; one that is there already is what it was, whenever it comes again.
     ///
     /// May block its thread until the commit: call it from a thread that has nothing else to do.
     ///

@@ -79,6 +79,9 @@ pub async fn time_is_judged_by_arrival(store: &dyn Store) {
     let recorded = record(store, &batch).await;
     assert_eq!(recorded.outcomes, [Outcome::TooEarly, Outcome::Counted, Outcome::Counted, Outcome::TooLate]);
     assert_eq!(tallies(store, &poll).await.voters, 2);
+    // Sent again after the close, because the answer was lost, the second one is what it was.
+    let again = record(store, &[at(2, closes_at)]).await;
+    assert_eq!(again.outcomes, [Outcome::CountedBefore]);
 }
 
 /// A ballot for a poll that isn't there is refused alone.

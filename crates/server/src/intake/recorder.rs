@@ -105,7 +105,6 @@ impl Recorder {
             let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
             self.answer(&mut batch, &ends, outcomes);
             if let Some(failure) = failure {
-                self.failed.cancel();
                 self.refuse_the_rest(batch);
                 return Err(failure);
             }

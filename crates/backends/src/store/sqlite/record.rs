@@ -43,7 +43,8 @@ fn insert_and_count(writer: &Connection, ballots: &[Ballot]) -> rusqlite::Result
         for position in positions {
             let ballot = &ballots[position];
             let outcome = match refusal(window, ballot.accepted_at) {
-                Some(refused) => refused,
+                // Sent again after the close, a ballot is what it was before.
+                Some(refused) => standing(writer, ballot)?.unwrap_or(refused),
                 None => columns.insert(writer, &mut insert, ballot)?,
             };
             if outcome == Outcome::Counted {
@@ -104,15 +105,23 @@ impl Columns {
         match inserted {
             Ok(_) => Ok(Outcome::Counted),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                match holder(writer, *poll, *key)? {
-                    Some((id, choices)) if id == ballot.id && choices == ballot.choices => Ok(Outcome::CountedBefore),
-                    Some((id, choices)) => Ok(Outcome::KeyTaken { id, choices }),
-                    None => Err(error),
-                }
+                standing(writer, ballot)?.ok_or(error)
             }
             Err(error) => Err(error),
         }
     }
+}
+
+/// What a ballot is whose key is taken: the one that took it, or another. `None` if its key is free.
+fn standing(reader: &Connection, ballot: &Ballot) -> rusqlite::Result<Option<Outcome>> {
+    let holder = holder(reader, ballot.poll, ballot.key)?;
+    Ok(holder.map(|(id, choices)| {
+        if id == ballot.id && choices == ballot.choices {
+            Outcome::CountedBefore
+        } else {
+            Outcome::KeyTaken { id, choices }
+        }
+    }))
 }
 
 /// The id and the choices of the ballot that has this key.

@@ -44,7 +44,7 @@ Examples:
 
 /// Close a poll, now or later
 ///
-/// A ballot that arrives later isn't counted; a server that runs takes this up at once. The result is final ten
+/// A ballot that arrives later is not counted, unless it was recorded before this close was. The result is final ten
 /// seconds after the close.
 #[derive(Debug, Args)]
 #[command(after_help = CLOSE_EXAMPLES)]
