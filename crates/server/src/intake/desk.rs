@@ -15,6 +15,9 @@ use crate::results::SharedSnapshot;
 /// The ballots at one desk after which waiting for more saves nothing: the disk's sync is shared by enough.
 const GATHERED_ENOUGH: usize = 512;
 
+/// The ballots at one desk below which waiting for more isn't worth another look at the core's sockets.
+const GATHERED_FEW: usize = 48;
+
 /// Takes the ballots of one core to the recorder and the outcomes back.
 ///
 /// Handlers and recorder touch a desk once a batch and not once a ballot: at the end of a core's turn its porter
@@ -104,19 +107,20 @@ impl Desk {
                 self.counter().waiting -= answered.callers.len();
                 answered.spread();
             }
-            self.gather().await;
-            recorder.unpark();
+            if self.gather().await > 0 {
+                recorder.unpark();
+            }
         }
     }
 
-    /// Waits while each turn of this core brings more ballots: the requests that arrived together are recorded
-    /// together. A turn without one ends it, so a voter alone waits for no timer.
-    async fn gather(&self) {
+    /// In a storm, waits while each turn of this core brings more ballots: requests that arrived together are recorded
+    /// together. A turn without one ends it, and a few ballots don't wait at all. Returns how many have gathered.
+    async fn gather(&self) -> usize {
         let mut gathered = 0;
         loop {
             let ballots = self.counter().batch.ballots.len();
-            if ballots == gathered || ballots >= GATHERED_ENOUGH {
-                return;
+            if ballots == gathered || !(GATHERED_FEW..GATHERED_ENOUGH).contains(&ballots) {
+                return ballots;
             }
             gathered = ballots;
             tokio::task::yield_now().await;
