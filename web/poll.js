@@ -9,7 +9,7 @@ const WAIT_MS_MAX = 15_000;
 
 showLocalTimes();
 const form = document.querySelector("form[data-ballots]");
-if (form) enhance(form);
+if (form && "timeout" in AbortSignal) enhance(form);
 
 function enhance(form) {
   const fieldset = form.querySelector("fieldset");
@@ -107,7 +107,7 @@ async function send(address, ballot, onRetry) {
     if (tries === TRIES_MAX) return { maybeCounted };
     onRetry();
     // A crowd that was refused together must not come back together.
-    const backoffMs = Math.max(retryAfterMs, WAIT_MS_FIRST * 2 ** tries);
+    const backoffMs = Math.max(retryAfterMs, WAIT_MS_FIRST * 2 ** (tries - 1));
     const waitMs = Math.min(backoffMs, WAIT_MS_MAX) * (0.5 + Math.random());
     await new Promise((resolve) => setTimeout(resolve, Math.max(waitMs, Math.min(retryAfterMs, WAIT_MS_MAX))));
   }

@@ -62,6 +62,8 @@ impl Choices {
         let mut chosen: SmallVec<[OptionId; 8]> = options.into_iter().collect();
         chosen.sort_unstable();
         chosen.dedup();
+        // One option named thousands of times is one choice, and takes no more room than one.
+        chosen.shrink_to_fit();
         (!chosen.is_empty()).then_some(Self(chosen))
     }
 

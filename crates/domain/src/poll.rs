@@ -8,7 +8,8 @@ use crate::ballot::Choices;
 use crate::clock::Timestamp;
 
 /// How long after its close a poll's result stays provisional, in milliseconds: a ballot that arrived in time may
-/// still be on its way to the store. No request lives longer than this.
+/// still be on its way to the store. That takes milliseconds; after a stall of the disk longer than this, a result that
+/// was called final can still grow.
 pub const CLOSING_MS: i64 = 10_000;
 
 /// A poll as it is stored.
@@ -176,9 +177,14 @@ impl Poll {
         }
     }
 
+    /// Whether the poll takes no ballots any more at `now`.
+    pub fn is_closed(&self, now: Timestamp) -> bool {
+        matches!(self.state(now), PollState::Closing | PollState::Final)
+    }
+
     /// Whether `viewer` may see the results at `now`.
     pub fn shows_results(&self, viewer: Viewer, now: Timestamp) -> bool {
-        let closed = matches!(self.state(now), PollState::Closing | PollState::Final);
+        let closed = self.is_closed(now);
         match self.results {
             Visibility::Always => true,
             Visibility::AfterVote => viewer == Viewer::Voter || closed,

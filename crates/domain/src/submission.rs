@@ -50,7 +50,7 @@ impl Submission {
     }
 }
 
-/// A ballot's id from text, as in an address.
+/// A ballot's id from text.
 pub fn parse_ballot_id(text: &str) -> Option<BallotId> {
     Uuid::try_parse(text).ok().map(BallotId)
 }

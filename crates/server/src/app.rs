@@ -141,13 +141,18 @@ impl Server {
                 ids,
             });
             let (desk, recorder) = (Arc::clone(desk), recorder.thread());
+            let failed = app.recorder_failed.clone();
             Core {
                 connections: metrics.connections.clone(),
                 service: service_fn({
                     let front = Front::new(http::router(Arc::clone(&core)), core);
                     move |request| front.clone().answer(request)
                 }),
-                beside: Box::pin(async move { desk.carry(recorder).await }),
+                beside: Box::pin(async move {
+                    // Without its porter a core answers no vote.
+                    let _end = failed.drop_guard();
+                    desk.carry(recorder).await;
+                }),
             }
         });
         let cores = Cores::start(listen, cores.collect(), http::refusal_body, Arc::clone(&app.shutdown))

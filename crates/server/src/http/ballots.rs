@@ -42,17 +42,17 @@ pub async fn submit(
     Ok(response)
 }
 
-/// The ballot that arrived at `accepted_at`, unless the poll surely takes none then. The store has the last word; this
-/// keeps those who are early or late from waiting for it. Just after the close they do wait: a ballot sent again
-/// because its answer was lost is answered as the first time.
+/// The ballot that arrived at `accepted_at`, unless the poll isn't open yet. Whether it came too late the store says:
+/// a ballot sent again after the close, because its answer was lost, is answered as the first time.
 ///
 /// # Errors
-/// That the poll isn't open yet, or is closed.
+/// That the poll isn't open yet.
 pub fn accepted(poll: &Poll, id: BallotId, choices: Choices, accepted_at: Timestamp) -> Result<Ballot, Problem> {
     match poll.state(accepted_at) {
         PollState::Draft | PollState::Scheduled => Err(Problem::PollNotOpen),
-        PollState::Open | PollState::Closing => Ok(Ballot::unlimited(poll.id, id, choices, accepted_at)),
-        PollState::Final => Err(Problem::PollClosed),
+        PollState::Open | PollState::Closing | PollState::Final => {
+            Ok(Ballot::unlimited(poll.id, id, choices, accepted_at))
+        }
     }
 }
 

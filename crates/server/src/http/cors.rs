@@ -5,10 +5,13 @@
 use std::str::FromStr;
 
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    CACHE_CONTROL, HeaderValue, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderValue, VARY,
 };
 use hyper::{HeaderMap, Uri};
+
+/// What a page may read beside the body: the version of a result, and when to come again.
+const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after");
 
 /// The origins that may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +31,13 @@ impl CorsOrigins {
             Self::Any if origin.is_none() && !headers.contains_key(CACHE_CONTROL) => {}
             Self::Any => {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+                headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
             }
             Self::Listed(origins) => {
                 headers.append(VARY, HeaderValue::from_static("Origin"));
                 if let Some(origin) = origin.filter(|origin| origins.contains(origin)) {
                     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
                 }
             }
         }

@@ -18,7 +18,7 @@ pub async fn livez() -> Response {
     uncached(json(OK))
 }
 
-/// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read or written.
+/// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read, or a write to it failed.
 pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
     let app = &core.app;
     if app.shutdown.is_draining() || app.recorder_failed.is_cancelled() {

@@ -35,6 +35,10 @@ fn accept(core: &CoreState, body: &[u8]) -> Result<(Ballot, bool), Problem> {
     let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
     let choices = live.poll.choices(submission::parse_original(body)?)?;
     let now = core.app.clock.now();
+    // A ballot without an id of its own can't be one that is there already.
+    if live.poll.is_closed(now) {
+        return Err(Problem::PollClosed);
+    }
     let ballot = accepted(&live.poll, core.next_ballot_id(now), choices, now)?;
     Ok((ballot, live.poll.shows_results(Viewer::Voter, now)))
 }

@@ -119,7 +119,8 @@ impl Desk {
         let mut gathered = 0;
         loop {
             let ballots = self.counter().batch.ballots.len();
-            if ballots == gathered || !(GATHERED_FEW..GATHERED_ENOUGH).contains(&ballots) {
+            // No more than before: the turn brought none, or the recorder was here, and is awake.
+            if ballots <= gathered || !(GATHERED_FEW..GATHERED_ENOUGH).contains(&ballots) {
                 return ballots;
             }
             gathered = ballots;

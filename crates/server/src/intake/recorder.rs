@@ -31,6 +31,21 @@ pub struct Recorder {
     pub failed: CancellationToken,
 }
 
+/// The end of recording: whatever brings it, a panic too, it ends the server, since nobody else records, and nobody is
+/// left waiting.
+struct End<'a>(&'a Recorder);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.failed.cancel();
+        let mut left = Batch::default();
+        for desk in &self.0.desks {
+            desk.close();
+            desk.collect(&mut left);
+        }
+    }
+}
+
 /// What came of a batch: each ballot's outcome, and the results of their polls.
 type BatchOutcomes = Result<(Vec<Outcome>, Arc<[SharedSnapshot]>), NotRecorded>;
 
@@ -87,8 +102,7 @@ impl Recorder {
     async fn run(self, finish: &CancellationToken) -> Result<(), WriteFailure> {
         let mut batch = Batch::default();
         let mut ends = Vec::with_capacity(self.desks.len());
-        // Whatever ends this thread, a panic too, ends the server: nobody else records.
-        let _failed = self.failed.clone().drop_guard();
+        let _end = End(&self);
         loop {
             let finishing = finish.is_cancelled();
             ends.clear();

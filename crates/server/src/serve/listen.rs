@@ -71,11 +71,22 @@ pub(super) async fn after_accept_error(error: &io::Error) {
     }
 }
 
-/// A connection that the kernel has accepted already; `None` if there is none.
-pub(super) async fn accept_waiting(listener: &TcpListener) -> Option<TcpStream> {
-    tokio::select! {
-        biased;
-        accepted = listener.accept() => accepted.ok().map(|(stream, _)| stream),
-        () = std::future::ready(()) => None,
-    }
+/// The connections that the kernel has accepted already; afterwards the socket is closed.
+pub(super) fn accept_waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std().inspect_err(|error| warn!(%error, "connections that wait are cut")).ok();
+    std::iter::from_fn(move || {
+        loop {
+            match listener.as_ref()?.accept() {
+                Ok((stream, _)) => {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    if let Ok(stream) = stream {
+                        return Some(stream);
+                    }
+                }
+                // Gone while it waited; there may be others.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => return None,
+            }
+        }
+    })
 }

@@ -27,6 +27,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
 pub use self::shutdown::Shutdown;
@@ -44,6 +45,17 @@ impl<S> Answer for S where
 
 /// The body of an answer that HTTP itself gives, to a request that can't be read.
 pub type RefusalBody = fn(StatusCode) -> Bytes;
+
+/// Threads a core may have for work that blocks, such as asking the database whether it is there: none is on the way
+/// of a vote.
+const BLOCKING_THREADS_MAX: usize = 2;
+
+/// What holds for every connection of a core.
+#[derive(Clone, Copy)]
+struct Limits {
+    connections_max: usize,
+    refusal_body: RefusalBody,
+}
 
 /// One core: what it answers with, what runs beside, and its gauge of open connections.
 pub struct Core<S> {
@@ -80,13 +92,19 @@ impl Cores {
         let connections_max = listen::connections_max()? / sockets.len().max(1);
         let mut threads = Vec::new();
         for (number, (socket, core)) in sockets.into_iter().zip(cores).enumerate() {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS_MAX)
+                .build()?;
+            // Until this core has stopped accepting, it counts as a connection that is still open.
+            let accepts = shutdown.connections().token();
             let shutdown = Arc::clone(&shutdown);
             let listener = {
                 let _in_runtime = runtime.enter();
                 TcpListener::from_std(socket)?
             };
-            let serve = move || serve(&runtime, listener, core, connections_max, refusal_body, &shutdown);
+            let limits = Limits { connections_max, refusal_body };
+            let serve = move || serve(&runtime, listener, core, limits, &shutdown, accepts);
             threads.push(thread::Builder::new().name(format!("core-{number}")).spawn(serve)?);
         }
         Ok(Self { address, shutdown, threads })
@@ -107,9 +125,9 @@ fn serve<S: Answer>(
     runtime: &Runtime,
     listener: TcpListener,
     core: Core<S>,
-    connections_max: usize,
-    refusal_body: RefusalBody,
+    Limits { connections_max, refusal_body }: Limits,
     shutdown: &Arc<Shutdown>,
+    accepts: TaskTrackerToken,
 ) {
     runtime.block_on(async {
         tokio::spawn(core.beside);
@@ -132,12 +150,12 @@ fn serve<S: Answer>(
             () = shutdown.stop_accepting() => {}
         }
         // Connections that the kernel has accepted already would be reset with the socket: take them along.
-        while let Some(stream) = listen::accept_waiting(&listener).await {
+        for stream in listen::accept_waiting(listener) {
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { break };
             let opened = connection::Opened::new(place, core.connections.clone());
             connection::spawn(stream, core.service.clone(), refusal_body, shutdown, opened);
         }
-        drop(listener);
+        drop(accepts);
         shutdown.ended().await;
         if core.connections.get() > 0 {
             warn!(connections = core.connections.get(), "connections were cut at the end of the shutdown");

@@ -160,6 +160,7 @@ fn a_poll_takes_ballots_from_its_opening_to_its_close() {
     assert_eq!(cast(3, 19).status, 201);
     cast(4, 20).assert_problem(410, "poll_closed");
     cast(4, 10_020).assert_problem(410, "poll_closed");
+    assert_eq!(cast(3, 10_020).status, 201, "it came in time the first time");
     assert_eq!(server.get("/api/v1/polls/timed/results").json()["voters"], 2);
 }
 

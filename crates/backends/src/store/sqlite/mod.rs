@@ -10,6 +10,7 @@ mod record;
 mod schema;
 mod tallies;
 
+use std::ffi::c_int;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
@@ -33,7 +35,7 @@ const BUSY_WAIT_MAX_MS: u64 = 2_000;
 
 /// The pages written to the log before the writer copies them into the database file: 16 MiB. Fewer means more
 /// syncs, more means a longer recovery.
-const CHECKPOINT_PAGES: u32 = 4_096;
+const CHECKPOINT_PAGES: c_int = 4_096;
 
 /// The first release without the race that could corrupt a database when its log was reset (fixed in 3.51.3).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -196,15 +198,30 @@ fn no_such_poll(poll: PollId) -> StoreError {
 
 fn open_writer(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let writer = Connection::open_with_flags(path, flags)?;
+    let mut writer = Connection::open_with_flags(path, flags)?;
     writer.busy_timeout(Duration::from_millis(BUSY_WAIT_MAX_MS))?;
     writer.pragma_update(None, "journal_mode", "WAL")?;
     writer.pragma_update(None, "synchronous", "FULL")?;
-    writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    writer.wal_hook(Some(checkpoint))?;
     writer.pragma_update(None, "foreign_keys", false)?;
     // Otherwise a statement is planned anew whenever another value is bound to it: here, with every batch.
     writer.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(writer)
+}
+
+/// Runs after each commit, with the log's length: copies a long log into the database file.
+///
+/// SQLite's own hook ignores a sync that failed here, and tries it again later, when the system has forgotten the
+/// pages that it didn't write. This one lets the commit fail, after which nothing more is recorded.
+fn checkpoint(log: &mut Wal, pages: c_int) -> rusqlite::Result<()> {
+    if pages < CHECKPOINT_PAGES {
+        return Ok(());
+    }
+    match log.checkpoint() {
+        // Another process copies. Nothing is wrong, and the commit before this is done.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        copied => copied,
+    }
 }
 
 /// A panic while the lock was held rolled its transaction back, so what the lock guards is sound.

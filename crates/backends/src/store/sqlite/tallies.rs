@@ -41,7 +41,8 @@ pub(super) fn within(reader: &Connection, poll: PollId) -> rusqlite::Result<Opti
         let (option, count): (u16, u64) = (row.get(0)?, row.get(1)?);
         match tallies.counts.iter_mut().find(|(id, _)| id.0 == option) {
             Some((_, total)) => *total += count,
-            None => tallies.voters += count,
+            None if option == BALLOTS.0 => tallies.voters += count,
+            None => return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::from(option))),
         }
     }
     tallies.seq = tallies.voters;
