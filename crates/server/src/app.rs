@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hyper::service::service_fn;
 use throng_backends::store::sqlite::{Claim, SqliteStore};
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::{Clock, Timestamp};
@@ -42,6 +41,15 @@ pub struct App {
     pub shutdown: Arc<Shutdown>,
     /// Cancelled when ballots can't be recorded any more.
     pub recorder_failed: CancellationToken,
+    /// Shared by all cores, so that their ids ascend together: the index that they go to grows at its end.
+    ballot_ids: Mutex<BallotIds>,
+}
+
+impl App {
+    /// An id for a ballot that came without one.
+    pub fn next_ballot_id(&self, now: Timestamp) -> BallotId {
+        self.ballot_ids.lock().unwrap_or_else(PoisonError::into_inner).next(now)
+    }
 }
 
 /// What one core has to itself, beside what all share.
@@ -53,14 +61,6 @@ pub struct CoreState {
     pub desk: Arc<Desk>,
     /// What this core's HTTP measures.
     pub metrics: Arc<HttpMetrics>,
-    ids: Mutex<BallotIds>,
-}
-
-impl CoreState {
-    /// An id for a ballot that came without one.
-    pub fn next_ballot_id(&self, now: Timestamp) -> BallotId {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).next(now)
-    }
 }
 
 /// A server that runs.
@@ -130,24 +130,17 @@ impl Server {
         let recorder = recorder.start().context("the recorder's thread can't be started")?;
         let shutdown = Arc::new(Shutdown::default());
         let listen = config.listen;
-        let app = Arc::new(App { config, clock, store, polls, metrics, shutdown, recorder_failed });
+        let ballot_ids = Mutex::new(BallotIds::new(rand::random()));
+        let app = Arc::new(App { config, clock, store, polls, metrics, shutdown, recorder_failed, ballot_ids });
 
         let cores = desks.iter().zip(&app.metrics.http).map(|(desk, metrics)| {
-            let ids = Mutex::new(BallotIds::new(rand::random()));
-            let core = Arc::new(CoreState {
-                app: Arc::clone(&app),
-                desk: Arc::clone(desk),
-                metrics: Arc::clone(metrics),
-                ids,
-            });
+            let core =
+                Arc::new(CoreState { app: Arc::clone(&app), desk: Arc::clone(desk), metrics: Arc::clone(metrics) });
             let (desk, recorder) = (Arc::clone(desk), recorder.thread());
             let failed = app.recorder_failed.clone();
             Core {
                 connections: metrics.connections.clone(),
-                service: service_fn({
-                    let front = Front::new(http::router(Arc::clone(&core)), core);
-                    move |request| front.clone().answer(request)
-                }),
+                service: Front::new(http::router(Arc::clone(&core)), core),
                 beside: Box::pin(async move {
                     // Without its porter a core answers no vote.
                     let _end = failed.drop_guard();
@@ -155,7 +148,8 @@ impl Server {
                 }),
             }
         });
-        let cores = Cores::start(listen, cores.collect(), http::refusal_body, Arc::clone(&app.shutdown))
+        let shutdown = Arc::clone(&app.shutdown);
+        let cores = Cores::start(listen, cores.collect(), http::refusal_body, &app.clock, shutdown)
             .with_context(|| format!("can't serve on {listen}; is something else running there? Set LISTEN"))?;
         Ok(Self { app, cores, desks, recorder, _claim: None })
     }

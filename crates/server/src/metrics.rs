@@ -50,15 +50,18 @@ impl Metrics {
 pub struct IntakeMetrics {
     batch_ballots: Histogram,
     record_seconds: Histogram,
-    recorded: Family<[(&'static str, &'static str); 1], Counter>,
+    recorded: [Counter; OUTCOMES.len()],
 }
 
 impl IntakeMetrics {
     fn register(registry: &mut Registry) -> Self {
+        let recorded: Family<[(&'static str, &'static str); 1], Counter> = Family::default();
+        registry.register("ballots", "Ballots that reached the store, by what came of them", recorded.clone());
         let metrics = Self {
             batch_ballots: Histogram::new(exponential_buckets(1.0, 2.0, 16)),
             record_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
-            recorded: Family::default(),
+            // Each is there from the start, at zero.
+            recorded: OUTCOMES.map(|outcome| recorded.get_or_create(&[("outcome", outcome)]).clone()),
         };
         registry.register("batch_ballots", "Ballots recorded in one transaction", metrics.batch_ballots.clone());
         registry.register_with_unit(
@@ -67,7 +70,6 @@ impl IntakeMetrics {
             Unit::Seconds,
             metrics.record_seconds.clone(),
         );
-        registry.register("ballots", "Ballots that reached the store, by what came of them", metrics.recorded.clone());
         metrics
     }
 
@@ -83,8 +85,8 @@ impl IntakeMetrics {
         for outcome in outcomes {
             counts[outcome_index(outcome)] += 1;
         }
-        for (name, count) in OUTCOMES.into_iter().zip(counts) {
-            self.recorded.get_or_create(&[("outcome", name)]).inc_by(count);
+        for (recorded, count) in self.recorded.iter().zip(counts) {
+            recorded.inc_by(count);
         }
     }
 }

@@ -59,8 +59,8 @@ pub struct Contender {
 /// A kind of server.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// A binary of this workspace that answers [`ANSWER`] to everything: its path.
-    Empty(PathBuf),
+    /// A binary of this workspace that answers [`ANSWER`] to everything: its path, and what it is told beside the address.
+    Empty(PathBuf, &'static [&'static str]),
     /// nginx with `return 200`.
     Nginx,
     /// Throng, at this path, on a database.
@@ -83,8 +83,8 @@ impl Contender {
     /// If it doesn't answer.
     pub fn start(&self, directory: &Path) -> anyhow::Result<Server> {
         match &self.kind {
-            Kind::Empty(program) => Server::start(program, directory, Request::Vote, |command, address| {
-                command.arg(address.to_string());
+            Kind::Empty(program, words) => Server::start(program, directory, Request::Vote, |command, address| {
+                command.arg(address.to_string()).args(*words);
                 Ok(())
             }),
             Kind::Nginx => {

@@ -18,6 +18,7 @@ const STARTS: usize = 5;
 
 const EMPTY_AXUM: &str = "empty axum::serve";
 const EMPTY_OWN: &str = "empty on our layout";
+const EMPTY_LANE: &str = "empty on our lane";
 const NGINX_200: &str = "nginx return 200";
 const VOTE: &str = "durable vote";
 const RESULT: &str = "result read";
@@ -25,6 +26,7 @@ const RESULT: &str = "result read";
 const COMPARISONS: &[Comparison] = &[
     Comparison { top: VOTE, bottom: EMPTY_AXUM, bars: &[(64, Some(0.72)), (256, Some(0.95)), (1000, Some(0.95))] },
     Comparison { top: VOTE, bottom: EMPTY_OWN, bars: &[(64, None), (256, None), (1000, Some(0.75))] },
+    Comparison { top: VOTE, bottom: EMPTY_LANE, bars: &[(64, None), (256, None), (1000, None)] },
     Comparison { top: VOTE, bottom: NGINX_200, bars: &[(64, None), (256, None), (1000, Some(0.60))] },
     Comparison { top: RESULT, bottom: EMPTY_AXUM, bars: &[(64, Some(0.93)), (256, Some(0.93)), (1000, Some(0.93))] },
     Comparison { top: RESULT, bottom: EMPTY_OWN, bars: &[(64, None), (256, None), (1000, None)] },
@@ -54,13 +56,16 @@ pub fn run(plan: &Plan) -> anyhow::Result<bool> {
     Ok(went_well(&faults))
 }
 
-fn contenders(workshop: &Workshop) -> [Contender; 5] {
-    let empty =
-        |name, example| Contender { name, kind: Kind::Empty(workshop.example(example)), request: Request::Vote };
+fn contenders(workshop: &Workshop) -> [Contender; 6] {
+    let empty = |name, example, words| {
+        let kind = Kind::Empty(workshop.example(example), words);
+        Contender { name, kind, request: Request::Vote }
+    };
     let throng = |name, request| Contender { name, kind: Kind::Throng(workshop.throng(), Database::Fresh), request };
     [
-        empty(EMPTY_AXUM, "empty_axum"),
-        empty(EMPTY_OWN, "empty_own"),
+        empty(EMPTY_AXUM, "empty_axum", &[]),
+        empty(EMPTY_OWN, "empty_own", &[]),
+        empty(EMPTY_LANE, "empty_own", &["lane"]),
         Contender { name: NGINX_200, kind: Kind::Nginx, request: Request::Vote },
         throng(VOTE, Request::Vote),
         throng(RESULT, Request::Result),

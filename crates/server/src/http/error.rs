@@ -1,6 +1,5 @@
 //! Every error of every route, as problem details (RFC 9457): the one place that knows status codes.
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -133,6 +132,20 @@ impl Problem {
         }
     }
 
+    /// The answer that says so.
+    pub fn response<B: From<Bytes>>(&self) -> Response<B> {
+        let (status, ..) = self.kind();
+        let mut response = Response::new(B::from(self.body()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        response
+    }
+
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
         let choices = if let Self::AlreadyVoted(choices) = self { Some(choices) } else { None };
@@ -149,16 +162,7 @@ pub fn refusal_body(status: StatusCode) -> Bytes {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, ..) = self.kind();
-        let mut response = Response::new(Body::from(self.body()));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
-        }
-        response
+        self.response()
     }
 }
 

@@ -1,33 +1,54 @@
 //! What every request goes through before and after its route.
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, HeaderValue, ORIGIN};
+use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode};
+use smallvec::SmallVec;
 use tower::ServiceExt as _;
 use tracing::error;
 
+use super::body::read;
 use super::cors::CorsOrigins;
 use super::error::Problem;
 use super::original;
 use crate::app::CoreState;
+use crate::serve::{Answer, PlainMethod, PlainRequest};
 
 /// Where the routes that pages of other sites may call begin.
 const PUBLIC: &str = "/api/";
 
+/// The two original routes.
+const SUBMIT: &str = "/api/submit";
+const RESULT: &str = "/api/result";
+
 /// One core's way in: the routes, and around them what is the same for all: a panic becomes an answer, other sites'
-/// pages get the headers they need, a shutdown closes the connection with its answer, and every answer is counted.
-#[derive(Clone, Debug)]
+/// pages get the headers they need, and every answer is counted.
+#[derive(Debug)]
 pub struct Front {
     router: Router,
     core: Arc<CoreState>,
+}
+
+/// A plain request to one of the original routes.
+#[derive(Debug)]
+pub struct Begun {
+    route: Original,
+    origin: Option<HeaderValue>,
+    body: SmallVec<[u8; 32]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Original {
+    Submit,
+    Result,
 }
 
 impl Front {
@@ -36,36 +57,45 @@ impl Front {
         Self { router, core }
     }
 
-    /// Answers a request, whatever happens.
-    ///
-    /// # Errors
-    /// None.
-    pub async fn answer(self, request: Request<Incoming>) -> Result<Response, Infallible> {
-        let public = request.uri().path().starts_with(PUBLIC);
-        let origin = request.headers().get(ORIGIN).cloned();
-        let routed = AssertUnwindSafe(self.route(request, public)).catch_unwind().await;
+    /// Has `route` answer, whatever happens, and completes its answer: `origin` is the page that asks, and `public`
+    /// whether pages of other sites may.
+    async fn complete<B: From<Bytes>>(
+        &self,
+        route: impl Future<Output = Response<B>>,
+        public: bool,
+        origin: Option<&HeaderValue>,
+    ) -> Response<B> {
+        let routed = AssertUnwindSafe(route).catch_unwind().await;
         let mut response = routed.unwrap_or_else(|panic| {
             let message = panic.downcast_ref::<&str>().copied();
             let message = message.or(panic.downcast_ref::<String>().map(String::as_str));
             error!(message, "a request panicked");
-            Problem::Internal.into_response()
+            Problem::Internal.response()
         });
         if public {
-            self.core.app.config.cors_origins.allow(origin.as_ref(), response.headers_mut());
-        }
-        if self.core.app.shutdown.is_draining() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            self.core.app.config.cors_origins.allow(origin, response.headers_mut());
         }
         self.core.metrics.answered(response.status().as_u16());
-        Ok(response)
+        response
+    }
+
+    async fn original<B: From<Bytes>>(&self, route: Original, body: &[u8]) -> Response<B> {
+        let answer = match route {
+            Original::Submit => original::submit(&self.core, body).await,
+            Original::Result => original::result(&self.core),
+        };
+        answer.unwrap_or_else(|problem| problem.response())
     }
 
     /// The vote storm comes in at the two original routes, which have no parameters: they are told apart here, and
     /// only the others pay for a router.
     async fn route(&self, request: Request<Incoming>, public: bool) -> Response {
         match (request.uri().path(), request.method()) {
-            ("/api/submit", &Method::POST) => original::submit(&self.core, request.into_body()).await.into_response(),
-            ("/api/result", &(Method::GET | Method::HEAD)) => original::result(&self.core).into_response(),
+            (SUBMIT, &Method::POST) => match read(request.into_body()).await {
+                Ok(body) => self.original(Original::Submit, &body).await,
+                Err(problem) => problem.response(),
+            },
+            (RESULT, &(Method::GET | Method::HEAD)) => self.original(Original::Result, &[]).await,
             (_, &Method::OPTIONS) if public && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
                 preflight_answer()
             }
@@ -75,6 +105,30 @@ impl Front {
                 Err(never) => match never {},
             },
         }
+    }
+}
+
+impl Answer for Front {
+    type Begun = Begun;
+
+    fn begin(&self, request: &PlainRequest<'_>) -> Option<Begun> {
+        let route = match (request.path, request.method) {
+            (SUBMIT, PlainMethod::Post) => Original::Submit,
+            (RESULT, PlainMethod::Get) => Original::Result,
+            _ => return None,
+        };
+        let origin = request.origin.map(HeaderValue::from_bytes).transpose().ok()?;
+        Some(Begun { route, origin, body: SmallVec::from_slice(request.body) })
+    }
+
+    async fn finish(&self, Begun { route, origin, body }: Begun) -> hyper::Response<Bytes> {
+        self.complete(self.original(route, &body), true, origin.as_ref()).await
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let public = request.uri().path().starts_with(PUBLIC);
+        let origin = request.headers().get(ORIGIN).cloned();
+        self.complete(self.route(request, public), public, origin.as_ref()).await
     }
 }
 

@@ -5,13 +5,11 @@
 
 use axum::response::Response;
 use bytes::Bytes;
-use hyper::body::Incoming;
 use throng_domain::ballot::Ballot;
 use throng_domain::poll::Viewer;
 use throng_domain::submission;
 
 use super::ballots::{accepted, settle};
-use super::body::read;
 use super::error::Problem;
 use super::results::{json, uncached};
 use crate::app::CoreState;
@@ -22,9 +20,8 @@ const HIDDEN: Bytes = Bytes::from_static(b"{}");
 ///
 /// # Errors
 /// Why it wasn't counted.
-pub async fn submit(core: &CoreState, body: Incoming) -> Result<Response, Problem> {
-    let body = read(body).await?;
-    let (ballot, seen) = accept(core, &body)?;
+pub async fn submit<B: From<Bytes>>(core: &CoreState, body: &[u8]) -> Result<Response<B>, Problem> {
+    let (ballot, seen) = accept(core, body)?;
     let settled = settle(core, ballot).await?;
     Ok(json(if seen { settled.result } else { HIDDEN }))
 }
@@ -39,7 +36,7 @@ fn accept(core: &CoreState, body: &[u8]) -> Result<(Ballot, bool), Problem> {
     if live.poll.is_closed(now) {
         return Err(Problem::PollClosed);
     }
-    let ballot = accepted(&live.poll, core.next_ballot_id(now), choices, now)?;
+    let ballot = accepted(&live.poll, core.app.next_ballot_id(now), choices, now)?;
     Ok((ballot, live.poll.shows_results(Viewer::Voter, now)))
 }
 
@@ -47,7 +44,7 @@ fn accept(core: &CoreState, body: &[u8]) -> Result<(Ballot, bool), Problem> {
 ///
 /// # Errors
 /// If there is no default poll.
-pub fn result(core: &CoreState) -> Result<Response, Problem> {
+pub fn result<B: From<Bytes>>(core: &CoreState) -> Result<Response<B>, Problem> {
     let polls = core.app.polls.current();
     let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
     let seen = live.poll.shows_results(Viewer::Anybody, core.app.clock.now());

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
@@ -36,14 +35,14 @@ pub async fn show(
 }
 
 /// An answer of JSON. To a POST, that is all: no cache keeps what answers one (RFC 9111, 3).
-pub fn json(body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub fn json<B: From<Bytes>>(body: Bytes) -> Response<B> {
+    let mut response = Response::new(B::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// An answer that is true only now.
-pub fn uncached(mut response: Response) -> Response {
+pub fn uncached<B>(mut response: Response<B>) -> Response<B> {
     response.headers_mut().insert(CACHE_CONTROL, CURRENT);
     response
 }

@@ -1,17 +1,25 @@
 //! One connection, from accept to close.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 
+use super::date::Date;
 use super::guard::GuardedStream;
+use super::lane::{self, Left};
 use super::{Answer, RefusalBody, Shutdown};
 
 /// The longest head of a request, in bytes: its first line and its headers.
@@ -39,47 +47,67 @@ impl Drop for Opened {
     }
 }
 
+/// What serves the connections of one core.
+pub(super) struct Host<S> {
+    pub(super) service: S,
+    pub(super) refusal_body: RefusalBody,
+    pub(super) shutdown: Arc<Shutdown>,
+    pub(super) date: Date,
+}
+
 /// Serves `stream` in a task of its own.
-pub(super) fn spawn<S: Answer>(
-    stream: TcpStream,
-    service: S,
-    refusal_body: RefusalBody,
-    shutdown: &Arc<Shutdown>,
-    opened: Opened,
-) {
-    let shutdown = Arc::clone(shutdown);
-    tokio::spawn(shutdown.connections().track_future({
-        let shutdown = Arc::clone(&shutdown);
+pub(super) fn spawn<S: Answer>(stream: TcpStream, host: Arc<Host<S>>, opened: Opened) {
+    tokio::spawn(host.shutdown.connections().track_future({
+        let host = Arc::clone(&host);
         async move {
             let _opened = opened;
-            // An answer is one small packet; waiting for a second one would only delay it.
-            if let Err(error) = stream.set_nodelay(true) {
-                debug!(%error, "a connection was gone before its first byte");
-                return;
+            if let Err(error) = serve(stream, &host).await {
+                debug!(%error, "a connection ended early");
             }
-            let io = TokioIo::new(GuardedStream::new(stream, refusal_body));
-            let connection = http1::Builder::new()
-                .keep_alive(true)
-                // Don't look, while an answer is being made, whether the client is still there: a ballot that was
-                // taken is recorded in any case, and a client may close its end once it has sent all.
-                .half_close(true)
-                .max_headers(HEADERS_MAX)
-                .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(io, service);
-            run(connection, &shutdown).await;
         }
     }));
+}
+
+async fn serve<S: Answer>(stream: TcpStream, host: &Arc<Host<S>>) -> Result<(), hyper::Error> {
+    // An answer is one small packet; waiting for a second one would only delay it.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "a connection was gone before its first byte");
+        return Ok(());
+    }
+    let mut stream = GuardedStream::new(stream, host.refusal_body);
+    match lane::run(&mut stream, &host.service, &host.shutdown, &host.date).await {
+        // What the library needs is large, and most connections never need it.
+        Ok(Left::ToLibrary) => Box::pin(serve_by_library(stream, host)).await,
+        Ok(Left::Ended) => Ok(()),
+        Err(error) => {
+            debug!(%error, "a connection ended early");
+            Ok(())
+        }
+    }
 }
 
 /// Drives the connection to its end, and from the shutdown's word on to an early one.
 ///
 /// The wait for that word is polled once: it leaves this task's waker behind, which is all that is needed. Polling it
 /// with every request would have all cores fight over its lock.
-async fn run<S: Answer>(connection: http1::Connection<TokioIo<GuardedStream>, S>, shutdown: &Shutdown) {
+async fn serve_by_library<S: Answer>(stream: GuardedStream, host: &Arc<Host<S>>) -> Result<(), hyper::Error> {
+    let service = service_fn({
+        let host = Arc::clone(host);
+        move |request| answer(Arc::clone(&host), request)
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(true)
+        // Don't look, while an answer is being made, whether the client is still there: a ballot that was
+        // taken is recorded in any case, and a client may close its end once it has sent all.
+        .half_close(true)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let shutdown = &host.shutdown;
     let mut connection = pin!(connection);
     let mut close_idle = pin!(shutdown.close_idle());
     let (mut waits, mut closes) = (false, false);
-    let ended = poll_fn(|context| {
+    poll_fn(|context| {
         if !waits {
             waits = true;
             let _ = close_idle.as_mut().poll(context);
@@ -89,8 +117,15 @@ async fn run<S: Answer>(connection: http1::Connection<TokioIo<GuardedStream>, S>
             connection.as_mut().graceful_shutdown();
         }
         connection.as_mut().poll(context)
-    });
-    if let Err(error) = ended.await {
-        debug!(%error, "a connection ended early");
+    })
+    .await
+}
+
+/// The service's answer; while shutting down, the connection's last one.
+async fn answer<S: Answer>(host: Arc<Host<S>>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let mut response = host.service.answer(request).await;
+    if host.shutdown.is_draining() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    Ok(response)
 }

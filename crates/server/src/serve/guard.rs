@@ -9,6 +9,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::unconstrained;
@@ -35,6 +36,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 #[derive(Debug)]
 pub(super) struct GuardedStream {
     stream: TcpStream,
+    /// Bytes that were read and are to be read again.
+    put_back: Bytes,
     awaits: Awaits,
     /// When what is awaited is late; none until it had to be waited for.
     deadline: Option<Instant>,
@@ -68,12 +71,18 @@ impl GuardedStream {
     pub(super) fn new(stream: TcpStream, refusal_body: RefusalBody) -> Self {
         Self {
             stream,
+            put_back: Bytes::new(),
             awaits: Awaits::Request,
             deadline: Some(Instant::now() + FIRST_BYTE_MAX),
             timer: None,
             unread: None,
             refusal: Refusal::new(refusal_body),
         }
+    }
+
+    /// Has the next reader begin with `bytes`, which were read from this stream.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.put_back = bytes;
     }
 
     fn now_awaits(&mut self, awaits: Awaits) {
@@ -150,6 +159,11 @@ impl AsyncRead for GuardedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.put_back.is_empty() {
+            let count = self.put_back.len().min(buffer.remaining());
+            buffer.put_slice(&self.put_back.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 if self.awaits == Awaits::Request {

@@ -1,18 +1,21 @@
 //! The serving layout: one thread and one single-threaded runtime a core, each with its own listening socket on the
 //! same port (`SO_REUSEPORT`), so that the kernel spreads connections and a request never changes its core.
 //!
-//! This is what `axum::serve` would be, with three differences: no work moves between threads (some 15 to 25 percent
-//! more requests a second on two cores, and half the memory a connection), every connection has deadlines (see
+//! This is what `axum::serve` would be, with four differences: no work moves between threads (some 15 to 25 percent
+//! more requests a second on two cores), plain requests are answered without HTTP's library around them (see [`lane`];
+//! a quarter more at 1,000 connections, and a tenth of the memory a connection), every connection has deadlines (see
 //! [`guard`]), and a shutdown closes nothing that a client could still be writing to. Everything unusual about how
-//! Throng serves is in this module; what it serves is a plain service.
+//! Throng serves is in this module; what it serves is an [`Answer`].
 
 mod connection;
+mod date;
 mod guard;
+mod lane;
 mod listen;
+mod plain;
 mod refusal;
 mod shutdown;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,48 +24,51 @@ use std::thread::{self, JoinHandle};
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::service::Service;
 use hyper::{Request, Response, StatusCode};
 use prometheus_client::metrics::gauge::Gauge;
+use throng_domain::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
+use self::connection::Host;
+use self::date::Date;
+pub use self::plain::{PlainMethod, PlainRequest};
 pub use self::shutdown::Shutdown;
 
-/// What answers requests on one core. It is cloned for each connection.
-pub trait Answer:
-    Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
-{
-}
+/// What answers requests on one core.
+pub trait Answer: Send + Sync + 'static {
+    /// A plain request that was taken on, until it is answered.
+    type Begun: Send;
 
-impl<S> Answer for S where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static
-{
+    /// Takes on a plain request; `None` leaves it to [`Self::answer`].
+    fn begin(&self, request: &PlainRequest<'_>) -> Option<Self::Begun>;
+
+    /// Answers a request that was taken on.
+    fn finish(&self, begun: Self::Begun) -> impl Future<Output = Response<Bytes>> + Send;
+
+    /// Answers any request.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// The body of an answer that HTTP itself gives, to a request that can't be read.
 pub type RefusalBody = fn(StatusCode) -> Bytes;
 
+/// Work that goes on beside the requests.
+pub type Beside = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Threads a core may have for work that blocks, such as asking the database whether it is there: none is on the way
 /// of a vote.
 const BLOCKING_THREADS_MAX: usize = 2;
-
-/// What holds for every connection of a core.
-#[derive(Clone, Copy)]
-struct Limits {
-    connections_max: usize,
-    refusal_body: RefusalBody,
-}
 
 /// One core: what it answers with, what runs beside, and its gauge of open connections.
 pub struct Core<S> {
     /// Answers its requests.
     pub service: S,
     /// Runs on its thread for as long as it serves.
-    pub beside: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub beside: Beside,
     /// Counts its open connections.
     pub connections: Gauge,
 }
@@ -85,6 +91,7 @@ impl Cores {
         listen: SocketAddr,
         cores: Vec<Core<S>>,
         refusal_body: RefusalBody,
+        clock: &Arc<dyn Clock>,
         shutdown: Arc<Shutdown>,
     ) -> io::Result<Self> {
         let sockets = listen::sockets(listen, cores.len())?;
@@ -98,13 +105,15 @@ impl Cores {
                 .build()?;
             // Until this core has stopped accepting, it counts as a connection that is still open.
             let accepts = shutdown.connections().token();
-            let shutdown = Arc::clone(&shutdown);
             let listener = {
                 let _in_runtime = runtime.enter();
                 TcpListener::from_std(socket)?
             };
-            let limits = Limits { connections_max, refusal_body };
-            let serve = move || serve(&runtime, listener, core, limits, &shutdown, accepts);
+            let Core { service, beside, connections } = core;
+            let (date, shutdown) = (Date::new(Arc::clone(clock)), Arc::clone(&shutdown));
+            let host = Arc::new(Host { service, refusal_body, shutdown, date });
+            let door = Door { listener, connections_max, connections };
+            let serve = move || serve(&runtime, door, &host, beside, accepts);
             threads.push(thread::Builder::new().name(format!("core-{number}")).spawn(serve)?);
         }
         Ok(Self { address, shutdown, threads })
@@ -121,16 +130,24 @@ impl Cores {
     }
 }
 
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    connections_max: usize,
+    connections: Gauge,
+}
+
 fn serve<S: Answer>(
     runtime: &Runtime,
-    listener: TcpListener,
-    core: Core<S>,
-    Limits { connections_max, refusal_body }: Limits,
-    shutdown: &Arc<Shutdown>,
+    Door { listener, connections_max, connections }: Door,
+    host: &Arc<Host<S>>,
+    beside: Beside,
     accepts: TaskTrackerToken,
 ) {
     runtime.block_on(async {
-        tokio::spawn(core.beside);
+        tokio::spawn(beside);
+        let dated = Arc::clone(host);
+        tokio::spawn(async move { dated.date.keep().await });
         let places = Arc::new(Semaphore::new(connections_max));
         let accepting = async {
             loop {
@@ -138,8 +155,8 @@ fn serve<S: Answer>(
                 let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
                 match listener.accept().await {
                     Ok((stream, _)) => {
-                        let opened = connection::Opened::new(place, core.connections.clone());
-                        connection::spawn(stream, core.service.clone(), refusal_body, shutdown, opened);
+                        let opened = connection::Opened::new(place, connections.clone());
+                        connection::spawn(stream, Arc::clone(host), opened);
                     }
                     Err(error) => listen::after_accept_error(&error).await,
                 }
@@ -147,18 +164,18 @@ fn serve<S: Answer>(
         };
         tokio::select! {
             never = accepting => never,
-            () = shutdown.stop_accepting() => {}
+            () = host.shutdown.stop_accepting() => {}
         }
         // Connections that the kernel has accepted already would be reset with the socket: take them along.
         for stream in listen::accept_waiting(listener) {
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { break };
-            let opened = connection::Opened::new(place, core.connections.clone());
-            connection::spawn(stream, core.service.clone(), refusal_body, shutdown, opened);
+            let opened = connection::Opened::new(place, connections.clone());
+            connection::spawn(stream, Arc::clone(host), opened);
         }
         drop(accepts);
-        shutdown.ended().await;
-        if core.connections.get() > 0 {
-            warn!(connections = core.connections.get(), "connections were cut at the end of the shutdown");
+        host.shutdown.ended().await;
+        if connections.get() > 0 {
+            warn!(connections = connections.get(), "connections were cut at the end of the shutdown");
         }
     });
 }

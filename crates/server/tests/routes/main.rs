@@ -8,6 +8,7 @@ mod ballots;
 mod cors;
 mod errors;
 mod framing;
+mod lane;
 mod large_bodies;
 mod limits;
 mod operations;

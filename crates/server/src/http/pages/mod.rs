@@ -89,7 +89,7 @@ async fn vote(
         Ok(form) => form,
         Err(problem) => return refused(&live, now, BallotForm::default(), problem),
     };
-    let id = form.ballot_id.unwrap_or_else(|| core.next_ballot_id(now));
+    let id = form.ballot_id.unwrap_or_else(|| core.app.next_ballot_id(now));
     match cast_form(&core, &live, &form, id, now).await {
         Ok(choices) => counted(&live, now, choices),
         // With its id in the form, sending it again counts it once.

@@ -1,0 +1,161 @@
+//! Plain requests: whole in one piece and without anything unusual, as nearly every vote is.
+
+use std::mem::MaybeUninit;
+
+/// The most headers of a plain request; browsers send some twenty.
+const HEADERS_MAX: usize = 32;
+
+/// A request that says all in its first bytes: HTTP/1.1, a `GET` without a body or a `POST` with one of a known
+/// length, the connection kept, and nothing after it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PlainRequest<'a> {
+    /// What is asked for.
+    pub method: PlainMethod,
+    /// The path, without a query.
+    pub path: &'a str,
+    /// The page that sends it, where a browser says so.
+    pub origin: Option<&'a [u8]>,
+    /// The body; empty for a `GET`.
+    pub body: &'a [u8],
+}
+
+/// The method of a plain request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainMethod {
+    /// `GET`
+    Get,
+    /// `POST`
+    Post,
+}
+
+impl<'a> PlainRequest<'a> {
+    /// The request that `bytes` are; `None` for anything else, be it unusual, unfinished, or not HTTP at all.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut []);
+        let Ok(httparse::Status::Complete(head_length)) = request.parse_with_uninit_headers(bytes, &mut headers) else {
+            return None;
+        };
+        let method = match request.method? {
+            "GET" => PlainMethod::Get,
+            "POST" => PlainMethod::Post,
+            _ => return None,
+        };
+        let path = request.path.filter(|path| !path.contains('?'))?;
+        let (mut length, mut origin) = (None, None);
+        for header in &*request.headers {
+            let first = match Kind::of(header.name) {
+                Kind::Other => true,
+                Kind::Connection => header.value.eq_ignore_ascii_case(b"keep-alive"),
+                Kind::ContentLength => length.replace(digits(header.value)?).is_none(),
+                Kind::Origin => origin.replace(header.value).is_none(),
+                Kind::Unusual => false,
+            };
+            if !first {
+                return None;
+            }
+        }
+        let body = bytes.get(head_length..)?;
+        let body_length = match (method, length) {
+            (PlainMethod::Get, None) => 0,
+            (PlainMethod::Post, Some(length)) => length,
+            (PlainMethod::Get, Some(_)) | (PlainMethod::Post, None) => return None,
+        };
+        (request.version == Some(1) && body.len() == body_length).then_some(Self { method, path, origin, body })
+    }
+}
+
+/// What a header means here.
+enum Kind {
+    /// Nothing.
+    Other,
+    Connection,
+    ContentLength,
+    Origin,
+    /// It changes how the request is to be read or answered.
+    Unusual,
+}
+
+impl Kind {
+    fn of(name: &str) -> Self {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        // Few headers have one of these lengths, so few are compared at all.
+        match name.len() {
+            6 if is("origin") => Self::Origin,
+            6 if is("expect") => Self::Unusual,
+            7 if is("upgrade") => Self::Unusual,
+            10 if is("connection") => Self::Connection,
+            14 if is("content-length") => Self::ContentLength,
+            17 if is("transfer-encoding") => Self::Unusual,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A number of at most five digits: longer bodies are not plain.
+fn digits(value: &[u8]) -> Option<usize> {
+    let plain = (1..=5).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    plain.then(|| value.iter().fold(0, |number, digit| number * 10 + usize::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<PlainRequest<'_>> {
+        PlainRequest::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn a_vote_is_plain() {
+        let text = "POST /api/submit HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\nOrigin: https://a.example\r\n\
+                    Content-Length: 5\r\n\r\n[1,3]";
+        let origin = Some(&b"https://a.example"[..]);
+        let expected = PlainRequest { method: PlainMethod::Post, path: "/api/submit", origin, body: b"[1,3]" };
+        assert_eq!(parse(text), Some(expected));
+        let expected = PlainRequest { method: PlainMethod::Get, path: "/x", origin: None, body: b"" };
+        assert_eq!(parse("GET /x HTTP/1.1\r\nHost: a\r\n\r\n"), Some(expected));
+    }
+
+    #[test]
+    fn every_unfinished_vote_is_left_to_the_library() {
+        let text = "POST /api/submit HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n[1,3]";
+        assert!(parse(text).is_some());
+        for end in 0..text.len() {
+            assert_eq!(parse(&text[..end]), None, "{}", &text[..end]);
+        }
+        assert_eq!(parse(&format!("{text}P")), None, "the next request has begun");
+    }
+
+    #[test]
+    fn the_unusual_is_left_to_the_library() {
+        for (method, headers, body) in [
+            ("POST", "Content-Length: 3\r\nContent-Length: 3\r\n", "[1]"),
+            ("POST", "Content-Length: 3\r\nContent-Length: 4\r\n", "[1]"),
+            ("POST", "Content-Length: +3\r\n", "[1]"),
+            ("POST", "Content-Length: 3, 3\r\n", "[1]"),
+            ("POST", "Content-Length: 000003\r\n", "[1]"),
+            ("POST", "Content-Length: \r\n", ""),
+            ("POST", "Transfer-Encoding: chunked\r\n", "3\r\n[1]\r\n0\r\n\r\n"),
+            ("POST", "Content-Length: 3\r\ntransfer-encoding: chunked\r\n", "[1]"),
+            ("POST", "Content-Length: 3\r\nTransfer-Encoding : chunked\r\n", "[1]"),
+            ("POST", "Content-Length: 3\r\nX: a\r\n b\r\n", "[1]"),
+            ("POST", "Content-Length: 3\r\nConnection: close\r\n", "[1]"),
+            ("POST", "Content-Length: 3\r\nExpect: 100-continue\r\n", "[1]"),
+            ("POST", "Content-Length: 3\r\nUpgrade: h2c\r\n", "[1]"),
+            ("POST", "Content-Length: 3\r\nOrigin: a\r\nOrigin: b\r\n", "[1]"),
+            ("POST", "", ""),
+            ("GET", "Content-Length: 0\r\n", ""),
+            ("HEAD", "", ""),
+            ("PUT", "Content-Length: 3\r\n", "[1]"),
+        ] {
+            let text = format!("{method} /api/submit HTTP/1.1\r\nHost: a\r\n{headers}\r\n{body}");
+            assert_eq!(parse(&text), None, "{text}");
+        }
+        for start in ["GET /x HTTP/1.0", "GET /x?y HTTP/1.1", "GET /x", "GET  /x HTTP/1.1", "\u{16}\u{3}\u{1}"] {
+            assert_eq!(parse(&format!("{start}\r\nHost: a\r\n\r\n")), None, "{start}");
+        }
+        let many = "X: y\r\n".repeat(HEADERS_MAX + 1);
+        assert_eq!(parse(&format!("GET /x HTTP/1.1\r\n{many}\r\n")), None);
+    }
+}
