@@ -74,6 +74,47 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError>;
 }
 
+/// A store together with its tables: what the start of a server, `throng schema` and `throng doctor` ask.
+#[async_trait]
+pub trait Database: Store {
+    /// Brings the schema up to date, step by step and forward only; returns the names of the steps it applied. Two
+    /// processes may do it at the same time.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if the schema is that of a later version of Throng.
+    async fn migrate(&self) -> Result<Vec<&'static str>, StoreError>;
+
+    /// Every step of the schema in order, and whether this database has it.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if the schema is that of a later version of Throng.
+    async fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError>;
+
+    /// Settings of the database with which a commit that was answered could be lost, each in words that say what to
+    /// set instead; empty where a commit is safe.
+    async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// A step of the schema. Steps have the same numbers and names in every database.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// Its place in the order, from 1.
+    pub version: u32,
+    /// Its file's name, without the ending; the same for every database.
+    pub name: &'static str,
+    /// What it does; its statements are separated by `;` at the end of a line.
+    pub sql: &'static str,
+}
+
+/// A step of the schema, and whether a database has it.
+#[derive(Clone, Copy, Debug)]
+pub struct MigrationState {
+    /// The step.
+    pub migration: Migration,
+    /// Whether it was applied.
+    pub applied: bool,
+}
+
 /// When a poll takes ballots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {

@@ -4,17 +4,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
-use throng_backends::store::sqlite::{Claim, SqliteStore};
+use anyhow::{Context as _, bail};
+use throng_backends::store::{self, Claim};
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::{Clock, Timestamp};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, Slug};
-use throng_domain::store::{Store, StoreError};
+use throng_domain::store::{Database, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::{AppEnv, Config, Database};
+use crate::config::{AppEnv, Config};
 use crate::http::{self, Front};
 use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Desk, Recorder, RecorderThread, WriteFailure};
 use crate::metrics::{HttpMetrics, Metrics};
@@ -92,14 +92,15 @@ impl Server {
     /// # Errors
     /// If the database, the address or a thread can't be had.
     pub async fn start(config: Config, clock: Arc<dyn Clock>, cores: usize) -> anyhow::Result<Self> {
-        let Database::Sqlite(path) = &config.database;
-        let sqlite = SqliteStore::open(path).with_context(|| format!("can't open {}", path.display()))?;
-        let claim = sqlite.claim()?;
-        for migration in sqlite.migrate()? {
+        let claim = config.database.claim()?;
+        let database =
+            store::open(&config.database).await.with_context(|| format!("can't open {}", config.database))?;
+        for migration in database.migrate().await? {
             info!(migration, "schema migrated");
         }
-        let parts = Parts { store: Arc::new(sqlite), clock, cores, ballots_waiting_max: BALLOTS_WAITING_MAX };
-        Ok(Self { _claim: Some(claim), ..Self::start_with(config, parts).await? })
+        refuse_unsafe(&*database, config.app_env).await?;
+        let parts = Parts { store: database, clock, cores, ballots_waiting_max: BALLOTS_WAITING_MAX };
+        Ok(Self { _claim: claim, ..Self::start_with(config, parts).await? })
     }
 
     /// Serves with these parts, whatever database the configuration names.
@@ -179,6 +180,22 @@ impl Server {
         self.desks.iter().for_each(|desk| desk.close());
         self.cores.join();
         self.recorder.finish()
+    }
+}
+
+/// Refuses a database with which an answered ballot could be lost; in dev it only says so.
+async fn refuse_unsafe(database: &dyn Database, app_env: AppEnv) -> anyhow::Result<()> {
+    let settings = database.unsafe_settings().await?;
+    match app_env {
+        AppEnv::Prod if !settings.is_empty() => {
+            bail!("the database could lose ballots that were answered: {}", settings.join("; "))
+        }
+        AppEnv::Prod | AppEnv::Dev => {
+            for setting in settings {
+                warn!("the database could lose ballots that were answered: {setting}");
+            }
+            Ok(())
+        }
     }
 }
 

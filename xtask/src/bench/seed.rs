@@ -95,7 +95,7 @@ mod tests {
     use throng_backends::store::sqlite::SqliteStore;
     use throng_domain::clock::Timestamp;
     use throng_domain::new_poll::NewPoll;
-    use throng_domain::store::Store as _;
+    use throng_domain::store::{Database as _, Store as _};
 
     use super::*;
 
@@ -106,7 +106,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("throng.db");
         let store = SqliteStore::open(&file).unwrap();
-        store.migrate().unwrap();
+        store.migrate().await.unwrap();
         let poll = store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap().id;
         drop(store);
 

@@ -1,3 +1,33 @@
 //! The databases that keep ballots.
 
+mod claim;
 pub mod sqlite;
+mod url;
+
+use std::sync::Arc;
+
+use throng_domain::store::{Database, StoreError};
+
+pub use self::claim::Claim;
+pub use self::url::DatabaseUrl;
+
+/// Opens the database, making a file and its directory where they are missing. The schema is left as it is.
+///
+/// # Errors
+/// Those of the store; a server that can't be reached is [`StoreError::Unavailable`].
+pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Database>, StoreError> {
+    match url {
+        DatabaseUrl::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path)?)),
+    }
+}
+
+/// Opens the database if it is there; `None` if it isn't. For those who look at a database and must not make one by a
+/// mistyped name.
+///
+/// # Errors
+/// Those of [`open`].
+pub async fn open_existing(url: &DatabaseUrl) -> Result<Option<Arc<dyn Database>>, StoreError> {
+    match url {
+        DatabaseUrl::Sqlite(path) => Ok(sqlite::SqliteStore::open_existing(path)?.map(|store| Arc::new(store) as _)),
+    }
+}

@@ -1,10 +1,12 @@
 //! The database, for commands that work beside a server or without one.
 
-use anyhow::{Context as _, bail};
-use throng_backends::store::sqlite::SqliteStore;
-use throng_domain::store::StoreError;
+use std::sync::Arc;
 
-use crate::config::{Config, Database};
+use anyhow::{Context as _, bail};
+use throng_backends::store;
+use throng_domain::store::{Database, StoreError};
+
+use crate::config::Config;
 
 /// How often a write is tried that another process's write, or change of the same poll, got in the way of. Each try
 /// waits for the other by itself.
@@ -12,38 +14,29 @@ const TRIES_MAX: usize = 5;
 
 /// The database, which must be there and of this version's schema: a command that looks at polls neither makes a
 /// database nor changes one.
-pub(super) fn open_current(config: &Config) -> anyhow::Result<SqliteStore> {
-    let Database::Sqlite(path) = &config.database;
-    let store = open_existing(config)?;
-    let states = store.migration_states().with_context(|| path.display().to_string())?;
+pub(super) async fn open_current(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
+    let database = open_existing(config).await?;
+    let states = database.migration_states().await.with_context(|| config.database.to_string())?;
     if states.iter().any(|state| !state.applied) {
-        bail!("{}: the schema isn't up to date; run `throng schema migrate`, then this again", path.display());
+        bail!("{}: the schema isn't up to date; run `throng schema migrate`, then this again", config.database);
     }
-    Ok(store)
+    Ok(database)
 }
 
 /// The database, which must be there.
-pub(super) fn open_existing(config: &Config) -> anyhow::Result<SqliteStore> {
-    let Database::Sqlite(path) = &config.database;
-    let opened = SqliteStore::open_existing(path).with_context(|| cant_open(config))?;
+pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
+    let opened = store::open_existing(&config.database).await.with_context(|| cant_open(config))?;
     opened.with_context(|| {
         format!(
             "there is no database {}; make it with `throng schema create`, or start `throng`, or set DATABASE_URL",
-            path.display()
+            config.database
         )
     })
 }
 
 /// The database, made if it isn't there.
-pub(super) fn open_or_make(config: &Config) -> anyhow::Result<SqliteStore> {
-    let Database::Sqlite(path) = &config.database;
-    SqliteStore::open(path).with_context(|| cant_open(config))
-}
-
-/// The database as it is called in what is printed.
-pub(super) fn name(config: &Config) -> String {
-    let Database::Sqlite(path) = &config.database;
-    path.display().to_string()
+pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
+    store::open(&config.database).await.with_context(|| cant_open(config))
 }
 
 /// Does `write` again for as long as somebody else's write gets in its way: a poll has to be closed while a crowd
@@ -69,7 +62,7 @@ fn is_in_the_way(error: &anyhow::Error) -> bool {
 }
 
 fn cant_open(config: &Config) -> String {
-    format!("can't open {}", name(config))
+    format!("can't open {}", config.database)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::io::Write;
 use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
-use throng_backends::store::sqlite::MigrationState;
 use throng_domain::clock::SystemClock;
+use throng_domain::store::MigrationState;
 
 use super::{Flags, Json, database, print, write_json};
 use crate::app::create_demo_poll;
@@ -55,20 +55,24 @@ struct Step {
 
 pub(super) fn run(command: SchemaCommand, flags: &Flags) -> anyhow::Result<()> {
     let config = flags.config()?;
-    print(|out| match command {
-        SchemaCommand::Create(Json { json }) => create(&config, json, out),
-        SchemaCommand::Migrate(Json { json }) => migrate(&config, json, out),
-        SchemaCommand::Status(Json { json }) => status(&config, json, out),
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    print(|out| {
+        runtime.block_on(async {
+            match command {
+                SchemaCommand::Create(Json { json }) => create(&config, json, out).await,
+                SchemaCommand::Migrate(Json { json }) => migrate(&config, json, out).await,
+                SchemaCommand::Status(Json { json }) => status(&config, json, out).await,
+            }
+        })
     })
 }
 
-fn create(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let store = database::open_or_make(config)?;
-    let applied = store.migrate()?;
+async fn create(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let store = database::open_or_make(config).await?;
+    let applied = store.migrate().await?;
     let demo_poll = match config.app_env {
         AppEnv::Dev => {
-            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-            let poll = runtime.block_on(create_demo_poll(&store, &config.default_poll, &SystemClock))?;
+            let poll = create_demo_poll(&*store, &config.default_poll, &SystemClock).await?;
             poll.map(|poll| poll.slug.to_string())
         }
         AppEnv::Prod => None,
@@ -76,8 +80,8 @@ fn create(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()
     write_changed(config, &applied, demo_poll, json, out)
 }
 
-fn migrate(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let applied = database::open_existing(config)?.migrate()?;
+async fn migrate(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let applied = database::open_existing(config).await?.migrate().await?;
     write_changed(config, &applied, None, json, out)
 }
 
@@ -88,7 +92,7 @@ fn write_changed(
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let database = database::name(config);
+    let database = config.database.to_string();
     if json {
         return write_json(out, &Changed { database: &database, applied, demo_poll });
     }
@@ -104,10 +108,10 @@ fn write_changed(
     Ok(())
 }
 
-fn status(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let states = database::open_existing(config)?.migration_states()?;
+async fn status(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let states = database::open_existing(config).await?.migration_states().await?;
     let missing = states.iter().filter(|state| !state.applied).count();
-    let database = database::name(config);
+    let database = config.database.to_string();
     if json {
         let migrations = states.iter().map(step).collect();
         write_json(out, &Status { database: &database, current: missing == 0, migrations })?;

@@ -6,9 +6,9 @@ mod sources;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::str::FromStr;
 
+use throng_backends::store::DatabaseUrl;
 use throng_domain::poll::Slug;
 
 pub use self::sources::Sources;
@@ -62,7 +62,7 @@ pub struct Config {
     /// The address served on.
     pub listen: SocketAddr,
     /// Where ballots are kept.
-    pub database: Database,
+    pub database: DatabaseUrl,
     /// The poll behind the original routes and `/`.
     pub default_poll: Slug,
     /// Whose pages may call the public routes.
@@ -78,13 +78,6 @@ pub enum AppEnv {
     Dev,
     /// For the crowd: JSON logs, nothing made up.
     Prod,
-}
-
-/// A database, with all that is needed to reach it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// A file of SQLite's.
-    Sqlite(PathBuf),
 }
 
 /// Everything that is wrong with a configuration.
@@ -120,7 +113,7 @@ impl Config {
         let config = Self {
             app_env,
             listen: read.setting("LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080))),
-            database: read.setting("DATABASE_URL", Database::Sqlite("var/throng.db".into())),
+            database: read.setting("DATABASE_URL", DatabaseUrl::Sqlite("var/throng.db".into())),
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
             cors_origins: read.setting("CORS_ALLOW_ORIGIN", cors_default),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
@@ -164,23 +157,6 @@ impl FromStr for AppEnv {
     }
 }
 
-impl FromStr for Database {
-    type Err = String;
-
-    fn from_str(url: &str) -> Result<Self, String> {
-        let Some((scheme, rest)) = url.split_once("://") else {
-            return Err("write it as a URL, such as sqlite://var/throng.db".to_owned());
-        };
-        match scheme {
-            "sqlite" if rest.is_empty() => Err("name a file, such as sqlite://var/throng.db".to_owned()),
-            "sqlite" if rest.contains(['?', '#']) => Err("sqlite:// takes a path and no options".to_owned()),
-            "sqlite" => Ok(Self::Sqlite(rest.into())),
-            // The rest of the URL may hold a password, so it isn't repeated.
-            other => Err(format!("`{other}://` isn't a database that this version of Throng knows; use sqlite://PATH")),
-        }
-    }
-}
-
 struct LogFilter(String);
 
 impl FromStr for LogFilter {
@@ -207,7 +183,7 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!(config.app_env, AppEnv::Dev);
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.database, Database::Sqlite("var/throng.db".into()));
+        assert_eq!(config.database, DatabaseUrl::Sqlite("var/throng.db".into()));
         assert_eq!(config.cors_origins, CorsOrigins::Any);
     }
 

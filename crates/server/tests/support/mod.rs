@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use throng::app::{App, Parts, Server};
-use throng::config::{Config, Database, Sources};
+use throng::config::{Config, Sources};
 use throng::intake::WriteFailure;
+use throng_backends::store::DatabaseUrl;
 use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::clock::{ManualClock, Timestamp};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::Poll;
-use throng_domain::store::{Recount, Store as _, Window};
+use throng_domain::store::{Database as _, Recount, Store as _, Window};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -69,9 +70,9 @@ impl TestServer {
     pub fn start_gated(ballots_waiting_max: usize) -> (Self, Arc<GatedStore>) {
         let (made, makes) = mpsc::channel();
         let server = Self::launch(&[], async move |config, clock| {
-            let Database::Sqlite(path) = &config.database;
+            let DatabaseUrl::Sqlite(path) = &config.database;
             let sqlite = SqliteStore::open(path)?;
-            sqlite.migrate()?;
+            sqlite.migrate().await?;
             let store = Arc::new(GatedStore::new(sqlite));
             made.send(Arc::clone(&store)).unwrap();
             Server::start_with(config, Parts { store, clock, cores: 2, ballots_waiting_max }).await

@@ -11,8 +11,7 @@ mod schema;
 mod tallies;
 
 use std::ffi::c_int;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,12 +22,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::store::{Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{Database, MigrationState, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
 use self::error::{StoreResult, read_error};
 use self::readers::Readers;
-pub use self::schema::{MigrationState, migrations};
+pub use self::schema::migrations;
 
 /// How long a statement waits for another process's write to end, in milliseconds.
 const BUSY_WAIT_MAX_MS: u64 = 2_000;
@@ -47,30 +46,21 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    path: PathBuf,
     // Dropped before the writer: the connection that is closed last brings the log into the database file, which a
     // reader can't. So a file that nobody has open is whole by itself.
     readers: Arc<Readers>,
     writer: Arc<Mutex<Connection>>,
 }
 
-/// The right to serve a file: held by one process at a time, given back when dropped, however that process ends.
-#[derive(Debug)]
-pub struct Claim {
-    _lock: File,
-}
-
 impl SqliteStore {
     /// Opens the file, creating it and its directory where they are missing. The schema is left as it is: see
-    /// [`Self::migrate`].
+    /// [`Database::migrate`].
     ///
     /// # Errors
     /// [`StoreError::Rejected`] if the SQLite linked in is too old to be safe; [`StoreError::Unavailable`] or
     /// [`StoreError::Corrupt`] if the file can't be used.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|error| StoreError::Unavailable(error.into()))?;
-        }
+        make_directory(path)?;
         Self::open_with(path, OpenFlags::SQLITE_OPEN_CREATE)
     }
 
@@ -97,42 +87,7 @@ impl SqliteStore {
         }
         let writer = open_writer(path, flags).map_err(read_error)?;
         let readers = Arc::new(Readers::new(path.to_owned()));
-        Ok(Self { path: path.to_owned(), writer: Arc::new(Mutex::new(writer)), readers })
-    }
-
-    /// Claims the file for this process, so that no second server keeps a stale copy of its results.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] if another process serves it.
-    pub fn claim(&self) -> Result<Claim, StoreError> {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".lock");
-        let lock = File::create(&name).map_err(|error| StoreError::Unavailable(error.into()))?;
-        lock.try_lock().map_err(|_| {
-            StoreError::Conflict(format!(
-                "another throng serves {} (it holds {}); stop it first, or set another DATABASE_URL",
-                self.path.display(),
-                Path::new(&name).display()
-            ))
-        })?;
-        Ok(Claim { _lock: lock })
-    }
-
-    /// Brings the schema up to date; returns what it applied.
-    ///
-    /// # Errors
-    /// [`StoreError::Rejected`] if the file was written by a later version of Throng.
-    pub fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
-        schema::migrate(&mut self.lock_writer())
-    }
-
-    /// Every migration, and whether this file has it.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`] if the file can't be read; [`StoreError::Rejected`] if
-    /// it was written by a later version of Throng.
-    pub fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError> {
-        schema::states(&self.lock_writer())
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers })
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Connection> {
@@ -194,6 +149,28 @@ impl Store for SqliteStore {
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
         self.read(move |reader| record::stored(reader, poll, after, limit)).await
     }
+}
+
+#[async_trait]
+impl Database for SqliteStore {
+    async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
+        schema::migrate(&mut self.lock_writer())
+    }
+
+    async fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError> {
+        schema::states(&self.lock_writer())
+    }
+
+    /// None: the settings that matter are this process's own, and safe.
+    async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Makes the directory that `path` is to be in.
+pub(super) fn make_directory(path: &Path) -> Result<(), StoreError> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(directory).map_err(|error| StoreError::Unavailable(error.into()))
 }
 
 fn no_such_poll(poll: PollId) -> StoreError {

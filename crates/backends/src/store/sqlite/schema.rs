@@ -1,28 +1,9 @@
 //! The schema, embedded and applied step by step, forward only.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
-use throng_domain::store::StoreError;
+use throng_domain::store::{Migration, MigrationState, StoreError};
 
 use super::error::{StoreResult, read_error, write_error};
-
-/// A step of the schema.
-#[derive(Clone, Copy, Debug)]
-pub struct Migration {
-    /// Its place in the order, from 1.
-    pub version: u32,
-    /// Its file's name, without the ending; the same for every database.
-    pub name: &'static str,
-    sql: &'static str,
-}
-
-/// A step of the schema, and whether a file has it.
-#[derive(Clone, Copy, Debug)]
-pub struct MigrationState {
-    /// The step.
-    pub migration: Migration,
-    /// Whether it was applied.
-    pub applied: bool,
-}
 
 /// Every step, in order.
 pub fn migrations() -> &'static [Migration] {

@@ -4,7 +4,7 @@ use super::*;
 
 async fn fresh(directory: PathBuf) -> SqliteStore {
     let store = SqliteStore::open(&directory.join("below/throng.db")).unwrap();
-    store.migrate().unwrap();
+    store.migrate().await.unwrap();
     store
 }
 
@@ -18,16 +18,6 @@ async fn the_file_is_synced_at_every_commit_and_logged() {
     let pragma = |name| writer.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
     assert_eq!(pragma("synchronous"), 2.into());
-}
-
-#[tokio::test]
-async fn one_process_serves_a_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = fresh(directory.path().to_owned()).await;
-    let claim = store.claim().unwrap();
-    assert!(matches!(store.claim(), Err(StoreError::Conflict(why)) if why.contains("another throng serves")));
-    drop(claim);
-    store.claim().unwrap();
 }
 
 #[tokio::test]
@@ -45,8 +35,8 @@ async fn a_file_that_nobody_has_open_is_whole_by_itself() {
 async fn migrating_again_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
-    assert_eq!(store.migrate().unwrap(), Vec::<&str>::new());
-    assert!(store.migration_states().unwrap().iter().all(|state| state.applied));
+    assert_eq!(store.migrate().await.unwrap(), Vec::<&str>::new());
+    assert!(store.migration_states().await.unwrap().iter().all(|state| state.applied));
 }
 
 #[tokio::test]
@@ -54,8 +44,8 @@ async fn a_file_of_a_later_version_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
     store.lock_writer().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(store.migrate(), Err(StoreError::Rejected(why)) if why.contains("version 99")));
-    assert!(matches!(store.migration_states(), Err(StoreError::Rejected(why)) if why.contains("version 99")));
+    assert!(matches!(store.migrate().await, Err(StoreError::Rejected(why)) if why.contains("version 99")));
+    assert!(matches!(store.migration_states().await, Err(StoreError::Rejected(why)) if why.contains("version 99")));
 }
 
 #[tokio::test]

@@ -39,11 +39,12 @@ pub(super) enum PollCommand {
 }
 
 pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
-    let store = database::open_current(&flags.config()?)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let (store, clock) = (&store, &SystemClock);
+    let config = flags.config()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     print(|out| {
         runtime.block_on(async {
+            let database = database::open_current(&config).await?;
+            let (store, clock): (&dyn Store, _) = (&*database, &SystemClock);
             match command {
                 PollCommand::Create(command) => command.run(store, clock, out).await,
                 PollCommand::List(command) => command.run(store, clock, out).await,

@@ -184,7 +184,7 @@ mod tests {
     use throng_domain::clock::ManualClock;
     use throng_domain::new_poll::NewPoll;
     use throng_domain::poll::OptionId;
-    use throng_domain::store::Store as _;
+    use throng_domain::store::{Database as _, Store as _};
 
     use super::*;
     use crate::results::LivePolls;
@@ -193,7 +193,7 @@ mod tests {
     async fn what_fails_on_our_side_is_told_with_a_way_on() {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&directory.path().join("throng.db")).unwrap();
-        store.migrate().unwrap();
+        store.migrate().await.unwrap();
         let now = Timestamp(1_000);
         store.create_poll(NewPoll::demo("demo".parse().unwrap(), now)).await.unwrap();
         let polls = LivePolls::load("demo".parse().unwrap(), &store, &ManualClock::new(now)).await.unwrap();
