@@ -1,0 +1,112 @@
+//! The seam behind which a broker stands, between the nodes that take ballots and the workers that record them.
+//!
+//! It delivers at least once, in no promised order: a ballot may come again, after a crash, an outage or a confirm
+//! that was lost, and [`Store::record`](crate::store::Store::record) makes that harmless. What a broker must never do
+//! is lose one that it confirmed.
+//!
+//! Each role has a seam of its own, so that a web node can't consume and a worker can't publish by accident. Every
+//! one of them comes back by itself after any outage of the broker.
+
+use async_trait::async_trait;
+
+use crate::ballot::Ballot;
+pub use crate::store::Source;
+use crate::tally::Tallies;
+
+/// Puts ballots on the queue.
+#[async_trait]
+pub trait Publisher: Send + Sync + std::fmt::Debug {
+    /// One message with these ballots; returns once the broker has confirmed that it is safe on a majority's disks.
+    ///
+    /// - **Durable**: after `Ok` they will be delivered, whichever processes die and whatever loses power.
+    /// - **Prompt**: answers within a few seconds, however the broker behaves; a broker known to be away or blocked is
+    ///   [`QueueError::Unavailable`] at once.
+    /// - **Concurrent**: calls may overlap; several messages are then on their way at a time.
+    ///
+    /// Dropping the future leaves it unknown whether the message was taken.
+    ///
+    /// # Errors
+    /// After [`QueueError::Unavailable`] and [`QueueError::Rejected`] nothing was taken. After [`QueueError::Unknown`]
+    /// the ballots may be delivered or not; publishing them again is harmless.
+    async fn publish(&self, ballots: &[Ballot]) -> Result<(), QueueError>;
+
+    /// Whether a batch could be published now, as far as is known: connected, not blocked by an alarm. What `/readyz`
+    /// says, and what intake asks before it takes anything. Cheap enough to be asked for every ballot.
+    fn is_ready(&self) -> bool;
+}
+
+/// Takes ballots off the queue, for one worker.
+#[async_trait]
+pub trait Deliveries: Send + std::fmt::Debug {
+    /// The next messages, at least one, with at most `ballots_max` ballots altogether (a single message may be larger).
+    /// Waits for them, across any outage of the broker; doesn't wait for more once there is one.
+    ///
+    /// A delivery that is never [`done`](Self::done) stays with this worker until its connection or its process ends,
+    /// then it is delivered again, to this worker or another. So a worker that can't record keeps what it has, tries
+    /// again, and simply asks for no more.
+    ///
+    /// A message that can't be read is never seen here: it is set aside, where an operator finds it.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`QueueError::Rejected`] alone, where waiting is of no use.
+    async fn next(&mut self, ballots_max: usize) -> Result<Vec<Delivery>, QueueError>;
+
+    /// Tells the broker that these were dealt with for good. If the connection they came on is gone they will come
+    /// again; that is no error.
+    async fn done(&mut self, tags: &[DeliveryTag]) -> Result<(), QueueError>;
+}
+
+/// One message's ballots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The broker's name for it.
+    pub tag: DeliveryTag,
+    /// What was published together.
+    pub ballots: Vec<Ballot>,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+}
+
+/// The name of a delivery: it means something on the connection it came on, and nothing after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryTag {
+    /// Which of this consumer's connections it came on, counted from 1.
+    pub generation: u64,
+    /// Its number on that connection, from 1, in the order of delivery.
+    pub number: u64,
+}
+
+/// Tells all nodes of tallies that have changed. Lossy by design: nothing waits for a node that isn't there, since the
+/// next announcement makes up for a lost one.
+#[async_trait]
+pub trait Announcer: Send + Sync + std::fmt::Debug {
+    /// Tells whoever listens. They may hear it later than one announced after it: the `seq` of each tells which is new.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] where it surely reached nobody, [`QueueError::Rejected`] where it never will.
+    async fn announce(&self, tallies: &[Tallies]) -> Result<(), QueueError>;
+}
+
+/// Hears what is announced, for one node.
+#[async_trait]
+pub trait Announcements: Send + std::fmt::Debug {
+    /// The next announcement. Waits across outages; what is announced meanwhile may be missed. Dropping the future
+    /// loses nothing.
+    async fn next(&mut self) -> Vec<Tallies>;
+}
+
+/// Why a queue couldn't do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// It can't be reached, is full, or takes nothing for now. Nothing was taken; the same call may succeed later.
+    #[error("the queue is not available: {0}")]
+    Unavailable(#[source] Source),
+    /// It was sent, and no answer came: it may have been taken. Sending it again is harmless.
+    #[error("the queue didn't answer: {0}")]
+    Unknown(#[source] Source),
+    /// What was asked can't be done, now or later: a wrong password, a queue declared otherwise. Says what to do.
+    #[error("{0}")]
+    Rejected(String),
+}
