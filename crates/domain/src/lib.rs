@@ -8,6 +8,7 @@
 //! against it: the trait's documentation is the contract, the suite is its proof.
 
 pub mod ballot;
+pub mod cache;
 pub mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;

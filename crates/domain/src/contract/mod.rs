@@ -1,4 +1,4 @@
-//! What every store must do, as tests: a backend opts in with one line.
+//! What every store, and every [`cache`], must do, as tests: a backend opts in with one line.
 //!
 //! ```text
 //! throng_domain::store_contract!(|directory| async move { MyStore::open(directory).await });
@@ -6,6 +6,7 @@
 //!
 //! The maker is called with an empty directory of the test's own and gives a store with its schema in place.
 
+pub mod cache;
 mod counting;
 mod polls;
 pub mod support;
