@@ -16,12 +16,12 @@ impl Namespace {
     }
 
     /// Where the poll's result is. Keys are of letters, digits, `:` and `-`, whatever anybody calls a poll.
-    pub(super) fn result_key(&self, poll: PollId) -> String {
+    pub fn result_key(&self, poll: PollId) -> String {
         format!("throng:{}:result:{}", self.0, poll.0)
     }
 
     /// Where the poll's lease is.
-    pub(super) fn lease_key(&self, poll: PollId) -> String {
+    pub fn lease_key(&self, poll: PollId) -> String {
         format!("throng:{}:lease:{}", self.0, poll.0)
     }
 }
