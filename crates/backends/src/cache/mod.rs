@@ -1,0 +1,22 @@
+//! The caches that hold each poll's last result.
+
+pub mod memcached;
+mod memory;
+mod url;
+
+use std::sync::Arc;
+
+use throng_domain::cache::ResultCache;
+
+pub use self::memcached::Namespace;
+pub use self::memory::MemoryCache;
+pub use self::url::CacheUrl;
+
+/// The cache at `url`. Nothing is asked of it yet: one that is away when a node starts is used once it is there.
+///
+/// Must be used within a tokio runtime. Nodes share results and leases if they give the same URL and namespace.
+pub fn open(url: &CacheUrl, namespace: Namespace) -> Arc<dyn ResultCache> {
+    match url {
+        CacheUrl::Memcached(hosts) => Arc::new(memcached::Memcached::new(hosts, namespace)),
+    }
+}

@@ -1,0 +1,5 @@
+//! What every cache does.
+
+use super::{host, namespace, node};
+
+throng_domain::cache_contract!(|test| async move { node(&host(), &namespace(test)) });

@@ -1,0 +1,129 @@
+//! A cache that is away, slow, or no cache: nobody waits for it, and it is used again once it is there.
+
+use std::time::Duration;
+
+use throng_backends::cache::memcached::Memcached;
+use throng_domain::cache::{Lease, ResultCache};
+use throng_domain::contract::cache::result;
+use throng_domain::poll::PollId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, interval, timeout};
+
+use super::proxy::Proxy;
+use super::{host, namespace, node};
+
+/// The longest that any one call may take, on a machine that has other things to do.
+const CALL_MAX: Duration = Duration::from_millis(250);
+
+/// Asks everything there is to ask; fails where an answer comes, or doesn't come soon.
+async fn all_calls_miss(node: &Memcached) {
+    for _ in 0..2 {
+        let started = Instant::now();
+        assert_eq!(node.get(PollId(1)).await, None);
+        assert!(started.elapsed() < CALL_MAX, "{:?}", started.elapsed());
+        let started = Instant::now();
+        assert_eq!(node.lease(PollId(1), 60_000).await, Lease::Unknown);
+        assert!(started.elapsed() < CALL_MAX, "{:?}", started.elapsed());
+        let started = Instant::now();
+        node.put(&result(1, 8)).await;
+        assert!(started.elapsed() < CALL_MAX, "{:?}", started.elapsed());
+    }
+}
+
+/// Waits until the node uses its cache again.
+async fn comes_back(node: &Memcached) {
+    let mut tick = interval(Duration::from_millis(20));
+    let back = async {
+        while node.lease(PollId(2), 60_000).await == Lease::Unknown {
+            tick.tick().await;
+        }
+    };
+    timeout(Duration::from_secs(10), back).await.expect("the cache is used again");
+}
+
+#[tokio::test]
+async fn a_frozen_cache_is_missed_then_left_alone_then_used_again() {
+    let proxy = Proxy::start(host()).await;
+    let node = node(&proxy.host(), &namespace("frozen"));
+    node.put(&result(1, 7)).await;
+    assert_eq!(node.get(PollId(1)).await, Some(result(1, 7)));
+
+    proxy.freeze(true);
+    all_calls_miss(&node).await;
+    let (asked, started) = (proxy.requests(), Instant::now());
+    for _ in 0..1_000 {
+        assert_eq!(node.get(PollId(1)).await, None);
+    }
+    assert!(started.elapsed() < CALL_MAX, "1,000 calls took {:?}", started.elapsed());
+    assert!(proxy.requests() <= asked + 1, "{} of 1,000 calls were made", proxy.requests() - asked);
+
+    proxy.freeze(false);
+    comes_back(&node).await;
+    let cached = node.get(PollId(1)).await.expect("a result is there");
+    // The put before the breaker opened may have reached the server late.
+    assert!([7, 8].contains(&cached.tallies.seq), "{cached:?}");
+}
+
+#[tokio::test]
+async fn a_cache_that_is_not_there_yet_is_used_once_it_is() {
+    let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = reserved.local_addr().unwrap();
+    drop(reserved);
+    let node = node(&address.to_string(), &namespace("away"));
+    all_calls_miss(&node).await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = tokio::net::TcpStream::connect(host()).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    comes_back(&node).await;
+    node.put(&result(1, 7)).await;
+    assert_eq!(node.get(PollId(1)).await, Some(result(1, 7)));
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_is_a_miss() {
+    all_calls_miss(&node("no-such-host.invalid:11211", &namespace("name"))).await;
+}
+
+#[tokio::test]
+async fn a_server_that_talks_nonsense_is_a_miss() {
+    for nonsense in [
+        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+        b"VA 18446744073709551615 c1\r\n",
+        b"VA 1073741824 c1\r\nthrong",
+        b"VA 3 c1\r\nabcdefgh\r\n",
+        b"HD c1",
+        b"SERVER_ERROR out of memory\r\n",
+        b"\r\n\r\n\r\n",
+        b"",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut request = [0; 4_096];
+                let _ = client.read(&mut request).await;
+                // Whether it was taken or not, the connection ends here.
+                let _ = client.write_all(nonsense).await;
+            }
+        });
+        all_calls_miss(&node(&address, &namespace("nonsense"))).await;
+        server.abort();
+    }
+}
+
+#[tokio::test]
+async fn one_host_that_is_away_takes_its_own_polls_along_only() {
+    let gone = "127.0.0.1:1".to_owned();
+    let node = Memcached::new(&[host(), gone], namespace("two hosts"));
+    let mut there = 0;
+    for poll in 0..100 {
+        node.put(&result(poll, 7)).await;
+        there += usize::from(node.get(PollId(poll)).await == Some(result(poll, 7)));
+    }
+    assert!((20..80).contains(&there), "{there} of 100 polls are on one of two hosts");
+}
