@@ -1,9 +1,9 @@
 //! No process that a step started may outlive the step.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::stopwatch::wait_until;
 
@@ -21,43 +21,48 @@ pub fn adopt_orphans() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits a moment for all children of this process to end and kills those that don't. Returns what was killed.
+/// Waits a moment for all children of this process but `spared` to end and kills those that don't. Returns what was
+/// killed.
 ///
-/// To be called only while nobody waits for a child of theirs.
-pub fn end_orphans() -> Vec<String> {
-    if wait_until(ENDING_MAX, all_ended).is_some() {
+/// To be called only while nobody waits for a child of theirs that isn't spared.
+pub fn end_orphans(spared: &[Pid]) -> Vec<String> {
+    if wait_until(ENDING_MAX, || all_ended(spared)).is_some() {
         return Vec::new();
     }
     let mut killed = Vec::new();
     // A child that is killed leaves its own children to us, so it takes a round for each generation.
     let _ = wait_until(ENDING_MAX, || {
-        for pid in running() {
+        for pid in others(spared) {
             let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
             // One that has ended meanwhile can't be killed, and need not be.
             if kill_process(pid, Signal::KILL).is_ok() {
                 killed.push(format!("{} ({})", name.trim(), pid.as_raw_nonzero()));
             }
         }
-        all_ended()
+        all_ended(spared)
     });
     killed.sort();
     killed.dedup();
     killed
 }
 
-/// Takes note of all children that have ended; `Some` if none is left.
-fn all_ended() -> Option<()> {
-    loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some(_)) | Err(Errno::INTR) => {}
-            Ok(None) => return None,
-            Err(_) => return Some(()),
-        }
-    }
+/// Takes note of the children that have ended; `Some` if none is left but `spared`.
+fn all_ended(spared: &[Pid]) -> Option<()> {
+    others(spared).into_iter().all(is_gone).then_some(())
 }
 
-fn running() -> Vec<Pid> {
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+fn others(spared: &[Pid]) -> Vec<Pid> {
+    running().into_iter().filter(|pid| !spared.contains(pid)).collect()
+}
+
+/// The children of this process.
+pub fn running() -> Vec<Pid> {
+    of(Path::new("/proc/self"))
+}
+
+/// The children of the process of that directory.
+fn of(process: &Path) -> Vec<Pid> {
+    let threads = std::fs::read_dir(process.join("task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
     let children: Vec<String> = lists.collect();
     children
@@ -65,4 +70,35 @@ fn running() -> Vec<Pid> {
         .flat_map(|list| list.split_whitespace())
         .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
         .collect()
+}
+
+/// The children of a process, their children, and so on.
+pub fn descendants(pid: Pid) -> Vec<Pid> {
+    let children = of(&proc(pid));
+    let further: Vec<_> = children.iter().flat_map(|child| descendants(*child)).collect();
+    [children, further].concat()
+}
+
+/// Waits a moment for processes whose parent has ended to end too, and kills those that don't.
+pub fn see_off(family: &[Pid], at_most: Duration) {
+    let all_gone = || family.iter().all(|pid| is_gone(*pid)).then_some(());
+    if wait_until(at_most, all_gone).is_none() {
+        for pid in family.iter().filter(|pid| !is_gone(**pid)) {
+            let _ = kill_process(*pid, Signal::KILL);
+        }
+        let _ = wait_until(at_most, all_gone);
+    }
+}
+
+/// Whether it has ended; if it has become our own child, this takes note of it.
+fn is_gone(pid: Pid) -> bool {
+    match waitpid(Some(pid), WaitOptions::NOHANG) {
+        Ok(Some(_)) => true,
+        Ok(None) => false,
+        Err(_) => !proc(pid).exists(),
+    }
+}
+
+fn proc(pid: Pid) -> PathBuf {
+    format!("/proc/{}", pid.as_raw_nonzero()).into()
 }

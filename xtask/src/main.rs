@@ -1,4 +1,4 @@
-//! What a developer of Throng runs: `cargo xtask test`, `cargo xtask deny`, `cargo xtask faults`, `cargo xtask bench …`.
+//! What a developer of Throng runs: `cargo xtask test`, `cargo xtask services`, `cargo xtask bench …` and more.
 #![expect(clippy::print_stdout, reason = "a developer reads what it prints")]
 #![expect(clippy::print_stderr, reason = "and why it failed")]
 
@@ -9,6 +9,7 @@ mod deny;
 mod faults;
 mod mutants;
 mod packages;
+mod services;
 mod stopwatch;
 mod test;
 
@@ -35,6 +36,8 @@ enum Task {
     Bench(bench::Bench),
     /// Kill servers under load, break their disk, stop them, and check that every promise is kept
     Faults(faults::Options),
+    /// Start the servers that tests need, print where they are, and keep them until Ctrl-C
+    Services(services::Options),
     /// Check the checker: build servers with a fault of ours in each, which the fault tests must find
     Mutants,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Deny => deny::run(),
         Task::Bench(bench) => bench::run(&bench),
         Task::Faults(options) => faults::run(&options),
+        Task::Services(options) => services::run(&options),
         Task::Mutants => mutants::run(),
     };
     match done {

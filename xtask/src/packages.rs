@@ -1,8 +1,12 @@
 //! Programs that come from the system's packages: found, or installed where that can be done unasked.
 
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::command;
 
@@ -15,8 +19,17 @@ pub struct Program {
     pub package: &'static str,
 }
 
+/// Starts a server so that it is told to end when the thread that started it is gone, however that ended.
+pub const SETPRIV: Program = Program { name: "setpriv", package: "util-linux" };
+
 /// Where administrators' programs are; not on everybody's search path.
 const MORE_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Where Debian keeps PostgreSQL's, in one directory a version; on nobody's search path.
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
+
+/// What package scripts ask whether they may start what they install.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Makes sure that every one of `programs` is there. What is missing is installed if this is root on a Debian.
 ///
@@ -35,7 +48,8 @@ pub fn ensure(programs: &[Program]) -> anyhow::Result<()> {
         let names: Vec<_> = missing.iter().map(|program| program.name).collect();
         bail!("missing: {}; install it first: sudo apt-get install {packages}", names.join(", "));
     }
-    println!("installing {packages}");
+    eprintln!("installing {packages}");
+    let _quiet = Quiet::keep()?;
     command::run(&mut apt_get("update"))?;
     command::run(&mut apt_get(&format!("install -y --no-install-recommends {packages}")))?;
     match self::missing(programs).first() {
@@ -47,8 +61,17 @@ pub fn ensure(programs: &[Program]) -> anyhow::Result<()> {
 /// Where the program of that name is.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories = std::env::split_paths(&path).chain(MORE_DIRECTORIES.map(PathBuf::from));
+    let directories = std::env::split_paths(&path).chain(MORE_DIRECTORIES.map(PathBuf::from)).chain(postgres());
     directories.map(|directory| directory.join(name)).find(|file| file.is_file())
+}
+
+/// The directories of PostgreSQL's programs, the newest version first.
+fn postgres() -> Vec<PathBuf> {
+    let versions = std::fs::read_dir(POSTGRES_VERSIONS).into_iter().flatten().flatten();
+    let mut versions: Vec<_> = versions.map(|version| version.path()).collect();
+    let number = |version: &PathBuf| version.file_name()?.to_str()?.parse::<u32>().ok();
+    versions.sort_by_key(|version| std::cmp::Reverse(number(version)));
+    versions.into_iter().map(|version| version.join("bin")).collect()
 }
 
 fn missing(programs: &[Program]) -> Vec<Program> {
@@ -59,8 +82,39 @@ fn may_install() -> bool {
     rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists() && find("apt-get").is_some()
 }
 
-fn apt_get(arguments: &str) -> std::process::Command {
+fn apt_get(arguments: &str) -> Command {
     let mut command = command::program("apt-get");
-    command.args(arguments.split_whitespace()).env("DEBIAN_FRONTEND", "noninteractive");
+    command.args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments.split_whitespace());
+    // Standard output is for what was asked for.
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
     command
+}
+
+/// As long as this lives, the system doesn't start the servers that are installed.
+#[derive(Debug)]
+struct Quiet {
+    /// Whether the policy is ours. An administrator's own is left as it is.
+    ours: bool,
+}
+
+impl Quiet {
+    fn keep() -> anyhow::Result<Self> {
+        // It forbids nothing any more when this process is gone, should it be left behind.
+        let policy = format!("#!/bin/sh\n[ -d /proc/{} ] && exit 101\nexit 0\n", std::process::id());
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
+        let ours = match file {
+            Ok(mut file) => file.write_all(policy.as_bytes()).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        };
+        Ok(Self { ours: ours.with_context(|| format!("{POLICY} can't be written"))? })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = std::fs::remove_file(POLICY);
+        }
+    }
 }

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 /// How often a condition is looked at while it is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
+/// The same where looking costs something.
+const LOOK_PATIENTLY_EVERY: Duration = Duration::from_millis(50);
+
 /// Time since it was started.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
@@ -23,8 +26,17 @@ impl Stopwatch {
 }
 
 /// Asks `found` again and again until it has an answer, for `at_most`; `None` if it never had one.
+pub fn wait_until<T>(at_most: Duration, found: impl FnMut() -> Option<T>) -> Option<T> {
+    look(LOOK_EVERY, at_most, found)
+}
+
+/// Like [`wait_until`], but asks less often: for questions that are work for whoever is waited for.
+pub fn wait_patiently<T>(at_most: Duration, found: impl FnMut() -> Option<T>) -> Option<T> {
+    look(LOOK_PATIENTLY_EVERY, at_most, found)
+}
+
 #[expect(clippy::disallowed_methods, reason = "another process's state has no event to wait for")]
-pub fn wait_until<T>(at_most: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
+fn look<T>(every: Duration, at_most: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
     let watch = Stopwatch::start();
     loop {
         if let Some(answer) = found() {
@@ -33,6 +45,6 @@ pub fn wait_until<T>(at_most: Duration, mut found: impl FnMut() -> Option<T>) ->
         if watch.elapsed() >= at_most {
             return None;
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(every);
     }
 }

@@ -9,27 +9,40 @@ use serde_json::Value;
 use crate::children;
 use crate::command::{self, Ended, cargo};
 use crate::packages::{self, Program};
+use crate::services::{self, Kind, Services};
 use crate::stopwatch::Stopwatch;
 
 /// How `cargo xtask test` runs.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Leave out the tests that need a program installed: a browser, strace
+    /// Leave out the tests that need a program installed: a browser, strace, a database server and the like
     #[arg(long)]
     quick: bool,
 }
 
-/// The test binaries that need more than Rust, and what they need.
-const NEEDING: &[(&str, &[Program])] = &[
-    (
-        "browser",
-        &[
-            Program { name: "chromium", package: "chromium" },
-            Program { name: "chromedriver", package: "chromium-driver" },
-        ],
-    ),
-    ("faults", &[Program { name: "strace", package: "strace" }]),
+/// What a test binary needs, beside Rust.
+struct Need {
+    binary: &'static str,
+    programs: &'static [Program],
+    servers: &'static [Kind],
+}
+
+const CHROMIUM: Program = Program { name: "chromium", package: "chromium" };
+const CHROMEDRIVER: Program = Program { name: "chromedriver", package: "chromium-driver" };
+const STRACE: Program = Program { name: "strace", package: "strace" };
+const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
+const APACHE: Program = Program { name: "apache2", package: "apache2" };
+
+/// All test binaries that need more than Rust.
+const NEEDS: &[Need] = &[
+    Need { binary: "browser", programs: &[CHROMIUM, CHROMEDRIVER], servers: &[] },
+    Need { binary: "faults", programs: &[STRACE], servers: &[] },
+    Need { binary: "memcached", programs: &[], servers: &[Kind::Memcached] },
+    Need { binary: "proxies", programs: &[NGINX, APACHE], servers: &[] },
 ];
+
+/// What to do where one of these can't be had.
+const QUICK: &str = "`cargo xtask test --quick` leaves out the tests that need this";
 
 /// One thing that is checked.
 struct Step {
@@ -55,7 +68,7 @@ fn steps(options: &Options, binaries: &[String]) -> Vec<Step> {
         step("lints", "clippy --workspace --all-targets -- -D warnings", Counts::Itself),
     ];
     if options.quick {
-        let chosen: Vec<_> = binaries.iter().filter(|name| needs(name).is_empty()).collect();
+        let chosen: Vec<_> = binaries.iter().filter(|name| need(name).is_none()).collect();
         let chosen: String = chosen.iter().map(|name| format!(" --test {name}")).collect();
         let tests = format!("test --workspace --no-fail-fast --lib --bins --examples{chosen}");
         steps.push(step("tests", &tests, Counts::Tests));
@@ -84,11 +97,17 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
 fn run_steps(options: &Options) -> anyhow::Result<Total> {
     let binaries = test_binaries(&command::metadata()?)?;
     if !options.quick {
-        let programs: Vec<Program> = binaries.iter().flat_map(|name| needs(name)).copied().collect();
-        packages::ensure(&programs).context("`cargo xtask test --quick` leaves out the tests that need this")?;
+        let programs: Vec<Program> = needs(&binaries).flat_map(|need| need.programs).copied().collect();
+        packages::ensure(&programs).context(QUICK)?;
     }
     children::adopt_orphans()?;
-    let steps = steps(options, &binaries);
+    let services = if options.quick { None } else { Some(servers(&binaries).context(QUICK)?) };
+    let mut steps = steps(options, &binaries);
+    for (variable, url) in services.iter().flat_map(Services::variables) {
+        for step in &mut steps {
+            step.command.env(variable, &url);
+        }
+    }
     let (count, mut total, mut tests, mut summary) = (steps.len(), Total::default(), 0, Vec::new());
     for (number, step) in (1..).zip(steps) {
         println!("\n[{number}/{count}] {}: {}", step.name, command::typed(&step.command));
@@ -106,7 +125,7 @@ fn run_steps(options: &Options) -> anyhow::Result<Total> {
         total.failed += 1;
     }
     println!("\n{}", summary.join("\n"));
-    let left_out: Vec<_> = binaries.iter().filter(|name| options.quick && !needs(name).is_empty()).cloned().collect();
+    let left_out: Vec<_> = binaries.iter().filter(|name| options.quick && need(name).is_some()).cloned().collect();
     if !left_out.is_empty() {
         println!("left out: {}; `cargo xtask test` runs them too", left_out.join(", "));
     }
@@ -188,8 +207,20 @@ fn test_binaries(metadata: &Value) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-fn needs(binary: &str) -> &'static [Program] {
-    NEEDING.iter().find(|(name, _)| *name == binary).map_or(&[], |(_, programs)| programs)
+/// Starts the servers that these tests need and that no variable names yet.
+fn servers(binaries: &[String]) -> anyhow::Result<Services> {
+    let mut kinds: Vec<Kind> = needs(binaries).flat_map(|need| need.servers).copied().collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    Services::start(services::unnamed(kinds))
+}
+
+fn needs(binaries: &[String]) -> impl Iterator<Item = &'static Need> {
+    binaries.iter().filter_map(|name| need(name))
+}
+
+fn need(binary: &str) -> Option<&'static Need> {
+    NEEDS.iter().find(|need| need.binary == binary)
 }
 
 #[cfg(test)]

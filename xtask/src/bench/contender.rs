@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::chain::Chain;
 use super::server::Server;
 use crate::packages;
 
@@ -65,6 +66,8 @@ pub enum Kind {
     Nginx,
     /// Throng, at this path, on a database.
     Throng(PathBuf, Database),
+    /// Throng scaled out: a web node behind a broker and, with a worker, all that follows.
+    Chain(Chain),
 }
 
 /// Where Throng keeps its ballots.
@@ -97,6 +100,7 @@ impl Contender {
                     Ok(())
                 })
             }
+            Kind::Chain(chain) => chain.start(directory),
             Kind::Throng(program, database) => {
                 let file = match database {
                     Database::Fresh => directory.join("throng.db"),
@@ -109,7 +113,12 @@ impl Contender {
 
     /// Whether it counts ballots.
     pub fn counts(&self) -> bool {
-        matches!(self.kind, Kind::Throng(..)) && self.request == Request::Vote
+        let counts = match &self.kind {
+            Kind::Empty(..) | Kind::Nginx => false,
+            Kind::Throng(..) => true,
+            Kind::Chain(chain) => chain.worker,
+        };
+        counts && self.request == Request::Vote
     }
 }
 

@@ -6,7 +6,7 @@ use super::contender::{Contender, Database, Kind, Request};
 use super::machine::Machine;
 use super::report::{Comparison, Fact, Ratio, Report, median};
 use super::runs::{self, Run};
-use super::{Plan, Workshop, contender, load, machine, server, went_well};
+use super::{Plan, Workshop, contender, load, machine, went_well};
 use crate::packages::{self, Program};
 
 const NGINX: Program = Program { name: "nginx", package: "nginx" };
@@ -37,7 +37,7 @@ const COMPARISONS: &[Comparison] = &[
 /// # Errors
 /// If it can't be measured.
 pub fn run(plan: &Plan) -> anyhow::Result<bool> {
-    packages::ensure(&[load::WRK, server::SETPRIV, NGINX])?;
+    packages::ensure(&[load::WRK, packages::SETPRIV, NGINX])?;
     let workshop = Workshop::open()?;
     let machine = Machine::describe(&workshop.scratch)?;
     let mut facts = binary_facts(&workshop)?;

@@ -5,7 +5,7 @@ use clap::Args;
 use super::contender::{Contender, Database, Kind, Request, start_throng};
 use super::machine::Machine;
 use super::report::{Comparison, Ratio, Report};
-use super::{Plan, Workshop, load, machine, runs, seed, server, went_well};
+use super::{Plan, Workshop, load, machine, runs, seed, went_well};
 use crate::packages;
 use crate::stopwatch::Stopwatch;
 
@@ -37,7 +37,7 @@ pub struct Options {
 /// # Errors
 /// If it can't be measured.
 pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
-    packages::ensure(&[load::WRK, server::SETPRIV])?;
+    packages::ensure(&[load::WRK, packages::SETPRIV])?;
     let workshop = Workshop::open()?;
     let machine = Machine::describe(&workshop.scratch)?;
     let directory = tempfile::tempdir_in(&workshop.scratch)?;

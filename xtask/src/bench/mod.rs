@@ -1,6 +1,7 @@
 //! `cargo xtask bench …`: measurements that compare, interleaved on one machine, because ratios travel and absolute
 //! figures don't.
 
+mod chain;
 mod contender;
 mod embedded;
 mod growth;
@@ -26,6 +27,8 @@ use crate::command;
 pub enum Bench {
     /// The durable vote and the result read, against empty servers
     Embedded(Plan),
+    /// Votes through RabbitMQ, a worker and a database, against an empty server
+    Chain(Plan),
     /// Vote and result read on a file with ten million ballots, against an empty one
     Growth(growth::Options),
 }
@@ -52,6 +55,7 @@ pub struct Plan {
 pub fn run(bench: &Bench) -> anyhow::Result<bool> {
     match bench {
         Bench::Embedded(plan) => embedded::run(plan),
+        Bench::Chain(plan) => chain::run(plan),
         Bench::Growth(options) => growth::run(options),
     }
 }

@@ -240,6 +240,7 @@ mod tests {
             requests: 100,
             errors: 0,
             ballots: None,
+            counted_after_s: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! One contender under load, and a whole programme of such runs.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -10,9 +11,13 @@ use super::contender::{Contender, Request};
 use super::http::ask;
 use super::server::Server;
 use super::{Plan, load, machine};
+use crate::stopwatch::{Stopwatch, wait_until};
 
 /// Seconds of load before a measurement begins.
 const WARM_UP_S: u32 = 1;
+
+/// How long the ballots of a load may take to be counted.
+const COUNTED_MAX: Duration = Duration::from_secs(30);
 
 /// What one run measured.
 #[derive(Clone, Debug, Serialize)]
@@ -39,6 +44,8 @@ pub struct Run {
     pub errors: u64,
     /// Ballots, where the contender counts them.
     pub ballots: Option<Ballots>,
+    /// From the end of the load until all ballots that were answered were counted, in seconds.
+    pub counted_after_s: Option<f64>,
 }
 
 /// Ballots of one run, its warm-up included.
@@ -105,9 +112,16 @@ fn one(plan: &Plan, contender: &Contender, round: usize, connections: usize, scr
     if seen.requests == 0 {
         bail!("not one request was answered");
     }
+    let watch = Stopwatch::start();
+    let mut counted_after_s = None;
     let ballots = match counted_before {
         Some(before) => {
             let answered = warm_up.requests + seen.requests;
+            // Where workers count, the last ones are still on their way.
+            let all = || ballots_counted(&server).ok().filter(|counted| counted - before >= answered);
+            if wait_until(COUNTED_MAX, all).is_some() {
+                counted_after_s = Some(watch.elapsed().as_secs_f64());
+            }
             let counted = ballots_counted(&server)? - before;
             // Each of the two loads ends by hanging up, with at most one request under way on each connection.
             let agree = (answered..=answered + 2 * connections as u64).contains(&counted);
@@ -129,6 +143,7 @@ fn one(plan: &Plan, contender: &Contender, round: usize, connections: usize, scr
         requests: seen.requests,
         errors: warm_up.errors + seen.errors,
         ballots,
+        counted_after_s,
     })
 }
 

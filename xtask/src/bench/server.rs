@@ -13,11 +13,8 @@ use super::contender::Request;
 use super::http::ask;
 use super::process::Family;
 use crate::command;
-use crate::packages::Program;
+use crate::packages::SETPRIV;
 use crate::stopwatch::{Stopwatch, wait_until};
-
-/// Starts a server so that it is told to end when this process dies, however it dies.
-pub const SETPRIV: Program = Program { name: "setpriv", package: "util-linux" };
 
 /// How long a server may take to answer for the first time.
 const START_MAX: Duration = Duration::from_secs(10);
@@ -29,6 +26,8 @@ const STOP_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    /// Processes that belong to it, asked to end before it.
+    beside: Vec<Child>,
     /// Where it listens.
     pub address: SocketAddr,
     /// From its start to its first answer.
@@ -57,7 +56,7 @@ impl Server {
         arguments(&mut command, address)?;
         let watch = Stopwatch::start();
         let child = command.spawn().with_context(|| format!("{} can't be started", program.display()))?;
-        let mut server = Self { child, address, started_in: Duration::ZERO };
+        let mut server = Self { child, beside: Vec::new(), address, started_in: Duration::ZERO };
         let answered = wait_until(START_MAX, || match ask(address, request) {
             Ok(_) => Some(true),
             Err(_) => server.child.try_wait().ok().flatten().map(|_| false),
@@ -68,6 +67,26 @@ impl Server {
             bail!("{} doesn't answer; it said: {words}", program.display());
         }
         Ok(server)
+    }
+
+    /// Starts a process that belongs to it, with `settings` for its environment; its words go to a log in `directory`.
+    ///
+    /// # Errors
+    /// If it can't be started.
+    pub fn start_beside(
+        &mut self,
+        program: &Path,
+        argument: &str,
+        settings: &[(&str, String)],
+        directory: &Path,
+    ) -> anyhow::Result<()> {
+        let words = File::create(directory.join(argument))?;
+        let mut command = command::program(SETPRIV.name);
+        command.args(["--pdeathsig", "TERM", "--"]).arg(program).arg(argument).current_dir(directory);
+        command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
+        self.beside.push(command.spawn().with_context(|| format!("{} can't be started", program.display()))?);
+        Ok(())
     }
 
     /// The processes that it consists of.
@@ -83,6 +102,7 @@ impl Server {
     /// # Errors
     /// If it doesn't end in time.
     pub fn stop(mut self) -> anyhow::Result<()> {
+        self.end_beside();
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         match wait_until(STOP_MAX, || self.child.try_wait().ok().flatten()) {
             Some(_) => Ok(()),
@@ -91,9 +111,22 @@ impl Server {
     }
 }
 
+impl Server {
+    fn end_beside(&mut self) {
+        for mut child in self.beside.drain(..) {
+            let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+            if wait_until(STOP_MAX, || child.try_wait().ok().flatten()).is_none() {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
 /// A server that wasn't stopped, because something failed, is ended here.
 impl Drop for Server {
     fn drop(&mut self) {
+        self.end_beside();
         if matches!(self.child.try_wait(), Ok(None)) {
             // TERM first: killed outright, nginx would leave its workers behind.
             let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
