@@ -93,6 +93,9 @@ pub trait Database: Store {
     /// Settings of the database with which a commit that was answered could be lost, each in words that say what to
     /// set instead; empty where a commit is safe.
     async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError>;
+
+    /// The time by the database's own clock.
+    async fn now(&self) -> Result<Timestamp, StoreError>;
 }
 
 /// A step of the schema. Steps have the same numbers and names in every database.
@@ -174,6 +177,10 @@ pub enum StoreError {
     /// What was asked can't be done, now or later.
     #[error("{0}")]
     Rejected(String),
+    /// The connection was lost, or an answer stayed out, around the commit: it may have happened or not. Go on, and
+    /// ask again when the store can be reached: what is recorded already is not recorded twice.
+    #[error("whether the store did it isn't known: {0}")]
+    Unknown(#[source] Source),
     /// A write failed and it isn't known what reached the disk. Record nothing more: exit, and let the next start
     /// recover from what was stored.
     #[error("the store failed while writing: {0}")]

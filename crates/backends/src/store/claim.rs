@@ -23,6 +23,7 @@ impl DatabaseUrl {
     pub fn claim(&self) -> Result<Option<Claim>, StoreError> {
         match self {
             Self::Sqlite(path) => claim_file(path).map(Some),
+            Self::MySql(_) | Self::Postgres(_) => Ok(None),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The databases that keep ballots.
 
 mod claim;
+mod server_url;
 pub mod sqlite;
 mod url;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use throng_domain::store::{Database, StoreError};
 
 pub use self::claim::Claim;
+pub use self::server_url::ServerUrl;
 pub use self::url::DatabaseUrl;
 
 /// Opens the database, making a file and its directory where they are missing. The schema is left as it is.
@@ -18,6 +20,8 @@ pub use self::url::DatabaseUrl;
 pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Database>, StoreError> {
     match url {
         DatabaseUrl::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path)?)),
+        DatabaseUrl::MySql(_) => Err(StoreError::Rejected("not yet".to_owned())),
+        DatabaseUrl::Postgres(_) => Err(StoreError::Rejected("not yet".to_owned())),
     }
 }
 
@@ -29,5 +33,7 @@ pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Database>, StoreError> {
 pub async fn open_existing(url: &DatabaseUrl) -> Result<Option<Arc<dyn Database>>, StoreError> {
     match url {
         DatabaseUrl::Sqlite(path) => Ok(sqlite::SqliteStore::open_existing(path)?.map(|store| Arc::new(store) as _)),
+        DatabaseUrl::MySql(_) => Err(StoreError::Rejected("not yet".to_owned())),
+        DatabaseUrl::Postgres(_) => Err(StoreError::Rejected("not yet".to_owned())),
     }
 }

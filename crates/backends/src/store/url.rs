@@ -4,11 +4,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::ServerUrl;
+
 /// A database, with all that is needed to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A file of SQLite's.
     Sqlite(PathBuf),
+    /// MariaDB or MySQL.
+    MySql(ServerUrl),
+    /// PostgreSQL.
+    Postgres(ServerUrl),
 }
 
 /// As it may be shown and logged: without its password.
@@ -16,6 +22,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => path.display().fmt(f),
+            Self::MySql(url) | Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -31,8 +38,45 @@ impl FromStr for DatabaseUrl {
             "sqlite" if rest.is_empty() => Err("name a file, such as sqlite://var/throng.db".to_owned()),
             "sqlite" if rest.contains(['?', '#']) => Err("sqlite:// takes a path and no options".to_owned()),
             "sqlite" => Ok(Self::Sqlite(rest.into())),
-            // The rest of the URL may hold a password, so it isn't repeated.
-            other => Err(format!("`{other}://` isn't a database that this version of Throng knows; use sqlite://PATH")),
+            "mysql" | "mariadb" => ServerUrl::parse("mysql", 3306, rest).map(Self::MySql),
+            "postgres" | "postgresql" => ServerUrl::parse("postgres", 5432, rest).map(Self::Postgres),
+            other => Err(format!(
+                "`{other}://` isn't a database that Throng knows; use sqlite://PATH, mysql://user:password@host/name or \
+                 postgres://user:password@host/name"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_in_full_and_its_password_not_shown() {
+        let url: DatabaseUrl = "mysql://ann:p%40ss@db.example:3307/votes".parse().unwrap();
+        let DatabaseUrl::MySql(server) = &url else { panic!("{url:?}") };
+        assert_eq!((server.user.as_str(), server.password.as_str()), ("ann", "p@ss"));
+        assert_eq!((server.host.as_str(), server.port, server.name.as_str()), ("db.example", 3307, "votes"));
+        assert_eq!(url.to_string(), "mysql://ann@db.example:3307/votes");
+        let url: DatabaseUrl = "postgresql://ann:secret@[::1]/votes".parse().unwrap();
+        assert_eq!(url.to_string(), "postgres://ann@[::1]:5432/votes");
+        assert!(!format!("{url:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_database_is_told_how_to_be_one() {
+        for wrong in [
+            "mysql://host/name",
+            "mysql://ann:secret@host",
+            "postgres://ann:secret@host:port/name",
+            "postgres://ann:secret%zz@host/name",
+            "postgres://ann:secret@/name",
+            "mysql://ann:secret@host/name?ssl=1",
+            "oracle://ann:secret@host/name",
+        ] {
+            let error = wrong.parse::<DatabaseUrl>().unwrap_err();
+            assert!(error.contains("://user:password@host") && !error.contains("secret"), "{error}");
         }
     }
 }

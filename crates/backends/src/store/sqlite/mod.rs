@@ -20,6 +20,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::store::{Database, MigrationState, Recorded, Recount, Store, StoreError, Window};
@@ -164,6 +165,12 @@ impl Database for SqliteStore {
     /// None: the settings that matter are this process's own, and safe.
     async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// This machine's.
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        let now = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+        self.read(|reader| reader.query_row(now, [], |row| row.get(0).map(Timestamp))).await
     }
 }
 

@@ -1,0 +1,217 @@
+//! A message of ballots.
+//!
+//! `count`, then each ballot: flags, poll (left out where it is the one before), id, key (left out where it is the
+//! id), arrival as the difference to the one before, number of choices, choices as differences. A ballot of an
+//! unlimited poll takes about 20 bytes.
+
+use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::{OptionId, PollId};
+use uuid::Uuid;
+
+use super::reader::Reader;
+use super::{Kind, MessageKey, NotAMessage, TooMuch, begin, open, seal, write_number, write_signed};
+
+/// The most ballots in one message.
+pub const BALLOTS_MAX: usize = 10_000;
+
+/// The most choices on a ballot in a message: more than a poll has options.
+const CHOICES_MAX: usize = 1_000;
+
+/// What a ballot takes at the least: flags, id, arrival, number of choices, a choice.
+const BALLOT_BYTES_MIN: usize = 20;
+
+const KEY_IS_ID: u8 = 1;
+const POLL_AS_BEFORE: u8 = 2;
+
+/// These ballots as one message.
+///
+/// # Errors
+/// [`TooMuch`] if there are more than a message may hold.
+pub fn encode_ballots(key: &MessageKey, ballots: &[Ballot]) -> Result<Vec<u8>, TooMuch> {
+    let too_much = TooMuch { what: "ballots", max: BALLOTS_MAX };
+    if ballots.len() > BALLOTS_MAX || ballots.iter().any(|ballot| ballot.choices.as_slice().len() > CHOICES_MAX) {
+        return Err(too_much);
+    }
+    let mut message = begin(Kind::Ballots, 10 + ballots.len() * 2 * BALLOT_BYTES_MIN);
+    write_number(&mut message, ballots.len() as u64);
+    let (mut poll, mut accepted_at) = (None, 0);
+    for ballot in ballots {
+        let key_is_id = ballot.key.0 == *ballot.id.0.as_bytes();
+        let poll_as_before = poll == Some(ballot.poll);
+        message.push((u8::from(key_is_id) * KEY_IS_ID) | (u8::from(poll_as_before) * POLL_AS_BEFORE));
+        if !poll_as_before {
+            write_signed(&mut message, ballot.poll.0);
+        }
+        message.extend(ballot.id.0.as_bytes());
+        if !key_is_id {
+            message.extend(ballot.key.0);
+        }
+        write_signed(&mut message, ballot.accepted_at.0.wrapping_sub(accepted_at));
+        write_choices(&mut message, &ballot.choices);
+        (poll, accepted_at) = (Some(ballot.poll), ballot.accepted_at.0);
+    }
+    seal(key, message, too_much)
+}
+
+/// The ballots in a message.
+///
+/// # Errors
+/// [`NotAMessage`] says which check failed.
+pub fn decode_ballots(key: &MessageKey, message: &[u8]) -> Result<Vec<Ballot>, NotAMessage> {
+    let mut reader = Reader::new(open(key, message, Kind::Ballots)?);
+    let count = reader.count(BALLOTS_MAX, BALLOT_BYTES_MIN)?;
+    let mut ballots = Vec::with_capacity(count);
+    for _ in 0..count {
+        let ballot = read_ballot(&mut reader, ballots.last())?;
+        ballots.push(ballot);
+    }
+    reader.finish()?;
+    Ok(ballots)
+}
+
+fn read_ballot(reader: &mut Reader<'_>, before: Option<&Ballot>) -> Result<Ballot, NotAMessage> {
+    let flags = reader.byte()?;
+    if flags & !(KEY_IS_ID | POLL_AS_BEFORE) != 0 {
+        return Err(NotAMessage::Malformed("a ballot has flags that don't exist"));
+    }
+    let poll_before = before.map(|ballot| ballot.poll);
+    let poll = if flags & POLL_AS_BEFORE != 0 {
+        poll_before.ok_or(NotAMessage::Malformed("the first ballot refers to one before"))?
+    } else {
+        Some(PollId(reader.signed()?))
+            .filter(|poll| Some(*poll) != poll_before)
+            .ok_or(NotAMessage::Malformed("a ballot repeats the poll of the one before"))?
+    };
+    let id = reader.array()?;
+    let key = if flags & KEY_IS_ID != 0 {
+        id
+    } else {
+        Some(reader.array()?)
+            .filter(|key| *key != id)
+            .ok_or(NotAMessage::Malformed("a ballot repeats its id as its key"))?
+    };
+    let since = before.map_or(0, |ballot| ballot.accepted_at.0);
+    let accepted_at = Timestamp(since.wrapping_add(reader.signed()?));
+    let choices = read_choices(reader)?;
+    Ok(Ballot { poll, key: BallotKey(key), id: BallotId(Uuid::from_bytes(id)), choices, accepted_at })
+}
+
+fn write_choices(message: &mut Vec<u8>, choices: &Choices) {
+    let choices = choices.as_slice();
+    write_number(message, choices.len() as u64);
+    // The least that the next choice can be.
+    let mut least = 0;
+    for OptionId(choice) in choices {
+        write_number(message, u64::from(*choice) - least);
+        least = u64::from(*choice) + 1;
+    }
+}
+
+fn read_choices(reader: &mut Reader<'_>) -> Result<Choices, NotAMessage> {
+    let count = reader.count(CHOICES_MAX, 1)?;
+    let mut options = Vec::with_capacity(count);
+    let mut least: u64 = 0;
+    for _ in 0..count {
+        let choice = least
+            .checked_add(reader.number()?)
+            .and_then(|choice| u16::try_from(choice).ok())
+            .ok_or(NotAMessage::Malformed("a choice is too large"))?;
+        options.push(OptionId(choice));
+        least = u64::from(choice) + 1;
+    }
+    Choices::new(options).ok_or(NotAMessage::Malformed("a ballot has no choices"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> MessageKey {
+        MessageKey::new(&[7; 32])
+    }
+
+    fn any_ballot() -> impl Strategy<Value = Ballot> {
+        let poll = prop_oneof![Just(1), any::<i64>()];
+        let choices = btree_set(any::<u16>(), 1..9);
+        (poll, any::<u128>(), any::<Option<[u8; 16]>>(), choices, any::<i64>()).prop_map(
+            |(poll, id, key, choices, accepted_at)| {
+                let id = Uuid::from_u128(id);
+                let key = BallotKey(key.unwrap_or(id.into_bytes()));
+                let choices = Choices::new(choices.into_iter().map(OptionId)).unwrap();
+                Ballot { poll: PollId(poll), key, id: BallotId(id), choices, accepted_at: Timestamp(accepted_at) }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(ballots in vec(any_ballot(), 0..40)) {
+            let message = encode_ballots(&key(), &ballots).unwrap();
+            prop_assert_eq!(decode_ballots(&key(), &message).unwrap(), ballots);
+        }
+
+        #[test]
+        fn any_flipped_bit_is_noticed(ballots in vec(any_ballot(), 0..10), at: prop::sample::Index, bit in 0u8..8) {
+            let mut message = encode_ballots(&key(), &ballots).unwrap();
+            let at = at.index(message.len());
+            message[at] ^= 1u8 << bit;
+            let expected = if at == 0 { NotAMessage::Version(message[0]) } else { NotAMessage::Forged };
+            prop_assert_eq!(decode_ballots(&key(), &message).unwrap_err(), expected);
+        }
+
+        #[test]
+        fn any_bytes_are_refused(bytes in vec(any::<u8>(), 0..200)) {
+            prop_assert!(decode_ballots(&key(), &bytes).is_err());
+        }
+
+        /// Behind a right code, so that the contents are what is read.
+        #[test]
+        fn authentic_contents_are_read_one_way_or_refused(contents in vec(any::<u8>(), 0..200), count in 0u8..4) {
+            let mut message = begin(Kind::Ballots, 0);
+            message.push(count);
+            message.extend(contents);
+            let message = seal(&key(), message, TooMuch { what: "", max: 0 }).unwrap();
+            if let Ok(ballots) = decode_ballots(&key(), &message) {
+                prop_assert_eq!(encode_ballots(&key(), &ballots).unwrap(), message);
+            }
+        }
+    }
+
+    #[test]
+    fn a_ballot_is_small() {
+        let ballots: Vec<_> = (0..100)
+            .map(|number| {
+                let choices = Choices::new([OptionId(3)]).unwrap();
+                let id = BallotId(Uuid::from_u128(number));
+                Ballot::unlimited(PollId(1), id, choices, Timestamp(1_700_000_000_000))
+            })
+            .collect();
+        assert!(encode_ballots(&key(), &ballots).unwrap().len() < 100 * 21);
+    }
+
+    #[test]
+    fn errors_say_which_check_failed() {
+        let message = encode_ballots(&key(), &[]).unwrap();
+        let wrong = |message: &[u8]| decode_ballots(&key(), message).unwrap_err();
+        assert_eq!(wrong(&message[..33]), NotAMessage::Size(33));
+        assert_eq!(wrong(&message[..34]), NotAMessage::Forged);
+        assert_eq!(decode_ballots(&MessageKey::new(&[8; 32]), &message), Err(NotAMessage::Forged));
+        let tallies = super::super::encode_tallies(&key(), &[]).unwrap();
+        assert_eq!(wrong(&tallies), NotAMessage::Kind(2));
+        assert_eq!(wrong(&vec![0; super::super::BYTES_MAX + 1]), NotAMessage::Size(super::super::BYTES_MAX + 1));
+    }
+
+    #[test]
+    fn a_message_is_bounded() {
+        let choices = Choices::new([OptionId(1)]).unwrap();
+        let ballot = Ballot::unlimited(PollId(1), BallotId(Uuid::from_u128(1)), choices, Timestamp(1));
+        assert!(encode_ballots(&key(), &vec![ballot.clone(); BALLOTS_MAX]).is_ok());
+        assert!(encode_ballots(&key(), &vec![ballot.clone(); BALLOTS_MAX + 1]).is_err());
+        let choices = Choices::new((0..=1_000).map(OptionId)).unwrap();
+        assert!(encode_ballots(&key(), &[Ballot { choices, ..ballot }]).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a broker is, as one URL.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::url_parts::{Encoded, decode, parse_host};
+
+const EXAMPLE: &str = "amqp://user:password@host:5672/vhost";
+
+/// A broker, with all that is needed to reach it: `amqp://user:password@host:port/vhost`, or `amqps://` for TLS. Several
+/// nodes of one cluster may be named, `host1,host2:5673`: they are tried in turn. Without a user it is `guest`, without
+/// a virtual host `/`, which is written `%2f`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct QueueUrl {
+    pub(super) tls: bool,
+    pub(super) user: String,
+    pub(super) password: String,
+    pub(super) hosts: Vec<(String, u16)>,
+    pub(super) vhost: String,
+}
+
+impl QueueUrl {
+    /// Whether this is RabbitMQ's default account, which everybody knows.
+    pub fn has_default_password(&self) -> bool {
+        self.user == "guest" && self.password == "guest"
+    }
+}
+
+/// As it may be shown and logged: without its password.
+impl fmt::Display for QueueUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}@", if self.tls { "amqps" } else { "amqp" }, Encoded(&self.user))?;
+        for (position, (host, port)) in self.hosts.iter().enumerate() {
+            let comma = if position > 0 { "," } else { "" };
+            if host.contains(':') { write!(f, "{comma}[{host}]:{port}")? } else { write!(f, "{comma}{host}:{port}")? }
+        }
+        write!(f, "/{}", Encoded(&self.vhost))
+    }
+}
+
+impl fmt::Debug for QueueUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QueueUrl({self})")
+    }
+}
+
+impl FromStr for QueueUrl {
+    type Err = String;
+
+    // What can't be read may hold a password, so no message repeats it.
+    fn from_str(url: &str) -> Result<Self, String> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("write it as a URL, such as {EXAMPLE}"))?;
+        let tls = match scheme {
+            "amqp" => false,
+            "amqps" => true,
+            other => {
+                return Err(format!("`{other}://` isn't a queue that this version of Throng knows; use {EXAMPLE}"));
+            }
+        };
+        if rest.contains(['?', '#']) {
+            return Err(format!(
+                "{scheme}:// takes no options; in a password write ? as %3f and # as %23, as in {EXAMPLE}"
+            ));
+        }
+        let (authority, vhost) = rest.split_once('/').unwrap_or((rest, ""));
+        let (account, hosts) = authority.rsplit_once('@').unwrap_or(("guest:guest", authority));
+        let (user, password) = account.split_once(':').ok_or_else(|| format!("name a password, as in {EXAMPLE}"))?;
+        let default_port = if tls { 5671 } else { 5672 };
+        let vhost = decode(vhost, EXAMPLE)?;
+        Ok(Self {
+            tls,
+            user: decode(user, EXAMPLE)?,
+            password: decode(password, EXAMPLE)?,
+            hosts: hosts.split(',').map(|host| parse_host(host, default_port, EXAMPLE)).collect::<Result<_, _>>()?,
+            vhost: if vhost.is_empty() { "/".to_owned() } else { vhost },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> QueueUrl {
+        url.parse().unwrap()
+    }
+
+    #[test]
+    fn every_part_is_read() {
+        let url = parse("amqps://ann:p%40ss:%2f@one,two:5673,[::1]:5674/%2fvotes");
+        assert!(url.tls);
+        assert_eq!((url.user.as_str(), url.password.as_str(), url.vhost.as_str()), ("ann", "p@ss:/", "/votes"));
+        let hosts: Vec<_> = url.hosts.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+        assert_eq!(hosts, [("one", 5671), ("two", 5673), ("::1", 5674)]);
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_usual_value() {
+        let url = parse("amqp://localhost");
+        assert!(url.has_default_password());
+        assert_eq!(url, parse("amqp://guest:guest@localhost:5672/%2F"));
+        assert_eq!(url, parse("amqp://localhost/"));
+    }
+
+    #[test]
+    fn the_password_is_never_shown() {
+        let url = parse("amqp://ann:secret@one,[::1]:7/a%20b");
+        assert_eq!(url.to_string(), "amqp://ann@one:5672,[::1]:7/a%20b");
+        assert!(!format!("{url:?}").contains("secret"));
+        for wrong in [
+            "amqp:secret",
+            "secret://h",
+            "amqp://a:secret@",
+            "amqp://a:secret@h:x",
+            "amqp://a:secret%zz@h",
+            "amqp://a:secret?@h",
+            "amqp://secret@h",
+            "amqp://a:secret%2",
+        ] {
+            let error = wrong.parse::<QueueUrl>().unwrap_err();
+            assert!(error.contains(EXAMPLE), "{error}");
+            assert!(wrong.starts_with("secret") || !error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A database server's URL: `scheme://user:password@host:port/name`.
+
+use std::fmt;
+
+use crate::url_parts::{Encoded, decode, parse_host};
+
+/// A database on a server, with all that is needed to reach it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerUrl {
+    pub(super) user: String,
+    pub(super) password: String,
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The database's name.
+    pub(super) name: String,
+    scheme: &'static str,
+}
+
+impl ServerUrl {
+    /// Reads what follows `scheme://`.
+    ///
+    /// # Errors
+    /// Says how to write it. What was written isn't repeated, since it may hold a password.
+    pub(super) fn parse(scheme: &'static str, default_port: u16, rest: &str) -> Result<Self, String> {
+        let example = format!("{scheme}://user:password@host:{default_port}/throng");
+        if rest.contains(['?', '#']) {
+            return Err(format!(
+                "{scheme}:// takes no options; in a password write ? as %3f and # as %23, as in {example}"
+            ));
+        }
+        let (authority, name) = rest.split_once('/').unwrap_or((rest, ""));
+        let (account, host) = authority.rsplit_once('@').ok_or_else(|| format!("name a user, as in {example}"))?;
+        let (user, password) = account.split_once(':').unwrap_or((account, ""));
+        let (host, port) = parse_host(host, default_port, &example)?;
+        let (user, name) = (decode(user, &example)?, decode(name, &example)?);
+        if user.is_empty() || name.is_empty() || name.contains(['/', '\0']) {
+            return Err(format!("name a user and a database, as in {example}"));
+        }
+        Ok(Self { user, password: decode(password, &example)?, host, port, name, scheme })
+    }
+}
+
+/// As it may be shown and logged: without its password.
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port, .. } = self;
+        let (user, name) = (Encoded(&self.user), Encoded(&self.name));
+        if host.contains(':') {
+            write!(f, "{scheme}://{user}@[{host}]:{port}/{name}")
+        } else {
+            write!(f, "{scheme}://{user}@{host}:{port}/{name}")
+        }
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerUrl({self})")
+    }
+}
