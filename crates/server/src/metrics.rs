@@ -39,10 +39,42 @@ impl Metrics {
 
     /// The text that a scrape gets.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("writing to a String can't fail");
-        text
+        text(&self.registry)
     }
+}
+
+/// Everything that a worker measures.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    registry: Registry,
+    /// Of its recording.
+    pub intake: Arc<IntakeMetrics>,
+}
+
+impl WorkerMetrics {
+    /// Metrics of a worker that has measured nothing yet.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("throng_worker");
+        let intake = Arc::new(IntakeMetrics::register(&mut registry));
+        Self { registry, intake }
+    }
+
+    /// The text that a scrape gets.
+    pub fn text(&self) -> String {
+        text(&self.registry)
+    }
+}
+
+impl Default for WorkerMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn text(registry: &Registry) -> String {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).expect("writing to a String can't fail");
+    text
 }
 
 /// What the recorder measures, once a batch.
@@ -51,6 +83,7 @@ pub struct IntakeMetrics {
     batch_ballots: Histogram,
     record_seconds: Histogram,
     recorded: [Counter; OUTCOMES.len()],
+    accepted: Counter,
 }
 
 impl IntakeMetrics {
@@ -60,17 +93,24 @@ impl IntakeMetrics {
         let metrics = Self {
             batch_ballots: Histogram::new(exponential_buckets(1.0, 2.0, 16)),
             record_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
+            accepted: Counter::default(),
             // Each is there from the start, at zero.
             recorded: OUTCOMES.map(|outcome| recorded.get_or_create(&[("outcome", outcome)]).clone()),
         };
         registry.register("batch_ballots", "Ballots recorded in one transaction", metrics.batch_ballots.clone());
         registry.register_with_unit(
             "record",
-            "Time that recording a batch took, its sync of the disk included",
+            "Time that making a batch safe took: recording it, its sync of the disk included, or the broker's confirm",
             Unit::Seconds,
             metrics.record_seconds.clone(),
         );
+        registry.register("ballots_accepted", "Ballots that the broker confirmed", metrics.accepted.clone());
         metrics
+    }
+
+    /// The broker confirmed so many ballots.
+    pub fn accepted(&self, ballots: usize) {
+        self.accepted.inc_by(ballots as u64);
     }
 
     /// A batch of `ballots` took `elapsed`.

@@ -66,7 +66,7 @@ pub struct ResultsView<'a> {
 
 impl<'a> ResultsView<'a> {
     /// The poll's result as it stands at `now`. It is provisional until no more ballot can come.
-    pub fn new(poll: &'a Poll, snapshot: &'a Snapshot, now: Timestamp) -> Self {
+    pub fn new(poll: &'a Poll, snapshot: &'a Snapshot, now: Timestamp, stale: bool) -> Self {
         let state = poll.state(now);
         Self {
             poll: poll.slug.as_str(),
@@ -74,8 +74,7 @@ impl<'a> ResultsView<'a> {
             state,
             provisional: state != PollState::Final,
             as_of: snapshot.as_of,
-            // One process records and shows: what it shows is what is stored.
-            stale: false,
+            stale,
             voters: snapshot.tallies.voters,
             selections: snapshot.tallies.selections(),
             options: poll.option_results(&snapshot.tallies).collect(),

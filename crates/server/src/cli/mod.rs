@@ -11,6 +11,7 @@ mod poll;
 mod schema;
 mod serve;
 mod table;
+mod worker;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -60,6 +61,11 @@ struct Json {
 enum Command {
     /// Serve polls over HTTP (the default)
     Serve,
+    /// Record the ballots that web nodes have put on the queue
+    ///
+    /// Takes them from QUEUE_URL and records them at DATABASE_URL. Any number of workers may do so at once. Health and
+    /// metrics are at WORKER_LISTEN.
+    Worker(worker::Arguments),
     /// Make, open, close and count polls; also while a server runs
     #[command(subcommand)]
     Poll(poll::PollCommand),
@@ -82,6 +88,7 @@ pub fn run() -> ExitCode {
     let Cli { flags, command } = Cli::parse();
     let result = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(&flags),
+        Command::Worker(arguments) => worker::run(&arguments, &flags),
         Command::Poll(command) => poll::run(command, &flags),
         Command::Schema(command) => schema::run(command, &flags),
         Command::Completions(command) => print(|out| command.run(out)),

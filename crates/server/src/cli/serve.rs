@@ -29,7 +29,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
 }
 
 /// Done once somebody asks this process to stop.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
@@ -39,7 +39,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn log_to_stderr(config: &Config) {
+pub(super) fn log_to_stderr(config: &Config) {
     let filter = EnvFilter::new(&config.log);
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);

@@ -2,15 +2,19 @@
 //!
 //! Every setting is described in [`SETTINGS`], from which `throng help` and the errors draw their words.
 
+mod secret;
 mod sources;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use throng_backends::cache::CacheUrl;
+use throng_backends::queue::{MessageKey, QueueUrl};
 use throng_backends::store::DatabaseUrl;
 use throng_domain::poll::Slug;
 
+pub use self::secret::AppSecret;
 pub use self::sources::Sources;
 use crate::http::CorsOrigins;
 
@@ -34,10 +38,36 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting { name: "LISTEN", default: "127.0.0.1:8080", meaning: "address and port to serve on" },
     Setting {
+        name: "APP_SECRET",
+        default: "made in dev",
+        meaning: "the key from which all others are made: 32 characters or more, the same for all nodes and workers",
+    },
+    Setting {
         name: "DATABASE_URL",
         default: "sqlite://var/throng.db",
-        meaning: "where ballots are kept: sqlite://PATH",
+        meaning: "where ballots are kept: sqlite://PATH, or mysql:// or postgres://USER:PASSWORD@HOST:PORT/NAME",
     },
+    Setting {
+        name: "QUEUE_URL",
+        default: "none",
+        meaning: "the broker between web nodes and workers: amqp://USER:PASSWORD@HOST:5672/%2f",
+    },
+    Setting {
+        name: "QUEUE_PREFIX",
+        default: "throng",
+        meaning: "what the names of the broker's queues begin with; one for each system that shares a broker",
+    },
+    Setting {
+        name: "CACHE_URL",
+        default: "none",
+        meaning: "where nodes share results behind a broker: memcached://HOST:11211[,HOST:PORT…]",
+    },
+    Setting {
+        name: "CACHE_LIFE_TIME",
+        default: "5",
+        meaning: "seconds that a result may lag behind a broker; 0: every reader asks the database",
+    },
+    Setting { name: "WORKER_LISTEN", default: "127.0.0.1:8081", meaning: "a worker's health and metrics" },
     Setting { name: "DEFAULT_POLL", default: "demo", meaning: "the poll of /api/submit, /api/result and /" },
     Setting {
         name: "CORS_ALLOW_ORIGIN",
@@ -52,7 +82,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Names with a meaning that this version has no code for: setting one is refused, not ignored.
-const NOT_YET: &[&str] = &["QUEUE_URL", "CACHE_URL", "ADMIN_TOKEN", "TRUSTED_PROXIES"];
+const NOT_YET: &[&str] = &["ADMIN_TOKEN", "TRUSTED_PROXIES"];
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -61,8 +91,20 @@ pub struct Config {
     pub app_env: AppEnv,
     /// The address served on.
     pub listen: SocketAddr,
+    /// The key from which all others are made.
+    pub app_secret: Option<AppSecret>,
     /// Where ballots are kept.
     pub database: DatabaseUrl,
+    /// The broker between web nodes and workers; none where the web node records by itself.
+    pub queue: Option<QueueUrl>,
+    /// What the names of the broker's queues begin with.
+    pub queue_prefix: QueuePrefix,
+    /// What nodes share results through.
+    pub cache: Option<CacheUrl>,
+    /// How long a result may lag behind a broker, in milliseconds; 0: not at all.
+    pub cache_life_ms: u64,
+    /// The address of a worker's health and metrics.
+    pub worker_listen: SocketAddr,
     /// The poll behind the original routes and `/`.
     pub default_poll: Slug,
     /// Whose pages may call the public routes.
@@ -113,12 +155,35 @@ impl Config {
         let config = Self {
             app_env,
             listen: read.setting("LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080))),
+            app_secret: read.optional("APP_SECRET"),
             database: read.setting("DATABASE_URL", DatabaseUrl::Sqlite("var/throng.db".into())),
+            queue: read.optional("QUEUE_URL"),
+            queue_prefix: read.setting("QUEUE_PREFIX", QueuePrefix("throng".to_owned())),
+            cache: read.optional("CACHE_URL"),
+            cache_life_ms: read.setting("CACHE_LIFE_TIME", Seconds(5_000)).0,
+            worker_listen: read.setting("WORKER_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8081))),
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
             cors_origins: read.setting("CORS_ALLOW_ORIGIN", cors_default),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
         };
+        if config.app_env == AppEnv::Prod {
+            read.refuse_in_prod(&config);
+        }
         if read.faults.is_empty() { Ok(config) } else { Err(Faults(read.faults)) }
+    }
+}
+
+impl Config {
+    /// The key under which messages to workers are authenticated.
+    ///
+    /// # Errors
+    /// If it has to be made, in dev, and can't be kept.
+    pub fn message_key(&self) -> anyhow::Result<MessageKey> {
+        let secret = match &self.app_secret {
+            Some(secret) => secret.clone(),
+            None => AppSecret::kept_for_dev()?,
+        };
+        Ok(MessageKey::new(&secret.derive("queue messages")))
     }
 }
 
@@ -139,6 +204,35 @@ impl Reader<'_> {
         }
     }
 
+    fn optional<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        let found = self.sources.get(name).filter(|found| !found.value.is_empty())?;
+        match found.value.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fault(name, &error.to_string());
+                None
+            }
+        }
+    }
+
+    /// What is fit for trying out, and for nothing else.
+    fn refuse_in_prod(&mut self, config: &Config) {
+        if config.queue.is_some() && config.app_secret.is_none() {
+            self.fault(
+                "APP_SECRET",
+                "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one",
+            );
+        }
+        if let Some(queue) = &config.queue
+            && queue.has_default_password()
+        {
+            self.fault(
+                "QUEUE_URL",
+                "RabbitMQ's guest account is for trying out; make a user of its own: rabbitmqctl add_user",
+            );
+        }
+    }
+
     fn fault(&mut self, name: &str, what: &str) {
         let from = self.sources.get(name).map_or_else(String::new, |found| format!(" (from {})", found.from));
         self.faults.push(format!("{name}{from}: {what}"));
@@ -154,6 +248,35 @@ impl FromStr for AppEnv {
             "prod" => Ok(Self::Prod),
             other => Err(format!("`{other}` is neither `dev` nor `prod`")),
         }
+    }
+}
+
+/// What the names of a broker's queues begin with: 1 to 64 letters, digits and dashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuePrefix(pub String);
+
+impl FromStr for QueuePrefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if plain && text.len() <= 64 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("use up to 64 letters, digits and dashes, such as song-contest".to_owned())
+        }
+    }
+}
+
+/// Whole seconds, kept as milliseconds.
+struct Seconds(u64);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds: u32 = text.parse().map_err(|_| format!("`{text}` is no number of seconds, such as 5"))?;
+        Ok(Self(u64::from(seconds) * 1_000))
     }
 }
 
@@ -197,11 +320,11 @@ mod tests {
         let Faults(faults) = read(&[
             ("APP_ENV", "staging"),
             ("LISTEN", "8080"),
-            ("DATABASE_URL", "mysql://user:hunter2@host/name"),
+            ("DATABASE_URL", "oracle://user:hunter2@host/name"),
             ("DEFAULT_POLL", "no such slug"),
             ("CORS_ALLOW_ORIGIN", "example.com"),
             ("LOG", "throng=loud"),
-            ("QUEUE_URL", "amqp://host"),
+            ("ADMIN_TOKEN", "x"),
         ])
         .unwrap_err();
         assert_eq!(faults.len(), 7, "{faults:#?}");

@@ -17,9 +17,10 @@ use super::error::Problem;
 use super::poll_path::PollPath;
 use super::results::json;
 use crate::app::CoreState;
-use crate::intake::{NotRecorded, Settled};
+use crate::intake::{Fate, NotRecorded, Settled};
 
-/// `POST /api/v1/polls/{slug}/ballots`: 201 once the ballot is counted; the same again for the same ballot.
+/// `POST /api/v1/polls/{slug}/ballots`: 201 once the ballot is counted, 202 once a broker has it that workers take it
+/// from; the same again for the same ballot.
 pub async fn submit(
     State(core): State<Arc<CoreState>>,
     PollPath(live): PollPath,
@@ -31,48 +32,66 @@ pub async fn submit(
     let submission = Submission::parse(&body)?;
     let choices = live.poll.choices(submission.choices)?;
     let id = submission.ballot_id;
-    settle(&core, accepted(&live.poll, id, choices, now)?).await?;
+    let settled = settle(&core, accepted(&core, &live.poll, id, choices, now)?).await?;
+    let (status, said) = match settled.fate {
+        Fate::Recorded(_) => (StatusCode::CREATED, "counted"),
+        Fate::Accepted => (StatusCode::ACCEPTED, "accepted"),
+    };
     let seen = live.poll.shows_results(Viewer::Voter, now);
-    // Published before the ballot was answered, so the latest result has the ballot in it.
-    let results = seen.then(|| live.rendered(now));
+    // Published before the ballot was answered: if it is counted, the latest result has it.
+    let results = seen.then(|| live.rendered(now, core.app.age_max_ms()));
     let results = results.as_ref().map_or(&b"null"[..], |rendered| &rendered.json);
-    let body = [format!(r#"{{"ballot_id":"{id}","status":"counted","results":"#).as_bytes(), results, b"}"].concat();
+    let body = [format!(r#"{{"ballot_id":"{id}","status":"{said}","results":"#).as_bytes(), results, b"}"].concat();
     let mut response = json(body.into());
-    *response.status_mut() = StatusCode::CREATED;
+    *response.status_mut() = status;
     Ok(response)
 }
 
-/// The ballot that arrived at `accepted_at`, unless the poll isn't open yet. Whether it came too late the store says:
-/// a ballot sent again after the close, because its answer was lost, is answered as the first time.
+/// The ballot that arrived at `accepted_at`, if the poll takes it.
+///
+/// Whether it came too late the store says, where it is asked right away: a ballot sent again after the close, because
+/// its answer was lost, is answered as the first time. Through a broker the store isn't asked, and a ballot must not be
+/// accepted that will not count: there the close is judged here.
 ///
 /// # Errors
-/// That the poll isn't open yet.
-pub fn accepted(poll: &Poll, id: BallotId, choices: Choices, accepted_at: Timestamp) -> Result<Ballot, Problem> {
+/// That the poll isn't open yet, or not any more.
+pub fn accepted(
+    core: &CoreState,
+    poll: &Poll,
+    id: BallotId,
+    choices: Choices,
+    accepted_at: Timestamp,
+) -> Result<Ballot, Problem> {
     match poll.state(accepted_at) {
         PollState::Draft | PollState::Scheduled => Err(Problem::PollNotOpen),
+        PollState::Closing | PollState::Final if core.app.is_behind_broker() => Err(Problem::PollClosed),
         PollState::Open | PollState::Closing | PollState::Final => {
             Ok(Ballot::unlimited(poll.id, id, choices, accepted_at))
         }
     }
 }
 
-/// Has a ballot recorded and gives its outcome, if that is that it is counted.
+/// Has a ballot made safe and gives what came of it, if that is that it counts.
 ///
 /// # Errors
-/// Why it isn't counted, or that it isn't known whether it is.
+/// Why it doesn't count, or that it isn't known whether it does.
 pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Settled, Problem> {
     let id = ballot.id;
-    let settled = core.desk.submit(ballot).await.inspect_err(|error| {
-        if *error == NotRecorded::Busy {
+    let settled = core.desk.submit(ballot).await.map_err(|error| match error {
+        NotRecorded::Busy => {
             core.metrics.ballot_refused();
+            Problem::Overloaded
         }
+        NotRecorded::Unavailable if core.app.is_behind_broker() => Problem::QueueUnavailable,
+        NotRecorded::Unavailable => Problem::StoreUnavailable,
+        NotRecorded::Unknown => Problem::OutcomeUnknown,
     })?;
-    match settled.outcome {
-        Outcome::Counted | Outcome::CountedBefore => Ok(settled),
-        Outcome::KeyTaken { id: holder, .. } if holder == id => Err(Problem::BallotIdReused),
-        Outcome::KeyTaken { choices, .. } => Err(Problem::AlreadyVoted(choices)),
-        Outcome::TooEarly => Err(Problem::PollNotOpen),
-        Outcome::TooLate => Err(Problem::PollClosed),
+    match settled.fate {
+        Fate::Accepted | Fate::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(settled),
+        Fate::Recorded(Outcome::KeyTaken { id: holder, .. }) if holder == id => Err(Problem::BallotIdReused),
+        Fate::Recorded(Outcome::KeyTaken { choices, .. }) => Err(Problem::AlreadyVoted(choices)),
+        Fate::Recorded(Outcome::TooEarly) => Err(Problem::PollNotOpen),
+        Fate::Recorded(Outcome::TooLate) => Err(Problem::PollClosed),
     }
 }
 

@@ -11,8 +11,6 @@ use throng_domain::store::StoreError;
 use throng_domain::submission::NotABallot;
 use tracing::error;
 
-use crate::intake::NotRecorded;
-
 /// What can go wrong with a request.
 #[derive(Debug)]
 pub enum Problem {
@@ -48,6 +46,8 @@ pub enum Problem {
     Overloaded,
     /// The store can't be reached.
     StoreUnavailable,
+    /// The broker takes no ballots.
+    QueueUnavailable,
     /// The server is on its way out: others may be ready.
     ShuttingDown,
     /// A write failed: whether the ballot is counted isn't known.
@@ -96,6 +96,9 @@ impl Problem {
             Self::StoreUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
             }
+            Self::QueueUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", "Ballots can't be queued right now")
+            }
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is about to stop"),
             Self::OutcomeUnknown => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "Whether the ballot was counted isn't known")
@@ -123,7 +126,7 @@ impl Problem {
             Self::PollNotOpen => "Nothing was counted. The poll's opens_at says when it opens.".into(),
             Self::PollClosed => "Nothing was counted: the ballot arrived after the poll's close.".into(),
             Self::ResultsHidden => "The poll shows its results to others, later, or not at all.".into(),
-            Self::Overloaded | Self::StoreUnavailable => {
+            Self::Overloaded | Self::StoreUnavailable | Self::QueueUnavailable => {
                 "Nothing was taken. Send the same ballot again after the seconds in Retry-After.".into()
             }
             Self::ShuttingDown => "Send requests to another server, or to this one once it is back.".into(),
@@ -178,21 +181,12 @@ impl From<InvalidChoice> for Problem {
     }
 }
 
-impl From<NotRecorded> for Problem {
-    fn from(error: NotRecorded) -> Self {
-        match error {
-            NotRecorded::Busy => Self::Overloaded,
-            NotRecorded::Unavailable => Self::StoreUnavailable,
-            NotRecorded::Unknown => Self::OutcomeUnknown,
-        }
-    }
-}
-
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         error!(%error, "the store could not answer");
         match error {
             StoreError::Unavailable(_) => Self::StoreUnavailable,
+            StoreError::Unknown(_) => Self::OutcomeUnknown,
             StoreError::Conflict(_) | StoreError::Rejected(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_) => {
                 Self::Internal
             }

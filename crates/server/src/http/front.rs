@@ -82,7 +82,7 @@ impl Front {
     async fn original<B: From<Bytes>>(&self, route: Original, body: &[u8]) -> Response<B> {
         let answer = match route {
             Original::Submit => original::submit(&self.core, body).await,
-            Original::Result => original::result(&self.core),
+            Original::Result => original::result(&self.core).await,
         };
         answer.unwrap_or_else(|problem| problem.response())
     }

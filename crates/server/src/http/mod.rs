@@ -18,9 +18,10 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub use self::cors::CorsOrigins;
-use self::error::Problem;
-pub use self::error::refusal_body;
+pub use self::error::{Problem, refusal_body};
 pub use self::front::Front;
+pub use self::operations::{OK, openmetrics};
+pub use self::results::{json, uncached};
 use crate::app::CoreState;
 
 /// Every route, for one core.

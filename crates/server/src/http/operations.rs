@@ -11,26 +11,38 @@ use super::error::Problem;
 use super::results::{json, uncached};
 use crate::app::CoreState;
 
-const OK: Bytes = Bytes::from_static(b"{\"status\":\"ok\"}");
+/// What is said where all is well.
+pub const OK: Bytes = Bytes::from_static(b"{\"status\":\"ok\"}");
 
 /// `GET /livez`: this process runs.
 pub async fn livez() -> Response {
     uncached(json(OK))
 }
 
-/// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read, or a write to it failed.
+/// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read, or a write to it failed;
+/// behind a broker, nor while that takes none.
 pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
     let app = &core.app;
     if app.shutdown.is_draining() || app.recorder_failed.is_cancelled() {
         return Err(Problem::ShuttingDown);
     }
-    app.store.polls_version().await?;
+    match &app.publisher {
+        // Ballots are taken without the store.
+        Some(publisher) if publisher.is_ready() => {}
+        Some(_) => return Err(Problem::QueueUnavailable),
+        None => drop(app.origin.store.polls_version().await?),
+    }
     Ok(uncached(json(OK)))
 }
 
 /// `GET /metrics`, as Prometheus reads them.
 pub async fn metrics(State(core): State<Arc<CoreState>>) -> Response {
-    let mut response = core.app.metrics.text().into_response();
+    openmetrics(core.app.metrics.text())
+}
+
+/// An answer of metrics.
+pub fn openmetrics(text: String) -> Response {
+    let mut response = text.into_response();
     let format = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, format);
     response

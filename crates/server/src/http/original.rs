@@ -36,7 +36,7 @@ fn accept(core: &CoreState, body: &[u8]) -> Result<(Ballot, bool), Problem> {
     if live.poll.is_closed(now) {
         return Err(Problem::PollClosed);
     }
-    let ballot = accepted(&live.poll, core.app.next_ballot_id(now), choices, now)?;
+    let ballot = accepted(core, &live.poll, core.app.next_ballot_id(now), choices, now)?;
     Ok((ballot, live.poll.shows_results(Viewer::Voter, now)))
 }
 
@@ -44,9 +44,14 @@ fn accept(core: &CoreState, body: &[u8]) -> Result<(Ballot, bool), Problem> {
 ///
 /// # Errors
 /// If there is no default poll.
-pub fn result<B: From<Bytes>>(core: &CoreState) -> Result<Response<B>, Problem> {
+pub async fn result<B: From<Bytes>>(core: &CoreState) -> Result<Response<B>, Problem> {
+    let now = core.app.clock.now();
+    if core.app.is_behind_broker() {
+        let live = core.app.polls.current().default_poll().cloned().ok_or(Problem::PollNotFound)?;
+        core.app.freshen(&live, now).await?;
+    }
     let polls = core.app.polls.current();
     let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
-    let seen = live.poll.shows_results(Viewer::Anybody, core.app.clock.now());
+    let seen = live.poll.shows_results(Viewer::Anybody, now);
     Ok(uncached(json(if seen { live.latest().original.clone() } else { HIDDEN })))
 }

@@ -30,7 +30,8 @@ pub async fn show(
     if !live.poll.shows_results(Viewer::Anybody, now) {
         return Err(Problem::ResultsHidden);
     }
-    let rendered = live.rendered(now);
+    core.app.freshen(&live, now).await?;
+    let rendered = live.rendered(now, core.app.age_max_ms());
     Ok(tagged(rendered.json.clone(), &rendered.etag, &headers))
 }
 

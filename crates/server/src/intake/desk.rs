@@ -6,10 +6,9 @@ use std::thread::Thread;
 use bytes::Bytes;
 use throng_domain::ballot::Ballot;
 use throng_domain::poll::PollId;
-use throng_domain::store::Outcome;
 use tokio::sync::{Notify, oneshot};
 
-use super::{NotRecorded, Settled};
+use super::{Fate, NotRecorded, Settled};
 use crate::results::SharedSnapshot;
 
 /// The ballots at one desk after which waiting for more saves nothing: the disk's sync is shared by enough.
@@ -18,7 +17,7 @@ const GATHERED_ENOUGH: usize = 512;
 /// The ballots at one desk below which waiting for more isn't worth another look at the core's sockets.
 const GATHERED_FEW: usize = 48;
 
-/// Takes the ballots of one core to the recorder and the outcomes back.
+/// Takes the ballots of one core to the recorder, or to the core's courier, and the answers back.
 ///
 /// Handlers and recorder touch a desk once a batch and not once a ballot: at the end of a core's turn its porter
 /// wakes the recorder for all that gathered meanwhile, and the recorder hands back a whole batch with one wake, which
@@ -60,7 +59,7 @@ pub(super) struct Answered {
 /// What came of each caller's ballot, in the callers' order, and the results of their polls.
 #[derive(Debug)]
 pub(super) struct Outcomes {
-    pub(super) each: Vec<(PollId, Outcome)>,
+    pub(super) each: Vec<(PollId, Fate)>,
     pub(super) results: Arc<[SharedSnapshot]>,
 }
 
@@ -104,8 +103,7 @@ impl Desk {
         loop {
             self.bell.notified().await;
             for answered in std::mem::take(&mut *lock(&self.answered)) {
-                self.counter().waiting -= answered.callers.len();
-                answered.spread();
+                self.answer(answered);
             }
             if self.gather().await > 0 {
                 recorder.unpark();
@@ -126,6 +124,27 @@ impl Desk {
             gathered = ballots;
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Done when ballots have begun to gather here since the last time; perhaps also when not.
+    pub(super) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// The ballots that gathered here, the first `ballots_max` of them; `None` if there are none.
+    pub(super) fn take(&self, ballots_max: usize) -> Option<Batch> {
+        let mut counter = self.counter();
+        let gathered = &mut counter.batch;
+        let count = gathered.ballots.len().min(ballots_max);
+        let rest = Batch { ballots: gathered.ballots.split_off(count), callers: gathered.callers.split_off(count) };
+        let taken = std::mem::replace(gathered, rest);
+        (count > 0).then_some(taken)
+    }
+
+    /// Gives callers of this core their answers.
+    pub(super) fn answer(&self, answered: Answered) {
+        self.counter().waiting -= answered.callers.len();
+        answered.spread();
     }
 
     /// Moves the ballots that gathered here to the end of `batch`; returns how many there were.
@@ -164,9 +183,9 @@ impl Answered {
             Ok(Outcomes { each, results }) => {
                 let results: Vec<(PollId, Bytes)> =
                     results.iter().map(|live| (live.tallies.poll, Bytes::copy_from_slice(&live.original))).collect();
-                for (caller, (poll, outcome)) in self.callers.into_iter().zip(each) {
+                for (caller, (poll, fate)) in self.callers.into_iter().zip(each) {
                     let result = results.iter().find(|(id, _)| *id == poll).map(|(_, bytes)| bytes.clone());
-                    let _ = caller.send(Ok(Settled { outcome, result: result.unwrap_or_default() }));
+                    let _ = caller.send(Ok(Settled { fate, result: result.unwrap_or_default() }));
                 }
             }
             Err(error) => {

@@ -9,9 +9,13 @@
 //! This is group commit with no timer: while one batch is being recorded, the next one gathers at the desks. One
 //! voter alone waits for one sync of the disk, ten thousand share it.
 //!
+//! Where a broker stands between, each core has a courier instead, which publishes its desk's ballots, batch after batch,
+//! and answers when the broker has confirmed; workers record them later.
+//!
 //! A ballot that was admitted is recorded whatever becomes of the client: the desk owns it, not the handler.
 
 mod ballot_ids;
+mod courier;
 mod desk;
 mod recorder;
 
@@ -19,6 +23,7 @@ use bytes::Bytes;
 use throng_domain::store::Outcome;
 
 pub use self::ballot_ids::BallotIds;
+pub use self::courier::Courier;
 pub use self::desk::Desk;
 pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
 
@@ -26,14 +31,23 @@ pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
 /// about a third of a second; each takes some 300 bytes.
 pub const BALLOTS_WAITING_MAX: usize = 32_768;
 
-/// What the handler of a ballot gets once the ballot is on the disk.
+/// What the handler of a ballot gets once the ballot is safe.
 #[derive(Debug)]
 pub struct Settled {
     /// What came of it.
-    pub outcome: Outcome,
-    /// The poll's result with this ballot in it, as the original routes send it. A copy of the core's own: cores
-    /// that share one fight over its count of references.
+    pub fate: Fate,
+    /// The poll's result as the original routes send it: with this ballot in it if it is recorded, else the latest. A
+    /// copy of the core's own: cores that share one fight over its count of references.
     pub result: Bytes,
+}
+
+/// What came of a ballot that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The store has it, or has refused it for good.
+    Recorded(Outcome),
+    /// The broker has it safe, and a worker will record it.
+    Accepted,
 }
 
 /// Why a ballot has no outcome.

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::NotRecorded;
 use super::desk::{Answered, Batch, Desk, Outcomes};
+use super::{Fate, NotRecorded};
 use crate::metrics::IntakeMetrics;
 use crate::results::{LivePolls, SharedSnapshot};
 
@@ -150,7 +150,16 @@ impl Recorder {
                 warn!(%error, ballots, "a batch was not recorded");
                 (Err(NotRecorded::Unavailable), None)
             }
-            Err(error) => {
+            Err(error @ StoreError::Unknown(_)) => {
+                warn!(%error, ballots, "whether a batch was recorded isn't known");
+                (Err(NotRecorded::Unknown), None)
+            }
+            Err(
+                error @ (StoreError::Conflict(_)
+                | StoreError::Rejected(_)
+                | StoreError::WriteFailed(_)
+                | StoreError::Corrupt(_)),
+            ) => {
                 error!(%error, ballots, "a batch failed, its outcome is unknown");
                 (Err(NotRecorded::Unknown), Some(WriteFailure(error)))
             }
@@ -164,7 +173,8 @@ impl Recorder {
             Err(error) => (Vec::new(), Err(error)),
         };
         let mut callers = batch.callers.drain(..);
-        let mut each = batch.ballots.drain(..).map(|ballot| ballot.poll).zip(outcomes);
+        let fates = outcomes.into_iter().map(Fate::Recorded);
+        let mut each = batch.ballots.drain(..).map(|ballot| ballot.poll).zip(fates);
         let mut from = 0;
         for (desk, to) in self.desks.iter().zip(ends) {
             let count = to - from;

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
-use throng_domain::clock::{Clock, Timestamp};
+use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::store::{Store, StoreError};
+use throng_domain::store::StoreError;
 use throng_domain::tally::Tallies;
 
+use super::origin::Origin;
 use super::snapshot::{Rendered, SharedSnapshot, Snapshot};
 use crate::view::ResultsView;
 
@@ -17,40 +19,56 @@ use crate::view::ResultsView;
 pub struct LivePoll {
     /// The poll as it was last read.
     pub poll: Poll,
-    latest: Arc<ArcSwap<Snapshot>>,
+    latest: Arc<Latest>,
     rendered: ArcSwapOption<Rendered>,
+}
+
+/// A poll's latest result: it outlives changes of the poll.
+#[derive(Debug)]
+struct Latest {
+    snapshot: ArcSwap<Snapshot>,
+    /// Somebody read it when it wasn't known any more to be the latest.
+    wanted: AtomicBool,
 }
 
 impl LivePoll {
     /// The latest result.
     pub fn latest(&self) -> SharedSnapshot {
-        self.latest.load_full()
+        self.latest.snapshot.load_full()
     }
 
-    /// The latest result in the form of version 1: made once a version, then shared.
-    pub fn rendered(&self, now: Timestamp) -> Arc<Rendered> {
-        let snapshot = self.latest.load();
+    /// The latest result, for a reader at `now` to whom it may be `age_max_ms` old: if it may be older, it is asked for
+    /// anew behind the reader's back.
+    pub fn want(&self, now: Timestamp, age_max_ms: i64) {
+        if self.latest.snapshot.load().as_of.plus_ms(age_max_ms) < now {
+            self.latest.wanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The latest result in the form of version 1: made once a version, then shared. It is called stale if it may be
+    /// older than `age_max_ms`; a result that is exact has no such age.
+    pub fn rendered(&self, now: Timestamp, age_max_ms: Option<i64>) -> Arc<Rendered> {
+        let snapshot = self.latest.snapshot.load();
         let state = self.poll.state(now);
+        let stale = age_max_ms.is_some_and(|age_max_ms| snapshot.as_of.plus_ms(age_max_ms) < now);
+        let kind = (snapshot.tallies.seq, snapshot.as_of, state, stale);
         if let Some(kept) = &*self.rendered.load()
-            && (kept.seq, kept.state) == (snapshot.tallies.seq, state)
+            && kept.kind == kind
         {
             return Arc::clone(kept);
         }
-        let view = ResultsView::new(&self.poll, &snapshot, now);
+        let view = ResultsView::new(&self.poll, &snapshot, now, stale);
         let json = serde_json::to_vec(&view).expect("a result has only strings for keys").into();
         // The version counts ballots' changes; a close or a corrected label changes what is sent as well.
         let etag = format!("\"{}-{}-{}\"", snapshot.tallies.seq, self.poll.version, state.as_str());
-        let made = Arc::new(Rendered { seq: snapshot.tallies.seq, state, json, etag });
+        let made = Arc::new(Rendered { kind, json, etag });
         self.rendered.store(Some(Arc::clone(&made)));
         made
     }
 
     /// Makes `snapshot` the latest result, unless a later one is there.
-    fn publish(&self, snapshot: SharedSnapshot) {
-        self.latest.rcu(|latest| {
-            let newer = snapshot.tallies.seq > latest.tallies.seq;
-            Arc::clone(if newer { &snapshot } else { latest })
-        });
+    fn publish(&self, snapshot: &SharedSnapshot) {
+        self.latest.snapshot.rcu(|latest| Arc::clone(if snapshot.is_newer_than(latest) { snapshot } else { latest }));
     }
 }
 
@@ -83,13 +101,13 @@ pub struct Polls {
 }
 
 impl LivePolls {
-    /// The polls of `store`, with their results; `default_slug` names the default poll, now or once it is made.
+    /// The polls of `origin`, with their results; `default_slug` names the default poll, now or once it is made.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn load(default_slug: Slug, store: &dyn Store, clock: &dyn Clock) -> Result<Self, StoreError> {
+    pub async fn load(default_slug: Slug, origin: &Origin) -> Result<Self, StoreError> {
         let polls = Self { default_slug, polls: ArcSwap::default() };
-        polls.refresh(store, clock).await?;
+        polls.refresh(origin).await?;
         Ok(polls)
     }
 
@@ -97,19 +115,20 @@ impl LivePolls {
     ///
     /// # Errors
     /// Those of the store; what was known stays.
-    pub async fn refresh(&self, store: &dyn Store, clock: &dyn Clock) -> Result<(), StoreError> {
-        let version = store.polls_version().await?;
+    pub async fn refresh(&self, origin: &Origin) -> Result<(), StoreError> {
+        let version = origin.store.polls_version().await?;
         let known = self.polls.load_full();
         if version == known.version {
             return Ok(());
         }
         let mut polls = Polls { version, ..Polls::default() };
-        for poll in store.polls().await? {
+        for poll in origin.store.polls().await? {
             let latest = match known.by_id.get(&poll.id) {
                 Some(live) => Arc::clone(&live.latest),
                 None => {
-                    let tallies = store.tallies(poll.id).await?;
-                    Arc::new(ArcSwap::from_pointee(Snapshot::new(tallies, clock.now())))
+                    let latest = origin.latest(poll.id).await?;
+                    let snapshot = ArcSwap::from_pointee(Snapshot::new(latest.tallies, latest.as_of));
+                    Arc::new(Latest { snapshot, wanted: AtomicBool::new(false) })
                 }
             };
             let live = Arc::new(LivePoll { poll, latest, rendered: ArcSwapOption::empty() });
@@ -121,21 +140,50 @@ impl LivePolls {
         Ok(())
     }
 
+    /// Asks anew for the results that readers wanted.
+    ///
+    /// # Errors
+    /// Those of the store; what was known stays, and stays wanted.
+    pub async fn refresh_wanted(&self, origin: &Origin) -> Result<(), StoreError> {
+        let polls = self.polls.load_full();
+        for live in polls.by_id.values().filter(|live| live.latest.wanted.load(Ordering::Relaxed)) {
+            self.read_through(live.poll.id, origin).await?;
+            live.latest.wanted.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Asks anew for a poll's result, and makes it the latest if it is.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn read_through(&self, poll: PollId, origin: &Origin) -> Result<(), StoreError> {
+        let latest = origin.latest(poll).await?;
+        self.publish(latest.tallies, latest.as_of);
+        Ok(())
+    }
+
     /// The polls as they were last read: a view that costs nothing to take, not to be held for long.
     pub fn current(&self) -> Guard<Arc<Polls>> {
         self.polls.load()
     }
 
-    /// Makes the tallies of a commit the poll's latest result, and returns that.
-    pub fn publish(&self, tallies: Tallies, now: Timestamp) -> SharedSnapshot {
+    /// The latest result of a poll, if there is one of this number.
+    pub fn latest(&self, poll: PollId) -> Option<SharedSnapshot> {
+        self.polls.load().by_id.get(&poll).map(|live| live.latest())
+    }
+
+    /// Makes these tallies, which were the last ones at `as_of`, the poll's latest result; returns them as a snapshot,
+    /// or the one that counts the same and is there already.
+    pub fn publish(&self, tallies: Tallies, as_of: Timestamp) -> SharedSnapshot {
         let polls = self.polls.load();
         let live = polls.by_id.get(&tallies.poll);
-        let snapshot = match live {
-            Some(live) if live.latest.load().tallies == tallies => return live.latest(),
-            _ => Arc::new(Snapshot::new(tallies, now)),
-        };
+        let snapshot = Arc::new(match live {
+            Some(live) => live.latest.snapshot.load().with(tallies, as_of),
+            None => Snapshot::new(tallies, as_of),
+        });
         if let Some(live) = live {
-            live.publish(Arc::clone(&snapshot));
+            live.publish(&snapshot);
         }
         snapshot
     }

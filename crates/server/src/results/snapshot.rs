@@ -16,7 +16,7 @@ pub type SharedSnapshot = Arc<Snapshot>;
 pub struct Snapshot {
     /// The counts.
     pub tallies: Tallies,
-    /// When they were read.
+    /// When they were known to be the last ones.
     pub as_of: Timestamp,
     /// The counts as the two original routes send them: `{"1":4,"2":0}`, ids ascending, every option present.
     pub original: Bytes,
@@ -33,15 +33,28 @@ impl Snapshot {
         json.push('}');
         Self { tallies, as_of, original: json.into() }
     }
+
+    /// The snapshot of `tallies`, read at `as_of`: where this one counts the same, with its bytes.
+    pub fn with(&self, tallies: Tallies, as_of: Timestamp) -> Self {
+        if self.tallies == tallies {
+            Self { tallies, as_of: as_of.max(self.as_of), original: self.original.clone() }
+        } else {
+            Self::new(tallies, as_of)
+        }
+    }
+
+    /// Whether this takes the other's place: it is a later result, or the same one known to stand for longer.
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        (self.tallies.seq, self.as_of) > (other.tallies.seq, other.as_of)
+    }
 }
 
 /// A result in the form of version 1, kept for as long as it is what would be made again.
 #[derive(Debug)]
 pub struct Rendered {
-    /// The version of the result.
-    pub seq: u64,
-    /// What the poll did when it was made.
-    pub state: PollState,
+    /// What it was made from: the result's version, when that was known to be the latest, what the poll did, and
+    /// whether the result was stale.
+    pub kind: (u64, Timestamp, PollState, bool),
     /// The JSON.
     pub json: Bytes,
     /// Its entity tag, quotes included.

@@ -16,8 +16,8 @@ const START_OR_END_MAX: Duration = Duration::from_secs(60);
 /// The lines of a process's log that may wait to be read here.
 const LINES_MAX: usize = 100_000;
 
-/// What a server logs before its address.
-const SERVING: &str = "serving on http://";
+/// What a server, and a worker, log before their address.
+const SERVING: [&str; 2] = ["serving on http://", "health and metrics on http://"];
 
 /// A directory with a database, in which one server after the other runs.
 pub struct Home {
@@ -42,31 +42,24 @@ impl Home {
 
     /// Starts a server and waits until it serves.
     pub fn start(&self) -> Throng {
-        let mut throng = self.spawn();
-        let address = throng.lines.find_map(|line| {
-            let (_, address) = line.split_once(SERVING)?;
-            Some(address.trim().parse().unwrap())
-        });
-        throng.address = address.unwrap_or_else(|| panic!("throng didn't start:\n{}", throng.lines.said.join("\n")));
-        throng
+        self.spawn().once_it_serves()
     }
 
     /// Starts a server and waits for nothing.
     pub fn spawn(&self) -> Throng {
-        let binary = std::env::var_os("THRONG_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_throng").into());
-        let mut child = Command::new(&binary)
-            .env_clear()
-            .envs([("LISTEN", "127.0.0.1:0"), ("NO_COLOR", "1")])
-            .env("DATABASE_URL", format!("sqlite://{}", self.database().display()))
-            .current_dir(self.directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{} can't be run: {error}", Path::new(&binary).display()));
-        let lines = Lines::of(&mut child);
-        Throng { child, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        let mut command = throng(self.directory.path());
+        command.env("DATABASE_URL", format!("sqlite://{}", self.database().display()));
+        Throng::spawn(command)
     }
+}
+
+/// A `throng` that is run in `directory`, with an address of its own and nothing of this process's environment.
+pub fn throng(directory: &Path) -> Command {
+    let binary = std::env::var_os("THRONG_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_throng").into());
+    let mut command = Command::new(binary);
+    command.env_clear().envs([("LISTEN", "127.0.0.1:0"), ("WORKER_LISTEN", "127.0.0.1:0"), ("NO_COLOR", "1")]);
+    command.current_dir(directory).stdin(Stdio::null());
+    command
 }
 
 /// A server's process; killed when dropped.
@@ -78,6 +71,24 @@ pub struct Throng {
 }
 
 impl Throng {
+    /// Starts it and waits for nothing.
+    pub fn spawn(mut command: Command) -> Self {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("{command:?} can't be run: {error}"));
+        let lines = Lines::of(&mut child);
+        Self { child, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+    }
+
+    /// Waits until it serves.
+    pub fn once_it_serves(mut self) -> Self {
+        let address = self.lines.find_map(|line| {
+            let (_, address) = SERVING.iter().find_map(|words| line.split_once(words))?;
+            Some(address.trim().parse().unwrap())
+        });
+        self.address = address.unwrap_or_else(|| panic!("throng didn't start:\n{}", self.lines.said.join("\n")));
+        self
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

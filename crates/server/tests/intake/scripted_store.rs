@@ -19,6 +19,7 @@ pub const POLL: PollId = PollId(1);
 pub enum Step {
     Record,
     Unavailable,
+    Unknown,
     WriteFailed,
 }
 
@@ -68,6 +69,7 @@ impl Store for ScriptedStore {
                 Ok(Recorded { outcomes: ballots.iter().map(own).collect(), tallies: vec![state.tallies.clone()] })
             }
             Step::Unavailable => Err(StoreError::Unavailable("as the script says".into())),
+            Step::Unknown => Err(StoreError::Unknown("as the script says".into())),
             Step::WriteFailed => Err(StoreError::WriteFailed("as the script says".into())),
         }
     }

@@ -26,6 +26,8 @@ struct Gate {
     /// Batches that stand before the gate.
     waiting: usize,
     fails: Option<fn() -> StoreError>,
+    /// Batches that ended in an error.
+    refused: usize,
 }
 
 impl GatedStore {
@@ -49,6 +51,11 @@ impl GatedStore {
         self.gate.lock().unwrap().fails = fails;
     }
 
+    /// How many batches ended in an error.
+    pub fn refused(&self) -> usize {
+        self.gate.lock().unwrap().refused
+    }
+
     /// Waits until a batch stands before the gate.
     pub fn wait_for_batch(&self) {
         let gate = self.gate.lock().unwrap();
@@ -63,6 +70,7 @@ impl GatedStore {
         self.changed.notify_all();
         let mut gate = self.changed.wait_while(gate, |gate| gate.shut).unwrap();
         gate.waiting -= 1;
+        gate.refused += usize::from(gate.fails.is_some());
         gate.fails
     }
 }

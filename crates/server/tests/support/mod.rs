@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use throng::app::{App, Parts, Server};
+use throng::app::{App, Broker, Parts, Server};
 use throng::config::{Config, Sources};
 use throng::intake::WriteFailure;
 use throng_backends::store::DatabaseUrl;
@@ -68,14 +68,24 @@ impl TestServer {
 
     /// A server whose store does what the test says, at whose desks so many ballots may wait altogether.
     pub fn start_gated(ballots_waiting_max: usize) -> (Self, Arc<GatedStore>) {
+        Self::start_parts(ballots_waiting_max, None)
+    }
+
+    /// A server behind this broker, with the store that workers are to record in.
+    pub fn start_behind(broker: Broker) -> (Self, Arc<GatedStore>) {
+        Self::start_parts(1_000, Some(broker))
+    }
+
+    fn start_parts(ballots_waiting_max: usize, broker: Option<Broker>) -> (Self, Arc<GatedStore>) {
         let (made, makes) = mpsc::channel();
         let server = Self::launch(&[], async move |config, clock| {
-            let DatabaseUrl::Sqlite(path) = &config.database;
+            let DatabaseUrl::Sqlite(path) = &config.database else { panic!("gated stores are SQLite's") };
             let sqlite = SqliteStore::open(path)?;
             sqlite.migrate().await?;
             let store = Arc::new(GatedStore::new(sqlite));
             made.send(Arc::clone(&store)).unwrap();
-            Server::start_with(config, Parts { store, clock, cores: 2, ballots_waiting_max }).await
+            let parts = Parts { store, clock, cores: 2, ballots_waiting_max, broker, cache: None };
+            Server::start_with(config, parts).await
         });
         (server, makes.recv().unwrap())
     }

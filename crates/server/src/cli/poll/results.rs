@@ -33,7 +33,7 @@ impl Results {
         let tallies = store.tallies(poll.id).await?;
         let now = clock.now();
         if self.json.json {
-            return write_json(out, &ResultsView::new(&poll, &Snapshot::new(tallies, now), now));
+            return write_json(out, &ResultsView::new(&poll, &Snapshot::new(tallies, now), now, false));
         }
         writeln!(out, "{}", plain(&poll.title))?;
         writeln!(out, "The poll is {}.\n", state_in_words(&poll, now))?;

@@ -108,7 +108,7 @@ async fn cast_form(
     now: Timestamp,
 ) -> Result<Choices, Problem> {
     let choices = live.poll.choices(form.choices.iter().copied())?;
-    settle(core, accepted(&live.poll, id, choices.clone(), now)?).await?;
+    settle(core, accepted(core, &live.poll, id, choices.clone(), now)?).await?;
     Ok(choices)
 }
 
@@ -187,7 +187,7 @@ mod tests {
     use throng_domain::store::{Database as _, Store as _};
 
     use super::*;
-    use crate::results::LivePolls;
+    use crate::results::{LivePolls, Origin};
 
     #[tokio::test]
     async fn what_fails_on_our_side_is_told_with_a_way_on() {
@@ -196,7 +196,8 @@ mod tests {
         store.migrate().await.unwrap();
         let now = Timestamp(1_000);
         store.create_poll(NewPoll::demo("demo".parse().unwrap(), now)).await.unwrap();
-        let polls = LivePolls::load("demo".parse().unwrap(), &store, &ManualClock::new(now)).await.unwrap();
+        let origin = Origin::of_store(Arc::new(store), Arc::new(ManualClock::new(now)));
+        let polls = LivePolls::load("demo".parse().unwrap(), &origin).await.unwrap();
         let live = Arc::clone(polls.current().default_poll().unwrap());
         let id: uuid::Uuid = "018f4d1e-7c00-7000-8000-000000000001".parse().unwrap();
         for (problem, status, retry_after, ballot_id, words) in [

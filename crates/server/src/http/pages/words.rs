@@ -68,7 +68,7 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         Problem::Overloaded => {
             "Too many people are voting at this moment, so your vote was not counted. Vote again in a few seconds."
         }
-        Problem::StoreUnavailable | Problem::ShuttingDown => {
+        Problem::StoreUnavailable | Problem::QueueUnavailable | Problem::ShuttingDown => {
             "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
         }
         Problem::OutcomeUnknown => {

@@ -1,0 +1,90 @@
+//! The whole server, wired: the only place where parts are put together.
+
+mod parts;
+mod server;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use throng_domain::ballot::BallotId;
+use throng_domain::clock::{Clock, Timestamp};
+use throng_domain::queue::Publisher;
+use throng_domain::store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+pub use self::parts::{Broker, Parts, create_demo_poll, open_cache, open_database};
+pub use self::server::Server;
+use crate::config::Config;
+use crate::intake::{BallotIds, Desk};
+use crate::metrics::{HttpMetrics, Metrics};
+use crate::results::{LivePoll, LivePolls, Origin};
+use crate::serve::Shutdown;
+
+/// What all cores share.
+#[derive(Debug)]
+pub struct App {
+    /// The configuration.
+    pub config: Config,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where polls are kept, and results that this process doesn't know.
+    pub origin: Origin,
+    /// The polls served, with their results.
+    pub polls: Arc<LivePolls>,
+    /// What is measured.
+    pub metrics: Metrics,
+    /// The end, in steps.
+    pub shutdown: Arc<Shutdown>,
+    /// Cancelled when ballots can't be recorded any more.
+    pub recorder_failed: CancellationToken,
+    /// Where ballots go that workers record; none where this process records them itself.
+    pub publisher: Option<Arc<dyn Publisher>>,
+    /// Shared by all cores, so that their ids ascend together: the index that they go to grows at its end.
+    ballot_ids: Mutex<BallotIds>,
+}
+
+impl App {
+    /// An id for a ballot that came without one.
+    pub fn next_ballot_id(&self, now: Timestamp) -> BallotId {
+        self.ballot_ids.lock().unwrap_or_else(PoisonError::into_inner).next(now)
+    }
+
+    /// Whether others record the ballots that are taken here.
+    pub fn is_behind_broker(&self) -> bool {
+        self.publisher.is_some()
+    }
+
+    /// The age at which a result is called stale, in milliseconds; none where this process counts, whose results are
+    /// exact. A result that has just come to that age is being asked for, so there is a second more.
+    pub fn age_max_ms(&self) -> Option<i64> {
+        let life_ms = i64::try_from(self.origin.life_ms).unwrap_or(i64::MAX);
+        self.is_behind_broker().then(|| life_ms.saturating_add(1_000))
+    }
+
+    /// Sees that who reads a poll's result at `now` doesn't get an older one than was promised. Where this process
+    /// counts, its results are exact. Where others do, it hears of every change, and an older one is asked for behind the
+    /// reader's back; with a `CACHE_LIFE_TIME` of 0, before it is answered.
+    ///
+    /// # Errors
+    /// Those of the store, if it has to be asked at once.
+    pub async fn freshen(&self, live: &LivePoll, now: Timestamp) -> Result<(), StoreError> {
+        match i64::try_from(self.origin.life_ms) {
+            _ if !self.is_behind_broker() => Ok(()),
+            Ok(0) => self.polls.read_through(live.poll.id, &self.origin).await,
+            life_ms => {
+                live.want(now, life_ms.unwrap_or(i64::MAX));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What one core has to itself, beside what all share.
+#[derive(Debug)]
+pub struct CoreState {
+    /// What all share.
+    pub app: Arc<App>,
+    /// Where this core's ballots wait.
+    pub desk: Arc<Desk>,
+    /// What this core's HTTP measures.
+    pub metrics: Arc<HttpMetrics>,
+}

@@ -1,0 +1,90 @@
+//! What a server or a worker is put together from.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use throng_backends::cache::{self, Namespace};
+use throng_backends::store;
+use throng_domain::cache::ResultCache;
+use throng_domain::clock::Clock;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{Poll, Slug};
+use throng_domain::queue::{Announcements, Publisher};
+use throng_domain::store::{Database, Store, StoreError};
+use tracing::{info, warn};
+
+use crate::config::{AppEnv, Config};
+
+/// What a server is put together from, beside its configuration.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where polls and ballots are kept, its schema up to date.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How many threads serve.
+    pub cores: usize,
+    /// How many ballots may wait to be safe at once.
+    pub ballots_waiting_max: usize,
+    /// What stands between this server and those who record its ballots; none where it records them itself.
+    pub broker: Option<Broker>,
+    /// What all nodes share, so that they ask the store together only once.
+    pub cache: Option<Arc<dyn ResultCache>>,
+}
+
+/// The two sides of a broker that a server has to do with.
+#[derive(Debug)]
+pub struct Broker {
+    /// Takes its ballots.
+    pub publisher: Arc<dyn Publisher>,
+    /// Brings the results.
+    pub announcements: Box<dyn Announcements>,
+}
+
+/// The configured database, its schema up to date, its settings safe.
+///
+/// # Errors
+/// If it can't be had, or in production could lose ballots that were answered.
+pub async fn open_database(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
+    let database = store::open(&config.database).await.with_context(|| format!("can't open {}", config.database))?;
+    for migration in database.migrate().await? {
+        info!(migration, "schema migrated");
+    }
+    refuse_unsafe(&*database, config.app_env).await?;
+    Ok(database)
+}
+
+/// The configured cache. Nodes that record in one database share it, and no others.
+pub fn open_cache(config: &Config) -> Option<Arc<dyn ResultCache>> {
+    let url = config.cache.as_ref()?;
+    Some(cache::open(url, Namespace::of(&config.database.to_string())))
+}
+
+/// Refuses a database with which an answered ballot could be lost; in dev it only says so.
+async fn refuse_unsafe(database: &dyn Database, app_env: AppEnv) -> anyhow::Result<()> {
+    let settings = database.unsafe_settings().await?;
+    match app_env {
+        AppEnv::Prod if !settings.is_empty() => {
+            bail!("the database could lose ballots that were answered: {}", settings.join("; "))
+        }
+        AppEnv::Prod | AppEnv::Dev => {
+            for setting in settings {
+                warn!("the database could lose ballots that were answered: {setting}");
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Makes the demo poll, named `slug`, if there is no poll at all.
+///
+/// # Errors
+/// Those of the store.
+pub async fn create_demo_poll(store: &dyn Store, slug: &Slug, clock: &dyn Clock) -> Result<Option<Poll>, StoreError> {
+    if !store.polls().await?.is_empty() {
+        return Ok(None);
+    }
+    let poll = store.create_poll(NewPoll::demo(slug.clone(), clock.now())).await?;
+    info!(poll = %poll.slug, "demo poll created");
+    Ok(Some(poll))
+}

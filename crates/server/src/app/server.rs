@@ -1,0 +1,214 @@
+//! A server, from its start to its end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use throng_backends::{queue, store};
+use throng_domain::clock::Clock;
+use throng_domain::queue::{Announcements, Publisher};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{App, Broker, CoreState, Parts, create_demo_poll, open_cache, open_database};
+use crate::config::{AppEnv, Config};
+use crate::http::{self, Front};
+use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Courier, Desk, Recorder, RecorderThread, WriteFailure};
+use crate::metrics::{HttpMetrics, Metrics};
+use crate::results::{LivePolls, Origin};
+use crate::serve::{Beside, Core, Cores, Shutdown};
+
+/// How often it is looked whether another process, such as `throng poll close`, changed a poll.
+const POLLS_REFRESH: Duration = Duration::from_millis(250);
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    cores: Cores,
+    desks: Vec<Arc<Desk>>,
+    counting: Counting,
+    _claim: Option<store::Claim>,
+}
+
+/// Who takes the ballots from the desks.
+#[derive(Debug)]
+enum Counting {
+    /// This process records them.
+    Here(RecorderThread),
+    /// Workers do, and announce what they counted.
+    ByWorkers { couriers: Vec<Arc<Courier>>, announcements: Box<dyn Announcements> },
+}
+
+impl Server {
+    /// Opens the database and, where they are configured, the broker and the cache, and serves on `cores` threads.
+    ///
+    /// # Errors
+    /// If one of them, the address or a thread can't be had.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>, cores: usize) -> anyhow::Result<Self> {
+        // Who records claims the database.
+        let claim = if config.queue.is_none() { config.database.claim()? } else { None };
+        let store = open_database(&config).await?;
+        let broker = match &config.queue {
+            Some(url) => {
+                let (publisher, announcements) = queue::connect_server(url, config.message_key()?).await?;
+                Some(Broker { publisher, announcements })
+            }
+            None => None,
+        };
+        let cache = open_cache(&config);
+        let ballots_waiting_max = BALLOTS_WAITING_MAX;
+        let parts = Parts { store, clock, cores, ballots_waiting_max, broker, cache };
+        Ok(Self { _claim: claim, ..Self::start_with(config, parts).await? })
+    }
+
+    /// Serves with these parts, whatever the configuration names.
+    ///
+    /// # Errors
+    /// If the store can't be read, or the address or a thread can't be had.
+    pub async fn start_with(config: Config, parts: Parts) -> anyhow::Result<Self> {
+        let Parts { store, clock, cores, ballots_waiting_max, broker, cache } = parts;
+        if config.app_env == AppEnv::Dev {
+            create_demo_poll(&*store, &config.default_poll, &*clock).await?;
+        }
+        let origin = Origin { store, clock: Arc::clone(&clock), cache, life_ms: config.cache_life_ms };
+        let polls = Arc::new(LivePolls::load(config.default_poll.clone(), &origin).await?);
+        if polls.current().default_poll().is_none() {
+            warn!(poll = %config.default_poll, "there is no such poll yet; make it with `throng poll create`");
+        }
+        let desks: Vec<_> = (0..cores).map(|_| Desk::new(ballots_waiting_max / cores)).collect();
+        let metrics = Metrics::new(&desks);
+        let recorder_failed = CancellationToken::new();
+        let publisher = broker.as_ref().map(|broker| Arc::clone(&broker.publisher));
+        let app = Arc::new(App {
+            shutdown: Arc::new(Shutdown::default()),
+            ballot_ids: Mutex::new(BallotIds::new(rand::random())),
+            config,
+            clock,
+            origin,
+            polls,
+            metrics,
+            recorder_failed,
+            publisher,
+        });
+        let counting = match broker {
+            Some(Broker { publisher, announcements }) => {
+                Counting::ByWorkers { couriers: couriers(&app, &desks, &publisher), announcements }
+            }
+            None => Counting::Here(start_recorder(&app, &desks)?),
+        };
+        let cores = start_cores(&app, &desks, &counting)?;
+        Ok(Self { app, cores, desks, counting, _claim: None })
+    }
+
+    /// The address served on.
+    pub fn address(&self) -> SocketAddr {
+        self.cores.address
+    }
+
+    /// What all cores share.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Serves until `stop` is done or ballots can't be recorded any more; then answers what was accepted, makes safe
+    /// what was admitted, and returns.
+    ///
+    /// # Errors
+    /// The failed write, if one ended it.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), WriteFailure> {
+        let app = &self.app;
+        tokio::select! {
+            () = stop => info!("shutting down"),
+            () = app.recorder_failed.cancelled() => {}
+            never = keep_polls_fresh(app) => match never {},
+            never = hear(app, &mut self.counting) => match never {},
+        }
+        app.shutdown.run().await;
+        self.desks.iter().for_each(|desk| desk.close());
+        self.cores.join();
+        match self.counting {
+            Counting::Here(recorder) => recorder.finish(),
+            Counting::ByWorkers { couriers, .. } => {
+                for courier in couriers {
+                    courier.finish().await;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThread> {
+    let recorder = Recorder {
+        desks: desks.to_vec(),
+        store: Arc::clone(&app.origin.store),
+        polls: Arc::clone(&app.polls),
+        clock: Arc::clone(&app.clock),
+        metrics: Arc::clone(&app.metrics.intake),
+        failed: app.recorder_failed.clone(),
+    };
+    recorder.start().context("the recorder's thread can't be started")
+}
+
+fn couriers(app: &App, desks: &[Arc<Desk>], publisher: &Arc<dyn Publisher>) -> Vec<Arc<Courier>> {
+    let courier = |desk: &Arc<Desk>| Courier {
+        desk: Arc::clone(desk),
+        publisher: Arc::clone(publisher),
+        polls: Arc::clone(&app.polls),
+        metrics: Arc::clone(&app.metrics.intake),
+    };
+    desks.iter().map(|desk| Arc::new(courier(desk))).collect()
+}
+
+fn start_cores(app: &Arc<App>, desks: &[Arc<Desk>], counting: &Counting) -> anyhow::Result<Cores> {
+    let core = |(number, metrics): (usize, &Arc<HttpMetrics>)| {
+        let desk = Arc::clone(&desks[number]);
+        let core = Arc::new(CoreState { app: Arc::clone(app), desk: Arc::clone(&desk), metrics: Arc::clone(metrics) });
+        let carries: Beside = match counting {
+            Counting::Here(recorder) => {
+                let recorder = recorder.thread();
+                Box::pin(async move { desk.carry(recorder).await })
+            }
+            Counting::ByWorkers { couriers, .. } => Box::pin(Arc::clone(&couriers[number]).carry()),
+        };
+        let failed = app.recorder_failed.clone();
+        Core {
+            connections: metrics.connections.clone(),
+            service: Front::new(http::router(Arc::clone(&core)), core),
+            beside: Box::pin(async move {
+                // Without its porter or courier a core answers no vote.
+                let _end = failed.drop_guard();
+                carries.await;
+            }),
+        }
+    };
+    let (listen, shutdown) = (app.config.listen, Arc::clone(&app.shutdown));
+    let cores = app.metrics.http.iter().enumerate().map(core).collect();
+    Cores::start(listen, cores, http::refusal_body, &app.clock, shutdown)
+        .with_context(|| format!("can't serve on {listen}; is something else running there? Set LISTEN"))
+}
+
+async fn keep_polls_fresh(app: &App) -> Infallible {
+    let mut tick = tokio::time::interval(POLLS_REFRESH);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let polls = app.polls.refresh(&app.origin).await;
+        if let Err(error) = polls.and(app.polls.refresh_wanted(&app.origin).await) {
+            warn!(%error, "polls can't be read; those known are served on");
+        }
+    }
+}
+
+/// Takes in the results that workers announce.
+async fn hear(app: &App, counting: &mut Counting) -> Infallible {
+    let Counting::ByWorkers { announcements, .. } = counting else { return std::future::pending().await };
+    loop {
+        for tallies in announcements.next().await {
+            app.polls.publish(tallies, app.clock.now());
+        }
+    }
+}

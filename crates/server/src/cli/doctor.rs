@@ -1,0 +1,140 @@
+//! `throng doctor`: whether everything that a deployment needs is there and safe.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use serde::Serialize;
+use throng_backends::{queue, store};
+use throng_domain::cache::Lease;
+use throng_domain::clock::{Clock, SystemClock};
+use throng_domain::poll::PollId;
+use throng_domain::store::{Database, StoreError};
+
+use super::{Flags, Json, print, write_json};
+use crate::app::open_cache;
+use crate::config::Config;
+
+/// How far this machine's clock may be from the database's, in milliseconds: polls open and close by it.
+const SKEW_MAX_MS: i64 = 1_000;
+
+/// How long one check may take.
+const CHECK_MAX: Duration = Duration::from_secs(10);
+
+/// A poll that nobody has.
+const NO_POLL: PollId = PollId(-1);
+
+/// What one check found.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What was looked at.
+    checked: &'static str,
+    ok: bool,
+    /// What was found, and what to do about it.
+    found: String,
+}
+
+pub(super) fn run(Json { json }: Json, flags: &Flags) -> anyhow::Result<()> {
+    let config = flags.config()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let findings = runtime.block_on(examine(&config));
+    print(|out| write(&findings, json, out))?;
+    match findings.iter().filter(|finding| !finding.ok).count() {
+        0 => Ok(()),
+        faults => bail!("{faults} of {} checks found a fault", findings.len()),
+    }
+}
+
+async fn examine(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match within(store::open_existing(&config.database)).await {
+        Ok(Some(database)) => examine_database(config, &*database, &mut findings).await,
+        Ok(None) => findings.push(fault("database", format!("{} isn't there; run `throng schema create`", config.database))),
+        Err(error) => findings.push(fault("database", format!("{}: {error}", config.database))),
+    }
+    if config.queue.is_some() {
+        findings.push(examine_queue(config).await);
+    }
+    if let Some(cache) = open_cache(config) {
+        let away = cache.lease(NO_POLL, 1).await == Lease::Unknown;
+        let name = config.cache.as_ref().map_or_else(String::new, ToString::to_string);
+        findings.push(if away {
+            fault("cache", format!("{name} can't be reached; start memcached, or set CACHE_URL. Results come from the database meanwhile"))
+        } else {
+            fine("cache", format!("{name} answers"))
+        });
+    }
+    findings
+}
+
+async fn examine_database(config: &Config, database: &dyn Database, findings: &mut Vec<Finding>) {
+    findings.push(fine("database", format!("{} answers", config.database)));
+    findings.push(match within(database.migration_states()).await {
+        Ok(states) if states.iter().all(|state| state.applied) => fine("schema", "it is up to date".to_owned()),
+        Ok(_) => fault("schema", "a table or a column is missing; run `throng schema migrate`".to_owned()),
+        Err(error) => fault("schema", error),
+    });
+    // Asked of the tables themselves: the list of steps says only what was done once.
+    findings.push(match within(database.polls()).await {
+        Ok(polls) => fine("tables", format!("they can be read; there are {} polls", polls.len())),
+        Err(error) => fault("tables", format!("they can't be read ({error}); run `throng schema migrate`, or restore a backup")),
+    });
+    match within(database.unsafe_settings()).await {
+        Ok(settings) if settings.is_empty() => findings.push(fine("durability", "a commit is on the disk".to_owned())),
+        Ok(settings) => findings.extend(settings.into_iter().map(|setting| fault("durability", setting))),
+        Err(error) => findings.push(fault("durability", error)),
+    }
+    let before = SystemClock.now();
+    findings.push(match within(database.now()).await {
+        Ok(there) => {
+            // It was read somewhen between the two moments here.
+            let (early, late) = (before.0 - there.0, there.0 - SystemClock.now().0);
+            match early.max(late) {
+                skew if skew <= SKEW_MAX_MS => fine("clock", "it agrees with the database's".to_owned()),
+                skew => fault("clock", format!("it is {skew} ms from the database's; polls would open and close by it: run NTP on both")),
+            }
+        }
+        Err(error) => fault("clock", error),
+    });
+}
+
+async fn examine_queue(config: &Config) -> Finding {
+    let Some(url) = &config.queue else { return fine("queue", String::new()) };
+    let found = async {
+        let key = config.message_key().map_err(|error| error.to_string())?;
+        let connected = queue::connect_server(url, &config.queue_prefix.0, key, Arc::new(SystemClock));
+        let (publisher, _) = connected.await.map_err(|error| error.to_string())?;
+        publisher.is_ready().then_some(()).ok_or_else(|| "it takes nothing: an alarm of its memory or disk?".to_owned())
+    };
+    match tokio::time::timeout(CHECK_MAX, found).await {
+        Ok(Ok(())) => fine("queue", format!("{url} takes ballots, and its queues are durable")),
+        Ok(Err(error)) => fault("queue", format!("{url}: {error}")),
+        Err(_) => fault("queue", format!("{url} doesn't answer")),
+    }
+}
+
+async fn within<T>(check: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
+    match tokio::time::timeout(CHECK_MAX, check).await {
+        Ok(checked) => checked.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", CHECK_MAX.as_secs())),
+    }
+}
+
+fn fine(checked: &'static str, found: String) -> Finding {
+    Finding { checked, ok: true, found }
+}
+
+fn fault(checked: &'static str, found: String) -> Finding {
+    Finding { checked, ok: false, found }
+}
+
+fn write(findings: &[Finding], json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    if json {
+        return write_json(out, &findings);
+    }
+    for Finding { checked, ok, found } in findings {
+        writeln!(out, "{:<6}{checked:<12}{found}", if *ok { "ok" } else { "FAULT" })?;
+    }
+    Ok(())
+}

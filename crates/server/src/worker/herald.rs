@@ -1,0 +1,75 @@
+//! The herald: tells all nodes of new tallies, a few times a second at the most.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use throng_domain::cache::{CachedTallies, ResultCache};
+use throng_domain::clock::Clock;
+use throng_domain::poll::PollId;
+use throng_domain::queue::Announcer;
+use throng_domain::tally::Tallies;
+use tokio::sync::Notify;
+use tracing::debug;
+
+/// From one announcement to the next, at the least.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Keeps the newest tallies of each poll until they are announced.
+#[derive(Debug)]
+pub struct Herald {
+    announcer: Arc<dyn Announcer>,
+    cache: Option<Arc<dyn ResultCache>>,
+    clock: Arc<dyn Clock>,
+    /// At most one entry a poll.
+    news: Mutex<HashMap<PollId, Tallies>>,
+    bell: Notify,
+}
+
+impl Herald {
+    /// A herald that announces through `announcer`, and keeps what it announced in `cache`.
+    pub fn new(announcer: Arc<dyn Announcer>, cache: Option<Arc<dyn ResultCache>>, clock: Arc<dyn Clock>) -> Self {
+        Self { announcer, cache, clock, news: Mutex::default(), bell: Notify::new() }
+    }
+
+    /// Takes in the tallies of a commit.
+    pub fn tell(&self, tallies: Vec<Tallies>) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        for tallies in tallies {
+            let known = news.entry(tallies.poll).or_insert_with(|| tallies.clone());
+            // Two lines of recording may tell in another order than they read.
+            if tallies.seq > known.seq {
+                *known = tallies;
+            }
+        }
+        drop(news);
+        self.bell.notify_one();
+    }
+
+    /// Announces what it is told for as long as it is polled: the first at once, what comes soon after together.
+    pub async fn announce(&self) {
+        loop {
+            self.bell.notified().await;
+            self.announce_news().await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Announces what has not been announced yet.
+    pub async fn announce_news(&self) {
+        let news = std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
+        let tallies: Vec<_> = news.into_values().collect();
+        if tallies.is_empty() {
+            return;
+        }
+        if let Err(error) = self.announcer.announce(&tallies).await {
+            // The next one makes up for it; until then nodes ask the cache or the store.
+            debug!(%error, "tallies were not announced");
+        }
+        let Some(cache) = &self.cache else { return };
+        let as_of = self.clock.now();
+        for tallies in tallies {
+            cache.put(&CachedTallies { tallies, as_of }).await;
+        }
+    }
+}

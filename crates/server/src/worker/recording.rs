@@ -1,0 +1,133 @@
+//! Recording what the queue delivers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use throng_domain::ballot::Ballot;
+use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, QueueError};
+use throng_domain::store::{Outcome, Recorded, Store, StoreError};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Herald;
+use crate::metrics::IntakeMetrics;
+
+/// The ballots in one transaction, at about which it is full: enough that its own cost doesn't count.
+const BALLOTS_MAX: usize = 5_000;
+
+/// How long is waited after a first failure of the store; twice as long after each further one.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+
+/// How long is waited at the most. Far below the time after which a broker takes back what a worker is slow with.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// One line of recording: its own consumer of the queue, its own connection to the store.
+#[derive(Debug)]
+pub struct Recording {
+    /// Where ballots come from.
+    pub deliveries: Box<dyn Deliveries>,
+    /// Where they are recorded.
+    pub store: Arc<dyn Store>,
+    /// Who is told of the new tallies.
+    pub herald: Arc<Herald>,
+    /// What is measured.
+    pub metrics: Arc<IntakeMetrics>,
+    /// Cancelled when the worker is to end.
+    pub stop: CancellationToken,
+}
+
+/// Why recording ended that wasn't told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The queue can't be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The store can't be used. What wasn't recorded is still on the queue.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Recording {
+    /// Records until told to stop. What it has begun it finishes, unless the store is away; the rest stays on the queue.
+    ///
+    /// # Errors
+    /// What only a person can mend.
+    pub async fn run(self) -> Result<(), RecordingError> {
+        let Self { mut deliveries, store, herald, metrics, stop } = self;
+        let book = Book { store, metrics, stop };
+        loop {
+            let delivered = tokio::select! {
+                biased;
+                () = book.stop.cancelled() => return Ok(()),
+                delivered = deliveries.next(BALLOTS_MAX) => delivered?,
+            };
+            let (tags, ballots) = merge(delivered);
+            let Some(recorded) = book.record(&ballots).await? else { return Ok(()) };
+            book.report(&ballots, &recorded.outcomes);
+            // First the tallies, then the broker: a result that is late is worse than a delivery that comes again.
+            herald.tell(recorded.tallies);
+            deliveries.done(&tags).await?;
+        }
+    }
+}
+
+/// Where ballots are entered.
+struct Book {
+    store: Arc<dyn Store>,
+    metrics: Arc<IntakeMetrics>,
+    stop: CancellationToken,
+}
+
+impl Book {
+    /// Records the batch, however long the store is away; `None` if told to stop meanwhile. After an outcome that isn't
+    /// known the batch is recorded again, which changes nothing if it was there.
+    async fn record(&self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
+        let mut wait = RETRY_FIRST;
+        loop {
+            let started = Instant::now();
+            let error = match self.store.record(ballots).await {
+                Ok(recorded) => {
+                    self.metrics.batch(ballots.len(), started.elapsed());
+                    return Ok(Some(recorded));
+                }
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_))) => error,
+                Err(
+                    error @ (StoreError::Conflict(_)
+                    | StoreError::Rejected(_)
+                    | StoreError::WriteFailed(_)
+                    | StoreError::Corrupt(_)),
+                ) => return Err(error),
+            };
+            warn!(%error, ballots = ballots.len(), "a batch is kept, and recorded once the store is back");
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MAX),
+            }
+        }
+    }
+
+    /// Counts what came of the ballots, and names those that were accepted and don't count.
+    fn report(&self, ballots: &[Ballot], outcomes: &[Outcome]) {
+        self.metrics.outcomes(outcomes);
+        for (ballot, outcome) in ballots.iter().zip(outcomes) {
+            let why = match outcome {
+                Outcome::Counted | Outcome::CountedBefore => continue,
+                Outcome::KeyTaken { .. } => "another ballot has its key",
+                Outcome::TooEarly => "the poll wasn't open",
+                Outcome::TooLate => "the poll was closed",
+            };
+            info!(ballot = %ballot.id, poll = ballot.poll.0, why, "an accepted ballot doesn't count");
+        }
+    }
+}
+
+/// What came together, as one batch.
+fn merge(deliveries: Vec<Delivery>) -> (Vec<DeliveryTag>, Vec<Ballot>) {
+    let mut ballots = Vec::with_capacity(deliveries.iter().map(|delivery| delivery.ballots.len()).sum());
+    let tags = deliveries.into_iter().map(|delivery| {
+        ballots.extend(delivery.ballots);
+        delivery.tag
+    });
+    (tags.collect(), ballots)
+}

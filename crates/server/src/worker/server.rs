@@ -1,0 +1,93 @@
+//! A worker's health and metrics, over HTTP on a port of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use hyper::Request;
+use hyper::body::Incoming;
+use prometheus_client::metrics::gauge::Gauge;
+use throng_domain::clock::Clock;
+use throng_domain::store::Store;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::http::{OK, Problem, json, openmetrics, refusal_body, uncached};
+use crate::metrics::WorkerMetrics;
+use crate::serve::{Answer, Core, Cores, PlainRequest, Shutdown};
+
+/// What is asked of a worker.
+#[derive(Debug)]
+pub struct Health {
+    /// Where it records.
+    pub store: Arc<dyn Store>,
+    /// What is measured.
+    pub metrics: WorkerMetrics,
+    /// Cancelled when it is on its way out.
+    pub stop: CancellationToken,
+}
+
+/// Serves them on one thread until `shutdown` has run.
+///
+/// # Errors
+/// If the address can't be had.
+pub fn serve(
+    health: Health,
+    listen: SocketAddr,
+    clock: &Arc<dyn Clock>,
+    shutdown: Arc<Shutdown>,
+) -> anyhow::Result<Cores> {
+    let service = Service { router: router(Arc::new(health)) };
+    let core = Core { service, beside: Box::pin(std::future::ready(())), connections: Gauge::default() };
+    Cores::start(listen, vec![core], refusal_body, clock, shutdown)
+        .with_context(|| format!("can't serve on {listen}; is another worker running here? Set WORKER_LISTEN"))
+}
+
+fn router(health: Arc<Health>) -> Router {
+    let (ready, measured) = (Arc::clone(&health), health);
+    Router::new()
+        .route("/livez", get(async || uncached(json::<Body>(OK))))
+        .route("/readyz", get(async move || readyz(&ready).await))
+        .route("/metrics", get(async move || openmetrics(measured.metrics.text())))
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+}
+
+/// It can record: not while ending, nor when the store can't be read.
+async fn readyz(health: &Health) -> Response {
+    if health.stop.is_cancelled() {
+        return Problem::ShuttingDown.into_response();
+    }
+    match health.store.polls_version().await {
+        Ok(_) => uncached(json(OK)),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+struct Service {
+    router: Router,
+}
+
+impl Answer for Service {
+    type Begun = std::convert::Infallible;
+
+    fn begin(&self, _: &PlainRequest<'_>) -> Option<Self::Begun> {
+        None
+    }
+
+    async fn finish(&self, never: Self::Begun) -> hyper::Response<Bytes> {
+        match never {}
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A broker in memory, which does what a test says.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use throng_domain::ballot::Ballot;
+use throng_domain::queue::{Announcements, Announcer, Deliveries, Delivery, DeliveryTag, Publisher, QueueError};
+use throng_domain::tally::Tallies;
+use tokio::sync::{Notify, broadcast};
+
+/// What becomes of a message that is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mood {
+    /// It is taken and confirmed.
+    #[default]
+    Confirms,
+    /// It is not taken.
+    Refuses,
+    /// It is taken, and the confirm is lost.
+    LosesConfirms,
+}
+
+/// The broker: all its sides share one state.
+#[derive(Clone, Debug)]
+pub struct FakeBroker {
+    state: Arc<Mutex<State>>,
+    bell: Arc<Notify>,
+    results: broadcast::Sender<Vec<Tallies>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    mood: Mood,
+    ready: VecDeque<(u64, Vec<Ballot>)>,
+    unacknowledged: Vec<(u64, Vec<Ballot>)>,
+    last: u64,
+}
+
+impl FakeBroker {
+    pub fn new() -> Self {
+        Self { state: Arc::default(), bell: Arc::default(), results: broadcast::channel(64).0 }
+    }
+
+    pub fn set_mood(&self, mood: Mood) {
+        self.state().mood = mood;
+    }
+
+    /// Delivers again what was delivered and not done with, and once more each of what waits.
+    pub fn deliver_again(&self) {
+        let mut state = self.state();
+        let mut again = std::mem::take(&mut state.unacknowledged);
+        again.extend(state.ready.iter().rev().cloned());
+        state.ready.extend(again);
+        drop(state);
+        self.bell.notify_waiters();
+    }
+
+    /// How many messages are neither recorded nor lost.
+    pub fn pending(&self) -> usize {
+        let state = self.state();
+        state.ready.len() + state.unacknowledged.len()
+    }
+
+    /// A listener to what is announced from now on.
+    pub fn listen(&self) -> Listener {
+        Listener(self.results.subscribe())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl Publisher for FakeBroker {
+    async fn publish(&self, ballots: &[Ballot]) -> Result<(), QueueError> {
+        let mut state = self.state();
+        if state.mood == Mood::Refuses {
+            return Err(QueueError::Unavailable("it is in a mood".into()));
+        }
+        state.last += 1;
+        let number = state.last;
+        state.ready.push_back((number, ballots.to_vec()));
+        let mood = state.mood;
+        drop(state);
+        self.bell.notify_waiters();
+        if mood == Mood::LosesConfirms { Err(QueueError::Unknown("no confirm came".into())) } else { Ok(()) }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.state().mood != Mood::Refuses
+    }
+}
+
+#[async_trait]
+impl Deliveries for FakeBroker {
+    async fn next(&mut self, _: usize) -> Result<Vec<Delivery>, QueueError> {
+        loop {
+            let rung = Arc::clone(&self.bell).notified_owned();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            {
+                let mut state = self.state();
+                let taken: Vec<_> = state.ready.drain(..).collect();
+                state.unacknowledged.extend(taken.iter().cloned());
+                if !taken.is_empty() {
+                    let delivery = |(number, ballots)| Delivery {
+                        tag: DeliveryTag { generation: 1, number },
+                        ballots,
+                        redelivered: false,
+                    };
+                    return Ok(taken.into_iter().map(delivery).collect());
+                }
+            }
+            rung.await;
+        }
+    }
+
+    async fn done(&mut self, tags: &[DeliveryTag]) -> Result<(), QueueError> {
+        self.state().unacknowledged.retain(|(number, _)| !tags.iter().any(|tag| tag.number == *number));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Announcer for FakeBroker {
+    async fn announce(&self, tallies: &[Tallies]) -> Result<(), QueueError> {
+        self.results.send(tallies.to_vec()).map(drop).map_err(|_| QueueError::Unavailable("nobody listens".into()))
+    }
+}
+
+#[derive(Debug)]
+pub struct Listener(broadcast::Receiver<Vec<Tallies>>);
+
+#[async_trait]
+impl Announcements for Listener {
+    async fn next(&mut self) -> Vec<Tallies> {
+        match self.0.recv().await {
+            Ok(tallies) => tallies,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

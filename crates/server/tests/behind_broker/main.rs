@@ -1,0 +1,161 @@
+//! Throng behind a broker: web node and worker as they are, the broker in memory and at the test's word.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+
+mod broker;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use throng::app::Broker;
+use throng::metrics::WorkerMetrics;
+use throng::worker::{Herald, Recording, RecordingError};
+use throng_domain::clock::ManualClock;
+use throng_domain::store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use self::broker::{FakeBroker, Mood};
+use self::support::{GatedStore, NOW, TestServer, eventually};
+
+const ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
+
+fn server(broker: &FakeBroker) -> (TestServer, Arc<GatedStore>) {
+    let sides = Broker { publisher: Arc::new(broker.clone()), announcements: Box::new(broker.listen()) };
+    TestServer::start_behind(sides)
+}
+
+/// A worker on the server's own store.
+struct Worker {
+    stop: CancellationToken,
+    thread: JoinHandle<Result<(), RecordingError>>,
+}
+
+impl Worker {
+    fn start(broker: &FakeBroker, store: Arc<dyn Store>) -> Self {
+        Self::start_telling(broker, broker, store)
+    }
+
+    fn start_telling(broker: &FakeBroker, told: &FakeBroker, store: Arc<dyn Store>) -> Self {
+        let stop = CancellationToken::new();
+        let herald = Arc::new(Herald::new(Arc::new(told.clone()), None, Arc::new(ManualClock::new(NOW))));
+        let recording = Recording {
+            deliveries: Box::new(broker.clone()),
+            store,
+            herald: Arc::clone(&herald),
+            metrics: WorkerMetrics::new().intake,
+            stop: stop.clone(),
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                tokio::select! {
+                    ended = recording.run() => ended,
+                    () = herald.announce() => unreachable!("it announces for ever"),
+                }
+            })
+        });
+        Self { stop, thread }
+    }
+
+    fn end(self) {
+        self.stop.cancel();
+        self.thread.join().unwrap().unwrap();
+    }
+}
+
+fn ballot(choices: &str) -> Vec<u8> {
+    format!(r#"{{"ballot_id":"{ID}","choices":{choices}}}"#).into_bytes()
+}
+
+#[test]
+fn a_ballot_is_accepted_before_it_is_counted_and_shown_once_it_is() {
+    let broker = FakeBroker::new();
+    let (server, store) = server(&broker);
+    let accepted = server.post("/api/v1/polls/demo/ballots", &ballot("[2]"));
+    assert_eq!((accepted.status, accepted.json()["status"].as_str()), (202, Some("accepted")));
+    assert_eq!(server.post("/api/submit", b"[1]").text(), r#"{"1":0,"2":0,"3":0,"4":0,"5":0}"#);
+    assert_eq!(server.stored_voters(), 0);
+    let worker = Worker::start(&broker, store);
+    eventually("the result is heard of", || (server.voters() == 2).then_some(()));
+    eventually("the broker is told", || (broker.pending() == 0).then_some(()));
+    worker.end();
+    assert_eq!(server.stored_voters(), 2);
+}
+
+#[test]
+fn a_broker_that_takes_nothing_is_told_as_nothing_taken() {
+    let broker = FakeBroker::new();
+    let (server, _) = server(&broker);
+    assert_eq!(server.get("/readyz").status, 200);
+    broker.set_mood(Mood::Refuses);
+    let refused = server.post("/api/submit", b"[1]");
+    refused.assert_problem(503, "queue_unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    server.get("/readyz").assert_problem(503, "queue_unavailable");
+    broker.set_mood(Mood::Confirms);
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    assert_eq!(broker.pending(), 1);
+}
+
+#[test]
+fn a_lost_confirm_is_unknown_and_sending_again_counts_once() {
+    let broker = FakeBroker::new();
+    let (server, store) = server(&broker);
+    broker.set_mood(Mood::LosesConfirms);
+    server.post("/api/v1/polls/demo/ballots", &ballot("[2]")).assert_problem(500, "outcome_unknown");
+    broker.set_mood(Mood::Confirms);
+    assert_eq!(server.post("/api/v1/polls/demo/ballots", &ballot("[2]")).status, 202);
+    broker.deliver_again();
+    let worker = Worker::start(&broker, store);
+    eventually("all is recorded", || (broker.pending() == 0).then_some(()));
+    worker.end();
+    assert_eq!(server.stored_voters(), 1);
+}
+
+#[test]
+fn a_worker_keeps_what_it_has_while_the_store_is_away() {
+    let broker = FakeBroker::new();
+    let (server, store) = server(&broker);
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    store.fail_with(Some(|| StoreError::Unavailable("it is away".into())));
+    let worker = Worker::start(&broker, Arc::clone(&store) as _);
+    eventually("it was tried more than once", || (store.refused() > 1).then_some(()));
+    assert_eq!(broker.pending(), 1);
+    // Votes are taken meanwhile.
+    assert_eq!(server.post("/api/submit", b"[2]").status, 200);
+    store.fail_with(None);
+    eventually("all is recorded", || (broker.pending() == 0).then_some(()));
+    worker.end();
+    assert_eq!(server.stored_voters(), 2);
+}
+
+#[test]
+fn the_close_is_judged_before_a_ballot_is_accepted() {
+    let broker = FakeBroker::new();
+    let (server, _) = server(&broker);
+    server.set_window("demo", Some(NOW), Some(NOW.plus_ms(20)));
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    server.clock.set(NOW.plus_ms(20));
+    server.post("/api/submit", b"[1]").assert_problem(410, "poll_closed");
+    server.post("/api/v1/polls/demo/ballots", &ballot("[2]")).assert_problem(410, "poll_closed");
+    assert_eq!(broker.pending(), 1);
+}
+
+#[test]
+fn a_result_that_is_older_than_promised_is_stale_until_it_was_asked_for_anew() {
+    let broker = FakeBroker::new();
+    let (server, store) = server(&broker);
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    // A worker that nobody hears: its herald tells another broker.
+    let deaf = FakeBroker::new();
+    let worker = Worker::start_telling(&broker, &deaf, store);
+    eventually("it is recorded", || (broker.pending() == 0).then_some(()));
+    worker.end();
+    let results = || server.get("/api/v1/polls/demo/results").json();
+    assert_eq!((results()["voters"].as_u64(), results()["stale"].as_bool()), (Some(0), Some(false)));
+    server.clock.set(NOW.plus_ms(6_001));
+    assert_eq!(results()["stale"], true);
+    let fresh = eventually("it was asked for", || Some(results()).filter(|results| results["stale"] == false));
+    assert_eq!(fresh["voters"], 1);
+}

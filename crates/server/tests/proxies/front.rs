@@ -1,0 +1,100 @@
+//! A proxy in front of a server: started with the configuration in `deploy/`, its addresses replaced.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::support::{TestServer, eventually};
+
+/// The modules that `deploy/apache.conf` names, and what any Apache needs.
+const APACHE_MODULES: &str =
+    "mpm_event authz_core proxy proxy_http proxy_balancer lbmethod_byrequests slotmem_shm reqtimeout";
+
+/// A proxy that runs; it is stopped when dropped.
+pub struct Front {
+    pub address: SocketAddr,
+    child: Child,
+    _directory: TempDir,
+}
+
+impl Front {
+    pub fn nginx(server: &TestServer) -> Self {
+        let (address, directory) = (free_address(), tempfile::tempdir().unwrap());
+        let configuration = deployed("nginx.conf")
+            .replace("listen 80 reuseport backlog=8192;", &format!("listen {address};"))
+            .replace("127.0.0.1:8080", &server.address.to_string())
+            .replace("access_log off;", &format!("access_log off;\n{}", nginx_paths(directory.path())));
+        let file = directory.path().join("nginx.conf");
+        std::fs::write(&file, configuration).unwrap();
+        let pid = directory.path().join("nginx.pid").display().to_string();
+        let mut command = Command::new(program("nginx"));
+        command.arg("-p").arg(directory.path()).arg("-c").arg(&file).arg("-e").arg("stderr");
+        command.arg("-g").arg(format!("daemon off; pid {pid};"));
+        Self::start(command, address, directory)
+    }
+
+    pub fn apache(server: &TestServer) -> Self {
+        let (address, directory) = (free_address(), tempfile::tempdir().unwrap());
+        let root = directory.path().display();
+        let mut configuration = format!("ServerRoot {root}\nServerName test\nListen {address}\nPidFile {root}/pid\n");
+        configuration.push_str(&format!("DefaultRuntimeDir {root}\nErrorLog /dev/stderr\n"));
+        for module in APACHE_MODULES.split(' ') {
+            configuration.push_str(&format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"));
+        }
+        if rustix::process::geteuid().is_root() {
+            configuration.push_str("User www-data\nGroup www-data\n");
+        }
+        let site = deployed("apache.conf")
+            .replace("<VirtualHost *:80>", &format!("<VirtualHost {address}>"))
+            .replace("127.0.0.1:8080", &server.address.to_string());
+        let file = directory.path().join("apache.conf");
+        std::fs::write(&file, configuration + &site).unwrap();
+        let mut command = Command::new(program("apache2"));
+        command.arg("-f").arg(&file).args(["-D", "FOREGROUND"]);
+        Self::start(command, address, directory)
+    }
+
+    fn start(mut command: Command, address: SocketAddr, directory: TempDir) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; run `cargo xtask test`"));
+        let mut front = Self { address, child, _directory: directory };
+        eventually("the proxy listens", || {
+            assert!(front.child.try_wait().unwrap().is_none(), "the proxy has ended; its words are above");
+            TcpStream::connect(address).ok()
+        });
+        front
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        // Killed outright, it would leave its workers behind.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+/// A file of `deploy/`.
+fn deployed(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name)).unwrap()
+}
+
+/// Where nginx may write.
+fn nginx_paths(directory: &Path) -> String {
+    let path = |kind: &str| format!("{kind}_temp_path {};\n", directory.join(kind).display());
+    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(path).concat()
+}
+
+/// Administrators' programs aren't on everybody's search path.
+fn program(name: &str) -> String {
+    let known = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(|directory| format!("{directory}/{name}"));
+    known.into_iter().find(|path| Path::new(path).exists()).unwrap_or_else(|| name.to_owned())
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}

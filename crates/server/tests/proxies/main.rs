@@ -1,0 +1,53 @@
+//! Throng behind the real nginx and the real Apache, with the configurations that `deploy/` has.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod front;
+
+use self::front::Front;
+use self::support::{Connection, TestServer};
+
+#[test]
+fn a_crowd_votes_through_nginx() {
+    vote_through(Front::nginx);
+}
+
+#[test]
+fn a_crowd_votes_through_apache() {
+    vote_through(Front::apache);
+}
+
+/// Votes and reads through the proxy as a page does, and sends what is no vote.
+fn vote_through(start: fn(&TestServer) -> Front) {
+    let server = TestServer::start();
+    let front = start(&server);
+    for number in 1..=50 {
+        let answer = Connection::open(front.address).request("POST", "/api/submit", &[], b"[1]");
+        assert_eq!(answer.text(), format!(r#"{{"1":{number},"2":0,"3":0,"4":0,"5":0}}"#));
+    }
+    let mut kept = Connection::open(front.address);
+    assert_eq!(kept.request("GET", "/api/result", &[], b"").json()["1"], 50);
+    kept.request("POST", "/api/submit", &[], b"[9]").assert_problem(422, "invalid_choice");
+    assert!(kept.request("GET", "/polls/demo", &[], b"").text().contains("<form"));
+    let large = Connection::open(front.address).request("POST", "/api/submit", &[], &[b' '; 17_000]);
+    assert_eq!(large.status, 413);
+    assert_eq!(server.stored_voters(), 50);
+}
+
+#[test]
+fn a_vote_is_not_sent_twice_when_its_answer_stays_out() {
+    for start in [Front::nginx, Front::apache] {
+        let (server, store) = TestServer::start_gated(100);
+        let front = start(&server);
+        store.shut();
+        let mut voter = Connection::open(front.address);
+        voter.send_request("POST", "/api/submit", &[], b"[1]");
+        store.wait_for_batch();
+        drop(voter);
+        store.open();
+        let answer = Connection::open(front.address).request("POST", "/api/submit", &[], b"[2]");
+        assert_eq!(answer.text(), r#"{"1":1,"2":1,"3":0,"4":0,"5":0}"#);
+    }
+}
