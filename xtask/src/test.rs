@@ -33,12 +33,21 @@ const STRACE: Program = Program { name: "strace", package: "strace" };
 const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const APACHE: Program = Program { name: "apache2", package: "apache2" };
 
+const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
+
+const ALL: &[Kind] = &[Kind::Mariadb, Kind::Postgres, Kind::Rabbitmq, Kind::Memcached];
+
 /// All test binaries that need more than Rust.
 const NEEDS: &[Need] = &[
     Need { binary: "browser", programs: &[CHROMIUM, CHROMEDRIVER], servers: &[] },
     Need { binary: "faults", programs: &[STRACE], servers: &[] },
     Need { binary: "memcached", programs: &[], servers: &[Kind::Memcached] },
+    Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
+    Need { binary: "postgres", programs: &[], servers: &[Kind::Postgres] },
     Need { binary: "proxies", programs: &[NGINX, APACHE], servers: &[] },
+    Need { binary: "rabbitmq", programs: &[], servers: &[Kind::Rabbitmq] },
+    Need { binary: "scaled_out", programs: &[], servers: ALL },
+    Need { binary: "supervised", programs: &[SUPERVISORD], servers: ALL },
 ];
 
 /// What to do where one of these can't be had.
@@ -103,9 +112,9 @@ fn run_steps(options: &Options) -> anyhow::Result<Total> {
     children::adopt_orphans()?;
     let services = if options.quick { None } else { Some(servers(&binaries).context(QUICK)?) };
     let mut steps = steps(options, &binaries);
-    for (variable, url) in services.iter().flat_map(Services::variables) {
+    for (variable, value) in services.iter().flat_map(Services::variables) {
         for step in &mut steps {
-            step.command.env(variable, &url);
+            step.command.env(&variable, &value);
         }
     }
     let (count, mut total, mut tests, mut summary) = (steps.len(), Total::default(), 0, Vec::new());

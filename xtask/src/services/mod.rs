@@ -174,13 +174,13 @@ impl Services {
         for (recipe, plot) in recipes.into_iter().zip(plots) {
             services.running.push(Service::start(recipe, plot)?);
         }
-        services.running.iter_mut().try_for_each(Service::wait_until_it_answers)?;
+        services.running.iter().try_for_each(Service::wait_until_it_answers)?;
         Ok(services)
     }
 
     /// The environment variables that tell the tests where they are.
-    pub fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.running.iter().map(|service| (service.variable(), service.url()))
+    pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        self.running.iter().flat_map(Service::variables)
     }
 
     /// Where the server of this kind is, if it is one of these.

@@ -18,6 +18,9 @@ use crate::{command, packages};
 /// The user whom a server's URL names.
 pub const USER: &str = "throng";
 
+/// What its administrator would type, if it has such a thing: a script in its directory.
+pub const CONTROL: &str = "control";
+
 /// How long making the data may take.
 const PREPARE_MAX: Duration = Duration::from_secs(120);
 

@@ -1,8 +1,11 @@
 //! RabbitMQ, with a node name and an Erlang port mapper of its own, and no plugins.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
-use super::plot::{Plot, USER};
+use super::plot::{CONTROL, Plot, USER};
 use super::wire::exchange;
 use super::{Ending, Recipe};
 use crate::packages::Program;
@@ -43,7 +46,28 @@ fn prepare(plot: &Plot) -> anyhow::Result<()> {
              log.file = false\n"
         ),
     )?;
+    let control = plot.write(
+        CONTROL,
+        &format!(
+            "#!/bin/sh\nHOME='{}' ERL_EPMD_PORT={} exec {} -n '{}' \"$@\"\n",
+            plot.directory.display(),
+            plot.ports[1],
+            own("rabbitmqctl"),
+            node(plot)
+        ),
+    )?;
+    fs::set_permissions(control, Permissions::from_mode(0o700))?;
     Ok(())
+}
+
+/// The program itself: the one on Debian's search path changes the user first.
+fn own(program: &str) -> String {
+    let path = format!("/usr/lib/rabbitmq/bin/{program}");
+    if Path::new(&path).is_file() { path } else { program.to_owned() }
+}
+
+fn node(plot: &Plot) -> String {
+    format!("throng-{}@localhost", plot.ports[0])
 }
 
 /// Erlang would start one by itself, as a daemon that outlives it.
@@ -55,13 +79,11 @@ fn port_mapper(plot: &Plot) -> anyhow::Result<Command> {
 
 fn command(plot: &Plot) -> anyhow::Result<Command> {
     let [port, mapper, distribution] = plot.ports.map(|port| port.to_string());
-    // The one on Debian's search path changes the user and forks; this one is what it runs.
-    let own = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-    let mut server = plot.command(if std::path::Path::new(own).is_file() { own } else { "rabbitmq-server" })?;
+    let mut server = plot.command(&own("rabbitmq-server"))?;
     // So that it becomes the Erlang machine, instead of a shell that waits for it.
     server.env("RUNNING_UNDER_SYSTEMD", "true");
     server.env("RABBITMQ_CONF_ENV_FILE", "/dev/null").env("CONF_ENV_FILE", "/dev/null");
-    server.env("RABBITMQ_NODENAME", format!("throng-{port}@localhost"));
+    server.env("RABBITMQ_NODENAME", node(plot));
     server.env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1").env("RABBITMQ_NODE_PORT", port);
     server.env("RABBITMQ_DIST_PORT", distribution).env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", LOCAL_ONLY);
     server.env("ERL_EPMD_PORT", mapper).env("ERL_EPMD_ADDRESS", "127.0.0.1");
