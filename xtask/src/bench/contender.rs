@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::chain::Chain;
+use super::scaled_out::ScaledOut;
 use super::server::Server;
 use crate::packages;
 
@@ -66,8 +66,8 @@ pub enum Kind {
     Nginx,
     /// Throng, at this path, on a database.
     Throng(PathBuf, Database),
-    /// Throng scaled out: a web node behind a broker and, with a worker, all that follows.
-    Chain(Chain),
+    /// Throng scaled out: a web node and a broker, with or without a worker.
+    ScaledOut { system: ScaledOut, worker: bool },
 }
 
 /// Where Throng keeps its ballots.
@@ -100,7 +100,14 @@ impl Contender {
                     Ok(())
                 })
             }
-            Kind::Chain(chain) => chain.start(directory),
+            Kind::ScaledOut { system, worker } => {
+                let system = system.begin()?;
+                let mut web = system.web(directory)?;
+                if *worker {
+                    system.worker(&mut web, directory)?;
+                }
+                Ok(web)
+            }
             Kind::Throng(program, database) => {
                 let file = match database {
                     Database::Fresh => directory.join("throng.db"),
@@ -116,7 +123,7 @@ impl Contender {
         let counts = match &self.kind {
             Kind::Empty(..) | Kind::Nginx => false,
             Kind::Throng(..) => true,
-            Kind::Chain(chain) => chain.worker,
+            Kind::ScaledOut { worker, .. } => *worker,
         };
         counts && self.request == Request::Vote
     }

@@ -64,6 +64,7 @@ pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
     let (date, notes) =
         (machine::today(), vec![format!("The full file had {ballots} ballots ({size_mb} MB) at the start.")]);
     let facts = Vec::new();
-    Report { name: "growth", date, machine, plan: plan.clone(), notes, facts, ratios, runs }.publish(&plan.out)?;
+    Report { name: "growth", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }
+        .publish(&plan.out)?;
     Ok(went_well(&faults))
 }

@@ -16,10 +16,16 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// # Errors
 /// If there is no answer, or it isn't 200.
 pub fn ask(to: SocketAddr, request: Request) -> anyhow::Result<String> {
+    exchange(to, request.method(), request.path(), request.body().unwrap_or_default())
+}
+
+/// The body of the answer to a request of any kind, on a connection of its own.
+///
+/// # Errors
+/// If there is no answer, or it isn't 200.
+pub fn exchange(to: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect_timeout(&to, ANSWER_MAX)?;
     stream.set_read_timeout(Some(ANSWER_MAX))?;
-    let body = request.body().unwrap_or_default();
-    let (method, path) = (request.method(), request.path());
     let head = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {}", body.len());
     stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
     let mut answer = String::new();

@@ -3,14 +3,17 @@
 
 mod chain;
 mod contender;
+mod drain;
 mod embedded;
 mod growth;
 mod http;
+mod lag;
 mod load;
 mod machine;
 mod process;
 mod report;
 mod runs;
+mod scaled_out;
 mod seed;
 mod server;
 
@@ -29,6 +32,10 @@ pub enum Bench {
     Embedded(Plan),
     /// Votes through RabbitMQ, a worker and a database, against an empty server
     Chain(Plan),
+    /// Two million ballots on the queue, and one worker that records them
+    Drain(drain::Options),
+    /// From a vote at one node to its result at another
+    Lag(lag::Options),
     /// Vote and result read on a file with ten million ballots, against an empty one
     Growth(growth::Options),
 }
@@ -56,6 +63,8 @@ pub fn run(bench: &Bench) -> anyhow::Result<bool> {
     match bench {
         Bench::Embedded(plan) => embedded::run(plan),
         Bench::Chain(plan) => chain::run(plan),
+        Bench::Drain(options) => drain::run(options),
+        Bench::Lag(options) => lag::run(options),
         Bench::Growth(options) => growth::run(options),
     }
 }

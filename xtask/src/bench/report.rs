@@ -28,8 +28,9 @@ pub struct Report {
     pub date: String,
     /// Where.
     pub machine: Machine,
-    /// How long.
-    pub plan: Plan,
+    /// How long, where contenders ran in rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// What a reader must know beside.
     pub notes: Vec<String>,
     /// Figures of their own.
@@ -40,25 +41,40 @@ pub struct Report {
     pub runs: Vec<Run>,
 }
 
-/// A figure that must stay below a bar.
+/// A figure and its bar.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fact {
     /// What it is.
-    pub name: &'static str,
+    pub name: String,
     /// How much.
     pub value: f64,
     /// Of what.
     pub unit: &'static str,
-    /// It must be below this.
-    pub below: f64,
+    /// How much it must be.
+    pub bar: Bar,
     /// Whether it is.
     pub met: bool,
 }
 
+/// How much a figure must be.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bar {
+    /// Less than this.
+    Below(f64),
+    /// This or more.
+    AtLeast(f64),
+}
+
 impl Fact {
-    /// A figure and its bar.
-    pub fn new(name: &'static str, value: f64, unit: &'static str, below: f64) -> Self {
-        Self { name, value, unit, below, met: value < below }
+    /// A figure that must be less than `bar`.
+    pub fn below(name: impl Into<String>, value: f64, unit: &'static str, bar: f64) -> Self {
+        Self { name: name.into(), value, unit, bar: Bar::Below(bar), met: value < bar }
+    }
+
+    /// A figure that must be `bar` or more.
+    pub fn at_least(name: impl Into<String>, value: f64, unit: &'static str, bar: f64) -> Self {
+        Self { name: name.into(), value, unit, bar: Bar::AtLeast(bar), met: value >= bar }
     }
 }
 
@@ -123,13 +139,16 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let Plan { rounds, seconds, .. } = self.plan;
         let mut text = format!("# {}, {}\n\n", self.name, self.date);
         text.push_str(&table(&["machine", ""], &self.machine.rows()));
-        text.push_str(&format!(
-            "\nRounds: {rounds}, of {seconds} s for each contender and number of connections, in turn. Figures are medians \
-             of the rounds;\na ratio is the median of the rounds' ratios of requests a second. Load: wrk, on the same machine.\n\n"
-        ));
+        text.push('\n');
+        if let Some(Plan { rounds, seconds, .. }) = &self.plan {
+            text.push_str(&format!(
+                "Rounds: {rounds}, of {seconds} s for each contender and number of connections, in turn. Figures are \
+                 medians of the rounds;\na ratio is the median of the rounds' ratios of requests a second. Load: wrk, on the \
+                 same machine.\n\n"
+            ));
+        }
         for note in &self.notes {
             text.push_str(note);
             text.push_str("\n\n");
@@ -137,6 +156,9 @@ impl Report {
         if !self.facts.is_empty() {
             text.push_str(&table(&["", "measured", "bar", ""], &self.fact_rows()));
             text.push('\n');
+        }
+        if self.runs.is_empty() {
+            return text;
         }
         let headers = ["ratio", "connections", "median", "lowest", "highest", "bar", ""];
         text.push_str(&table(&headers, &self.ratio_rows()));
@@ -158,8 +180,12 @@ impl Report {
 
     fn fact_rows(&self) -> Vec<Vec<String>> {
         let row = |fact: &Fact| {
-            let Fact { name, value, unit, below, met } = fact;
-            vec![(*name).to_owned(), format!("{value:.1} {unit}"), format!("< {below} {unit}"), verdict(*met)]
+            let Fact { name, value, unit, bar, met } = fact;
+            let bar = match bar {
+                Bar::Below(bar) => format!("< {bar} {unit}"),
+                Bar::AtLeast(bar) => format!("≥ {bar} {unit}"),
+            };
+            vec![name.clone(), format!("{value:.1} {unit}"), bar, verdict(*met)]
         };
         self.facts.iter().map(row).collect()
     }

@@ -148,7 +148,7 @@ fn one(plan: &Plan, contender: &Contender, round: usize, connections: usize, scr
 }
 
 /// The tally of option 1, which every ballot of the load chooses.
-fn ballots_counted(server: &Server) -> anyhow::Result<u64> {
+pub fn ballots_counted(server: &Server) -> anyhow::Result<u64> {
     let result: Value = serde_json::from_str(&ask(server.address, Request::Result)?)?;
     result["1"].as_u64().with_context(|| format!("no tally of option 1 in {result}"))
 }

@@ -97,6 +97,14 @@ impl Server {
         Family::of(self.child.id())
     }
 
+    /// The process that was last started beside it.
+    ///
+    /// # Errors
+    /// If there is none, or it has ended.
+    pub fn beside(&self) -> anyhow::Result<Family> {
+        Family::of(self.beside.last().context("nothing runs beside the server")?.id())
+    }
+
     /// Asks it to end, and waits until it has.
     ///
     /// # Errors

@@ -1,0 +1,137 @@
+//! `cargo xtask bench lag`: how long it takes until a vote shows on another node.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use serde_json::Value;
+
+use super::contender::Request;
+use super::http::ask;
+use super::machine::Machine;
+use super::report::{Fact, Report};
+use super::scaled_out::{self, ScaledOut};
+use super::{Workshop, http, load, machine};
+use crate::packages::{self, SETPRIV};
+use crate::services::{Kind, Services};
+use crate::stopwatch::{Stopwatch, wait_until};
+
+/// Voters who do nothing, and those who vote as fast as they can in the second half.
+const VOTERS: usize = 1_000;
+
+/// How long a vote may take to show.
+const SHOWN_MAX: Duration = Duration::from_secs(10);
+
+/// How long the load lasts, in seconds.
+const LOAD_S: u32 = 40;
+
+/// A vote that is measured, and the option that no other vote chooses.
+const MARK: &str = "[5]";
+const MARKED: &str = "5";
+
+/// How often it is measured.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Votes at rest, and votes under full load
+    #[arg(long, default_value_t = 200)]
+    votes: u32,
+    /// Where the results are stored
+    #[arg(long, default_value = "bench/results")]
+    out: PathBuf,
+}
+
+/// Measures, prints and stores.
+///
+/// # Errors
+/// If it can't be measured, or a vote doesn't show.
+pub fn run(options: &Options) -> anyhow::Result<bool> {
+    packages::ensure(&[load::WRK, SETPRIV])?;
+    machine::raise_descriptor_limit()?;
+    let workshop = Workshop::open()?;
+    let services = Services::start(scaled_out::SERVERS.to_vec())?;
+    let machine = Machine::describe(&workshop.scratch)?;
+    let mut facts = Vec::new();
+    for (kind, name) in [(Kind::Mariadb, "MariaDB"), (Kind::Postgres, "PostgreSQL")] {
+        let system = ScaledOut::on(kind, workshop.throng(), &services)?.begin()?;
+        let (near, far) = (tempfile::tempdir_in(&workshop.scratch)?, tempfile::tempdir_in(&workshop.scratch)?);
+        let (mut voted, shown) = (system.web(near.path())?, system.web(far.path())?);
+        system.worker(&mut voted, near.path())?;
+        let nodes = Nodes { voted: voted.address, shown: shown.address };
+        facts.extend(at_rest(&nodes, name, options.votes)?);
+        facts.extend(under_load(&nodes, name, options.votes)?);
+        voted.stop()?;
+        shown.stop()?;
+    }
+    let notes = vec![format!(
+        "From sending a vote to one node until another shows it: {} votes, one after the other, first beside {VOTERS} idle \
+         connections, then beside {VOTERS} that vote as fast as they can. All of it is on this machine.",
+        options.votes
+    )];
+    let date = machine::today();
+    Report { name: "lag", date, machine, plan: None, notes, facts, ratios: Vec::new(), runs: Vec::new() }
+        .publish(&options.out)?;
+    Ok(true)
+}
+
+/// Where votes are cast, and where they are looked for.
+#[derive(Clone, Copy, Debug)]
+struct Nodes {
+    voted: SocketAddr,
+    shown: SocketAddr,
+}
+
+fn at_rest(nodes: &Nodes, name: &str, votes: u32) -> anyhow::Result<[Fact; 2]> {
+    let idle: Vec<TcpStream> = (0..VOTERS).map(|_| TcpStream::connect(nodes.voted)).collect::<Result<_, _>>()?;
+    let lags = lags(nodes, votes)?;
+    drop(idle);
+    Ok(facts(&lags, &format!("{name}, {VOTERS} idle"), 50.0))
+}
+
+fn under_load(nodes: &Nodes, name: &str, votes: u32) -> anyhow::Result<[Fact; 2]> {
+    let lags = thread::scope(|scope| {
+        let load = scope.spawn(|| load::send(Request::Vote, nodes.voted, VOTERS, LOAD_S));
+        let watch = Stopwatch::start();
+        let lags = lags(nodes, votes)?;
+        let measured_s = watch.elapsed().as_secs_f64();
+        load.join().map_err(|_| anyhow!("the load panicked"))??;
+        if measured_s > f64::from(LOAD_S) {
+            bail!("{votes} votes took {measured_s:.0} s, and the load only {LOAD_S} s: measure fewer");
+        }
+        anyhow::Ok(lags)
+    })?;
+    Ok(facts(&lags, &format!("{name}, under full load"), 250.0))
+}
+
+/// How long each vote took to show, in milliseconds, ascending.
+fn lags(nodes: &Nodes, votes: u32) -> anyhow::Result<Vec<f64>> {
+    let mut lags = Vec::new();
+    for _ in 0..votes {
+        let before = tally(nodes.shown)?;
+        let watch = Stopwatch::start();
+        http::exchange(nodes.voted, "POST", Request::Vote.path(), MARK)?;
+        if wait_until(SHOWN_MAX, || tally(nodes.shown).ok().filter(|now| *now > before)).is_none() {
+            bail!("a vote didn't show within {} s", SHOWN_MAX.as_secs());
+        }
+        lags.push(watch.elapsed().as_secs_f64() * 1e3);
+    }
+    lags.sort_by(f64::total_cmp);
+    Ok(lags)
+}
+
+/// The tally of the option that only the measured votes choose.
+fn tally(node: SocketAddr) -> anyhow::Result<u64> {
+    let result: Value = serde_json::from_str(&ask(node, Request::Result)?)?;
+    result[MARKED].as_u64().with_context(|| format!("no tally of option {MARKED} in {result}"))
+}
+
+fn facts(lags: &[f64], name: &str, bar_ms: f64) -> [Fact; 2] {
+    let at = |share: usize| lags.get(lags.len() * share / 100).copied().unwrap_or(f64::NAN);
+    println!("{name}: p50 {:.1} ms, p99 {:.1} ms", at(50), at(99));
+    [
+        Fact::below(format!("{name}: p50"), at(50), "ms", bar_ms),
+        Fact::below(format!("{name}: p99"), at(99), "ms", bar_ms),
+    ]
+}

@@ -1,0 +1,114 @@
+//! Throng scaled out, with all of it on this machine: web nodes, RabbitMQ, workers, a database.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, bail};
+
+use super::contender::Request;
+use super::server::Server;
+use crate::command;
+use crate::services::{Kind, Services};
+
+/// The servers that it needs.
+pub const SERVERS: [Kind; 3] = [Kind::Mariadb, Kind::Postgres, Kind::Rabbitmq];
+
+/// The secret of the systems that are measured.
+const SECRET: &str = "only for measuring, on this machine";
+
+/// Throng on a kind of database, behind a broker.
+#[derive(Clone, Debug)]
+pub struct ScaledOut {
+    program: PathBuf,
+    kind: Kind,
+    database: String,
+    broker: String,
+    /// How many systems were begun.
+    begun: Arc<AtomicU32>,
+}
+
+/// One system: what its web nodes and workers are told.
+#[derive(Debug)]
+pub struct System {
+    program: PathBuf,
+    settings: [(&'static str, String); 5],
+}
+
+impl ScaledOut {
+    /// On the database of this kind among `services`.
+    ///
+    /// # Errors
+    /// If it, or the broker, isn't there.
+    pub fn on(kind: Kind, program: PathBuf, services: &Services) -> anyhow::Result<Self> {
+        let database = services.url(kind).context("the database runs")?;
+        let broker = services.url(Kind::Rabbitmq).context("RabbitMQ runs")?;
+        Ok(Self { program, kind, database, broker, begun: Arc::default() })
+    }
+
+    /// A new one, with a database of its own.
+    ///
+    /// # Errors
+    /// If the database can't be made.
+    pub fn begin(&self) -> anyhow::Result<System> {
+        let name = format!("bench_{:?}_{}", self.kind, self.begun.fetch_add(1, Ordering::Relaxed)).to_lowercase();
+        create_database(self.kind, &self.database, &name)?;
+        let settings = [
+            ("DATABASE_URL", format!("{}/{name}", self.database)),
+            ("QUEUE_URL", format!("{}/%2f", self.broker)),
+            ("QUEUE_PREFIX", name),
+            ("APP_SECRET", SECRET.to_owned()),
+            ("WORKER_LISTEN", "127.0.0.1:0".to_owned()),
+        ];
+        Ok(System { program: self.program.clone(), settings })
+    }
+}
+
+impl System {
+    /// Starts a web node, which writes its words in `directory`.
+    ///
+    /// # Errors
+    /// If it doesn't answer.
+    pub fn web(&self, directory: &Path) -> anyhow::Result<Server> {
+        Server::start(&self.program, directory, Request::Result, |command, address| {
+            command.args(["--listen", &address.to_string()]);
+            command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+            Ok(())
+        })
+    }
+
+    /// Starts a worker, which ends before `web`.
+    ///
+    /// # Errors
+    /// If it can't be started.
+    pub fn worker(&self, web: &mut Server, directory: &Path) -> anyhow::Result<()> {
+        web.start_beside(&self.program, "worker", &self.settings, directory)
+    }
+}
+
+/// Makes a database, by the server's own client.
+fn create_database(kind: Kind, url: &str, name: &str) -> anyhow::Result<()> {
+    let statement = format!("CREATE DATABASE {name}");
+    match kind {
+        Kind::Postgres => {
+            let mut psql = command::program("psql");
+            command::output(psql.arg(format!("{url}/postgres")).args(["-q", "-c", &statement]))?;
+        }
+        Kind::Mariadb => {
+            let (user, password, host, port) = parts(url).context("the URL isn't one of ours")?;
+            let mut mariadb = command::program("mariadb");
+            mariadb.args(["-u", user, "-h", host, "-P", port, "-e", &statement]).env("MYSQL_PWD", password);
+            command::output(&mut mariadb)?;
+        }
+        Kind::Rabbitmq | Kind::Memcached => bail!("that is no database"),
+    }
+    Ok(())
+}
+
+/// User, password, host and port of `scheme://user:password@host:port`.
+fn parts(url: &str) -> Option<(&str, &str, &str, &str)> {
+    let (user, rest) = url.split_once("://")?.1.split_once(':')?;
+    let (password, place) = rest.split_once('@')?;
+    let (host, port) = place.split_once(':')?;
+    Some((user, password, host, port))
+}
