@@ -17,6 +17,16 @@ pub enum DatabaseUrl {
     Postgres(ServerUrl),
 }
 
+impl DatabaseUrl {
+    /// Whether several servers may record in it at once.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::MySql(_) | Self::Postgres(_) => true,
+        }
+    }
+}
+
 /// As it may be shown and logged: without its password.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

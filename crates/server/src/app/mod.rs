@@ -53,6 +53,11 @@ impl App {
         self.publisher.is_some()
     }
 
+    /// Whether every result here is exact at any moment: this process alone counts.
+    pub fn is_exact(&self) -> bool {
+        !self.is_behind_broker() && !self.config.database.is_shared()
+    }
+
     /// The age at which a result is called stale, in milliseconds; none where this process counts, whose results are
     /// exact. A result that has just come to that age is being asked for, so there is a second more.
     pub fn age_max_ms(&self) -> Option<i64> {
@@ -60,15 +65,20 @@ impl App {
         self.is_behind_broker().then(|| life_ms.saturating_add(1_000))
     }
 
-    /// Sees that who reads a poll's result at `now` doesn't get an older one than was promised. Where this process
-    /// counts, its results are exact. Where others do, it hears of every change, and an older one is asked for behind the
-    /// reader's back; with a `CACHE_LIFE_TIME` of 0, before it is answered.
+    /// Sees that who reads a poll's result at `now` doesn't get an older one than was promised. Where this process alone
+    /// counts, its results are exact. Where other servers record in the same database, theirs are looked for behind the
+    /// reader's back, a few times a second. Where workers count, it hears of every change, and what is older than was
+    /// promised is asked for behind the reader's back as well; with a `CACHE_LIFE_TIME` of 0, before it is answered.
     ///
     /// # Errors
     /// Those of the store, if it has to be asked at once.
     pub async fn freshen(&self, live: &LivePoll, now: Timestamp) -> Result<(), StoreError> {
         match i64::try_from(self.origin.life_ms) {
-            _ if !self.is_behind_broker() => Ok(()),
+            _ if self.is_exact() => Ok(()),
+            _ if !self.is_behind_broker() => {
+                live.want(now, 0);
+                Ok(())
+            }
             Ok(0) => self.polls.read_through(live.poll.id, &self.origin).await,
             life_ms => {
                 live.want(now, life_ms.unwrap_or(i64::MAX));

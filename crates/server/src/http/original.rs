@@ -46,7 +46,7 @@ fn accept(core: &CoreState, body: &[u8]) -> Result<(Ballot, bool), Problem> {
 /// If there is no default poll.
 pub async fn result<B: From<Bytes>>(core: &CoreState) -> Result<Response<B>, Problem> {
     let now = core.app.clock.now();
-    if core.app.is_behind_broker() {
+    if !core.app.is_exact() {
         let live = core.app.polls.current().default_poll().cloned().ok_or(Problem::PollNotFound)?;
         core.app.freshen(&live, now).await?;
     }
