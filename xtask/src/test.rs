@@ -84,6 +84,11 @@ fn steps(options: &Options, binaries: &[String]) -> Vec<Step> {
         steps.push(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests));
     } else {
         steps.push(step("tests", "test --workspace --no-fail-fast", Counts::Tests));
+        for (name, database) in [("routes on MariaDB", "mysql"), ("routes on PostgreSQL", "postgres")] {
+            let mut routes = step(name, "test --package throng --no-fail-fast --test routes", Counts::Tests);
+            routes.command.env("THRONG_TEST_ROUTES_ON", database);
+            steps.push(routes);
+        }
         steps.push(step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself));
     }
     steps

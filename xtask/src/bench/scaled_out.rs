@@ -56,7 +56,7 @@ impl ScaledOut {
         let settings = [
             ("DATABASE_URL", format!("{}/{name}", self.database)),
             ("QUEUE_URL", format!("{}/%2f", self.broker)),
-            ("QUEUE_PREFIX", name),
+            ("QUEUE_PREFIX", name.replace('_', "-")),
             ("APP_SECRET", SECRET.to_owned()),
             ("WORKER_LISTEN", "127.0.0.1:0".to_owned()),
         ];

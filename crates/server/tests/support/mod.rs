@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 mod client;
+mod database;
 mod gated_store;
 
 use std::net::SocketAddr;
@@ -10,7 +11,6 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use throng::app::{App, Broker, Parts, Server};
 use throng::config::{Config, Sources};
 use throng::intake::WriteFailure;
@@ -19,11 +19,12 @@ use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::clock::{ManualClock, Timestamp};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::Poll;
-use throng_domain::store::{Database as _, Recount, Store as _, Window};
+use throng_domain::store::{Database, Recount, Window};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use self::client::{Answer, Connection};
+pub use self::database::TestDatabase;
 pub use self::gated_store::GatedStore;
 
 /// How long a test waits for an answer before it fails.
@@ -50,7 +51,7 @@ pub struct TestServer {
     pub address: SocketAddr,
     pub clock: Arc<ManualClock>,
     pub app: Arc<App>,
-    pub directory: TempDir,
+    pub database: TestDatabase,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), WriteFailure>>>,
 }
@@ -63,7 +64,7 @@ impl TestServer {
 
     /// A server with these settings beside its own address and database.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::launch(settings, async |config, clock| Server::start(config, clock, 2).await)
+        Self::launch(TestDatabase::new(), settings, async |config, clock| Server::start(config, clock, 2).await)
     }
 
     /// A server whose store does what the test says, at whose desks so many ballots may wait altogether.
@@ -78,7 +79,7 @@ impl TestServer {
 
     fn start_parts(ballots_waiting_max: usize, broker: Option<Broker>) -> (Self, Arc<GatedStore>) {
         let (made, makes) = mpsc::channel();
-        let server = Self::launch(&[], async move |config, clock| {
+        let server = Self::launch(TestDatabase::file(), &[], async move |config, clock| {
             let DatabaseUrl::Sqlite(path) = &config.database else { panic!("gated stores are SQLite's") };
             let sqlite = SqliteStore::open(path)?;
             sqlite.migrate().await?;
@@ -91,12 +92,11 @@ impl TestServer {
     }
 
     fn launch(
+        database: TestDatabase,
         settings: &[(&str, &str)],
         start: impl AsyncFnOnce(Config, Arc<ManualClock>) -> anyhow::Result<Server> + Send + 'static,
     ) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let database = format!("sqlite://{}", directory.path().join("throng.db").display());
-        let mut pairs = vec![("LISTEN", "127.0.0.1:0"), ("DATABASE_URL", &database)];
+        let mut pairs = vec![("LISTEN", "127.0.0.1:0"), ("DATABASE_URL", &database.url)];
         pairs.extend(settings);
         let config = Config::read(&Sources::from_pairs(&pairs)).unwrap();
         let clock = Arc::new(ManualClock::new(NOW));
@@ -112,35 +112,28 @@ impl TestServer {
             })
         });
         let (address, app) = starts.recv_timeout(ANSWER_MAX).expect("the server starts");
-        Self { address, clock, app, directory, stop: Some(stop), thread: Some(thread) }
+        Self { address, clock, app, database, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Creates a poll as another process does, on a handle of its own, and waits until the server has seen it.
     pub fn create_poll(&self, poll: NewPoll) {
         let slug = poll.slug.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(self.open_store().create_poll(poll)).unwrap();
+        self.database.with_store(async |store| store.create_poll(poll).await.unwrap());
         eventually("the server sees the new poll", || self.poll(slug.as_str()));
     }
 
     /// Sets when a poll opens and closes, as another process does, and waits until the server has seen it.
     pub fn set_window(&self, slug: &str, opens_at: Option<Timestamp>, closes_at: Option<Timestamp>) {
         let poll = self.poll(slug).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let store = self.open_store();
-        let change = store.set_window(poll.id, poll.version, Window { opens_at, closes_at });
-        let version = runtime.block_on(change).unwrap().version;
+        let window = Window { opens_at, closes_at };
+        let changed = async |store: Arc<dyn Database>| store.set_window(poll.id, poll.version, window).await.unwrap();
+        let version = self.database.with_store(changed).version;
         eventually("the server sees the change", || self.poll(slug).filter(|poll| poll.version == version));
     }
 
     /// A poll as the server has it.
     fn poll(&self, slug: &str) -> Option<Poll> {
         self.app.polls.current().by_slug(slug).map(|live| live.poll.clone())
-    }
-
-    /// Another handle on the server's database.
-    pub fn open_store(&self) -> SqliteStore {
-        SqliteStore::open(&self.directory.path().join("throng.db")).unwrap()
     }
 
     /// How many ballots the default poll's result counts.
@@ -150,9 +143,7 @@ impl TestServer {
 
     /// How many ballots the database has for the demo poll; fails where its tallies say otherwise.
     pub fn stored_voters(&self) -> u64 {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let store = self.open_store();
+        self.database.with_store(async |store| {
             let poll = store.poll(&"demo".parse().unwrap()).await.unwrap().unwrap();
             let Recount { tallies, ballots } = store.recount(poll.id).await.unwrap();
             assert!(tallies.counts_equal(&ballots), "{tallies:?} is not {ballots:?}");
