@@ -1,0 +1,182 @@
+//! Connections: each belongs to one operation at a time, and comes back only from one that ended well.
+//!
+//! An operation may be broken off anywhere: by its deadline, by a caller that goes away. A connection in the middle of
+//! something can't be used again, so it is owned by the operation and closed with it; the server then rolls back what
+//! wasn't committed.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Error};
+use throng_domain::store::StoreError;
+use tokio::runtime::{self, Handle};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::error::StoreResult;
+use crate::store::ServerUrl;
+
+/// How long is waited for a connection.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+
+/// The most connections in use at once, and the most idle ones.
+const CONNECTIONS_MAX: usize = 32;
+
+/// How long a connection may have been idle and be used again without asking whether it is still there.
+const IDLE_TRUSTED: Duration = Duration::from_secs(1);
+
+/// How long is waited to hear that a connection is still there: short enough that a new one can be made in its place.
+const PING_MAX: Duration = Duration::from_secs(1);
+
+/// How long a connection is kept idle: less than the session's `wait_timeout`.
+const IDLE_MAX: Duration = Duration::from_secs(50);
+
+/// What every connection is set to, whatever the server's own defaults are.
+///
+/// - Strict mode: what doesn't fit is an error, not cut off.
+/// - `READ COMMITTED`: an insert locks no gap between keys.
+/// - Short waits for locks: below the deadlines here, so that the server answers before the connection is given up.
+/// - `wait_timeout`: if this machine dies in the middle of a transaction, its locks are gone after these seconds.
+const SESSION: &str = "SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, \
+                       completion_type = 'NO_CHAIN', unique_checks = 1, foreign_key_checks = 1, \
+                       innodb_lock_wait_timeout = 3, lock_wait_timeout = 3, wait_timeout = 60, NAMES utf8mb4; \
+                       SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+
+/// The connections of one store.
+pub(super) struct Connections {
+    options: MySqlConnectOptions,
+    permits: Semaphore,
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// A connection that nobody uses. It lives off the runtime in which it was made, which alone may go on with it.
+#[derive(Debug)]
+struct Idle {
+    runtime: runtime::Id,
+    since: Instant,
+    connection: MySqlConnection,
+}
+
+/// A connection that one operation has to itself. Dropped, it is closed.
+#[derive(Debug)]
+pub(super) struct Lease<'a> {
+    connections: &'a Connections,
+    connection: MySqlConnection,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Connections {
+    pub(super) fn new(url: &ServerUrl) -> Self {
+        let options = MySqlConnectOptions::new()
+            .host(&url.host)
+            .port(url.port)
+            .username(&url.user)
+            .database(&url.name)
+            // All of these are set by `SESSION`, with one question instead of two.
+            .pipes_as_concat(false)
+            .no_engine_substitution(false)
+            .timezone(None)
+            .set_names(false)
+            // A statement can be as long as a batch.
+            .disable_statement_logging();
+        let options = if url.password.is_empty() { options } else { options.password(&url.password) };
+        Self { options, permits: Semaphore::new(CONNECTIONS_MAX), idle: Mutex::default() }
+    }
+
+    /// A connection of the current runtime: an idle one if it is still there, or a new one.
+    pub(super) async fn take(&self) -> sqlx::Result<Lease<'_>> {
+        let taken = async {
+            let permit = self.permits.acquire().await.map_err(|_| Error::PoolClosed)?;
+            let connection = match self.take_idle().await {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            Ok(Lease { connections: self, connection, _permit: permit })
+        };
+        within(CONNECT_MAX, taken).await.flatten()
+    }
+
+    async fn take_idle(&self) -> Option<MySqlConnection> {
+        let runtime = Handle::current().id();
+        let Idle { since, mut connection, .. } = {
+            let mut idle = self.lock();
+            let last = idle.iter().rposition(|idle| idle.runtime == runtime)?;
+            idle.swap_remove(last)
+        };
+        if since.elapsed() <= IDLE_TRUSTED || within(PING_MAX, connection.ping()).await.flatten().is_ok() {
+            return Some(connection);
+        }
+        self.forget_idle();
+        None
+    }
+
+    async fn connect(&self) -> sqlx::Result<MySqlConnection> {
+        let mut connection = self.options.connect().await?;
+        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Closes what this runtime has idle.
+    fn forget_idle(&self) {
+        let runtime = Handle::current().id();
+        self.lock().retain(|idle| idle.runtime != runtime);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Without the options, which hold the password.
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("idle", &self.lock().len()).finish_non_exhaustive()
+    }
+}
+
+impl Lease<'_> {
+    /// Ends an operation that left no transaction open if it ended well: then the connection is kept for the next one.
+    pub(super) fn end<T>(self, ended: StoreResult<T>) -> StoreResult<T> {
+        match &ended {
+            Ok(_) => self.give_back(),
+            // Where one connection broke, the server was restarted or another took its place: the idle ones broke too.
+            Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => self.connections.forget_idle(),
+            Err(
+                StoreError::Conflict(_) | StoreError::Rejected(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_),
+            ) => {}
+        }
+        ended
+    }
+
+    fn give_back(self) {
+        let mut idle = self.connections.lock();
+        // The server has closed these, or is about to.
+        idle.retain(|idle| idle.since.elapsed() < IDLE_MAX);
+        if idle.len() < CONNECTIONS_MAX {
+            idle.push(Idle { runtime: Handle::current().id(), since: Instant::now(), connection: self.connection });
+        }
+    }
+}
+
+impl Deref for Lease<'_> {
+    type Target = MySqlConnection;
+
+    fn deref(&self) -> &MySqlConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lease<'_> {
+    fn deref_mut(&mut self) -> &mut MySqlConnection {
+        &mut self.connection
+    }
+}
+
+/// The answer, if it comes in time.
+pub(super) async fn within<T>(max: Duration, answer: impl Future<Output = T>) -> sqlx::Result<T> {
+    let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the database didn't answer in time");
+    tokio::time::timeout(max, answer).await.map_err(|_| Error::Io(late()))
+}

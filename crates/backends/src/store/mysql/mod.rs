@@ -1,0 +1,178 @@
+//! Ballots in MySQL or MariaDB, which many servers and workers write at the same time.
+//!
+//! Every operation has a connection to itself and a deadline of its own. What fails before `COMMIT` is sent has changed
+//! nothing; from then on nobody knows, and whoever asks again finds out.
+
+mod connection;
+mod error;
+mod polls;
+mod record;
+mod schema;
+mod settings;
+mod tallies;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::mysql::MySqlConnection;
+use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::clock::Timestamp;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::store::{Database, MigrationState, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::tally::Tallies;
+use tokio::time::Instant;
+
+use self::connection::{Connections, Lease, within};
+use self::error::{StoreResult, before_commit, from_commit_on};
+pub use self::schema::migrations;
+use super::{ServerUrl, batch};
+
+/// How long a question may take; of a recount, each page.
+const READ_MAX: Duration = Duration::from_secs(5);
+
+/// How long a transaction may take until its commit, the wait for a connection included.
+const WRITE_MAX: Duration = Duration::from_secs(7);
+
+/// How long a commit may take, so that nobody waits for more than ten seconds in all.
+const COMMIT_MAX: Duration = Duration::from_secs(3);
+
+/// How long it may take to bring the schema up to date.
+const MIGRATE_MAX: Duration = Duration::from_secs(60);
+
+/// A store in a database on a MySQL or MariaDB server.
+#[derive(Debug)]
+pub struct MySqlStore {
+    connections: Connections,
+    /// The shard of the tallies that this store writes.
+    shard: u64,
+}
+
+impl MySqlStore {
+    /// Opens the database, which must be there. The schema is left as it is: see [`Database::migrate`].
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the server can't be reached; [`StoreError::Rejected`] if it refuses the user or has
+    /// no such database.
+    pub async fn open(url: &ServerUrl) -> Result<Self, StoreError> {
+        let store =
+            Self { connections: Connections::new(url), shard: RandomState::new().hash_one(0) % tallies::SHARDS };
+        store.lease().await?.end(Ok(()))?;
+        Ok(store)
+    }
+}
+
+#[async_trait]
+impl Store for MySqlStore {
+    /// Optimistic, then exact: see [`record::insert_and_count`]. The tallies are read with the commit and right after
+    /// it, so they hold this batch and all that was committed before.
+    async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
+        let polls = batch::polls(ballots);
+        if polls.is_empty() {
+            return Ok(Recorded::default());
+        }
+        let counted = async |writer: &mut MySqlConnection| {
+            record::insert_and_count(writer, self.shard, &polls, ballots).await.map_err(before_commit)
+        };
+        let (outcomes, tallies) = self.write(counted, &polls).await?;
+        Ok(Recorded { outcomes, tallies })
+    }
+
+    async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
+        self.read(polls::all).await
+    }
+
+    async fn polls_version(&self) -> Result<u64, StoreError> {
+        self.read(polls::version).await
+    }
+
+    async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
+        self.read(async |reader| polls::by_slug(reader, slug).await).await
+    }
+
+    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
+        Ok(self.write(async |writer| polls::create(writer, new).await, &[]).await?.0)
+    }
+
+    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
+        let change = async |writer: &mut MySqlConnection| polls::set_window(writer, poll, version, window).await;
+        Ok(self.write(change, &[]).await?.0)
+    }
+
+    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
+        let found = self.read(async |reader| tallies::of_poll(reader, poll).await).await?;
+        found.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+        let mut lease = self.lease().await?;
+        // Not given back: its snapshot ends with it.
+        let counted = tallies::recount(&mut lease, poll).await.map_err(before_commit)?;
+        counted.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+        self.read(async |reader| record::stored(reader, poll, after, limit).await).await
+    }
+}
+
+#[async_trait]
+impl Database for MySqlStore {
+    async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
+        let mut lease = self.lease().await?;
+        let applied = within(MIGRATE_MAX, schema::migrate(&mut lease)).await.map_err(before_commit).flatten();
+        lease.end(applied)
+    }
+
+    async fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError> {
+        schema::states(self.read(schema::version).await?)
+    }
+
+    async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {
+        self.read(settings::unsafe_settings).await
+    }
+
+    /// The server's.
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.read(async |reader| {
+            let now = sqlx::query_scalar("SELECT CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)");
+            now.fetch_one(reader).await.map(Timestamp)
+        })
+        .await
+    }
+}
+
+impl MySqlStore {
+    /// What a question that changes nothing is answered.
+    async fn read<T>(&self, question: impl AsyncFnOnce(&mut MySqlConnection) -> sqlx::Result<T>) -> StoreResult<T> {
+        let mut lease = self.lease().await?;
+        let answer = within(READ_MAX, question(&mut lease)).await.flatten().map_err(before_commit);
+        lease.end(answer)
+    }
+
+    /// Commits what `change` did in the transaction that it began, and reads the tallies of these polls right after.
+    async fn write<T>(
+        &self,
+        change: impl AsyncFnOnce(&mut MySqlConnection) -> StoreResult<T>,
+        polls: &[PollId],
+    ) -> StoreResult<(T, Vec<Tallies>)> {
+        let started = Instant::now();
+        let mut lease = self.lease().await?;
+        let left = WRITE_MAX.saturating_sub(started.elapsed());
+        let changed = match within(left, change(&mut lease)).await.map_err(before_commit).flatten() {
+            Ok(changed) => changed,
+            Err(error) => return lease.end(Err(error)),
+        };
+        let tallies = within(COMMIT_MAX, tallies::commit_and_read(&mut lease, polls)).await.flatten();
+        lease.end(tallies.map(|tallies| (changed, tallies)).map_err(from_commit_on))
+    }
+
+    async fn lease(&self) -> StoreResult<Lease<'_>> {
+        self.connections.take().await.map_err(before_commit)
+    }
+}
+
+fn no_such_poll(poll: PollId) -> StoreError {
+    StoreError::Rejected(format!("there is no poll number {}", poll.0))
+}

@@ -1,0 +1,202 @@
+//! Polls and their options.
+
+use std::collections::BTreeMap;
+
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{AssertSqlSafe, Row as _};
+use throng_domain::clock::Timestamp;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
+use throng_domain::store::{StoreError, Window};
+
+use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
+use super::record::list;
+
+/// One row an option; a poll has at least two, and both are written together.
+const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
+                     percent_base, version, o.id AS option_id, label \
+                     FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
+
+pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
+    let rows = sqlx::query(AssertSqlSafe(format!("{POLLS} ORDER BY poll.id, position"))).fetch_all(reader).await?;
+    polls_from(&rows)
+}
+
+pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u64> {
+    let row = sqlx::query("SELECT version FROM polls_version").fetch_one(reader).await?;
+    natural(&row, 0)
+}
+
+pub(super) async fn by_slug(reader: &mut MySqlConnection, slug: &Slug) -> sqlx::Result<Option<Poll>> {
+    let sql = format!("{POLLS} WHERE slug = ? ORDER BY position");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(slug.as_str()).fetch_all(reader).await?;
+    Ok(polls_from(&rows)?.pop())
+}
+
+/// Creates the poll in a transaction that the caller commits.
+pub(super) async fn create(writer: &mut MySqlConnection, new: NewPoll) -> StoreResult<Poll> {
+    let faults = new.faults();
+    if !faults.is_empty() {
+        return Err(StoreError::Rejected(faults.join("; ")));
+    }
+    let mut poll = new.into_poll(PollId(0));
+    match insert(writer, &poll).await {
+        Ok(id) => {
+            poll.id = id;
+            Ok(poll)
+        }
+        Err(error) if is_duplicate(&error) => {
+            Err(StoreError::Conflict(format!("there is a poll `{}` already; choose another slug", poll.slug)))
+        }
+        Err(error) => Err(before_commit(error)),
+    }
+}
+
+async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
+    sqlx::raw_sql("START TRANSACTION").execute(&mut *writer).await?;
+    let inserted = sqlx::query(
+        "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
+         percent_base, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(poll.slug.as_str())
+    .bind(&poll.title)
+    .bind(&poll.intro)
+    .bind(poll.kind.as_str())
+    .bind(poll.min_choices)
+    .bind(poll.max_choices)
+    .bind(poll.opens_at.map(|at| at.0))
+    .bind(poll.closes_at.map(|at| at.0))
+    .bind(poll.results.as_str())
+    .bind(poll.percent_base.as_str())
+    .bind(poll.version)
+    .execute(&mut *writer)
+    .await?;
+    let id = i64::try_from(inserted.last_insert_id()).map_err(corrupt)?;
+    for (position, option) in (0_u32..).zip(&poll.options) {
+        sqlx::query("INSERT INTO `option` (poll_id, id, label, position) VALUES (?, ?, ?, ?)")
+            .bind(id)
+            .bind(option.id.0)
+            .bind(&option.label)
+            .bind(position)
+            .execute(&mut *writer)
+            .await?;
+    }
+    bump_version(writer).await?;
+    Ok(PollId(id))
+}
+
+/// Sets the window in a transaction that the caller commits. Batches that are being recorded hold the poll's row, so
+/// those that are judged by the old window are committed before this is.
+pub(super) async fn set_window(
+    writer: &mut MySqlConnection,
+    poll: PollId,
+    version: u64,
+    window: Window,
+) -> StoreResult<Poll> {
+    let Some(stored) = locked(writer, poll).await.map_err(before_commit)? else {
+        return Err(StoreError::Conflict("the poll is gone".to_owned()));
+    };
+    if stored.version != version {
+        return Err(StoreError::Conflict(format!(
+            "poll `{}` was changed meanwhile (version {}, not {version}); look at it again",
+            stored.slug, stored.version
+        )));
+    }
+    let changed = Poll { opens_at: window.opens_at, closes_at: window.closes_at, version: version + 1, ..stored };
+    update(writer, &changed).await.map_err(before_commit)?;
+    Ok(changed)
+}
+
+async fn locked(writer: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
+    sqlx::raw_sql("START TRANSACTION").execute(&mut *writer).await?;
+    sqlx::query("SELECT id FROM poll WHERE id = ? FOR UPDATE").bind(poll.0).execute(&mut *writer).await?;
+    let sql = format!("{POLLS} WHERE poll.id = ? ORDER BY position");
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(poll.0).fetch_all(writer).await?;
+    Ok(polls_from(&rows)?.pop())
+}
+
+async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
+    sqlx::query("UPDATE poll SET opens_at = ?, closes_at = ?, version = ? WHERE id = ?")
+        .bind(poll.opens_at.map(|at| at.0))
+        .bind(poll.closes_at.map(|at| at.0))
+        .bind(poll.version)
+        .bind(poll.id.0)
+        .execute(&mut *writer)
+        .await?;
+    bump_version(writer).await
+}
+
+/// Begins a transaction, and says when the polls take ballots; one that isn't there is missing. Until the end of the
+/// transaction that doesn't change: their rows are locked.
+pub(super) async fn begin_with_windows(
+    writer: &mut MySqlConnection,
+    polls: &[PollId],
+) -> sqlx::Result<BTreeMap<PollId, Window>> {
+    let sql = format!(
+        "START TRANSACTION; SELECT id, opens_at, closes_at FROM poll WHERE id IN ({}) ORDER BY id LOCK IN SHARE MODE",
+        list(polls)
+    );
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(writer).await?;
+    let windows = rows.iter().map(|row| {
+        let window = Window { opens_at: timestamp(row, 1)?, closes_at: timestamp(row, 2)? };
+        Ok((PollId(row.try_get(0)?), window))
+    });
+    windows.collect()
+}
+
+async fn bump_version(writer: &mut MySqlConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("UPDATE polls_version SET version = version + 1").execute(writer).await?;
+    Ok(())
+}
+
+/// The polls of rows that are in the order of polls.
+fn polls_from(rows: &[MySqlRow]) -> sqlx::Result<Vec<Poll>> {
+    let mut polls: Vec<Poll> = Vec::new();
+    for row in rows {
+        let id = PollId(row.try_get(0)?);
+        if polls.last().is_none_or(|last| last.id != id) {
+            polls.push(poll_from(row)?);
+        }
+        let option = PollOption { id: OptionId(natural(row, "option_id")?), label: row.try_get("label")? };
+        polls.last_mut().expect("one was pushed if there was none").options.push(option);
+    }
+    Ok(polls)
+}
+
+fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
+    Ok(Poll {
+        id: PollId(row.try_get(0)?),
+        slug: word(row, 1)?,
+        title: row.try_get(2)?,
+        intro: row.try_get(3)?,
+        kind: word(row, 4)?,
+        min_choices: natural(row, 5)?,
+        max_choices: natural(row, 6)?,
+        opens_at: timestamp(row, 7)?,
+        closes_at: timestamp(row, 8)?,
+        results: word(row, 9)?,
+        percent_base: word(row, 10)?,
+        version: natural(row, 11)?,
+        options: Vec::new(),
+    })
+}
+
+fn timestamp(row: &MySqlRow, column: usize) -> sqlx::Result<Option<Timestamp>> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+}
+
+/// A column that holds a number that is never negative.
+pub(super) fn natural<T>(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<T>
+where
+    T: TryFrom<i64, Error: std::error::Error + Send + Sync + 'static>,
+{
+    row.try_get::<i64, _>(column)?.try_into().map_err(corrupt)
+}
+
+/// A column that holds one of a field's words.
+pub(super) fn word<T>(row: &MySqlRow, column: usize) -> sqlx::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    row.try_get::<&str, _>(column)?.parse().map_err(corrupt)
+}

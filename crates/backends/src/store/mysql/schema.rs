@@ -1,0 +1,92 @@
+//! The schema, embedded and applied step by step, forward only.
+
+use sqlx::AssertSqlSafe;
+use sqlx::mysql::MySqlConnection;
+use throng_domain::store::{Migration, MigrationState, StoreError};
+
+use super::error::{StoreResult, before_commit, is_table_missing};
+use super::polls::natural;
+
+/// The name of the lock. Locks are the whole server's and have names of at most 64 characters, so the database's own
+/// goes in as a hash.
+const LOCK: &str = "CONCAT('throng.schema.', SHA1(DATABASE()))";
+
+/// How long is waited for another process that is migrating, in seconds.
+const LOCK_WAIT_S: u8 = 20;
+
+/// Every step, in order.
+pub fn migrations() -> &'static [Migration] {
+    const {
+        &[Migration {
+            version: 1,
+            name: "0001_polls_and_ballots",
+            sql: include_str!("../../../migrations/mysql/0001_polls_and_ballots.sql"),
+        }]
+    }
+}
+
+/// Applies what is missing, under a lock that the session holds: it ends with the session at the latest.
+///
+/// A step that fails halfway leaves what it did before, and is begun anew the next time: its statements can be run again.
+pub(super) async fn migrate(writer: &mut MySqlConnection) -> StoreResult<Vec<&'static str>> {
+    lock(writer).await?;
+    let made = "CREATE TABLE IF NOT EXISTS schema_migration (version INT NOT NULL PRIMARY KEY, \
+                name VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE = InnoDB";
+    let current = known(version(writer).await.map_err(before_commit)?)?;
+    let mut applied = Vec::new();
+    for migration in migrations().iter().filter(|migration| migration.version > current) {
+        sqlx::raw_sql(made).execute(&mut *writer).await.map_err(before_commit)?;
+        apply(writer, migration).await.map_err(before_commit)?;
+        applied.push(migration.name);
+    }
+    let unlock = format!("DO RELEASE_LOCK({LOCK})");
+    sqlx::raw_sql(AssertSqlSafe(unlock)).execute(writer).await.map_err(before_commit)?;
+    Ok(applied)
+}
+
+async fn lock(writer: &mut MySqlConnection) -> StoreResult<()> {
+    let lock = format!("SELECT GET_LOCK({LOCK}, {LOCK_WAIT_S})");
+    match sqlx::query_scalar(AssertSqlSafe(lock)).fetch_one(writer).await.map_err(before_commit)? {
+        Some(1_i64) => Ok(()),
+        Some(_) | None => Err(StoreError::Unavailable("another process is migrating the schema".into())),
+    }
+}
+
+async fn apply(writer: &mut MySqlConnection, migration: &Migration) -> sqlx::Result<()> {
+    for statement in migration.sql.split(";\n").filter(|statement| !statement.trim().is_empty()) {
+        sqlx::raw_sql(statement).execute(&mut *writer).await?;
+    }
+    sqlx::query("INSERT INTO schema_migration (version, name) VALUES (?, ?)")
+        .bind(migration.version)
+        .bind(migration.name)
+        .execute(writer)
+        .await?;
+    Ok(())
+}
+
+/// Every step, and whether a database of this version has it.
+pub(super) fn states(version: u32) -> StoreResult<Vec<MigrationState>> {
+    let current = known(version)?;
+    let state = |migration: &Migration| MigrationState { migration: *migration, applied: migration.version <= current };
+    Ok(migrations().iter().map(state).collect())
+}
+
+/// The number of the last step applied: 0 in a database that has no table yet.
+pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u32> {
+    match sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_migration").fetch_one(reader).await {
+        Ok(row) => natural(&row, 0),
+        Err(error) if is_table_missing(&error) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// The number of the last step applied, unless it is one of a later Throng's.
+fn known(version: u32) -> StoreResult<u32> {
+    let newest = migrations().len();
+    if usize::try_from(version).is_ok_and(|version| version > newest) {
+        return Err(StoreError::Rejected(format!(
+            "the database has schema version {version}, this throng knows {newest}; run the throng that wrote it, or a newer one"
+        )));
+    }
+    Ok(version)
+}

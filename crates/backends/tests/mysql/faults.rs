@@ -1,0 +1,148 @@
+//! A server that is away, frozen, locked or loses an answer: an error that says what is known, in time, and after it
+//! every ballot counted once.
+
+use std::time::Duration;
+
+use sqlx::Row;
+use throng_backends::store::mysql::MySqlStore;
+use throng_domain::contract::support::{ballot, create, record, tallies};
+use throng_domain::store::{Database, Outcome, Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use super::proxy::{Mode, Proxy};
+use super::{OwnDatabase, execute, server, server_url};
+
+/// The longest that recording may take, with some slack for a machine that has other things to do.
+const RECORD_MAX: Duration = Duration::from_secs(12);
+
+/// The longest that a question may take.
+const READ_MAX: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_lost_answer_to_a_commit_is_unknown_and_recording_again_counts_once() {
+    let (database, _) = OwnDatabase::with_store().await;
+    let proxy = Proxy::start().await;
+    let store = database.open_through(proxy.address).await.unwrap();
+    let poll = create(&store, "poll").await;
+    for (number, mode, then) in [(1, Mode::LoseAnswer, Outcome::CountedBefore), (2, Mode::LoseCommit, Outcome::Counted)]
+    {
+        let batch = [ballot(&poll, number, &[1])];
+        proxy.set(mode);
+        let lost = store.record(&batch).await;
+        assert!(matches!(lost, Err(StoreError::Unknown(_))), "{mode:?}: {lost:?}");
+        assert_eq!(record(&store, &batch).await.outcomes, [then], "{mode:?}");
+    }
+    assert_eq!(tallies(&store, &poll).await.voters, 2);
+}
+
+#[tokio::test]
+async fn a_frozen_server_keeps_nobody_waiting_and_is_used_again() {
+    let (database, _) = OwnDatabase::with_store().await;
+    let proxy = Proxy::start().await;
+    let store = database.open_through(proxy.address).await.unwrap();
+    let poll = create(&store, "poll").await;
+    proxy.set(Mode::Freeze);
+    let started = Instant::now();
+    let frozen = store.record(&[ballot(&poll, 1, &[1])]).await;
+    assert!(matches!(frozen, Err(StoreError::Unavailable(_))), "{frozen:?}");
+    assert!(started.elapsed() < RECORD_MAX, "{:?}", started.elapsed());
+    let started = Instant::now();
+    let frozen = store.polls_version().await;
+    assert!(matches!(frozen, Err(StoreError::Unavailable(_))), "{frozen:?}");
+    assert!(started.elapsed() < READ_MAX, "{:?}", started.elapsed());
+
+    proxy.set(Mode::Pass);
+    assert_eq!(record(&store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
+    assert_eq!(tallies(&store, &poll).await.voters, 1);
+}
+
+#[tokio::test]
+async fn a_locked_table_is_unavailable_and_nothing_is_recorded() {
+    let (database, store) = OwnDatabase::with_store().await;
+    let poll = create(&store, "poll").await;
+    let mut stranger = database.stranger().await;
+    execute(&mut stranger, "LOCK TABLES ballot WRITE".to_owned()).await;
+    let started = Instant::now();
+    let locked = store.record(&[ballot(&poll, 1, &[1])]).await;
+    assert!(matches!(locked, Err(StoreError::Unavailable(_))), "{locked:?}");
+    assert!(started.elapsed() < RECORD_MAX, "{:?}", started.elapsed());
+
+    execute(&mut stranger, "UNLOCK TABLES".to_owned()).await;
+    assert_eq!(tallies(&store, &poll).await.voters, 0);
+    assert_eq!(record(&store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
+}
+
+#[tokio::test]
+async fn connections_that_were_killed_are_replaced() {
+    let (database, store) = OwnDatabase::with_store().await;
+    let poll = create(&store, "poll").await;
+    record(&store, &[ballot(&poll, 1, &[1])]).await;
+    let mut stranger = database.stranger().await;
+    let others = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+    let others = sqlx::raw_sql(others).fetch_all(&mut stranger).await.unwrap();
+    assert!(!others.is_empty());
+    for other in others {
+        execute(&mut stranger, format!("KILL {}", other.get::<i64, _>(0))).await;
+    }
+    // Right after the last use it isn't asked whether the connection is still there.
+    let broken = store.record(&[ballot(&poll, 2, &[1])]).await;
+    assert!(matches!(broken, Err(StoreError::Unavailable(_))), "{broken:?}");
+    assert_eq!(record(&store, &[ballot(&poll, 2, &[1])]).await.outcomes, [Outcome::Counted]);
+    assert_eq!(tallies(&store, &poll).await.voters, 2);
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_halfway_leaves_no_half_used_connection() {
+    let (database, store) = OwnDatabase::with_store().await;
+    let poll = create(&store, "poll").await;
+    let mut stranger = database.stranger().await;
+    execute(&mut stranger, "LOCK TABLES tally WRITE".to_owned()).await;
+    let batch = [ballot(&poll, 1, &[1])];
+    let gone = tokio::time::timeout(Duration::from_millis(200), store.record(&batch)).await;
+    assert!(gone.is_err(), "{gone:?}");
+    execute(&mut stranger, "UNLOCK TABLES".to_owned()).await;
+    assert_eq!(record(&store, &batch).await.outcomes, [Outcome::Counted]);
+    assert_eq!(tallies(&store, &poll).await.voters, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = reserved.local_addr().unwrap();
+    drop(reserved);
+    let nobody = MySqlStore::open(&server_url(&format!("mysql://ann:secret@{address}/throng"))).await;
+    assert!(matches!(nobody, Err(StoreError::Unavailable(_))), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn what_only_a_person_can_mend_is_said_so() {
+    let (_, address) = server().rsplit_once('@').map(|(user, host)| (user.to_owned(), host.to_owned())).unwrap();
+    let wrong = [
+        (format!("mysql://nobody:secret@{address}/throng"), "check the user and the password in DATABASE_URL"),
+        (format!("{}/throng_test_no_such_database", server()), "create it"),
+    ];
+    for (url, advice) in wrong {
+        match MySqlStore::open(&server_url(&url)).await {
+            Err(StoreError::Rejected(why)) => assert!(why.contains(advice) && !why.contains("secret"), "{why}"),
+            other => panic!("a rejection was expected, not {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn this_server_is_safe_and_has_a_clock() {
+    let (_database, store) = OwnDatabase::with_store().await;
+    assert_eq!(store.unsafe_settings().await.unwrap(), Vec::<String>::new());
+    // 2026-01-01; whether it is right is for `throng doctor` to say.
+    assert!(store.now().await.unwrap().0 > 1_767_225_600_000);
+}
+
+#[tokio::test]
+async fn a_store_is_shown_without_its_password() {
+    let (_database, store) = OwnDatabase::with_store().await;
+    let server = server();
+    let (account, _) = server.rsplit_once('@').unwrap();
+    let (_, password) = account.rsplit_once(':').unwrap();
+    assert!(!password.is_empty() && !format!("{store:?}").contains(password));
+}
