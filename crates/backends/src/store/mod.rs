@@ -1,6 +1,8 @@
 //! The databases that keep ballots.
 
+mod batch;
 mod claim;
+pub mod postgres;
 mod server_url;
 pub mod sqlite;
 mod url;
@@ -21,7 +23,7 @@ pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Database>, StoreError> {
     match url {
         DatabaseUrl::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path)?)),
         DatabaseUrl::MySql(_) => Err(StoreError::Rejected("not yet".to_owned())),
-        DatabaseUrl::Postgres(_) => Err(StoreError::Rejected("not yet".to_owned())),
+        DatabaseUrl::Postgres(url) => Ok(Arc::new(postgres::PostgresStore::open(url).await?)),
     }
 }
 
@@ -34,6 +36,6 @@ pub async fn open_existing(url: &DatabaseUrl) -> Result<Option<Arc<dyn Database>
     match url {
         DatabaseUrl::Sqlite(path) => Ok(sqlite::SqliteStore::open_existing(path)?.map(|store| Arc::new(store) as _)),
         DatabaseUrl::MySql(_) => Err(StoreError::Rejected("not yet".to_owned())),
-        DatabaseUrl::Postgres(_) => Err(StoreError::Rejected("not yet".to_owned())),
+        DatabaseUrl::Postgres(url) => Ok(Some(Arc::new(postgres::PostgresStore::open(url).await?))),
     }
 }
