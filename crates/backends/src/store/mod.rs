@@ -3,6 +3,7 @@
 mod batch;
 mod claim;
 pub mod mysql;
+pub mod postgres;
 mod server_url;
 pub mod sqlite;
 mod url;
@@ -23,7 +24,7 @@ pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Database>, StoreError> {
     match url {
         DatabaseUrl::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path)?)),
         DatabaseUrl::MySql(url) => Ok(Arc::new(mysql::MySqlStore::open(url).await?)),
-        DatabaseUrl::Postgres(_) => Err(StoreError::Rejected("not yet".to_owned())),
+        DatabaseUrl::Postgres(url) => Ok(Arc::new(postgres::PostgresStore::open(url).await?)),
     }
 }
 
@@ -36,7 +37,6 @@ pub async fn open_existing(url: &DatabaseUrl) -> Result<Option<Arc<dyn Database>
     match url {
         DatabaseUrl::Sqlite(path) => Ok(sqlite::SqliteStore::open_existing(path)?.map(|store| Arc::new(store) as _)),
         // A server makes no database by a mistyped name.
-        DatabaseUrl::MySql(_) => open(url).await.map(Some),
-        DatabaseUrl::Postgres(_) => Err(StoreError::Rejected("not yet".to_owned())),
+        DatabaseUrl::MySql(_) | DatabaseUrl::Postgres(_) => open(url).await.map(Some),
     }
 }

@@ -1,0 +1,78 @@
+//! What an error of PostgreSQL, or of the way to it, means to the caller.
+
+use std::io;
+
+use sqlx::Error;
+use throng_domain::store::StoreError;
+
+use super::super::ServerUrl;
+
+pub(super) type StoreResult<T> = Result<T, StoreError>;
+
+/// An error of a transaction that wasn't committed: whatever it did is undone, by the server too once it sees that the
+/// connection is closed.
+pub(super) fn read_error(error: Error) -> StoreError {
+    match (&error, code(&error).unwrap_or_default()) {
+        (Error::ColumnDecode { .. } | Error::Decode(_), _) | (_, "XX001" | "XX002") => {
+            StoreError::Corrupt(error.into())
+        }
+        (_, "42P01" | "42703" | "3F000") => {
+            StoreError::Rejected(format!("the schema isn't up to date ({error}); run `throng schema migrate`"))
+        }
+        // No reading of the same thing again helps; all else may pass: no room, too many clients, a restart, a standby.
+        (_, code) if ["22", "23", "42"].iter().any(|class| code.starts_with(class)) && code != DENIED => {
+            StoreError::Rejected(error.to_string())
+        }
+        _ => StoreError::Unavailable(error.into()),
+    }
+}
+
+/// An error from when the commit was sent on: it may have happened. Damage is damage.
+pub(super) fn commit_error(error: Error) -> StoreError {
+    match read_error(error) {
+        StoreError::Corrupt(source) | StoreError::Unavailable(source) => StoreError::Unknown(source),
+        StoreError::Rejected(why) => StoreError::Unknown(why.into()),
+        known @ (StoreError::Conflict(_) | StoreError::Unknown(_) | StoreError::WriteFailed(_)) => known,
+    }
+}
+
+/// An error of the first connection: here somebody waits who can mend what the URL says.
+pub(super) fn open_error(error: Error, url: &ServerUrl) -> StoreError {
+    let ServerUrl { user, host, port, name, .. } = url;
+    match code(&error) {
+        Some("28P01" | "28000") => StoreError::Rejected(format!(
+            "the server refuses this user or password ({error}); check both in DATABASE_URL"
+        )),
+        Some("3D000") => StoreError::Rejected(format!(
+            "the server has no database `{name}`; create it (`createdb -h {host} -p {port} -U {user} {name}`), or set \
+             DATABASE_URL"
+        )),
+        Some(_) | None => read_error(error),
+    }
+}
+
+/// Whether the server refused a row for a key that is there already.
+pub(super) fn is_key_taken(error: &Error) -> bool {
+    code(error) == Some("23505")
+}
+
+/// Whether two transactions were in each other's way, so that one of them was undone and has to be done again.
+pub(super) fn is_collision(error: &Error) -> bool {
+    matches!(code(error), Some("40001" | "40P01"))
+}
+
+/// No answer came in time.
+pub(super) fn late() -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "it didn't answer in time"))
+}
+
+/// The user may not do this: somebody can grant it at any time.
+const DENIED: &str = "42501";
+
+/// The server's code for the error, if it is the server's: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn code(error: &Error) -> Option<&str> {
+    match error.as_database_error()?.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        Some(error) => Some(error.code()),
+        None => None,
+    }
+}

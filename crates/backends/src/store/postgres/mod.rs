@@ -1,0 +1,119 @@
+//! Ballots in a PostgreSQL database: any number of processes record in it.
+//!
+//! A commit is on the server's disk when it is answered, unless the server is set up otherwise, which
+//! [`Database::unsafe_settings`] says. Settings and statements are the session's, so a pooler between here and the server
+//! has to give each connection a session of its own. `PGSSLMODE` and its like are heeded as by every client.
+
+mod connection;
+mod error;
+mod polls;
+mod record;
+mod schema;
+mod settings;
+mod tallies;
+
+use async_trait::async_trait;
+use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::clock::Timestamp;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::store::{Database, MigrationState, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::tally::Tallies;
+
+use self::connection::Connections;
+use self::error::open_error;
+pub use self::schema::migrations;
+use super::ServerUrl;
+
+/// A store in a PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresStore {
+    connections: Connections,
+    /// The shard of the tallies that this store writes.
+    shard: i32,
+}
+
+impl PostgresStore {
+    /// Connects to the database, which must be there. The schema is left as it is: see [`Database::migrate`].
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if the server has no such database or refuses the user;
+    /// [`StoreError::Unavailable`] if it can't be reached.
+    pub async fn open(url: &ServerUrl) -> Result<Self, StoreError> {
+        let connections = Connections::new(url);
+        // Backends that start one after the other have numbers that follow each other: few stores share a shard.
+        let shard = connections
+            .ask(async |reader| sqlx::query_scalar("SELECT pg_backend_pid() % 64").fetch_one(reader).await)
+            .await
+            .map_err(|error| open_error(error, url))?;
+        Ok(Self { connections, shard })
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
+        record::record(&self.connections, self.shard, ballots).await
+    }
+
+    async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
+        self.connections.read(polls::all).await
+    }
+
+    async fn polls_version(&self) -> Result<u64, StoreError> {
+        self.connections.read(polls::version).await
+    }
+
+    async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
+        self.connections.read(async |reader| polls::by_slug(reader, slug).await).await
+    }
+
+    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
+        let faults = new.faults();
+        if !faults.is_empty() {
+            return Err(StoreError::Rejected(faults.join("; ")));
+        }
+        self.connections.write(async |writer| polls::create(writer, new).await).await
+    }
+
+    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
+        self.connections.write(async |writer| polls::set_window(writer, poll, version, window).await).await
+    }
+
+    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
+        let found = self.connections.read(async |reader| tallies::of_poll(reader, poll).await).await?;
+        found.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+        tallies::recount(&self.connections, poll).await?.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+        self.connections.read(async |reader| record::stored(reader, poll, after, limit).await).await
+    }
+}
+
+#[async_trait]
+impl Database for PostgresStore {
+    async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
+        schema::migrate(&self.connections).await
+    }
+
+    async fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError> {
+        schema::states(&self.connections).await
+    }
+
+    async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {
+        self.connections.read(settings::unsafe_ones).await
+    }
+
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        self.connections.read(async |reader| sqlx::query_scalar(now).fetch_one(reader).await.map(Timestamp)).await
+    }
+}
+
+fn no_such_poll(poll: PollId) -> StoreError {
+    StoreError::Rejected(format!("there is no poll number {}", poll.0))
+}

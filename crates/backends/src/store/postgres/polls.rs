@@ -1,0 +1,213 @@
+//! Polls and their options.
+
+use std::collections::BTreeMap;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row as _};
+use throng_domain::clock::Timestamp;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
+use throng_domain::store::{StoreError, Window};
+
+use super::connection::BEGIN;
+use super::error::{StoreResult, is_key_taken, read_error};
+
+/// The first number of our locks (`throng` and two zero bytes); a poll's own is in the lower bits.
+///
+/// Who records holds the poll's lock together with all others who record; who changes the poll holds it alone. So a
+/// window is never changed while somebody records by it. The server grants these locks in the order they were asked
+/// for; a lock on the poll's row would let a crowd that records keep out the one who wants to close.
+pub(super) const LOCKS: i64 = 0x7468_726f_6e67_0000;
+
+/// A poll and its options in one row, so that they are of one snapshot.
+const SELECT: &str = "\
+    SELECT id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, percent_base, version, \
+    ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
+    ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position) FROM poll";
+
+pub(super) async fn all(reader: &mut PgConnection) -> sqlx::Result<Vec<Poll>> {
+    let rows = sqlx::query(AssertSqlSafe(format!("{SELECT} ORDER BY id"))).fetch_all(reader).await?;
+    rows.iter().map(poll_from).collect()
+}
+
+pub(super) async fn version(reader: &mut PgConnection) -> sqlx::Result<u64> {
+    let version: i64 = sqlx::query_scalar("SELECT version FROM polls_version").fetch_one(reader).await?;
+    unsigned(version)
+}
+
+pub(super) async fn by_slug(reader: &mut PgConnection, slug: &Slug) -> sqlx::Result<Option<Poll>> {
+    let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE slug = $1")));
+    query.bind(slug.as_str()).fetch_optional(reader).await?.as_ref().map(poll_from).transpose()
+}
+
+pub(super) async fn create(writer: &mut PgConnection, new: NewPoll) -> StoreResult<Poll> {
+    let mut poll = new.into_poll(PollId(0));
+    poll.id = insert(writer, &poll).await.map_err(|error| {
+        if is_key_taken(&error) {
+            StoreError::Conflict(format!("there is a poll `{}` already; choose another slug", poll.slug))
+        } else {
+            read_error(error)
+        }
+    })?;
+    insert_options(writer, &poll).await.map_err(read_error)?;
+    bump_version(writer).await.map_err(read_error)?;
+    Ok(poll)
+}
+
+pub(super) async fn set_window(
+    writer: &mut PgConnection,
+    poll: PollId,
+    version: u64,
+    window: Window,
+) -> StoreResult<Poll> {
+    let Some(stored) = alone(writer, poll).await.map_err(read_error)? else {
+        return Err(StoreError::Conflict("the poll is gone".to_owned()));
+    };
+    if stored.version != version {
+        return Err(StoreError::Conflict(format!(
+            "poll `{}` was changed meanwhile (version {}, not {version}); look at it again",
+            stored.slug, stored.version
+        )));
+    }
+    let changed = Poll { opens_at: window.opens_at, closes_at: window.closes_at, version: version + 1, ..stored };
+    sqlx::query("UPDATE poll SET opens_at = $2, closes_at = $3, version = $4 WHERE id = $1")
+        .bind(poll.0)
+        .bind(changed.opens_at.map(|at| at.0))
+        .bind(changed.closes_at.map(|at| at.0))
+        .bind(changed.version.cast_signed())
+        .execute(&mut *writer)
+        .await
+        .map_err(read_error)?;
+    bump_version(writer).await.map_err(read_error)?;
+    Ok(changed)
+}
+
+/// Begins a transaction in which none of these polls changes, and tells when each takes ballots; one that isn't there
+/// isn't told. One question to the server: its statements run one after the other, so the windows are read once the
+/// locks are held.
+pub(super) async fn begin(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<BTreeMap<PollId, Window>> {
+    let numbers = Numbers(polls);
+    let locks = polls.iter().map(|poll| format!("SELECT pg_advisory_xact_lock_shared({})", lock_of(*poll)));
+    let locks = locks.collect::<Vec<_>>().join("; ");
+    let sql = format!("{BEGIN}; {locks}; SELECT id, opens_at, closes_at FROM poll WHERE id IN ({numbers})");
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(writer).await?;
+    // Every lock is answered with a row of its own.
+    rows.iter().skip(polls.len()).map(window_from).collect()
+}
+
+/// Reads a poll once nobody else changes it or records in it, until this transaction ends.
+async fn alone(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(poll)).execute(&mut *writer).await?;
+    let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE id = $1")));
+    query.bind(poll.0).fetch_optional(writer).await?.as_ref().map(poll_from).transpose()
+}
+
+fn lock_of(poll: PollId) -> i64 {
+    LOCKS ^ poll.0
+}
+
+async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
+    let id = sqlx::query_scalar(
+        "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
+         percent_base, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
+    )
+    .bind(poll.slug.as_str())
+    .bind(&poll.title)
+    .bind(&poll.intro)
+    .bind(poll.kind.as_str())
+    .bind(i32::from(poll.min_choices))
+    .bind(i32::from(poll.max_choices))
+    .bind(poll.opens_at.map(|at| at.0))
+    .bind(poll.closes_at.map(|at| at.0))
+    .bind(poll.results.as_str())
+    .bind(poll.percent_base.as_str())
+    .bind(poll.version.cast_signed())
+    .fetch_one(writer)
+    .await?;
+    Ok(PollId(id))
+}
+
+async fn insert_options(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
+    let (ids, labels): (Vec<_>, Vec<_>) =
+        poll.options.iter().map(|option| (i32::from(option.id.0), option.label.as_str())).unzip();
+    sqlx::query(
+        "INSERT INTO option (poll_id, id, label, position) \
+         SELECT $1, id, label, place - 1 FROM unnest($2::integer[], $3::text[]) WITH ORDINALITY AS o (id, label, place)",
+    )
+    .bind(poll.id.0)
+    .bind(ids)
+    .bind(labels)
+    .execute(writer)
+    .await?;
+    Ok(())
+}
+
+async fn bump_version(writer: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("UPDATE polls_version SET version = version + 1").execute(writer).await?;
+    Ok(())
+}
+
+fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
+    let (ids, labels): (Vec<i32>, Vec<String>) = (row.try_get(12)?, row.try_get(13)?);
+    let option = |(id, label)| Ok(PollOption { id: option_id(id)?, label });
+    Ok(Poll {
+        id: PollId(row.try_get(0)?),
+        slug: word(row, 1)?,
+        title: row.try_get(2)?,
+        intro: row.try_get(3)?,
+        kind: word(row, 4)?,
+        min_choices: unsigned(row.try_get::<i32, _>(5)?)?,
+        max_choices: unsigned(row.try_get::<i32, _>(6)?)?,
+        opens_at: row.try_get(7).map(timestamp)?,
+        closes_at: row.try_get(8).map(timestamp)?,
+        results: word(row, 9)?,
+        percent_base: word(row, 10)?,
+        version: unsigned(row.try_get::<i64, _>(11)?)?,
+        options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
+    })
+}
+
+fn window_from(row: &PgRow) -> sqlx::Result<(PollId, Window)> {
+    let window = Window { opens_at: row.try_get(1).map(timestamp)?, closes_at: row.try_get(2).map(timestamp)? };
+    Ok((PollId(row.try_get(0)?), window))
+}
+
+fn timestamp(stored: Option<i64>) -> Option<Timestamp> {
+    stored.map(Timestamp)
+}
+
+pub(super) fn option_id(stored: i32) -> sqlx::Result<OptionId> {
+    unsigned(stored).map(OptionId)
+}
+
+/// A column that holds a number which is never negative.
+pub(super) fn unsigned<T, U>(stored: T) -> sqlx::Result<U>
+where
+    U: TryFrom<T, Error: std::error::Error + Send + Sync + 'static>,
+{
+    U::try_from(stored).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A column that holds one of a field's words.
+pub(super) fn word<T>(row: &PgRow, column: usize) -> sqlx::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let stored: &str = row.try_get(column)?;
+    stored
+        .parse()
+        .map_err(|error: T::Err| sqlx::Error::ColumnDecode { index: column.to_string(), source: error.into() })
+}
+
+/// Polls as a list in SQL.
+pub(super) struct Numbers<'a>(pub(super) &'a [PollId]);
+
+impl std::fmt::Display for Numbers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (position, poll) in self.0.iter().enumerate() {
+            let comma = if position > 0 { ", " } else { "" };
+            write!(f, "{comma}{}", poll.0)?;
+        }
+        Ok(())
+    }
+}

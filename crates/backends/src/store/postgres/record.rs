@@ -1,0 +1,198 @@
+//! Recording ballots: the one place where counting happens.
+
+use std::fmt::Write as _;
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+use throng_domain::ballot::{Ballot, BallotId, BallotKey};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::PollId;
+use throng_domain::store::{Outcome, Recorded};
+
+use super::super::batch::{self, Batch};
+use super::connection::{COMMIT_MAX, Connections, Lease, WORK_MAX, within};
+use super::error::{StoreResult, commit_error, is_collision, is_key_taken, read_error};
+use super::{polls, tallies};
+
+/// How often a batch is tried that another transaction was in the way of.
+const TRIES_MAX: usize = 4;
+
+/// Inserts the ballots that aren't there and adds just those to the tallies, in one transaction.
+///
+/// First as if none of them were there, which is twice as fast and almost always so. If one is, all of it is undone, and
+/// the server is asked which of them went in.
+pub(super) async fn record(connections: &Connections, shard: i32, ballots: &[Ballot]) -> StoreResult<Recorded> {
+    if ballots.is_empty() {
+        return Ok(Recorded::default());
+    }
+    let polls = batch::polls(ballots);
+    let entered = within(WORK_MAX, enter(connections, shard, ballots, &polls)).await;
+    let (mut lease, outcomes) = entered.map_err(read_error)?;
+    let committed = within(COMMIT_MAX, tallies::commit(&mut lease.connection, &polls)).await;
+    let tallies = committed.map_err(commit_error)?;
+    lease.keep();
+    Ok(Recorded { outcomes, tallies })
+}
+
+/// All but the commit. Whatever fails here, nothing was recorded.
+async fn enter<'a>(
+    connections: &'a Connections,
+    shard: i32,
+    ballots: &[Ballot],
+    polls: &[PollId],
+) -> sqlx::Result<(Lease<'a>, Vec<Outcome>)> {
+    let mut tries = 1;
+    loop {
+        let mut lease = connections.lease().await?;
+        match insert_and_count(&mut lease.connection, shard, ballots, polls).await {
+            Ok(outcomes) => return Ok((lease, outcomes)),
+            Err(error) if is_collision(&error) && tries < TRIES_MAX => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn insert_and_count(
+    writer: &mut PgConnection,
+    shard: i32,
+    ballots: &[Ballot],
+    polls: &[PollId],
+) -> sqlx::Result<Vec<Outcome>> {
+    let mut batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
+    match copy(writer, &batch).await {
+        Ok(()) => batch.count_all(),
+        Err(error) if is_key_taken(&error) => {
+            sqlx::raw_sql("ROLLBACK").execute(&mut *writer).await?;
+            batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
+            insert_missing(writer, &mut batch).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    ask_who_has(writer, &mut batch).await?;
+    tallies::add(writer, shard, &batch.changes()).await?;
+    // A contradiction: the other's rows may be on their way out, so the same may go well later.
+    batch.outcomes().map_err(|error| sqlx::Error::Protocol(error.to_string()))
+}
+
+/// Inserts all candidates, or none.
+async fn copy(writer: &mut PgConnection, batch: &Batch<'_>) -> sqlx::Result<()> {
+    let Some(rows) = copy_rows(batch) else { return Ok(()) };
+    let into = "COPY ballot (poll_id, key, ballot_id, choices, accepted_at) FROM STDIN (FORMAT BINARY)";
+    let mut copy = writer.copy_in_raw(into).await?;
+    copy.send(rows).await?;
+    copy.finish().await?;
+    Ok(())
+}
+
+/// The candidates in the form that COPY reads (<https://www.postgresql.org/docs/current/sql-copy.html>, "Binary
+/// Format"): each row its number of fields, each field its length, -1 for null. `None` if there are none.
+fn copy_rows(batch: &Batch<'_>) -> Option<Vec<u8>> {
+    let mut candidates = batch.candidates().peekable();
+    candidates.peek()?;
+    let mut rows = Vec::with_capacity(4_096);
+    rows.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
+    let mut choices = String::new();
+    for ballot in candidates {
+        choices.clear();
+        write!(choices, "{}", ballot.choices).expect("writing to a String can't fail");
+        rows.extend_from_slice(&5_i16.to_be_bytes());
+        field(&mut rows, &ballot.poll.0.to_be_bytes());
+        field(&mut rows, &ballot.key.0);
+        match own_id(ballot) {
+            Some(id) => field(&mut rows, id),
+            None => rows.extend_from_slice(&(-1_i32).to_be_bytes()),
+        }
+        field(&mut rows, choices.as_bytes());
+        field(&mut rows, &ballot.accepted_at.0.to_be_bytes());
+    }
+    rows.extend_from_slice(&(-1_i16).to_be_bytes());
+    Some(rows)
+}
+
+fn field(rows: &mut Vec<u8>, value: &[u8]) {
+    let length = i32::try_from(value.len()).expect("choices are at most 65,536 numbers");
+    rows.extend_from_slice(&length.to_be_bytes());
+    rows.extend_from_slice(value);
+}
+
+/// The ballot's id, where it isn't its key.
+fn own_id(ballot: &Ballot) -> Option<&[u8]> {
+    let id = ballot.id.0.as_bytes();
+    (ballot.key.0 != *id).then_some(id)
+}
+
+/// Inserts the candidates whose keys aren't there, and counts those that the server says it inserted.
+async fn insert_missing(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sqlx::Result<()> {
+    let candidates: Vec<&Ballot> = batch.candidates().collect();
+    let inserted = sqlx::query(
+        "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) \
+         SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) \
+         ON CONFLICT (poll_id, key) DO NOTHING RETURNING poll_id, key",
+    )
+    .bind(candidates.iter().map(|ballot| ballot.poll.0).collect::<Vec<_>>())
+    .bind(candidates.iter().map(|ballot| &ballot.key.0[..]).collect::<Vec<_>>())
+    .bind(candidates.iter().map(|ballot| own_id(ballot)).collect::<Vec<_>>())
+    .bind(candidates.iter().map(|ballot| ballot.choices.to_string()).collect::<Vec<_>>())
+    .bind(candidates.iter().map(|ballot| ballot.accepted_at.0).collect::<Vec<_>>())
+    .fetch_all(writer)
+    .await?;
+    for row in &inserted {
+        batch.count(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?));
+    }
+    Ok(())
+}
+
+/// Asks which stored ballots have the keys of those that aren't counted now.
+async fn ask_who_has(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sqlx::Result<()> {
+    let keys: Vec<_> = batch.unsettled().collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let holders = sqlx::query(
+        "SELECT poll_id, key, coalesce(ballot_id, key), choices FROM ballot \
+         JOIN unnest($1::bigint[], $2::bytea[]) AS asked (poll_id, key) USING (poll_id, key)",
+    )
+    .bind(keys.iter().map(|(poll, _)| poll.0).collect::<Vec<_>>())
+    .bind(keys.iter().map(|(_, key)| &key.0[..]).collect::<Vec<_>>())
+    .fetch_all(writer)
+    .await?;
+    for row in &holders {
+        batch.held_by(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?), id(row, 2)?, polls::word(row, 3)?);
+    }
+    Ok(())
+}
+
+pub(super) async fn stored(
+    reader: &mut PgConnection,
+    poll: PollId,
+    after: Option<BallotKey>,
+    limit: usize,
+) -> sqlx::Result<Vec<Ballot>> {
+    let rows = sqlx::query(
+        "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
+         WHERE poll_id = $1 AND ($2::bytea IS NULL OR key > $2) ORDER BY key LIMIT $3",
+    )
+    .bind(poll.0)
+    .bind(after.as_ref().map(|key| &key.0[..]))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(reader)
+    .await?;
+    let ballot = |row: &PgRow| {
+        Ok(Ballot {
+            poll,
+            key: BallotKey(bytes(row, 0)?),
+            id: id(row, 1)?,
+            choices: polls::word(row, 2)?,
+            accepted_at: Timestamp(row.try_get(3)?),
+        })
+    };
+    rows.iter().map(ballot).collect()
+}
+
+fn id(row: &PgRow, column: usize) -> sqlx::Result<BallotId> {
+    Ok(BallotId(uuid::Uuid::from_bytes(bytes(row, column)?)))
+}
+
+fn bytes(row: &PgRow, column: usize) -> sqlx::Result<[u8; 16]> {
+    row.try_get(column)
+}

@@ -1,0 +1,85 @@
+//! The schema, embedded and applied step by step, forward only.
+
+use sqlx::PgConnection;
+use throng_domain::store::{Migration, MigrationState, StoreError};
+
+use super::connection::Connections;
+use super::error::{StoreResult, read_error};
+
+/// The lock under which the schema is changed. Those of polls have other numbers: no poll has the number 0.
+const LOCK: i64 = super::polls::LOCKS;
+
+/// Every step, in order.
+pub fn migrations() -> &'static [Migration] {
+    const {
+        &[Migration {
+            version: 1,
+            name: "0001_polls_and_ballots",
+            sql: include_str!("../../../migrations/postgres/0001_polls_and_ballots.sql"),
+        }]
+    }
+}
+
+pub(super) async fn migrate(connections: &Connections) -> StoreResult<Vec<&'static str>> {
+    let mut applied = Vec::new();
+    // Looked at first, so that who may not change tables can start where there is nothing to change.
+    while connections.read(version).await.and_then(known)? < newest() {
+        let step = connections.write(async |writer| next_step(writer).await).await?;
+        applied.extend(step.map(|migration| migration.name));
+    }
+    Ok(applied)
+}
+
+/// Applies the first step that is missing, unless another process has just done it.
+async fn next_step(writer: &mut PgConnection) -> StoreResult<Option<&'static Migration>> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *writer).await.map_err(read_error)?;
+    let current = known(version(writer).await.map_err(read_error)?)?;
+    let Some(next) = migrations().iter().find(|migration| migration.version > current) else { return Ok(None) };
+    apply(writer, next).await.map_err(read_error)?;
+    Ok(Some(next))
+}
+
+async fn apply(writer: &mut PgConnection, migration: &'static Migration) -> sqlx::Result<()> {
+    let list = "CREATE TABLE IF NOT EXISTS schema_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL)";
+    sqlx::raw_sql(list).execute(&mut *writer).await?;
+    sqlx::raw_sql(migration.sql).execute(&mut *writer).await?;
+    sqlx::query("INSERT INTO schema_migration (version, name) VALUES ($1, $2)")
+        .bind(migration.version.cast_signed())
+        .bind(migration.name)
+        .execute(writer)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn states(connections: &Connections) -> StoreResult<Vec<MigrationState>> {
+    let current = connections.read(version).await.and_then(known)?;
+    let state = |migration: &Migration| MigrationState { migration: *migration, applied: migration.version <= current };
+    Ok(migrations().iter().map(state).collect())
+}
+
+/// The number of the last step applied, unless it is one of a later Throng's.
+fn known(current: u32) -> StoreResult<u32> {
+    let newest = newest();
+    if current > newest {
+        return Err(StoreError::Rejected(format!(
+            "the database has schema version {current}, this throng knows {newest}; run the throng that wrote it, or a newer one"
+        )));
+    }
+    Ok(current)
+}
+
+fn newest() -> u32 {
+    migrations().last().map_or(0, |migration| migration.version)
+}
+
+/// The number of the last step applied; 0 where there is none yet.
+async fn version(reader: &mut PgConnection) -> sqlx::Result<u32> {
+    let listed: bool =
+        sqlx::query_scalar("SELECT to_regclass('schema_migration') IS NOT NULL").fetch_one(&mut *reader).await?;
+    if !listed {
+        return Ok(0);
+    }
+    let version: i32 =
+        sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM schema_migration").fetch_one(reader).await?;
+    u32::try_from(version).map_err(|error| sqlx::Error::Decode(error.into()))
+}

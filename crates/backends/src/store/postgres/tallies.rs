@@ -1,0 +1,117 @@
+//! Tallies: changed with the ballots, read on their own.
+
+use std::collections::BTreeMap;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row as _};
+use throng_domain::poll::{OptionId, PollId};
+use throng_domain::store::Recount;
+use throng_domain::tally::Tallies;
+
+use super::super::batch::{self, Change};
+use super::connection::{Connections, WORK_MAX, within};
+use super::error::{StoreResult, read_error};
+use super::polls::{Numbers, option_id, unsigned, word};
+
+/// The ballots read at once by a recount.
+const PAGE: usize = 10_000;
+
+/// Adds the changes to `shard`. They come in ascending order, so two who write to one shard don't wait for each other
+/// in a circle.
+pub(super) async fn add(writer: &mut PgConnection, shard: i32, changes: &[Change]) -> sqlx::Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let polls: Vec<i64> = changes.iter().map(|change| change.poll.0).collect();
+    let options: Vec<i32> = changes.iter().map(|change| i32::from(change.option.0)).collect();
+    let counts: Vec<i64> = changes.iter().map(|change| change.count.cast_signed()).collect();
+    sqlx::query(
+        "INSERT INTO tally (poll_id, option_id, shard, count) \
+         SELECT poll_id, option_id, $1, count \
+         FROM unnest($2::bigint[], $3::integer[], $4::bigint[]) AS change (poll_id, option_id, count) \
+         ON CONFLICT (poll_id, option_id, shard) DO UPDATE SET count = tally.count + excluded.count",
+    )
+    .bind(shard)
+    .bind(polls)
+    .bind(options)
+    .bind(counts)
+    .execute(writer)
+    .await?;
+    Ok(())
+}
+
+/// Commits, and reads the tallies of those of the polls that exist, ascending.
+///
+/// They are read in one question with the commit, by a statement after it: before, the server wouldn't show what others
+/// have committed meanwhile. Whoever reads later sees at least as many ballots, so their number never goes back.
+pub(super) async fn commit(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<Vec<Tallies>> {
+    from(&sqlx::raw_sql(AssertSqlSafe(format!("COMMIT; {}", select(polls)))).fetch_all(writer).await?)
+}
+
+/// The poll's tallies; `None` if there is no such poll.
+pub(super) async fn of_poll(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(select(&[poll]))).fetch_all(reader).await?;
+    Ok(from(&rows)?.pop())
+}
+
+/// Every option of the polls, without a count, and every option with a tally, with its count: one statement, so one
+/// snapshot.
+fn select(polls: &[PollId]) -> String {
+    let numbers = Numbers(polls);
+    format!(
+        "SELECT poll_id, id, NULL::bigint FROM option WHERE poll_id IN ({numbers}) \
+         UNION ALL SELECT poll_id, option_id, sum(count)::bigint FROM tally WHERE poll_id IN ({numbers}) \
+         GROUP BY poll_id, option_id"
+    )
+}
+
+fn from(rows: &[PgRow]) -> sqlx::Result<Vec<Tallies>> {
+    let mut polls: BTreeMap<PollId, (Vec<OptionId>, Vec<(OptionId, u64)>)> = BTreeMap::new();
+    for row in rows {
+        let (options, counts) = polls.entry(PollId(row.try_get(0)?)).or_default();
+        let option = option_id(row.try_get(1)?)?;
+        match row.try_get::<Option<i64>, _>(2)? {
+            Some(count) => counts.push((option, unsigned(count)?)),
+            None => options.push(option),
+        }
+    }
+    let sum = |(poll, (options, counts))| batch::sum(poll, options, counts).transpose();
+    polls.into_iter().filter_map(sum).map(|sum| sum.map_err(|error| sqlx::Error::Decode(error.into()))).collect()
+}
+
+/// Reads page by page, each within a deadline of its own: how long all of it takes depends on the poll.
+pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreResult<Option<Recount>> {
+    let counted = async {
+        let mut lease = within(WORK_MAX, connections.lease()).await?;
+        let reader = &mut lease.connection;
+        let Some(tallies) = within(WORK_MAX, open_ballots(reader, poll)).await? else { return Ok(None) };
+        let zero = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
+        let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };
+        let fetch = format!("FETCH {PAGE} FROM ballots");
+        loop {
+            let page = sqlx::raw_sql(AssertSqlSafe(fetch.clone())).fetch_all(&mut *reader);
+            let page = within(WORK_MAX, page).await?;
+            for row in &page {
+                ballots.add(&word(row, 0)?);
+            }
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        within(WORK_MAX, sqlx::raw_sql("COMMIT").execute(reader)).await?;
+        lease.keep();
+        Ok(Some(Recount { tallies, ballots }))
+    };
+    counted.await.map_err(read_error)
+}
+
+/// Begins a snapshot in which the poll's ballots can be fetched, and reads its tallies there.
+async fn open_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+         DECLARE ballots NO SCROLL CURSOR FOR SELECT choices FROM ballot WHERE poll_id = {}",
+        poll.0
+    );
+    sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *reader).await?;
+    of_poll(reader, poll).await
+}

@@ -1,0 +1,109 @@
+//! A database for one test.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+use throng_backends::store::postgres::PostgresStore;
+use throng_backends::store::{DatabaseUrl, ServerUrl};
+use throng_domain::contract::support::done;
+use throng_domain::store::Database as _;
+
+/// The server that all tests share: `scheme://user:password@host:port`.
+fn server() -> String {
+    let url = std::env::var("THRONG_TEST_POSTGRES_URL").expect(
+        "these tests need a PostgreSQL: run `cargo xtask test`, which starts a private one, or set \
+         THRONG_TEST_POSTGRES_URL (postgres://user:password@127.0.0.1:port), whose user may create databases",
+    );
+    url.trim_end_matches('/').to_owned()
+}
+
+/// The URL of a database that may be there or not.
+pub fn url(server: &str, name: &str) -> ServerUrl {
+    match format!("{server}/{name}").parse() {
+        Ok(DatabaseUrl::Postgres(url)) => url,
+        other => panic!("THRONG_TEST_POSTGRES_URL isn't a PostgreSQL's: {other:?}"),
+    }
+}
+
+/// A database of the test's own, which is dropped with it.
+#[derive(Debug)]
+pub struct Database {
+    pub name: String,
+}
+
+impl Database {
+    /// One without tables.
+    pub async fn empty() -> Self {
+        let name = format!("throng_test_{:016x}", RandomState::new().hash_one(()));
+        run("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+        Self { name }
+    }
+
+    /// One with its schema in place, and a store in it.
+    pub async fn with_store() -> (Self, PostgresStore) {
+        let database = Self::empty().await;
+        let store = database.open().await;
+        done(store.migrate().await);
+        (database, store)
+    }
+
+    pub fn url(&self) -> ServerUrl {
+        url(&server(), &self.name)
+    }
+
+    /// Its URL on the way through `address`.
+    pub fn url_through(&self, address: &str) -> ServerUrl {
+        let (account, _) = server().rsplit_once('@').map(|(account, host)| (account.to_owned(), host.to_owned())).unwrap();
+        url(&format!("{account}@{address}"), &self.name)
+    }
+
+    /// The server's `host:port`.
+    pub fn upstream() -> String {
+        server().rsplit_once('@').unwrap().1.to_owned()
+    }
+
+    /// Another store in it.
+    pub async fn open(&self) -> PostgresStore {
+        done(PostgresStore::open(&self.url()).await)
+    }
+
+    /// Runs statements in it, as anybody else would.
+    pub async fn run(&self, statements: &str) {
+        run(&self.name, statements).await;
+    }
+
+    /// A connection to it that isn't a store's.
+    pub async fn connect(&self) -> PgConnection {
+        connect(&self.name).await
+    }
+
+    /// Ends every connection to it, as a restart of the server does.
+    pub async fn end_connections(&self) {
+        let name = &self.name;
+        run("postgres", &format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"))
+            .await;
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        // A runtime of its own: the test's can't be waited in here.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run("postgres", &statement));
+        });
+        assert!(dropping.join().is_ok() || std::thread::panicking());
+    }
+}
+
+async fn connect(name: &str) -> PgConnection {
+    PgConnection::connect(&format!("{}/{name}", server())).await.unwrap()
+}
+
+async fn run(name: &str, statements: &str) {
+    let mut connection = connect(name).await;
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}

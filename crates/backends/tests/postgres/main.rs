@@ -1,0 +1,20 @@
+//! Ballots in a real PostgreSQL: what every store does, what several do at once, and what becomes of ballots when the
+//! server or the way to it fails.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+
+//mod concurrency;
+mod contract;
+mod database;
+//mod faults;
+//mod proxy;
+//mod schema;
+//mod settings;
+
+use throng_domain::ballot::Ballot;
+use throng_domain::contract::support::ballot;
+use throng_domain::poll::Poll;
+
+/// Ballots of the given numbers, all for the first option.
+fn ballots(poll: &Poll, numbers: std::ops::Range<u128>) -> Vec<Ballot> {
+    numbers.map(|number| ballot(poll, number, &[1])).collect()
+}
