@@ -1,24 +1,74 @@
 //! The broker that carries ballots from the nodes that take them to the workers that record them.
 
 pub mod message;
+pub mod rabbitmq;
 mod url;
 
-pub use self::message::MessageKey;
-pub use self::url::QueueUrl;
 use std::sync::Arc;
-use throng_domain::queue::*;
-/// x
+
+use throng_domain::clock::Clock;
+use throng_domain::queue::{Announcements, Announcer, Deliveries, Publisher, QueueError};
+
+pub use self::message::MessageKey;
+use self::rabbitmq::{
+    Broker, DeadLetters, Depth, RabbitAnnouncements, RabbitAnnouncer, RabbitDeliveries, RabbitPublisher, Topology,
+};
+pub use self::url::QueueUrl;
+
+/// The sides of a broker that a web node has to do with. What is there has names that begin with `prefix`; what is made
+/// or read under another `key` isn't ours. They are looked after on the runtime that this is called on, and may be used
+/// from any.
+///
+/// # Errors
+/// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
 pub async fn connect_server(
-    _: &QueueUrl,
-    _: MessageKey,
+    url: &QueueUrl,
+    prefix: &str,
+    key: MessageKey,
 ) -> Result<(Arc<dyn Publisher>, Box<dyn Announcements>), QueueError> {
-    Err(QueueError::Rejected(String::new()))
+    let publisher = RabbitPublisher::connect(broker(url, prefix), key.clone()).await?;
+    let announcements = RabbitAnnouncements::connect(broker(url, prefix), key).await?;
+    Ok((Arc::new(publisher), Box::new(announcements)))
 }
-/// x
-pub async fn connect_announcer(_: &QueueUrl, _: MessageKey) -> Result<Arc<dyn Announcer>, QueueError> {
-    Err(QueueError::Rejected(String::new()))
+
+/// Where a worker takes ballots from. Messages that it can't read are set aside, with the time of `clock`.
+///
+/// # Errors
+/// As for [`connect_server`].
+pub async fn connect_worker(
+    url: &QueueUrl,
+    prefix: &str,
+    key: MessageKey,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Deliveries>, QueueError> {
+    Ok(Box::new(RabbitDeliveries::connect(broker(url, prefix), key, clock).await?))
 }
-/// x
-pub async fn connect_worker(_: &QueueUrl, _: MessageKey) -> Result<Box<dyn Deliveries>, QueueError> {
-    Err(QueueError::Rejected(String::new()))
+
+/// Where a worker announces results.
+///
+/// # Errors
+/// As for [`connect_server`].
+pub async fn connect_announcer(
+    url: &QueueUrl,
+    prefix: &str,
+    key: MessageKey,
+) -> Result<Arc<dyn Announcer>, QueueError> {
+    Ok(Arc::new(RabbitAnnouncer::connect(broker(url, prefix), key).await?))
+}
+
+/// The messages that no worker could read.
+///
+/// # Errors
+/// As for [`connect_server`].
+pub async fn connect_dead_letters(url: &QueueUrl, prefix: &str, key: MessageKey) -> Result<DeadLetters, QueueError> {
+    DeadLetters::connect(broker(url, prefix), key).await
+}
+
+/// How much waits to be recorded. Connects when it is first asked.
+pub fn depth(url: &QueueUrl, prefix: &str) -> Depth {
+    Depth::new(broker(url, prefix))
+}
+
+fn broker(url: &QueueUrl, prefix: &str) -> Broker {
+    Broker { url: url.clone(), topology: Topology::new(prefix) }
 }

@@ -53,7 +53,8 @@ impl Server {
         let store = open_database(&config).await?;
         let broker = match &config.queue {
             Some(url) => {
-                let (publisher, announcements) = queue::connect_server(url, config.message_key()?).await?;
+                let connecting = queue::connect_server(url, &config.queue_prefix.0, config.message_key()?);
+                let (publisher, announcements) = connecting.await?;
                 Some(Broker { publisher, announcements })
             }
             None => None,

@@ -1,7 +1,6 @@
 //! `throng doctor`: whether everything that a deployment needs is there and safe.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -103,7 +102,7 @@ async fn examine_queue(config: &Config) -> Finding {
     let Some(url) = &config.queue else { return fine("queue", String::new()) };
     let found = async {
         let key = config.message_key().map_err(|error| error.to_string())?;
-        let connected = queue::connect_server(url, &config.queue_prefix.0, key, Arc::new(SystemClock));
+        let connected = queue::connect_server(url, &config.queue_prefix.0, key);
         let (publisher, _) = connected.await.map_err(|error| error.to_string())?;
         publisher.is_ready().then_some(()).ok_or_else(|| "it takes nothing: an alarm of its memory or disk?".to_owned())
     };

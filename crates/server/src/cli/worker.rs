@@ -82,12 +82,13 @@ async fn start_recordings(
     recordings: &mut JoinSet<Result<(), RecordingError>>,
 ) -> anyhow::Result<Arc<Herald>> {
     let url = config.queue.as_ref().context("QUEUE_URL is set")?;
-    let announcer = queue::connect_announcer(url, config.message_key()?).await?;
+    let (prefix, key) = (&config.queue_prefix.0, config.message_key()?);
+    let announcer = queue::connect_announcer(url, prefix, key.clone()).await?;
     let cache = open_cache(config);
     let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(clock)));
     for _ in 0..concurrency {
         let recording = Recording {
-            deliveries: queue::connect_worker(url, config.message_key()?).await?,
+            deliveries: queue::connect_worker(url, prefix, key.clone(), Arc::clone(clock)).await?,
             store: open_database(config).await?,
             herald: Arc::clone(&herald),
             metrics: Arc::clone(&metrics.intake),

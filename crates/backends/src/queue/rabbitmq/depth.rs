@@ -1,0 +1,45 @@
+//! How much waits to be recorded.
+
+use lapin::Channel;
+use throng_domain::queue::QueueError;
+use tokio::sync::Mutex;
+
+use super::Broker;
+use super::connection::Session;
+
+/// Asks the broker how much it has, on a connection of its own that is made when it is needed.
+#[derive(Debug)]
+pub struct Depth {
+    broker: Broker,
+    asked: Mutex<Option<(Session, Channel)>>,
+}
+
+impl Depth {
+    /// Asks nothing yet.
+    pub fn new(broker: Broker) -> Self {
+        Self { broker, asked: Mutex::default() }
+    }
+
+    /// The messages that are ready for a worker: not those which one has and isn't done with. `None` where the broker
+    /// doesn't tell within a few seconds.
+    pub async fn messages(&self) -> Option<u64> {
+        let mut asked = self.asked.lock().await;
+        // Taken out meanwhile: after a failure, or when nobody waits any more, the next one connects anew.
+        let count = async {
+            let (session, channel) = match asked.take().filter(|(session, _)| session.is_open()) {
+                Some(connected) => connected,
+                None => self.connect().await?,
+            };
+            let messages = self.broker.topology.count_ballots(&channel).await?;
+            *asked = Some((session, channel));
+            Ok::<_, QueueError>(messages)
+        };
+        count.await.ok().map(u64::from)
+    }
+
+    async fn connect(&self) -> Result<(Session, Channel), QueueError> {
+        let session = Session::open(&self.broker.url, "queue depth").await?;
+        let channel = session.channel().await?;
+        Ok((session, channel))
+    }
+}

@@ -1,0 +1,187 @@
+//! A line to the broker on which messages are sent, and which mends itself.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lapin::BasicProperties;
+use throng_domain::queue::QueueError;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::Broker;
+use super::connection::Session;
+use super::failure::no_answer;
+use super::lane::{Address, Lane, SEND_MAX, Unconfirmed};
+use super::supervision::supervise;
+
+/// The messages that may be on their way at once.
+const LANES_MAX: usize = 64;
+
+/// A connection for sending, with as many lanes as messages were ever on their way at once. It is made anew when it is
+/// lost, for as long as the line exists. May be used from any runtime; it is looked after on the one that opened it.
+#[derive(Debug)]
+pub(super) struct Line {
+    state: Arc<LineState>,
+    supervision: AbortHandle,
+}
+
+/// What a line's users and its supervision share.
+#[derive(Debug)]
+pub(super) struct LineState {
+    pub(super) broker: Broker,
+    pub(super) purpose: &'static str,
+    /// Rung when somebody has a reason to doubt that the broker takes messages.
+    pub(super) doubts: Notify,
+    ready: AtomicBool,
+    free: Semaphore,
+    condition: Mutex<Condition>,
+}
+
+#[derive(Debug, Default)]
+struct Condition {
+    /// `None` while there is no connection.
+    session: Option<Arc<Session>>,
+    /// The lanes of this session that carry nothing.
+    idle: Vec<Lane>,
+    /// The broker's words, while it takes nothing for want of memory or disk.
+    blocked: Option<String>,
+    /// A message was not confirmed in time, or came back; whether the next one would fare better isn't known.
+    in_doubt: bool,
+}
+
+/// A lane in use.
+struct Leased<'a> {
+    lane: Lane,
+    /// What it belongs to.
+    session: Arc<Session>,
+    permit: SemaphorePermit<'a>,
+}
+
+impl Line {
+    /// Connects, and declares what is to be there.
+    pub(super) async fn open(broker: Broker, purpose: &'static str) -> Result<Self, QueueError> {
+        let state = Arc::new(LineState {
+            broker,
+            purpose,
+            doubts: Notify::new(),
+            ready: AtomicBool::new(false),
+            free: Semaphore::new(LANES_MAX),
+            condition: Mutex::default(),
+        });
+        let (session, control) = state.connect().await?;
+        state.connected(Arc::clone(&session));
+        let supervision = tokio::spawn(supervise(Arc::clone(&state), session, control)).abort_handle();
+        Ok(Self { state, supervision })
+    }
+
+    /// Whether a message could be sent now, as far as is known.
+    pub(super) fn is_ready(&self) -> bool {
+        self.state.ready.load(Ordering::Acquire)
+    }
+
+    /// Sends a message; returns once the broker has confirmed that it has it.
+    pub(super) async fn send(
+        &self,
+        to: Address<'_>,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), QueueError> {
+        let (state, deadline) = (&*self.state, Instant::now() + SEND_MAX);
+        state.condition().refusal()?;
+        let Ok(lane) = timeout_at(deadline, state.lane()).await else {
+            state.doubt();
+            return Err(no_answer("the broker didn't answer in time, and nothing was sent"));
+        };
+        let Leased { lane, session, permit: _permit } = lane?;
+        let (lane, sent) = lane.send(to, body, properties, deadline).await;
+        match &sent {
+            Ok(()) | Err(Unconfirmed::Refused) => {}
+            Err(Unconfirmed::Returned(_) | Unconfirmed::NoAnswer) => state.doubt(),
+            // The supervision hears of a connection's loss as soon as we do, and a channel's loss is no other's.
+            Err(Unconfirmed::NotSent | Unconfirmed::Lost(_) | Unconfirmed::NotAsked) => {}
+        }
+        if let Some(lane) = lane {
+            state.give_back(lane, &session);
+        }
+        Ok(sent?)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.supervision.abort();
+    }
+}
+
+impl LineState {
+    /// A lane that carries nothing.
+    async fn lane(&self) -> Result<Leased<'_>, QueueError> {
+        let permit = self.free.acquire().await.map_err(|error| QueueError::Unavailable(Box::new(error)))?;
+        let (session, idle) = {
+            let mut condition = self.condition();
+            condition.refusal()?;
+            let session = condition.session.clone().ok_or_else(|| no_answer("the broker is away"))?;
+            (session, condition.idle.pop())
+        };
+        let lane = match idle {
+            Some(lane) => lane,
+            None => Lane::open(&session).await?,
+        };
+        Ok(Leased { lane, session, permit })
+    }
+
+    fn give_back(&self, lane: Lane, of: &Arc<Session>) {
+        let mut condition = self.condition();
+        if condition.session.as_ref().is_some_and(|session| Arc::ptr_eq(session, of)) {
+            condition.idle.push(lane);
+        }
+    }
+
+    fn doubt(&self) {
+        self.update(|condition| condition.in_doubt = true);
+        self.doubts.notify_one();
+    }
+
+    pub(super) fn connected(&self, session: Arc<Session>) {
+        self.update(|condition| *condition = Condition { session: Some(session), ..Condition::default() });
+    }
+
+    pub(super) fn disconnected(&self) {
+        self.update(|condition| *condition = Condition::default());
+    }
+
+    pub(super) fn blocked(&self, words: Option<String>) {
+        self.update(|condition| condition.blocked = words);
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.condition().blocked.is_some()
+    }
+
+    pub(super) fn trusted(&self) {
+        self.update(|condition| condition.in_doubt = false);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Condition)) {
+        let mut condition = self.condition();
+        change(&mut condition);
+        self.ready.store(condition.refusal().is_ok(), Ordering::Release);
+    }
+
+    fn condition(&self) -> MutexGuard<'_, Condition> {
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Condition {
+    /// Why nothing is sent now.
+    fn refusal(&self) -> Result<(), QueueError> {
+        match self {
+            Self { session: None, .. } => Err(no_answer("the broker is away")),
+            Self { blocked: Some(words), .. } => Err(no_answer(&format!("the broker takes nothing for now: {words}"))),
+            Self { in_doubt: true, .. } => Err(no_answer("the broker didn't confirm a message; it is being looked at")),
+            Self { in_doubt: false, .. } => Ok(()),
+        }
+    }
+}

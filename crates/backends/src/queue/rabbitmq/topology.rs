@@ -1,0 +1,154 @@
+//! The queues and exchanges that Throng has on a broker.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
+use throng_domain::queue::QueueError;
+use tokio::time::timeout;
+
+use super::connection::ANSWER_MAX;
+use super::failure::{self, no_answer};
+
+/// What may wait to be recorded, in bytes: some 200 million ballots. Beyond it ballots are refused, none is dropped.
+const BALLOTS_BYTES_MAX: i64 = 8 * 1024 * 1024 * 1024;
+
+/// The messages that may wait to be recorded; the broker keeps some memory for each of them.
+const BALLOTS_MESSAGES_MAX: i64 = 10_000_000;
+
+/// What may be set aside, in bytes. Beyond it messages that can't be read stay where they are.
+const DEAD_BYTES_MAX: i64 = 1024 * 1024 * 1024;
+
+/// How often a message may come back before the broker gives up on it: never, as far as it lets us say so. Brokers of
+/// version 4 give up after 20 times where nothing is said, which a worker that crashes over and over would reach.
+const DELIVERIES_MAX: i64 = 1_000_000_000;
+
+/// The announcements that wait for a node; the oldest make room for new ones.
+const ANNOUNCEMENTS_MAX: i64 = 64;
+
+/// The names of what Throng has on the broker, and its bounds.
+///
+/// | name | is | has |
+/// |---|---|---|
+/// | `{prefix}.ballots` | durable quorum queue | what wasn't recorded yet |
+/// | `{prefix}.dead` | durable quorum queue | what no worker could read |
+/// | `{prefix}.results` | fanout exchange | nothing; each node hangs a queue of its own on it |
+///
+/// A confirm of a quorum queue says that the message is on the disks of a majority; that of a classic queue doesn't.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    pub(super) ballots: String,
+    pub(super) dead: String,
+    pub(super) results: String,
+    ballots_messages_max: i64,
+}
+
+impl Topology {
+    /// The one whose names begin with `prefix`.
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            ballots: format!("{prefix}.ballots"),
+            dead: format!("{prefix}.dead"),
+            results: format!("{prefix}.results"),
+            ballots_messages_max: BALLOTS_MESSAGES_MAX,
+        }
+    }
+
+    /// With room for about `max` messages of ballots.
+    #[must_use]
+    pub fn with_ballots_messages_max(self, max: u32) -> Self {
+        Self { ballots_messages_max: max.into(), ..self }
+    }
+
+    /// Makes what isn't there, and fails where something is there that is declared otherwise.
+    pub(super) async fn declare(&self, channel: &Channel) -> Result<(), QueueError> {
+        let declaring = async {
+            self.declare_quorum_queue(channel, &self.dead, self.dead_arguments()).await?;
+            self.declare_quorum_queue(channel, &self.ballots, self.ballots_arguments()).await?;
+            self.declare_results(channel).await
+        };
+        timeout(ANSWER_MAX, declaring).await.unwrap_or_else(|_| Err(no_answer("it declares no queue")))
+    }
+
+    /// A queue for one node, of what is announced from now on; it goes when the connection does. Returns its name.
+    pub(super) async fn hang_up_queue(&self, channel: &Channel) -> Result<String, QueueError> {
+        let exclusive = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        let arguments = table([("x-max-length", ANNOUNCEMENTS_MAX.into()), ("x-overflow", text("drop-head"))]);
+        let hanging = async {
+            let queue = channel.queue_declare("".into(), exclusive, arguments).await?;
+            let (name, results) = (queue.name().clone(), self.results.as_str().into());
+            let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+            channel.queue_bind(name.clone(), results, "".into(), options, none).await?;
+            Ok(name.to_string())
+        };
+        match timeout(ANSWER_MAX, hanging).await {
+            Ok(hung) => hung.map_err(|error| failure::of_declaring(error, "a node's queue of results")),
+            Err(_) => Err(no_answer("it declares no queue")),
+        }
+    }
+
+    /// How many messages of ballots are ready to be delivered.
+    pub(super) async fn count_ballots(&self, channel: &Channel) -> Result<u32, QueueError> {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        match timeout(ANSWER_MAX, channel.queue_declare(self.ballots.as_str().into(), passive, FieldTable::default()))
+            .await
+        {
+            Ok(Ok(queue)) => Ok(queue.message_count()),
+            Ok(Err(error)) => Err(failure::unavailable(error)),
+            Err(_) => Err(no_answer("it doesn't count")),
+        }
+    }
+
+    async fn declare_quorum_queue(
+        &self,
+        channel: &Channel,
+        name: &str,
+        arguments: FieldTable,
+    ) -> Result<(), QueueError> {
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let declared = channel.queue_declare(name.into(), durable, arguments).await;
+        declared.map(drop).map_err(|error| failure::of_declaring(error, name))
+    }
+
+    async fn declare_results(&self, channel: &Channel) -> Result<(), QueueError> {
+        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let name = self.results.as_str();
+        let declared =
+            channel.exchange_declare(name.into(), ExchangeKind::Fanout, durable, FieldTable::default()).await;
+        declared.map_err(|error| failure::of_declaring(error, name))
+    }
+
+    fn ballots_arguments(&self) -> FieldTable {
+        table([
+            ("x-queue-type", text("quorum")),
+            ("x-delivery-limit", DELIVERIES_MAX.into()),
+            ("x-dead-letter-exchange", text("")),
+            ("x-dead-letter-routing-key", text(&self.dead)),
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+            ("x-max-length", self.ballots_messages_max.into()),
+            ("x-max-length-bytes", BALLOTS_BYTES_MAX.into()),
+        ])
+    }
+
+    /// It has no dead letters of its own: a delivery limit would lose what an operator has looked at too often.
+    fn dead_arguments(&self) -> FieldTable {
+        table([
+            ("x-queue-type", text("quorum")),
+            ("x-delivery-limit", DELIVERIES_MAX.into()),
+            ("x-overflow", text("reject-publish")),
+            ("x-max-length-bytes", DEAD_BYTES_MAX.into()),
+        ])
+    }
+}
+
+fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in entries {
+        table.insert(name.into(), value);
+    }
+    table
+}
+
+fn text(text: &str) -> AMQPValue {
+    AMQPValue::LongString(text.into())
+}

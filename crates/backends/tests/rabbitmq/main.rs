@@ -1,0 +1,45 @@
+//! Ballots and results through a real RabbitMQ: what goes in comes out, whatever becomes of the broker, the queues and
+//! the connections in between.
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+
+mod ground;
+mod round_trip;
+
+use std::time::Duration;
+
+use throng_domain::ballot::{Ballot, BallotId, Choices};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::{OptionId, PollId};
+use uuid::Uuid;
+
+/// When all ballots here arrived.
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+/// `count` ballots that no other call with another `first` has.
+fn ballots(first: usize, count: usize) -> Vec<Ballot> {
+    let ballot = |number: usize| {
+        let choices = Choices::new([OptionId(1), OptionId(2 + (number % 4) as u16)]).unwrap();
+        Ballot::unlimited(PollId(7), BallotId(Uuid::from_u128(number as u128)), choices, NOW.plus_ms(number as i64))
+    };
+    (first..first + count).map(ballot).collect()
+}
+
+/// What `future` gives, which it must within `seconds`.
+async fn within<T>(seconds: u64, what: &str, future: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(Duration::from_secs(seconds), future).await;
+    waited.unwrap_or_else(|_| panic!("{what}: not within {seconds} s"))
+}
+
+/// Waits until `seen` gives something.
+async fn eventually<T>(what: &str, mut seen: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    within(20, what, async {
+        loop {
+            tick.tick().await;
+            if let Some(seen) = seen().await {
+                return seen;
+            }
+        }
+    })
+    .await
+}
