@@ -16,7 +16,7 @@ use throng_domain::poll::Slug;
 
 pub use self::secret::AppSecret;
 pub use self::sources::Sources;
-use crate::http::CorsOrigins;
+use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins};
 
 /// What a setting is called, what it is if nobody says, and what it means.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +73,11 @@ pub const SETTINGS: &[Setting] = &[
         name: "CORS_ALLOW_ORIGIN",
         default: "* in dev, none in prod",
         meaning: "origins whose pages may call /api/, by commas; *: all",
+    },
+    Setting {
+        name: "CORS_ALLOW_CREDENTIALS",
+        default: "false",
+        meaning: "true: requests of listed origins may carry cookies, for a gate in front that wants them",
     },
     Setting {
         name: "LOG",
@@ -163,7 +168,7 @@ impl Config {
             cache_life_ms: read.setting("CACHE_LIFE_TIME", Seconds(5_000)).0,
             worker_listen: read.setting("WORKER_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8081))),
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
-            cors_origins: read.setting("CORS_ALLOW_ORIGIN", cors_default),
+            cors_origins: read.cors_origins(cors_default),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
         };
         if config.app_env == AppEnv::Prod {
@@ -213,6 +218,18 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// Refuses every origin together with credentials in dev too: no browser accepts it, so it would only seem to work.
+    fn cors_origins(&mut self, default: CorsOrigins) -> CorsOrigins {
+        let origins = self.setting("CORS_ALLOW_ORIGIN", default);
+        if !self.setting("CORS_ALLOW_CREDENTIALS", false) {
+            return origins;
+        }
+        origins.with_credentials().unwrap_or_else(|| {
+            self.fault("CORS_ALLOW_CREDENTIALS", ANY_WITH_CREDENTIALS);
+            CorsOrigins::Any
+        })
     }
 
     /// What is fit for trying out, and for nothing else.
@@ -313,6 +330,18 @@ mod tests {
     #[test]
     fn in_production_no_origin_is_allowed_unasked() {
         assert_eq!(read(&[("APP_ENV", "prod")]).unwrap().cors_origins, CorsOrigins::Listed(vec![]));
+    }
+
+    #[test]
+    fn credentials_go_with_listed_origins_alone() {
+        for env in ["dev", "prod"] {
+            let any = [("APP_ENV", env), ("CORS_ALLOW_ORIGIN", "*"), ("CORS_ALLOW_CREDENTIALS", "true")];
+            let Faults(faults) = read(&any).unwrap_err();
+            assert!(faults[0].contains("list your pages' origins in CORS_ALLOW_ORIGIN"), "{faults:?}");
+            let listed = [("APP_ENV", env), ("CORS_ALLOW_ORIGIN", "https://a.example"), any[2]];
+            assert!(matches!(read(&listed).unwrap().cors_origins, CorsOrigins::ListedWithCredentials(_)));
+        }
+        read(&[("CORS_ALLOW_CREDENTIALS", "true")]).expect_err("in dev, every origin is the default");
     }
 
     #[test]
