@@ -45,6 +45,6 @@ pub(super) fn log_to_stderr(config: &Config) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match config.app_env {
         AppEnv::Dev => log.init(),
-        AppEnv::Prod => log.json().init(),
+        AppEnv::Prod => log.json().flatten_event(true).init(),
     }
 }

@@ -16,7 +16,7 @@ use throng_domain::poll::Slug;
 
 pub use self::secret::AppSecret;
 pub use self::sources::Sources;
-use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins};
+use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, TrustedProxies};
 
 /// What a setting is called, what it is if nobody says, and what it means.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "true: requests of listed origins may carry cookies, for a gate in front that wants them",
     },
     Setting {
+        name: "TRUSTED_PROXIES",
+        default: "none",
+        meaning: "networks of proxies whose X-Forwarded-For, Forwarded and X-Request-Id count: 10.0.0.0/8,::1",
+    },
+    Setting {
         name: "LOG",
         default: "info",
         meaning: "what is logged: error, warn, info, debug, or a filter such as throng=debug",
@@ -87,7 +92,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Names with a meaning that this version has no code for: setting one is refused, not ignored.
-const NOT_YET: &[&str] = &["ADMIN_TOKEN", "TRUSTED_PROXIES"];
+const NOT_YET: &[&str] = &["ADMIN_TOKEN"];
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -114,6 +119,8 @@ pub struct Config {
     pub default_poll: Slug,
     /// Whose pages may call the public routes.
     pub cors_origins: CorsOrigins,
+    /// The proxies whose word on a client counts.
+    pub trusted_proxies: TrustedProxies,
     /// What is logged, as a filter of `tracing`.
     pub log: String,
 }
@@ -169,6 +176,7 @@ impl Config {
             worker_listen: read.setting("WORKER_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8081))),
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
             cors_origins: read.cors_origins(cors_default),
+            trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
         };
         if config.app_env == AppEnv::Prod {

@@ -83,8 +83,8 @@ pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Settled, Problem
             Problem::Overloaded
         }
         NotRecorded::Unavailable if core.app.is_behind_broker() => Problem::QueueUnavailable,
-        NotRecorded::Unavailable => Problem::StoreUnavailable,
-        NotRecorded::Unknown => Problem::OutcomeUnknown,
+        NotRecorded::Unavailable => Problem::StoreUnavailable(None),
+        NotRecorded::Unknown => Problem::OutcomeUnknown(None),
     })?;
     match settled.fate {
         Fate::Accepted | Fate::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(settled),

@@ -12,8 +12,8 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Uri};
 
-/// What a page may read beside the body: the version of a result, and when to come again.
-const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after");
+/// What a page may read beside the body: the version of a result, when to come again, and what to complain with.
+const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, x-request-id");
 
 /// The origins that may call.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod operations;
 mod original;
 mod overload;
 mod polls;
+mod request_log;
 mod results;
 mod shutdown;
 mod visibility;

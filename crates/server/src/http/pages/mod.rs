@@ -93,8 +93,8 @@ async fn vote(
     match cast_form(&core, &live, &form, id, now).await {
         Ok(choices) => counted(&live, now, choices),
         // With its id in the form, sending it again counts it once.
-        Err(Problem::OutcomeUnknown) => {
-            refused(&live, now, BallotForm { ballot_id: Some(id), ..form }, Problem::OutcomeUnknown)
+        Err(unknown @ Problem::OutcomeUnknown(_)) => {
+            refused(&live, now, BallotForm { ballot_id: Some(id), ..form }, unknown)
         }
         Err(problem) => refused(&live, now, form, problem),
     }
@@ -202,8 +202,8 @@ mod tests {
         let id: uuid::Uuid = "018f4d1e-7c00-7000-8000-000000000001".parse().unwrap();
         for (problem, status, retry_after, ballot_id, words) in [
             (Problem::Overloaded, 503, Some("1"), None, "Too many people are voting"),
-            (Problem::StoreUnavailable, 503, Some("1"), None, "be stored at this moment"),
-            (Problem::OutcomeUnknown, 500, None, Some(BallotId(id)), "it counts once"),
+            (Problem::StoreUnavailable(None), 503, Some("1"), None, "be stored at this moment"),
+            (Problem::OutcomeUnknown(None), 500, None, Some(BallotId(id)), "it counts once"),
         ] {
             let form = BallotForm { choices: vec![OptionId(2)], ballot_id };
             let response = refused(&live, now, form, problem);
