@@ -41,7 +41,8 @@ async fn work(config: &Config, concurrency: u16) -> anyhow::Result<()> {
     let _claim = config.database.claim()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_database(config).await?;
-    let (stop, metrics, shutdown) = (CancellationToken::new(), WorkerMetrics::new(), Arc::new(Shutdown::default()));
+    let (stop, metrics, shutdown) =
+        (CancellationToken::new(), WorkerMetrics::new(&clock), Arc::new(Shutdown::default()));
     let mut recordings = JoinSet::new();
     let herald = start_recordings(config, concurrency, &clock, &metrics, &stop, &mut recordings).await?;
     let announcing = tokio::spawn({
@@ -84,13 +85,13 @@ async fn start_recordings(
     let url = config.queue.as_ref().context("QUEUE_URL is set")?;
     let announcer = queue::connect_announcer(url, config.message_key()?).await?;
     let cache = open_cache(config);
-    let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(clock)));
+    let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(clock), Arc::clone(&metrics.herald)));
     for _ in 0..concurrency {
         let recording = Recording {
             deliveries: queue::connect_worker(url, config.message_key()?).await?,
             store: open_database(config).await?,
             herald: Arc::clone(&herald),
-            metrics: Arc::clone(&metrics.intake),
+            metrics: metrics.line(),
             stop: stop.clone(),
         };
         recordings.spawn(recording.run());

@@ -82,6 +82,12 @@ struct Details<'a> {
 }
 
 impl Problem {
+    /// What programs know it by.
+    pub fn code(&self) -> &'static str {
+        let (_, code, _) = self.kind();
+        code
+    }
+
     /// Status, code and title: the code is what programs may rely on.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {

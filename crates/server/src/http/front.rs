@@ -88,7 +88,7 @@ impl Front {
 
     async fn original<B: From<Bytes>>(&self, route: Original, body: &[u8]) -> Response<B> {
         let answer = match route {
-            Original::Submit => original::submit(&self.core, body).await,
+            Original::Submit => original::submit(&self.core, body).await.inspect_err(|why| self.core.refused(why)),
             Original::Result => original::result(&self.core).await,
         };
         answer.unwrap_or_else(|problem| problem.response())
@@ -98,10 +98,12 @@ impl Front {
     /// only the others pay for a router.
     async fn route(&self, request: Request<Incoming>, public: bool) -> Response {
         match (request.uri().path(), request.method()) {
-            (SUBMIT, &Method::POST) => match read(request.into_body()).await {
-                Ok(body) => self.original(Original::Submit, &body).await,
-                Err(problem) => problem.response(),
-            },
+            (SUBMIT, &Method::POST) => {
+                match read(request.into_body()).await.inspect_err(|why| self.core.refused(why)) {
+                    Ok(body) => self.original(Original::Submit, &body).await,
+                    Err(problem) => problem.response(),
+                }
+            }
             (RESULT, &(Method::GET | Method::HEAD)) => self.original(Original::Result, &[]).await,
             (_, &Method::OPTIONS) if public && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
                 preflight_answer()

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
 use super::{Fate, NotRecorded};
-use crate::metrics::IntakeMetrics;
+use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::LivePolls;
 
 /// The most ballots in one message. More would make the broker and the workers wait for large messages; fewer would
@@ -68,19 +68,20 @@ impl Courier {
     async fn publish(&self, Batch { ballots, callers }: Batch) -> Answered {
         let started = Instant::now();
         let published = self.publisher.publish(&ballots).await;
-        self.metrics.batch(ballots.len(), started.elapsed());
         let outcomes = match published {
             Ok(()) => {
-                self.metrics.accepted(ballots.len());
+                self.metrics.confirmed(ballots.len(), started.elapsed());
                 let each = ballots.iter().map(|ballot| (ballot.poll, Fate::Accepted)).collect();
                 Ok(Outcomes { each, results: self.results(ballots.iter().map(|ballot| ballot.poll)) })
             }
             Err(error @ (QueueError::Unavailable(_) | QueueError::Rejected(_))) => {
                 warn!(%error, ballots = ballots.len(), "a batch was not taken");
+                self.metrics.failed(NotSafe::NotTaken);
                 Err(NotRecorded::Unavailable)
             }
             Err(error @ QueueError::Unknown(_)) => {
                 warn!(%error, ballots = ballots.len(), "whether a batch was taken isn't known");
+                self.metrics.failed(NotSafe::Unknown);
                 Err(NotRecorded::Unknown)
             }
         };

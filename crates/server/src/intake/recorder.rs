@@ -11,7 +11,7 @@ use tracing::{error, warn};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
 use super::{Fate, NotRecorded};
-use crate::metrics::IntakeMetrics;
+use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::{LivePolls, SharedSnapshot};
 
 /// What the recorder works with.
@@ -128,7 +128,10 @@ impl Recorder {
     async fn record(&self, batch: &Batch) -> Result<Recorded, StoreError> {
         let started = Instant::now();
         let recorded = self.store.record(&batch.ballots).await;
-        self.metrics.batch(batch.ballots.len(), started.elapsed());
+        match &recorded {
+            Ok(recorded) => self.metrics.recorded(&recorded.outcomes, started.elapsed()),
+            Err(error) => self.metrics.failed(NotSafe::of(error)),
+        }
         recorded
     }
 
@@ -141,7 +144,6 @@ impl Recorder {
     ) -> (BatchOutcomes, Option<WriteFailure>) {
         match recorded {
             Ok(Recorded { outcomes, tallies }) => {
-                self.metrics.outcomes(&outcomes);
                 let now = self.clock.now();
                 let results = tallies.into_iter().map(|tallies| self.polls.publish(tallies, now)).collect();
                 (Ok((outcomes, results)), None)

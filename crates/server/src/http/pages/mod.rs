@@ -80,17 +80,18 @@ async fn vote(
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Response {
-    let live = match live {
+    let refuse = |why: &Problem| core.refused(why);
+    let live = match live.inspect_err(refuse) {
         Ok(PollPath(live)) => live,
         Err(problem) => return refused_without_poll(problem, &headers),
     };
     let now = core.app.clock.now();
-    let form = match body.and_then(|WholeBody(body)| BallotForm::read(&headers, &body)) {
+    let form = match body.and_then(|WholeBody(body)| BallotForm::read(&headers, &body)).inspect_err(refuse) {
         Ok(form) => form,
         Err(problem) => return refused(&live, now, BallotForm::default(), problem),
     };
     let id = form.ballot_id.unwrap_or_else(|| core.app.next_ballot_id(now));
-    match cast_form(&core, &live, &form, id, now).await {
+    match cast_form(&core, &live, &form, id, now).await.inspect_err(refuse) {
         Ok(choices) => counted(&live, now, choices),
         // With its id in the form, sending it again counts it once.
         Err(unknown @ Problem::OutcomeUnknown(_)) => {
