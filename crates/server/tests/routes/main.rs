@@ -6,6 +6,7 @@ mod support;
 
 mod ballots;
 mod cors;
+mod dashboard;
 mod errors;
 mod framing;
 mod lane;
