@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Flags;
-use super::serve::{log_to_stderr, stop_signal};
+use super::log::log_to_stderr;
+use super::serve::stop_signal;
 use crate::app::{open_cache, open_database};
 use crate::config::Config;
 use crate::metrics::WorkerMetrics;
@@ -31,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
     if config.queue.is_none() {
         bail!("a worker takes ballots from a queue; set QUEUE_URL, here and for the web nodes");
     }
-    log_to_stderr(&config);
+    let _log = log_to_stderr(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(work(&config, arguments.concurrency))
 }

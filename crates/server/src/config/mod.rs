@@ -2,6 +2,7 @@
 //!
 //! Every setting is described in [`SETTINGS`], from which `throng help` and the errors draw their words.
 
+mod otlp;
 mod secret;
 mod sources;
 
@@ -14,6 +15,7 @@ use throng_backends::queue::{MessageKey, QueueUrl};
 use throng_backends::store::DatabaseUrl;
 use throng_domain::poll::Slug;
 
+pub use self::otlp::OtlpEndpoint;
 pub use self::secret::AppSecret;
 pub use self::sources::Sources;
 use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, TrustedProxies};
@@ -89,6 +91,11 @@ pub const SETTINGS: &[Setting] = &[
         default: "info",
         meaning: "what is logged: error, warn, info, debug, or a filter such as throng=debug",
     },
+    Setting {
+        name: "OTLP_ENDPOINT",
+        default: "none",
+        meaning: "in a build with the feature otlp: a collector that gets a span a batch, http://localhost:4318",
+    },
 ];
 
 /// Names with a meaning that this version has no code for: setting one is refused, not ignored.
@@ -123,6 +130,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// What is logged, as a filter of `tracing`.
     pub log: String,
+    /// Where spans are sent; none in a build that can't.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
 }
 
 /// Development or production.
@@ -178,6 +187,7 @@ impl Config {
             cors_origins: read.cors_origins(cors_default),
             trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
+            otlp_endpoint: read.optional("OTLP_ENDPOINT"),
         };
         if config.app_env == AppEnv::Prod {
             read.refuse_in_prod(&config);

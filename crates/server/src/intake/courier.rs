@@ -6,10 +6,10 @@ use throng_domain::poll::PollId;
 use throng_domain::queue::{Publisher, QueueError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Instrument as _, debug_span, warn};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
-use super::{Fate, NotRecorded};
+use super::{BATCH_SPANS, Fate, NotRecorded};
 use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::LivePolls;
 
@@ -66,8 +66,9 @@ impl Courier {
     }
 
     async fn publish(&self, Batch { ballots, callers }: Batch) -> Answered {
+        let span = debug_span!(target: BATCH_SPANS, "publish", ballots = ballots.len());
         let started = Instant::now();
-        let published = self.publisher.publish(&ballots).await;
+        let published = self.publisher.publish(&ballots).instrument(span).await;
         let outcomes = match published {
             Ok(()) => {
                 self.metrics.confirmed(ballots.len(), started.elapsed());

@@ -8,9 +8,10 @@ use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, QueueError};
 use throng_domain::store::{Outcome, Recorded, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Herald;
+use crate::intake::BATCH_SPANS;
 use crate::metrics::{LineMetrics, NotSafe};
 
 /// The ballots in one transaction, at about which it is full: enough that its own cost doesn't count.
@@ -86,8 +87,9 @@ impl Book {
     async fn record(&self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
         let mut wait = RETRY_FIRST;
         loop {
+            let span = debug_span!(target: BATCH_SPANS, "record", ballots = ballots.len());
             let started = Instant::now();
-            let error = match self.store.record(ballots).await {
+            let error = match self.store.record(ballots).instrument(span).await {
                 Ok(recorded) => {
                     self.metrics.recorded(&recorded.outcomes, started.elapsed());
                     return Ok(Some(recorded));
