@@ -3,6 +3,7 @@
 //! `empty_own ADDRESS:PORT` answers as the framework does, by a router on HTTP's library. `empty_own ADDRESS:PORT lane`
 //! answers on the lane for plain requests, as a vote is answered.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -27,7 +28,7 @@ struct Empty {
 impl Answer for Empty {
     type Begun = ();
 
-    fn begin(&self, _: &PlainRequest<'_>) -> Option<()> {
+    fn begin(&self, _: &PlainRequest<'_>, _: IpAddr) -> Option<()> {
         self.lane.then_some(())
     }
 
@@ -37,7 +38,7 @@ impl Answer for Empty {
         response
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, _: IpAddr) -> Response<Body> {
         let Ok(response) = self.router.clone().oneshot(request).await;
         response
     }

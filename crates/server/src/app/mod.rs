@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::parts::{Broker, Parts, create_demo_poll, open_cache, open_database};
 pub use self::server::Server;
 use crate::config::Config;
+use crate::http::Problem;
 use crate::intake::{BallotIds, Desk};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePoll, LivePolls, Origin};
@@ -97,4 +98,11 @@ pub struct CoreState {
     pub desk: Arc<Desk>,
     /// What this core's HTTP measures.
     pub metrics: Arc<HttpMetrics>,
+}
+
+impl CoreState {
+    /// Measures that a ballot is refused.
+    pub fn refused(&self, problem: &Problem) {
+        self.metrics.ballot_refused(problem.code());
+    }
 }

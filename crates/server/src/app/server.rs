@@ -74,13 +74,14 @@ impl Server {
         if config.app_env == AppEnv::Dev {
             create_demo_poll(&*store, &config.default_poll, &*clock).await?;
         }
-        let origin = Origin { store, clock: Arc::clone(&clock), cache, life_ms: config.cache_life_ms };
+        let desks: Vec<_> = (0..cores).map(|_| Desk::new(ballots_waiting_max / cores)).collect();
+        let metrics = Metrics::new(&desks);
+        let (life_ms, measured) = (config.cache_life_ms, Arc::clone(&metrics.results));
+        let origin = Origin { store, clock: Arc::clone(&clock), cache, life_ms, metrics: measured };
         let polls = Arc::new(LivePolls::load(config.default_poll.clone(), &origin).await?);
         if polls.current().default_poll().is_none() {
             warn!(poll = %config.default_poll, "there is no such poll yet; make it with `throng poll create`");
         }
-        let desks: Vec<_> = (0..cores).map(|_| Desk::new(ballots_waiting_max / cores)).collect();
-        let metrics = Metrics::new(&desks);
         let recorder_failed = CancellationToken::new();
         let publisher = broker.as_ref().map(|broker| Arc::clone(&broker.publisher));
         let app = Arc::new(App {
@@ -208,7 +209,9 @@ async fn keep_polls_fresh(app: &App) -> Infallible {
 async fn hear(app: &App, counting: &mut Counting) -> Infallible {
     let Counting::ByWorkers { announcements, .. } = counting else { return std::future::pending().await };
     loop {
-        for tallies in announcements.next().await {
+        let heard = announcements.next().await;
+        app.metrics.results.heard.inc();
+        for tallies in heard {
             app.polls.publish(tallies, app.clock.now());
         }
     }

@@ -5,8 +5,11 @@
 
 mod bench;
 mod database;
+mod log;
 mod manual;
 mod moment;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod poll;
 mod schema;
 mod serve;

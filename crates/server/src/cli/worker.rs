@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Flags;
-use super::serve::{log_to_stderr, stop_signal};
+use super::log::log_to_stderr;
+use super::serve::stop_signal;
 use crate::app::{open_cache, open_database};
 use crate::config::Config;
 use crate::metrics::WorkerMetrics;
@@ -31,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
     if config.queue.is_none() {
         bail!("a worker takes ballots from a queue; set QUEUE_URL, here and for the web nodes");
     }
-    log_to_stderr(&config);
+    let _log = log_to_stderr(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(work(&config, arguments.concurrency))
 }
@@ -41,7 +42,8 @@ async fn work(config: &Config, concurrency: u16) -> anyhow::Result<()> {
     let _claim = config.database.claim()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_database(config).await?;
-    let (stop, metrics, shutdown) = (CancellationToken::new(), WorkerMetrics::new(), Arc::new(Shutdown::default()));
+    let (stop, metrics, shutdown) =
+        (CancellationToken::new(), WorkerMetrics::new(&clock), Arc::new(Shutdown::default()));
     let mut recordings = JoinSet::new();
     let herald = start_recordings(config, concurrency, &clock, &metrics, &stop, &mut recordings).await?;
     let announcing = tokio::spawn({
@@ -85,13 +87,13 @@ async fn start_recordings(
     let (prefix, key) = (&config.queue_prefix.0, config.message_key()?);
     let announcer = queue::connect_announcer(url, prefix, key.clone()).await?;
     let cache = open_cache(config);
-    let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(clock)));
+    let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(clock), Arc::clone(&metrics.herald)));
     for _ in 0..concurrency {
         let recording = Recording {
             deliveries: queue::connect_worker(url, prefix, key.clone(), Arc::clone(clock)).await?,
             store: open_database(config).await?,
             herald: Arc::clone(&herald),
-            metrics: Arc::clone(&metrics.intake),
+            metrics: metrics.line(),
             stop: stop.clone(),
         };
         recordings.spawn(recording.run());

@@ -2,6 +2,7 @@
 //!
 //! Every setting is described in [`SETTINGS`], from which `throng help` and the errors draw their words.
 
+mod otlp;
 mod secret;
 mod sources;
 
@@ -14,9 +15,10 @@ use throng_backends::queue::{MessageKey, QueueUrl};
 use throng_backends::store::DatabaseUrl;
 use throng_domain::poll::Slug;
 
+pub use self::otlp::OtlpEndpoint;
 pub use self::secret::AppSecret;
 pub use self::sources::Sources;
-use crate::http::CorsOrigins;
+use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, TrustedProxies};
 
 /// What a setting is called, what it is if nobody says, and what it means.
 #[derive(Clone, Copy, Debug)]
@@ -75,14 +77,29 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "origins whose pages may call /api/, by commas; *: all",
     },
     Setting {
+        name: "CORS_ALLOW_CREDENTIALS",
+        default: "false",
+        meaning: "true: requests of listed origins may carry cookies, for a gate in front that wants them",
+    },
+    Setting {
+        name: "TRUSTED_PROXIES",
+        default: "none",
+        meaning: "networks of proxies whose X-Forwarded-For, Forwarded and X-Request-Id count: 10.0.0.0/8,::1",
+    },
+    Setting {
         name: "LOG",
         default: "info",
         meaning: "what is logged: error, warn, info, debug, or a filter such as throng=debug",
     },
+    Setting {
+        name: "OTLP_ENDPOINT",
+        default: "none",
+        meaning: "in a build with the feature otlp: a collector that gets a span a batch, http://localhost:4318",
+    },
 ];
 
 /// Names with a meaning that this version has no code for: setting one is refused, not ignored.
-const NOT_YET: &[&str] = &["ADMIN_TOKEN", "TRUSTED_PROXIES"];
+const NOT_YET: &[&str] = &["ADMIN_TOKEN"];
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -109,8 +126,12 @@ pub struct Config {
     pub default_poll: Slug,
     /// Whose pages may call the public routes.
     pub cors_origins: CorsOrigins,
+    /// The proxies whose word on a client counts.
+    pub trusted_proxies: TrustedProxies,
     /// What is logged, as a filter of `tracing`.
     pub log: String,
+    /// Where spans are sent; none in a build that can't.
+    pub otlp_endpoint: Option<OtlpEndpoint>,
 }
 
 /// Development or production.
@@ -163,8 +184,10 @@ impl Config {
             cache_life_ms: read.setting("CACHE_LIFE_TIME", Seconds(5_000)).0,
             worker_listen: read.setting("WORKER_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8081))),
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
-            cors_origins: read.setting("CORS_ALLOW_ORIGIN", cors_default),
+            cors_origins: read.cors_origins(cors_default),
+            trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
+            otlp_endpoint: read.optional("OTLP_ENDPOINT"),
         };
         if config.app_env == AppEnv::Prod {
             read.refuse_in_prod(&config);
@@ -213,6 +236,18 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// Refuses every origin together with credentials in dev too: no browser accepts it, so it would only seem to work.
+    fn cors_origins(&mut self, default: CorsOrigins) -> CorsOrigins {
+        let origins = self.setting("CORS_ALLOW_ORIGIN", default);
+        if !self.setting("CORS_ALLOW_CREDENTIALS", false) {
+            return origins;
+        }
+        origins.with_credentials().unwrap_or_else(|| {
+            self.fault("CORS_ALLOW_CREDENTIALS", ANY_WITH_CREDENTIALS);
+            CorsOrigins::Any
+        })
     }
 
     /// What is fit for trying out, and for nothing else.
@@ -313,6 +348,18 @@ mod tests {
     #[test]
     fn in_production_no_origin_is_allowed_unasked() {
         assert_eq!(read(&[("APP_ENV", "prod")]).unwrap().cors_origins, CorsOrigins::Listed(vec![]));
+    }
+
+    #[test]
+    fn credentials_go_with_listed_origins_alone() {
+        for env in ["dev", "prod"] {
+            let any = [("APP_ENV", env), ("CORS_ALLOW_ORIGIN", "*"), ("CORS_ALLOW_CREDENTIALS", "true")];
+            let Faults(faults) = read(&any).unwrap_err();
+            assert!(faults[0].contains("list your pages' origins in CORS_ALLOW_ORIGIN"), "{faults:?}");
+            let listed = [("APP_ENV", env), ("CORS_ALLOW_ORIGIN", "https://a.example"), any[2]];
+            assert!(matches!(read(&listed).unwrap().cors_origins, CorsOrigins::ListedWithCredentials(_)));
+        }
+        read(&[("CORS_ALLOW_CREDENTIALS", "true")]).expect_err("in dev, every origin is the default");
     }
 
     #[test]

@@ -23,16 +23,26 @@ use crate::intake::{Fate, NotRecorded, Settled};
 /// from; the same again for the same ballot.
 pub async fn submit(
     State(core): State<Arc<CoreState>>,
-    PollPath(live): PollPath,
+    live: Result<PollPath, Problem>,
     headers: HeaderMap,
-    WholeBody(body): WholeBody,
+    body: Result<WholeBody, Problem>,
 ) -> Result<Response, Problem> {
-    require_json_or_text(&headers)?;
+    cast(&core, live, &headers, body).await.inspect_err(|why| core.refused(why))
+}
+
+async fn cast(
+    core: &CoreState,
+    live: Result<PollPath, Problem>,
+    headers: &HeaderMap,
+    body: Result<WholeBody, Problem>,
+) -> Result<Response, Problem> {
+    let (PollPath(live), WholeBody(body)) = (live?, body?);
+    require_json_or_text(headers)?;
     let now = core.app.clock.now();
     let submission = Submission::parse(&body)?;
     let choices = live.poll.choices(submission.choices)?;
     let id = submission.ballot_id;
-    let settled = settle(&core, accepted(&core, &live.poll, id, choices, now)?).await?;
+    let settled = settle(core, accepted(core, &live.poll, id, choices, now)?).await?;
     let (status, said) = match settled.fate {
         Fate::Recorded(_) => (StatusCode::CREATED, "counted"),
         Fate::Accepted => (StatusCode::ACCEPTED, "accepted"),
@@ -78,13 +88,10 @@ pub fn accepted(
 pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Settled, Problem> {
     let id = ballot.id;
     let settled = core.desk.submit(ballot).await.map_err(|error| match error {
-        NotRecorded::Busy => {
-            core.metrics.ballot_refused();
-            Problem::Overloaded
-        }
+        NotRecorded::Busy => Problem::Overloaded,
         NotRecorded::Unavailable if core.app.is_behind_broker() => Problem::QueueUnavailable,
-        NotRecorded::Unavailable => Problem::StoreUnavailable,
-        NotRecorded::Unknown => Problem::OutcomeUnknown,
+        NotRecorded::Unavailable => Problem::StoreUnavailable(None),
+        NotRecorded::Unknown => Problem::OutcomeUnknown(None),
     })?;
     match settled.fate {
         Fate::Accepted | Fate::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(settled),

@@ -1,28 +1,45 @@
 //! Which pages of other sites may call the public routes.
 //!
-//! No route that may be called from elsewhere looks at a cookie, so no answer allows credentials.
+//! No route that may be called from elsewhere looks at a cookie, so no answer allows credentials unless it is asked for:
+//! by a page whose requests carry some for a gate in front of Throng.
 
 use std::str::FromStr;
 
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderValue, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderValue,
+    VARY,
 };
 use hyper::{HeaderMap, Uri};
 
-/// What a page may read beside the body: the version of a result, and when to come again.
-const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after");
+/// What a page may read beside the body: the version of a result, when to come again, and what to complain with.
+const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, x-request-id");
 
 /// The origins that may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
-    /// Every one.
+    /// Every one; never with credentials.
     Any,
     /// These; with none, only pages of this server itself.
     Listed(Vec<HeaderValue>),
+    /// These, and their requests may carry cookies and the like.
+    ListedWithCredentials(Vec<HeaderValue>),
 }
 
+/// Why every origin can't be allowed together with credentials.
+pub const ANY_WITH_CREDENTIALS: &str = "goes with a list of origins, not with `*`: no browser would let a page read such \
+    an answer, and to name whoever asks would let every page act for its visitor; list your pages' origins in \
+    CORS_ALLOW_ORIGIN, or set this to false";
+
 impl CorsOrigins {
+    /// These origins, their requests with credentials; `None` for every origin.
+    pub fn with_credentials(self) -> Option<Self> {
+        match self {
+            Self::Any => None,
+            Self::Listed(origins) | Self::ListedWithCredentials(origins) => Some(Self::ListedWithCredentials(origins)),
+        }
+    }
+
     /// Adds to the answer's headers what lets a page of `origin` read it.
     ///
     /// An answer that a cache may keep says so even where nobody asked: the next one to get it may.
@@ -33,11 +50,10 @@ impl CorsOrigins {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
                 headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
             }
-            Self::Listed(origins) => {
-                headers.append(VARY, HeaderValue::from_static("Origin"));
-                if let Some(origin) = origin.filter(|origin| origins.contains(origin)) {
-                    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-                    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+            Self::Listed(origins) => drop(allow_listed(origins, origin, headers)),
+            Self::ListedWithCredentials(origins) => {
+                if allow_listed(origins, origin, headers) {
+                    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
                 }
             }
         }
@@ -49,6 +65,15 @@ impl CorsOrigins {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, if-none-match"));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     }
+}
+
+/// Names the origin that asks if it is listed; returns whether it is.
+fn allow_listed(listed: &[HeaderValue], origin: Option<&HeaderValue>, headers: &mut HeaderMap) -> bool {
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = origin.filter(|origin| listed.contains(origin)) else { return false };
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    true
 }
 
 /// `*`, or origins such as `https://www.example.com`, separated by commas.

@@ -9,7 +9,6 @@ use throng_domain::ballot::Choices;
 use throng_domain::poll::InvalidChoice;
 use throng_domain::store::StoreError;
 use throng_domain::submission::NotABallot;
-use tracing::error;
 
 /// What can go wrong with a request.
 #[derive(Debug)]
@@ -45,15 +44,27 @@ pub enum Problem {
     /// Too many ballots are waiting.
     Overloaded,
     /// The store can't be reached.
-    StoreUnavailable,
+    StoreUnavailable(Cause),
     /// The broker takes no ballots.
     QueueUnavailable,
     /// The server is on its way out: others may be ready.
     ShuttingDown,
     /// A write failed: whether the ballot is counted isn't known.
-    OutcomeUnknown,
+    OutcomeUnknown(Cause),
     /// A fault of ours.
-    Internal,
+    Internal(Cause),
+}
+
+/// What brought a failure about, in words for the log; none where the log has it already. No answer tells it.
+pub type Cause = Option<String>;
+
+/// What the log says of an answer with a server's error, beside its status; it goes along with the answer.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The problem's code.
+    pub code: &'static str,
+    /// What brought it about.
+    pub cause: Cause,
 }
 
 /// Seconds after which a refused request may be sent again.
@@ -71,6 +82,12 @@ struct Details<'a> {
 }
 
 impl Problem {
+    /// What programs know it by.
+    pub fn code(&self) -> &'static str {
+        let (_, code, _) = self.kind();
+        code
+    }
+
     /// Status, code and title: the code is what programs may rely on.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
@@ -93,17 +110,17 @@ impl Problem {
             Self::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
             Self::ResultsHidden => (StatusCode::FORBIDDEN, "results_hidden", "The results aren't public"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many are voting at once"),
-            Self::StoreUnavailable => {
+            Self::StoreUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
             }
             Self::QueueUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", "Ballots can't be queued right now")
             }
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is about to stop"),
-            Self::OutcomeUnknown => {
+            Self::OutcomeUnknown(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "Whether the ballot was counted isn't known")
             }
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
         }
     }
 
@@ -126,18 +143,26 @@ impl Problem {
             Self::PollNotOpen => "Nothing was counted. The poll's opens_at says when it opens.".into(),
             Self::PollClosed => "Nothing was counted: the ballot arrived after the poll's close.".into(),
             Self::ResultsHidden => "The poll shows its results to others, later, or not at all.".into(),
-            Self::Overloaded | Self::StoreUnavailable | Self::QueueUnavailable => {
+            Self::Overloaded | Self::StoreUnavailable(_) | Self::QueueUnavailable => {
                 "Nothing was taken. Send the same ballot again after the seconds in Retry-After.".into()
             }
             Self::ShuttingDown => "Send requests to another server, or to this one once it is back.".into(),
-            Self::OutcomeUnknown => "Send the same ballot again, with the same ballot_id: it counts once.".into(),
-            Self::Internal => "The fault is logged. Sending a ballot again with the same ballot_id is safe.".into(),
+            Self::OutcomeUnknown(_) => "Send the same ballot again, with the same ballot_id: it counts once.".into(),
+            Self::Internal(_) => "The fault is logged. Sending a ballot again with the same ballot_id is safe.".into(),
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        if let Self::StoreUnavailable(cause) | Self::OutcomeUnknown(cause) | Self::Internal(cause) = self {
+            cause.clone()
+        } else {
+            None
         }
     }
 
     /// The answer that says so.
     pub fn response<B: From<Bytes>>(&self) -> Response<B> {
-        let (status, ..) = self.kind();
+        let (status, code, _) = self.kind();
         let mut response = Response::new(B::from(self.body()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -145,6 +170,9 @@ impl Problem {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        if status.is_server_error() {
+            response.extensions_mut().insert(Failure { code, cause: self.cause() });
         }
         response
     }
@@ -183,12 +211,12 @@ impl From<InvalidChoice> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        error!(%error, "the store could not answer");
+        let cause = Some(error.to_string());
         match error {
-            StoreError::Unavailable(_) => Self::StoreUnavailable,
-            StoreError::Unknown(_) => Self::OutcomeUnknown,
+            StoreError::Unavailable(_) => Self::StoreUnavailable(cause),
+            StoreError::Unknown(_) => Self::OutcomeUnknown(cause),
             StoreError::Conflict(_) | StoreError::Rejected(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_) => {
-                Self::Internal
+                Self::Internal(cause)
             }
         }
     }

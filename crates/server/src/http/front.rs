@@ -1,5 +1,6 @@
 //! What every request goes through before and after its route.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -13,12 +14,13 @@ use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use smallvec::SmallVec;
 use tower::ServiceExt as _;
-use tracing::error;
 
+use super::asker::Asker;
 use super::body::read;
 use super::cors::CorsOrigins;
 use super::error::Problem;
 use super::original;
+use super::request_log::{Asked, RequestLog};
 use crate::app::CoreState;
 use crate::serve::{Answer, PlainMethod, PlainRequest};
 
@@ -30,16 +32,18 @@ const SUBMIT: &str = "/api/submit";
 const RESULT: &str = "/api/result";
 
 /// One core's way in: the routes, and around them what is the same for all: a panic becomes an answer, other sites'
-/// pages get the headers they need, and every answer is counted.
+/// pages get the headers they need, every answer is counted, and a failure is logged.
 #[derive(Debug)]
 pub struct Front {
     router: Router,
     core: Arc<CoreState>,
+    log: RequestLog,
 }
 
 /// A plain request to one of the original routes.
 #[derive(Debug)]
 pub struct Begun {
+    asker: Asker,
     route: Original,
     origin: Option<HeaderValue>,
     body: SmallVec<[u8; 32]>,
@@ -54,13 +58,14 @@ enum Original {
 impl Front {
     /// The way in to `router`.
     pub fn new(router: Router, core: Arc<CoreState>) -> Self {
-        Self { router, core }
+        Self { router, core, log: RequestLog::default() }
     }
 
-    /// Has `route` answer, whatever happens, and completes its answer: `origin` is the page that asks, and `public`
-    /// whether pages of other sites may.
+    /// Has `route` answer what is `asked`, whatever happens, and completes its answer: `origin` is the page that asks, and
+    /// `public` whether pages of other sites may.
     async fn complete<B: From<Bytes>>(
         &self,
+        asked: Asked<'_>,
         route: impl Future<Output = Response<B>>,
         public: bool,
         origin: Option<&HeaderValue>,
@@ -69,11 +74,13 @@ impl Front {
         let mut response = routed.unwrap_or_else(|panic| {
             let message = panic.downcast_ref::<&str>().copied();
             let message = message.or(panic.downcast_ref::<String>().map(String::as_str));
-            error!(message, "a request panicked");
-            Problem::Internal.response()
+            let message = message.unwrap_or("without a word");
+            Problem::Internal(Some(format!("it panicked: {message}"))).response()
         });
+        let app = &self.core.app;
+        self.log.answered(asked, &mut response, &app.config.trusted_proxies, || app.clock.now());
         if public {
-            self.core.app.config.cors_origins.allow(origin, response.headers_mut());
+            app.config.cors_origins.allow(origin, response.headers_mut());
         }
         self.core.metrics.answered(response.status().as_u16());
         response
@@ -81,7 +88,7 @@ impl Front {
 
     async fn original<B: From<Bytes>>(&self, route: Original, body: &[u8]) -> Response<B> {
         let answer = match route {
-            Original::Submit => original::submit(&self.core, body).await,
+            Original::Submit => original::submit(&self.core, body).await.inspect_err(|why| self.core.refused(why)),
             Original::Result => original::result(&self.core).await,
         };
         answer.unwrap_or_else(|problem| problem.response())
@@ -91,10 +98,12 @@ impl Front {
     /// only the others pay for a router.
     async fn route(&self, request: Request<Incoming>, public: bool) -> Response {
         match (request.uri().path(), request.method()) {
-            (SUBMIT, &Method::POST) => match read(request.into_body()).await {
-                Ok(body) => self.original(Original::Submit, &body).await,
-                Err(problem) => problem.response(),
-            },
+            (SUBMIT, &Method::POST) => {
+                match read(request.into_body()).await.inspect_err(|why| self.core.refused(why)) {
+                    Ok(body) => self.original(Original::Submit, &body).await,
+                    Err(problem) => problem.response(),
+                }
+            }
             (RESULT, &(Method::GET | Method::HEAD)) => self.original(Original::Result, &[]).await,
             (_, &Method::OPTIONS) if public && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
                 preflight_answer()
@@ -111,24 +120,33 @@ impl Front {
 impl Answer for Front {
     type Begun = Begun;
 
-    fn begin(&self, request: &PlainRequest<'_>) -> Option<Begun> {
+    fn begin(&self, request: &PlainRequest<'_>, peer: IpAddr) -> Option<Begun> {
         let route = match (request.path, request.method) {
             (SUBMIT, PlainMethod::Post) => Original::Submit,
             (RESULT, PlainMethod::Get) => Original::Result,
             _ => return None,
         };
         let origin = request.origin.map(HeaderValue::from_bytes).transpose().ok()?;
-        Some(Begun { route, origin, body: SmallVec::from_slice(request.body) })
+        let asker = Asker::of_plain(request, peer, &self.core.app.config.trusted_proxies, RequestLog::arrival());
+        Some(Begun { asker, route, origin, body: SmallVec::from_slice(request.body) })
     }
 
-    async fn finish(&self, Begun { route, origin, body }: Begun) -> hyper::Response<Bytes> {
-        self.complete(self.original(route, &body), true, origin.as_ref()).await
+    async fn finish(&self, Begun { asker, route, origin, body }: Begun) -> hyper::Response<Bytes> {
+        let (method, path) = match route {
+            Original::Submit => ("POST", SUBMIT),
+            Original::Result => ("GET", RESULT),
+        };
+        self.complete(Asked { method, path, asker }, self.original(route, &body), true, origin.as_ref()).await
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response {
-        let public = request.uri().path().starts_with(PUBLIC);
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response {
+        let trusted = &self.core.app.config.trusted_proxies;
+        let asker = Asker::of(request.headers(), peer, trusted, RequestLog::arrival());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let public = uri.path().starts_with(PUBLIC);
         let origin = request.headers().get(ORIGIN).cloned();
-        self.complete(self.route(request, public), public, origin.as_ref()).await
+        let asked = Asked { method: method.as_str(), path: uri.path(), asker };
+        self.complete(asked, self.route(request, public), public, origin.as_ref()).await
     }
 }
 

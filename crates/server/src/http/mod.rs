@@ -1,15 +1,19 @@
 //! HTTP: routes, and what is the same for all of them.
 
+mod asker;
 mod ballots;
 mod body;
 mod cors;
 mod error;
+mod forwarded;
 mod front;
 mod operations;
 mod original;
 mod pages;
 mod poll_path;
 mod polls;
+mod proxies;
+mod request_log;
 mod results;
 
 use std::sync::Arc;
@@ -17,10 +21,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-pub use self::cors::CorsOrigins;
+pub use self::cors::{ANY_WITH_CREDENTIALS, CorsOrigins};
 pub use self::error::{Problem, refusal_body};
 pub use self::front::Front;
 pub use self::operations::{OK, openmetrics};
+pub use self::proxies::TrustedProxies;
 pub use self::results::{json, uncached};
 use crate::app::CoreState;
 

@@ -6,11 +6,11 @@ use throng_domain::poll::PollId;
 use throng_domain::queue::{Publisher, QueueError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Instrument as _, debug_span, warn};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
-use super::{Fate, NotRecorded};
-use crate::metrics::IntakeMetrics;
+use super::{BATCH_SPANS, Fate, NotRecorded};
+use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::LivePolls;
 
 /// The most ballots in one message. More would make the broker and the workers wait for large messages; fewer would
@@ -66,21 +66,23 @@ impl Courier {
     }
 
     async fn publish(&self, Batch { ballots, callers }: Batch) -> Answered {
+        let span = debug_span!(target: BATCH_SPANS, "publish", ballots = ballots.len());
         let started = Instant::now();
-        let published = self.publisher.publish(&ballots).await;
-        self.metrics.batch(ballots.len(), started.elapsed());
+        let published = self.publisher.publish(&ballots).instrument(span).await;
         let outcomes = match published {
             Ok(()) => {
-                self.metrics.accepted(ballots.len());
+                self.metrics.confirmed(ballots.len(), started.elapsed());
                 let each = ballots.iter().map(|ballot| (ballot.poll, Fate::Accepted)).collect();
                 Ok(Outcomes { each, results: self.results(ballots.iter().map(|ballot| ballot.poll)) })
             }
             Err(error @ (QueueError::Unavailable(_) | QueueError::Rejected(_))) => {
                 warn!(%error, ballots = ballots.len(), "a batch was not taken");
+                self.metrics.failed(NotSafe::NotTaken);
                 Err(NotRecorded::Unavailable)
             }
             Err(error @ QueueError::Unknown(_)) => {
                 warn!(%error, ballots = ballots.len(), "whether a batch was taken isn't known");
+                self.metrics.failed(NotSafe::Unknown);
                 Err(NotRecorded::Unknown)
             }
         };

@@ -36,6 +36,8 @@ struct Counter {
     batch: Batch,
     /// Ballots admitted and not yet answered: those gathering and those being recorded.
     waiting: usize,
+    /// Ballots admitted so far.
+    admitted: u64,
     closed: bool,
 }
 
@@ -88,6 +90,7 @@ impl Desk {
         let (caller, answer) = oneshot::channel();
         let first = counter.batch.ballots.is_empty();
         counter.waiting += 1;
+        counter.admitted += 1;
         counter.batch.ballots.push(ballot);
         counter.batch.callers.push(caller);
         drop(counter);
@@ -169,6 +172,11 @@ impl Desk {
     /// How many ballots wait here.
     pub fn waiting(&self) -> usize {
         self.counter().waiting
+    }
+
+    /// How many ballots were ever admitted here.
+    pub fn admitted(&self) -> u64 {
+        self.counter().admitted
     }
 
     fn counter(&self) -> MutexGuard<'_, Counter> {

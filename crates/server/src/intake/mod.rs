@@ -31,6 +31,9 @@ pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
 /// about a third of a second; each takes some 300 bytes.
 pub const BALLOTS_WAITING_MAX: usize = 32_768;
 
+/// What spans of batches are filtered by: one for each time that a batch is recorded or published.
+pub const BATCH_SPANS: &str = "throng::batch";
+
 /// What the handler of a ballot gets once the ballot is safe.
 #[derive(Debug)]
 pub struct Settled {

@@ -7,11 +7,11 @@ use throng_domain::clock::Clock;
 use throng_domain::store::{Outcome, Recorded, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{Instrument as _, debug_span, error, warn};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
-use super::{Fate, NotRecorded};
-use crate::metrics::IntakeMetrics;
+use super::{BATCH_SPANS, Fate, NotRecorded};
+use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::{LivePolls, SharedSnapshot};
 
 /// What the recorder works with.
@@ -126,9 +126,13 @@ impl Recorder {
     }
 
     async fn record(&self, batch: &Batch) -> Result<Recorded, StoreError> {
+        let span = debug_span!(target: BATCH_SPANS, "record", ballots = batch.ballots.len());
         let started = Instant::now();
-        let recorded = self.store.record(&batch.ballots).await;
-        self.metrics.batch(batch.ballots.len(), started.elapsed());
+        let recorded = self.store.record(&batch.ballots).instrument(span).await;
+        match &recorded {
+            Ok(recorded) => self.metrics.recorded(&recorded.outcomes, started.elapsed()),
+            Err(error) => self.metrics.failed(NotSafe::of(error)),
+        }
         recorded
     }
 
@@ -141,7 +145,6 @@ impl Recorder {
     ) -> (BatchOutcomes, Option<WriteFailure>) {
         match recorded {
             Ok(Recorded { outcomes, tallies }) => {
-                self.metrics.outcomes(&outcomes);
                 let now = self.clock.now();
                 let results = tallies.into_iter().map(|tallies| self.polls.publish(tallies, now)).collect();
                 (Ok((outcomes, results)), None)

@@ -8,6 +8,8 @@ use throng_domain::clock::Clock;
 use throng_domain::poll::PollId;
 use throng_domain::store::{Store, StoreError};
 
+use crate::metrics::ResultsMetrics;
+
 /// How often it is looked whether the node that asks the database has its answer in the cache.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -25,12 +27,14 @@ pub struct Origin {
     pub cache: Option<Arc<dyn ResultCache>>,
     /// For how long a result from the cache is good, in milliseconds; 0: never, the store is always asked.
     pub life_ms: u64,
+    /// What is measured.
+    pub metrics: Arc<ResultsMetrics>,
 }
 
 impl Origin {
     /// An origin that is only the store.
     pub fn of_store(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, cache: None, life_ms: 0 }
+        Self { store, clock, cache: None, life_ms: 0, metrics: Arc::default() }
     }
 
     /// The poll's result. With a cache in front, all nodes together ask the store once in the time that a result is good.
@@ -39,10 +43,12 @@ impl Origin {
     /// Those of the store.
     pub async fn latest(&self, poll: PollId) -> Result<CachedTallies, StoreError> {
         let Some(cache) = self.cache.as_ref().filter(|_| self.life_ms > 0) else { return self.ask(poll).await };
-        for _ in 0..LOOKS_MAX {
+        for look in 0..LOOKS_MAX {
             if let Some(found) = cache.get(poll).await.filter(|found| self.is_good(found)) {
+                self.metrics.cache_hits.inc_by(u64::from(look == 0));
                 return Ok(found);
             }
+            self.metrics.cache_misses.inc_by(u64::from(look == 0));
             match cache.lease(poll, self.life_ms).await {
                 Lease::Taken => {
                     let asked = self.ask(poll).await?;
@@ -64,6 +70,44 @@ impl Origin {
 
     async fn ask(&self, poll: PollId) -> Result<CachedTallies, StoreError> {
         let as_of = self.clock.now();
+        self.metrics.queries.inc();
         Ok(CachedTallies { tallies: self.store.tallies(poll).await?, as_of })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_backends::cache::MemoryCache;
+    use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::clock::{ManualClock, Timestamp};
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::store::Database as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_result_is_asked_for_once_in_its_life() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&directory.path().join("throng.db")).unwrap();
+        store.migrate().await.unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
+        let poll = store.create_poll(NewPoll::demo("demo".parse().unwrap(), clock.now())).await.unwrap();
+        let cache: Arc<dyn ResultCache> = Arc::new(MemoryCache::default());
+        let origin = Origin { cache: Some(cache), life_ms: 1, ..Origin::of_store(Arc::new(store), clock.clone()) };
+        let counts = |hits, misses, queries| {
+            let metrics = &origin.metrics;
+            assert_eq!(
+                [&metrics.cache_hits, &metrics.cache_misses, &metrics.queries].map(|c| c.get()),
+                [hits, misses, queries]
+            );
+        };
+        origin.latest(poll.id).await.unwrap();
+        counts(0, 1, 1);
+        clock.set(Timestamp(1_001));
+        origin.latest(poll.id).await.unwrap();
+        counts(1, 1, 1);
+        clock.set(Timestamp(1_003));
+        origin.latest(poll.id).await.unwrap();
+        counts(1, 2, 2);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -55,29 +56,29 @@ pub(super) struct Host<S> {
     pub(super) date: Date,
 }
 
-/// Serves `stream` in a task of its own.
-pub(super) fn spawn<S: Answer>(stream: TcpStream, host: Arc<Host<S>>, opened: Opened) {
+/// Serves an accepted connection in a task of its own.
+pub(super) fn spawn<S: Answer>((stream, peer): (TcpStream, SocketAddr), host: Arc<Host<S>>, opened: Opened) {
     tokio::spawn(host.shutdown.connections().track_future({
         let host = Arc::clone(&host);
         async move {
             let _opened = opened;
-            if let Err(error) = serve(stream, &host).await {
+            if let Err(error) = serve(stream, peer.ip(), &host).await {
                 debug!(%error, "a connection ended early");
             }
         }
     }));
 }
 
-async fn serve<S: Answer>(stream: TcpStream, host: &Arc<Host<S>>) -> Result<(), hyper::Error> {
+async fn serve<S: Answer>(stream: TcpStream, peer: IpAddr, host: &Arc<Host<S>>) -> Result<(), hyper::Error> {
     // An answer is one small packet; waiting for a second one would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "a connection was gone before its first byte");
         return Ok(());
     }
     let mut stream = GuardedStream::new(stream, host.refusal_body);
-    match lane::run(&mut stream, &host.service, &host.shutdown, &host.date).await {
+    match lane::run(&mut stream, peer, host).await {
         // What the library needs is large, and most connections never need it.
-        Ok(Left::ToLibrary) => Box::pin(serve_by_library(stream, host)).await,
+        Ok(Left::ToLibrary) => Box::pin(serve_by_library(stream, peer, host)).await,
         Ok(Left::Ended) => Ok(()),
         Err(error) => {
             debug!(%error, "a connection ended early");
@@ -90,10 +91,14 @@ async fn serve<S: Answer>(stream: TcpStream, host: &Arc<Host<S>>) -> Result<(), 
 ///
 /// The wait for that word is polled once: it leaves this task's waker behind, which is all that is needed. Polling it
 /// with every request would have all cores fight over its lock.
-async fn serve_by_library<S: Answer>(stream: GuardedStream, host: &Arc<Host<S>>) -> Result<(), hyper::Error> {
+async fn serve_by_library<S: Answer>(
+    stream: GuardedStream,
+    peer: IpAddr,
+    host: &Arc<Host<S>>,
+) -> Result<(), hyper::Error> {
     let service = service_fn({
         let host = Arc::clone(host);
-        move |request| answer(Arc::clone(&host), request)
+        move |request| answer(Arc::clone(&host), request, peer)
     });
     let connection = http1::Builder::new()
         .keep_alive(true)
@@ -122,8 +127,12 @@ async fn serve_by_library<S: Answer>(stream: GuardedStream, host: &Arc<Host<S>>)
 }
 
 /// The service's answer; while shutting down, the connection's last one.
-async fn answer<S: Answer>(host: Arc<Host<S>>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let mut response = host.service.answer(request).await;
+async fn answer<S: Answer>(
+    host: Arc<Host<S>>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Result<Response<Body>, Infallible> {
+    let mut response = host.service.answer(request, peer).await;
     if host.shutdown.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

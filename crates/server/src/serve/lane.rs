@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -14,10 +15,11 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
+use super::Answer;
+use super::connection::Host;
 use super::date::Date;
 use super::guard::GuardedStream;
 use super::plain::PlainRequest;
-use super::{Answer, Shutdown};
 
 /// The longest plain request, in bytes.
 const PLAIN_BYTES_MAX: usize = 4 * 1024;
@@ -30,13 +32,9 @@ pub(super) enum Left {
     Ended,
 }
 
-/// Answers the connection's requests until one isn't plain.
-pub(super) async fn run<S: Answer>(
-    stream: &mut GuardedStream,
-    service: &S,
-    shutdown: &Shutdown,
-    date: &Date,
-) -> io::Result<Left> {
+/// Answers the requests of a connection with `peer` until one isn't plain.
+pub(super) async fn run<S: Answer>(stream: &mut GuardedStream, peer: IpAddr, host: &Host<S>) -> io::Result<Left> {
+    let Host { service, shutdown, date, .. } = host;
     let mut close_idle = pin!(shutdown.close_idle());
     let mut waits = false;
     loop {
@@ -46,7 +44,7 @@ pub(super) async fn run<S: Answer>(
                 waits = true;
                 let _ = close_idle.as_mut().poll(context);
             }
-            let next = poll_next(stream, service, context);
+            let next = poll_next(stream, service, peer, context);
             let ends = next.is_pending() && shutdown.is_draining() && shutdown.closes_idle();
             if ends { Poll::Ready(Ok(Next::End)) } else { next }
         });
@@ -76,6 +74,7 @@ enum Next<B> {
 fn poll_next<S: Answer>(
     stream: &mut GuardedStream,
     service: &S,
+    peer: IpAddr,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<Next<S::Begun>>> {
     let mut scratch = [const { MaybeUninit::uninit() }; PLAIN_BYTES_MAX];
@@ -85,7 +84,7 @@ fn poll_next<S: Answer>(
     if bytes.is_empty() {
         return Poll::Ready(Ok(Next::End));
     }
-    Poll::Ready(Ok(match PlainRequest::parse(bytes).and_then(|request| service.begin(&request)) {
+    Poll::Ready(Ok(match PlainRequest::parse(bytes).and_then(|request| service.begin(&request, peer)) {
         Some(begun) => Next::Begun(begun),
         None => {
             stream.put_back(Bytes::copy_from_slice(bytes));

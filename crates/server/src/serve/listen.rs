@@ -72,15 +72,15 @@ pub(super) async fn after_accept_error(error: &io::Error) {
 }
 
 /// The connections that the kernel has accepted already; afterwards the socket is closed.
-pub(super) fn accept_waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+pub(super) fn accept_waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
     let listener = listener.into_std().inspect_err(|error| warn!(%error, "connections that wait are cut")).ok();
     std::iter::from_fn(move || {
         loop {
             match listener.as_ref()?.accept() {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
                     if let Ok(stream) = stream {
-                        return Some(stream);
+                        return Some((stream, peer));
                     }
                 }
                 // Gone while it waited; there may be others.

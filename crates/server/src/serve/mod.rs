@@ -17,7 +17,7 @@ mod refusal;
 mod shutdown;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -43,14 +43,14 @@ pub trait Answer: Send + Sync + 'static {
     /// A plain request that was taken on, until it is answered.
     type Begun: Send;
 
-    /// Takes on a plain request; `None` leaves it to [`Self::answer`].
-    fn begin(&self, request: &PlainRequest<'_>) -> Option<Self::Begun>;
+    /// Takes on a plain request that `peer` has sent; `None` leaves it to [`Self::answer`].
+    fn begin(&self, request: &PlainRequest<'_>, peer: IpAddr) -> Option<Self::Begun>;
 
     /// Answers a request that was taken on.
     fn finish(&self, begun: Self::Begun) -> impl Future<Output = Response<Bytes>> + Send;
 
-    /// Answers any request.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+    /// Answers any request; `peer` is the address it came from.
+    fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// The body of an answer that HTTP itself gives, to a request that can't be read.
@@ -154,9 +154,9 @@ fn serve<S: Answer>(
                 // A place first: with none free, clients wait in the kernel's queue, where they cost nothing.
                 let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
                 match listener.accept().await {
-                    Ok((stream, _)) => {
+                    Ok(accepted) => {
                         let opened = connection::Opened::new(place, connections.clone());
-                        connection::spawn(stream, Arc::clone(host), opened);
+                        connection::spawn(accepted, Arc::clone(host), opened);
                     }
                     Err(error) => listen::after_accept_error(&error).await,
                 }
@@ -167,10 +167,10 @@ fn serve<S: Answer>(
             () = host.shutdown.stop_accepting() => {}
         }
         // Connections that the kernel has accepted already would be reset with the socket: take them along.
-        for stream in listen::accept_waiting(listener) {
+        for accepted in listen::accept_waiting(listener) {
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { break };
             let opened = connection::Opened::new(place, connections.clone());
-            connection::spawn(stream, Arc::clone(host), opened);
+            connection::spawn(accepted, Arc::clone(host), opened);
         }
         drop(accepts);
         host.shutdown.ended().await;

@@ -17,6 +17,8 @@ pub struct PlainRequest<'a> {
     pub origin: Option<&'a [u8]>,
     /// The body; empty for a `GET`.
     pub body: &'a [u8],
+    /// The first line and the headers, as they came.
+    pub head: &'a [u8],
 }
 
 /// The method of a plain request.
@@ -55,13 +57,23 @@ impl<'a> PlainRequest<'a> {
                 return None;
             }
         }
-        let body = bytes.get(head_length..)?;
+        let (head, body) = bytes.split_at_checked(head_length)?;
         let body_length = match (method, length) {
             (PlainMethod::Get, None) => 0,
             (PlainMethod::Post, Some(length)) => length,
             (PlainMethod::Get, Some(_)) | (PlainMethod::Post, None) => return None,
         };
-        (request.version == Some(1) && body.len() == body_length).then_some(Self { method, path, origin, body })
+        (request.version == Some(1) && body.len() == body_length).then_some(Self { method, path, origin, body, head })
+    }
+
+    /// The headers in the [`Self::head`] of a plain request, names as they came.
+    pub fn headers(head: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let read = httparse::Request::new(&mut headers).parse(head).is_ok();
+        headers
+            .into_iter()
+            .take_while(move |header| read && !header.name.is_empty())
+            .map(|header| (header.name, header.value))
     }
 }
 
@@ -111,10 +123,20 @@ mod tests {
         let text = "POST /api/submit HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\nOrigin: https://a.example\r\n\
                     Content-Length: 5\r\n\r\n[1,3]";
         let origin = Some(&b"https://a.example"[..]);
-        let expected = PlainRequest { method: PlainMethod::Post, path: "/api/submit", origin, body: b"[1,3]" };
+        let head = text.strip_suffix("[1,3]").unwrap().as_bytes();
+        let expected = PlainRequest { method: PlainMethod::Post, path: "/api/submit", origin, body: b"[1,3]", head };
         assert_eq!(parse(text), Some(expected));
-        let expected = PlainRequest { method: PlainMethod::Get, path: "/x", origin: None, body: b"" };
-        assert_eq!(parse("GET /x HTTP/1.1\r\nHost: a\r\n\r\n"), Some(expected));
+        let text = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+        let head = text.as_bytes();
+        let expected = PlainRequest { method: PlainMethod::Get, path: "/x", origin: None, body: b"", head };
+        assert_eq!(parse(text), Some(expected));
+    }
+
+    #[test]
+    fn its_headers_can_be_read_again() {
+        let request = parse("GET /x HTTP/1.1\r\nHost: a\r\nX-Id:  7 \r\nX-Id: 8\r\n\r\n").unwrap();
+        let headers: Vec<_> = PlainRequest::headers(request.head).collect();
+        assert_eq!(headers, [("Host", &b"a"[..]), ("X-Id", b"7"), ("X-Id", b"8")]);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use throng_domain::tally::Tallies;
 use tokio::sync::Notify;
 use tracing::debug;
 
+use crate::metrics::HeraldMetrics;
+
 /// From one announcement to the next, at the least.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -21,6 +23,7 @@ pub struct Herald {
     announcer: Arc<dyn Announcer>,
     cache: Option<Arc<dyn ResultCache>>,
     clock: Arc<dyn Clock>,
+    metrics: Arc<HeraldMetrics>,
     /// At most one entry a poll.
     news: Mutex<HashMap<PollId, Tallies>>,
     bell: Notify,
@@ -28,8 +31,13 @@ pub struct Herald {
 
 impl Herald {
     /// A herald that announces through `announcer`, and keeps what it announced in `cache`.
-    pub fn new(announcer: Arc<dyn Announcer>, cache: Option<Arc<dyn ResultCache>>, clock: Arc<dyn Clock>) -> Self {
-        Self { announcer, cache, clock, news: Mutex::default(), bell: Notify::new() }
+    pub fn new(
+        announcer: Arc<dyn Announcer>,
+        cache: Option<Arc<dyn ResultCache>>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<HeraldMetrics>,
+    ) -> Self {
+        Self { announcer, cache, clock, metrics, news: Mutex::default(), bell: Notify::new() }
     }
 
     /// Takes in the tallies of a commit.
@@ -62,9 +70,13 @@ impl Herald {
         if tallies.is_empty() {
             return;
         }
-        if let Err(error) = self.announcer.announce(&tallies).await {
-            // The next one makes up for it; until then nodes ask the cache or the store.
-            debug!(%error, "tallies were not announced");
+        match self.announcer.announce(&tallies).await {
+            Ok(()) => drop(self.metrics.sent.inc()),
+            Err(error) => {
+                // The next one makes up for it; until then nodes ask the cache or the store.
+                debug!(%error, "tallies were not announced");
+                self.metrics.failed.inc();
+            }
         }
         let Some(cache) = &self.cache else { return };
         let as_of = self.clock.now();

@@ -8,10 +8,11 @@ use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, QueueError};
 use throng_domain::store::{Outcome, Recorded, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Herald;
-use crate::metrics::IntakeMetrics;
+use crate::intake::BATCH_SPANS;
+use crate::metrics::{LineMetrics, NotSafe};
 
 /// The ballots in one transaction, at about which it is full: enough that its own cost doesn't count.
 const BALLOTS_MAX: usize = 5_000;
@@ -32,7 +33,7 @@ pub struct Recording {
     /// Who is told of the new tallies.
     pub herald: Arc<Herald>,
     /// What is measured.
-    pub metrics: Arc<IntakeMetrics>,
+    pub metrics: LineMetrics,
     /// Cancelled when the worker is to end.
     pub stop: CancellationToken,
 }
@@ -63,8 +64,9 @@ impl Recording {
                 delivered = deliveries.next(BALLOTS_MAX) => delivered?,
             };
             let (tags, ballots) = merge(delivered);
+            book.metrics.taken(&ballots);
             let Some(recorded) = book.record(&ballots).await? else { return Ok(()) };
-            book.report(&ballots, &recorded.outcomes);
+            name_uncounted(&ballots, &recorded.outcomes);
             // First the tallies, then the broker: a result that is late is worse than a delivery that comes again.
             herald.tell(recorded.tallies);
             deliveries.done(&tags).await?;
@@ -75,7 +77,7 @@ impl Recording {
 /// Where ballots are entered.
 struct Book {
     store: Arc<dyn Store>,
-    metrics: Arc<IntakeMetrics>,
+    metrics: LineMetrics,
     stop: CancellationToken,
 }
 
@@ -85,10 +87,11 @@ impl Book {
     async fn record(&self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
         let mut wait = RETRY_FIRST;
         loop {
+            let span = debug_span!(target: BATCH_SPANS, "record", ballots = ballots.len());
             let started = Instant::now();
-            let error = match self.store.record(ballots).await {
+            let error = match self.store.record(ballots).instrument(span).await {
                 Ok(recorded) => {
-                    self.metrics.batch(ballots.len(), started.elapsed());
+                    self.metrics.recorded(&recorded.outcomes, started.elapsed());
                     return Ok(Some(recorded));
                 }
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_))) => error,
@@ -99,6 +102,7 @@ impl Book {
                     | StoreError::Corrupt(_)),
                 ) => return Err(error),
             };
+            self.metrics.failed(NotSafe::of(&error));
             warn!(%error, ballots = ballots.len(), "a batch is kept, and recorded once the store is back");
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(None),
@@ -106,19 +110,18 @@ impl Book {
             }
         }
     }
+}
 
-    /// Counts what came of the ballots, and names those that were accepted and don't count.
-    fn report(&self, ballots: &[Ballot], outcomes: &[Outcome]) {
-        self.metrics.outcomes(outcomes);
-        for (ballot, outcome) in ballots.iter().zip(outcomes) {
-            let why = match outcome {
-                Outcome::Counted | Outcome::CountedBefore => continue,
-                Outcome::KeyTaken { .. } => "another ballot has its key",
-                Outcome::TooEarly => "the poll wasn't open",
-                Outcome::TooLate => "the poll was closed",
-            };
-            info!(ballot = %ballot.id, poll = ballot.poll.0, why, "an accepted ballot doesn't count");
-        }
+/// Names those ballots that were accepted and don't count.
+fn name_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
+    for (ballot, outcome) in ballots.iter().zip(outcomes) {
+        let why = match outcome {
+            Outcome::Counted | Outcome::CountedBefore => continue,
+            Outcome::KeyTaken { .. } => "another ballot has its key",
+            Outcome::TooEarly => "the poll wasn't open",
+            Outcome::TooLate => "the poll was closed",
+        };
+        info!(ballot = %ballot.id, poll = ballot.poll.0, why, "an accepted ballot doesn't count");
     }
 }
 

@@ -1,6 +1,6 @@
 //! A worker's health and metrics, over HTTP on a port of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,6 +16,7 @@ use throng_domain::clock::Clock;
 use throng_domain::store::Store;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+use tracing::warn;
 
 use crate::http::{OK, Problem, json, openmetrics, refusal_body, uncached};
 use crate::metrics::WorkerMetrics;
@@ -65,7 +66,10 @@ async fn readyz(health: &Health) -> Response {
     }
     match health.store.polls_version().await {
         Ok(_) => uncached(json(OK)),
-        Err(error) => Problem::from(error).into_response(),
+        Err(error) => {
+            warn!(%error, "the store can't be read");
+            Problem::from(error).into_response()
+        }
     }
 }
 
@@ -76,7 +80,7 @@ struct Service {
 impl Answer for Service {
     type Begun = std::convert::Infallible;
 
-    fn begin(&self, _: &PlainRequest<'_>) -> Option<Self::Begun> {
+    fn begin(&self, _: &PlainRequest<'_>, _: IpAddr) -> Option<Self::Begun> {
         None
     }
 
@@ -84,7 +88,7 @@ impl Answer for Service {
         match never {}
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response {
+    async fn answer(&self, request: Request<Incoming>, _: IpAddr) -> Response {
         match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

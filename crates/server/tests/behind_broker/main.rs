@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 mod broker;
+mod measured;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -11,7 +12,7 @@ use std::thread::JoinHandle;
 use throng::app::Broker;
 use throng::metrics::WorkerMetrics;
 use throng::worker::{Herald, Recording, RecordingError};
-use throng_domain::clock::ManualClock;
+use throng_domain::clock::{Clock, ManualClock};
 use throng_domain::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ fn server(broker: &FakeBroker) -> (TestServer, Arc<GatedStore>) {
 
 /// A worker on the server's own store.
 struct Worker {
+    clock: Arc<ManualClock>,
+    metrics: WorkerMetrics,
     stop: CancellationToken,
     thread: JoinHandle<Result<(), RecordingError>>,
 }
@@ -38,12 +41,16 @@ impl Worker {
 
     fn start_telling(broker: &FakeBroker, told: &FakeBroker, store: Arc<dyn Store>) -> Self {
         let stop = CancellationToken::new();
-        let herald = Arc::new(Herald::new(Arc::new(told.clone()), None, Arc::new(ManualClock::new(NOW))));
+        let clock = Arc::new(ManualClock::new(NOW));
+        let shared: Arc<dyn Clock> = clock.clone();
+        let metrics = WorkerMetrics::new(&shared);
+        let herald = Herald::new(Arc::new(told.clone()), None, shared, Arc::clone(&metrics.herald));
+        let herald = Arc::new(herald);
         let recording = Recording {
             deliveries: Box::new(broker.clone()),
             store,
             herald: Arc::clone(&herald),
-            metrics: WorkerMetrics::new().intake,
+            metrics: metrics.line(),
             stop: stop.clone(),
         };
         let thread = std::thread::spawn(move || {
@@ -55,7 +62,7 @@ impl Worker {
                 }
             })
         });
-        Self { stop, thread }
+        Self { clock, metrics, stop, thread }
     }
 
     fn end(self) {

@@ -39,8 +39,8 @@ fn the_environment_decides_which_files_are_read() {
 #[test]
 fn all_faults_are_told_at_once_with_their_origin() {
     let shell = Shell::new();
-    shell.write(".env", "LISTEN=8080\nQUEUE_URL=amqp://host\n");
-    let mut command = shell.command(&["--database-url", "mysql://user:hunter2@host/name"]);
+    shell.write(".env", "LISTEN=8080\nQUEUE_URL=kafka://host\n");
+    let mut command = shell.command(&["--database-url", "oracle://user:hunter2@host/name"]);
     let ran = Ran(command.env("DEFAULT_POLL", "No Slug").env("LOG", "throng=loud").output().unwrap());
     ran.fails(
         1,
@@ -53,6 +53,25 @@ fn all_faults_are_told_at_once_with_their_origin() {
         ],
     );
     assert!(!ran.complaint().contains("hunter2"), "{}", ran.complaint());
+}
+
+#[test]
+fn what_lets_everybody_in_is_refused_at_the_start_in_production() {
+    let shell = Shell::new();
+    shell.write(".env.local", "APP_ENV=prod\nCORS_ALLOW_ORIGIN=*\nCORS_ALLOW_CREDENTIALS=true\n");
+    shell.write(".env", "QUEUE_URL=amqp://guest:guest@127.0.0.1:1/%2f\n");
+    shell.run("serve --listen 127.0.0.1:0").fails(
+        1,
+        &[
+            "CORS_ALLOW_CREDENTIALS (from .env.local)",
+            "list your pages' origins in CORS_ALLOW_ORIGIN",
+            "QUEUE_URL (from .env)",
+            "rabbitmqctl add_user",
+            "APP_SECRET",
+            "openssl rand -hex 32",
+        ],
+    );
+    assert!(!shell.path("var").exists(), "nothing was made before");
 }
 
 #[test]

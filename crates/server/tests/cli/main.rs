@@ -5,6 +5,7 @@
 mod support;
 
 mod configuration;
+mod logging;
 mod manual;
 mod polls;
 mod schema;

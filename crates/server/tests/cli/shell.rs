@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -67,29 +68,59 @@ impl Shell {
 
     /// Starts `throng serve` on a port of its own.
     pub fn serve(&self) -> Serving {
-        let mut child = self.command(&["--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (found, address) = mpsc::channel();
-        // Reads on after the address, so that the server never waits for somebody to read its log.
+        self.serve_with(&[])
+    }
+
+    /// Starts `throng serve` on a port of its own, with this environment.
+    pub fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
+        let mut command = self.command(&["--listen", "127.0.0.1:0"]);
+        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (logs, log) = mpsc::channel();
+        // Reads all of it, so that the server never waits for somebody to read its log.
         std::thread::spawn(move || {
-            while let Some(Ok(line)) = log.next() {
-                if let Some((_, address)) = line.split_once("serving on http://") {
-                    let _ = found.send(address.trim().parse::<SocketAddr>().unwrap());
-                }
+            while let Some(Ok(line)) = lines.next() {
+                let _ = logs.send(line);
             }
         });
-        let address = address.recv_timeout(WAIT_MAX).expect("the server starts");
-        Serving { address, child }
+        let mut serving = Serving { address: SocketAddr::from(([0; 4], 0)), log, child };
+        let line = serving.logged("serving on http://");
+        let (_, address) = line.split_once("http://").unwrap();
+        // In production a quotation mark follows.
+        serving.address = address.split('"').next().unwrap().trim().parse().unwrap();
+        serving
     }
 }
 
 /// A server that runs; killed when dropped.
 pub struct Serving {
     pub address: SocketAddr,
+    log: mpsc::Receiver<String>,
     child: Child,
 }
 
 impl Serving {
+    /// The next line of the log that has these words; waits for it.
+    #[track_caller]
+    pub fn logged(&self, words: &str) -> String {
+        self.logged_until(words).pop().unwrap()
+    }
+
+    /// The next lines of the log, up to one that has these words; waits for it.
+    #[track_caller]
+    pub fn logged_until(&self, words: &str) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        while !lines.last().is_some_and(|line| line.contains(words)) {
+            lines.push(self.log.recv_timeout(WAIT_MAX).unwrap_or_else(|_| panic!("`{words}` is not logged")));
+        }
+        lines
+    }
+
+    /// Asks the server to stop.
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         Connection::open(self.address).request("GET", path, &[], b"")
     }

@@ -11,7 +11,7 @@ use crate::support::{TestServer, eventually};
 
 /// The modules that `deploy/apache.conf` names, and what any Apache needs.
 const APACHE_MODULES: &str =
-    "mpm_event authz_core proxy proxy_http proxy_balancer lbmethod_byrequests slotmem_shm reqtimeout";
+    "mpm_event authz_core proxy proxy_http proxy_balancer lbmethod_byrequests slotmem_shm reqtimeout headers unique_id";
 
 /// A proxy that runs; it is stopped when dropped.
 pub struct Front {

@@ -66,6 +66,25 @@ fn other_origins_are_never_reflected() {
 }
 
 #[test]
+fn credentials_are_allowed_to_listed_origins_where_that_is_asked_for() {
+    let server = TestServer::start_with(&[("CORS_ALLOW_ORIGIN", LISTED), ("CORS_ALLOW_CREDENTIALS", "true")]);
+    for (origin, allowed) in
+        [("https://ok.example", Some("true")), ("https://ok.example.evil.com", None), ("null", None)]
+    {
+        let asks = [("origin", origin), ("access-control-request-method", "POST")];
+        let preflight = server.connect().request("OPTIONS", "/api/submit", &asks, b"");
+        for answer in [preflight, from(&server, origin, "POST", "/api/submit"), from(&server, origin, "GET", "/api/x")]
+        {
+            assert_eq!(answer.header("access-control-allow-credentials"), allowed, "{origin}");
+            assert_eq!(answer.header(ALLOW), allowed.map(|_| origin));
+            assert_eq!(answer.header("vary"), Some("Origin"));
+        }
+    }
+    let operations = from(&server, "https://ok.example", "GET", "/metrics");
+    assert_eq!(operations.header("access-control-allow-credentials"), None);
+}
+
+#[test]
 fn in_production_no_origin_is_allowed_unasked() {
     let server = TestServer::start_with(&[("APP_ENV", "prod")]);
     let answer = from(&server, "https://anywhere.example", "GET", "/api/result");

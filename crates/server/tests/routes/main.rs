@@ -6,6 +6,7 @@ mod support;
 
 mod ballots;
 mod cors;
+mod dashboard;
 mod errors;
 mod framing;
 mod lane;
@@ -15,6 +16,7 @@ mod operations;
 mod original;
 mod overload;
 mod polls;
+mod request_log;
 mod results;
 mod shutdown;
 mod visibility;

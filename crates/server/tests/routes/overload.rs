@@ -38,7 +38,8 @@ fn fill(server: &TestServer, store: &GatedStore) -> Vec<Connection> {
 
 fn refused(server: &TestServer) -> usize {
     let text = server.app.metrics.text();
-    let line = text.lines().find(|line| line.starts_with("throng_ballots_refused_total ")).unwrap();
+    let line =
+        text.lines().find(|line| line.starts_with(r#"throng_ballots_refused_total{reason="overloaded"} "#)).unwrap();
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 

@@ -5,6 +5,7 @@
 mod client;
 mod database;
 mod gated_store;
+pub mod log;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -69,17 +70,26 @@ impl TestServer {
 
     /// A server whose store does what the test says, at whose desks so many ballots may wait altogether.
     pub fn start_gated(ballots_waiting_max: usize) -> (Self, Arc<GatedStore>) {
-        Self::start_parts(ballots_waiting_max, None)
+        Self::start_gated_with(ballots_waiting_max, &[])
+    }
+
+    /// A server whose store does what the test says, with these settings beside its own address and database.
+    pub fn start_gated_with(ballots_waiting_max: usize, settings: &[(&str, &str)]) -> (Self, Arc<GatedStore>) {
+        Self::start_parts(ballots_waiting_max, None, settings)
     }
 
     /// A server behind this broker, with the store that workers are to record in.
     pub fn start_behind(broker: Broker) -> (Self, Arc<GatedStore>) {
-        Self::start_parts(1_000, Some(broker))
+        Self::start_parts(1_000, Some(broker), &[])
     }
 
-    fn start_parts(ballots_waiting_max: usize, broker: Option<Broker>) -> (Self, Arc<GatedStore>) {
+    fn start_parts(
+        ballots_waiting_max: usize,
+        broker: Option<Broker>,
+        settings: &[(&str, &str)],
+    ) -> (Self, Arc<GatedStore>) {
         let (made, makes) = mpsc::channel();
-        let server = Self::launch(TestDatabase::file(), &[], async move |config, clock| {
+        let server = Self::launch(TestDatabase::file(), settings, async move |config, clock| {
             let DatabaseUrl::Sqlite(path) = &config.database else { panic!("gated stores are SQLite's") };
             let sqlite = SqliteStore::open(path)?;
             sqlite.migrate().await?;

@@ -80,21 +80,22 @@ async fn vote(
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Response {
-    let live = match live {
+    let refuse = |why: &Problem| core.refused(why);
+    let live = match live.inspect_err(refuse) {
         Ok(PollPath(live)) => live,
         Err(problem) => return refused_without_poll(problem, &headers),
     };
     let now = core.app.clock.now();
-    let form = match body.and_then(|WholeBody(body)| BallotForm::read(&headers, &body)) {
+    let form = match body.and_then(|WholeBody(body)| BallotForm::read(&headers, &body)).inspect_err(refuse) {
         Ok(form) => form,
         Err(problem) => return refused(&live, now, BallotForm::default(), problem),
     };
     let id = form.ballot_id.unwrap_or_else(|| core.app.next_ballot_id(now));
-    match cast_form(&core, &live, &form, id, now).await {
+    match cast_form(&core, &live, &form, id, now).await.inspect_err(refuse) {
         Ok(choices) => counted(&live, now, choices),
         // With its id in the form, sending it again counts it once.
-        Err(Problem::OutcomeUnknown) => {
-            refused(&live, now, BallotForm { ballot_id: Some(id), ..form }, Problem::OutcomeUnknown)
+        Err(unknown @ Problem::OutcomeUnknown(_)) => {
+            refused(&live, now, BallotForm { ballot_id: Some(id), ..form }, unknown)
         }
         Err(problem) => refused(&live, now, form, problem),
     }
@@ -202,8 +203,8 @@ mod tests {
         let id: uuid::Uuid = "018f4d1e-7c00-7000-8000-000000000001".parse().unwrap();
         for (problem, status, retry_after, ballot_id, words) in [
             (Problem::Overloaded, 503, Some("1"), None, "Too many people are voting"),
-            (Problem::StoreUnavailable, 503, Some("1"), None, "be stored at this moment"),
-            (Problem::OutcomeUnknown, 500, None, Some(BallotId(id)), "it counts once"),
+            (Problem::StoreUnavailable(None), 503, Some("1"), None, "be stored at this moment"),
+            (Problem::OutcomeUnknown(None), 500, None, Some(BallotId(id)), "it counts once"),
         ] {
             let form = BallotForm { choices: vec![OptionId(2)], ballot_id };
             let response = refused(&live, now, form, problem);

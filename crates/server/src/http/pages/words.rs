@@ -68,10 +68,10 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         Problem::Overloaded => {
             "Too many people are voting at this moment, so your vote was not counted. Vote again in a few seconds."
         }
-        Problem::StoreUnavailable | Problem::QueueUnavailable | Problem::ShuttingDown => {
+        Problem::StoreUnavailable(_) | Problem::QueueUnavailable | Problem::ShuttingDown => {
             "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
         }
-        Problem::OutcomeUnknown => {
+        Problem::OutcomeUnknown(_) => {
             "Something broke, and we can't tell whether your vote was counted. Vote again from here: it counts once."
         }
         Problem::NotABallot(_)
@@ -83,7 +83,7 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         | Problem::BodyUnreadable
         | Problem::UnsupportedMediaType
         | Problem::ResultsHidden
-        | Problem::Internal => "Your vote could not be read, so it was not counted. Choose again, then vote.",
+        | Problem::Internal(_) => "Your vote could not be read, so it was not counted. Choose again, then vote.",
     };
     words.to_owned()
 }

@@ -1,0 +1,127 @@
+//! Making ballots safe: batches, the time each takes, what came of them.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use throng_domain::store::{Outcome, StoreError};
+
+/// What is measured once a batch, by whoever has it made safe.
+#[derive(Debug)]
+pub struct IntakeMetrics {
+    batch_ballots: Histogram,
+    record_seconds: Histogram,
+    confirm_seconds: Histogram,
+    recorded: [Counter; OUTCOMES.len()],
+    accepted: Counter,
+    not_safe: [Counter; NOT_SAFE.len()],
+}
+
+/// What became of a batch that was not made safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSafe {
+    /// Nothing of it was taken.
+    NotTaken,
+    /// It may have been taken.
+    Unknown,
+}
+
+impl NotSafe {
+    /// What this error of the store's says of the batch.
+    pub fn of(error: &StoreError) -> Self {
+        if matches!(error, StoreError::Unavailable(_)) { Self::NotTaken } else { Self::Unknown }
+    }
+}
+
+const NOT_SAFE: [&str; 2] = ["not_taken", "unknown"];
+
+const OUTCOMES: [&str; 5] = ["counted", "counted_before", "key_taken", "too_early", "too_late"];
+
+impl IntakeMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            batch_ballots: Histogram::new(exponential_buckets(1.0, 2.0, 16)),
+            record_seconds: duration(),
+            confirm_seconds: duration(),
+            recorded: labelled(registry, "ballots", "Ballots that reached the store, by what came of them", OUTCOMES),
+            accepted: Counter::default(),
+            not_safe: labelled(registry, "batches_failed", "Times that a batch was not made safe", NOT_SAFE),
+        };
+        registry.register("batch_ballots", "Ballots made safe together", metrics.batch_ballots.clone());
+        registry.register_with_unit(
+            "record",
+            "Time that recording a batch took, its sync of the disk included",
+            Unit::Seconds,
+            metrics.record_seconds.clone(),
+        );
+        metrics
+    }
+
+    /// Shows what is measured of a broker's confirms too.
+    pub(super) fn register_confirms(&self, registry: &mut Registry) {
+        registry.register("ballots_accepted", "Ballots that the broker confirmed", self.accepted.clone());
+        registry.register_with_unit(
+            "confirm",
+            "Time that a batch took to be published and confirmed by the broker",
+            Unit::Seconds,
+            self.confirm_seconds.clone(),
+        );
+    }
+
+    /// The store took `elapsed` for these ballots, and this came of them.
+    pub fn recorded(&self, outcomes: &[Outcome], elapsed: Duration) {
+        self.batch_ballots.observe(outcomes.len() as f64);
+        self.record_seconds.observe(elapsed.as_secs_f64());
+        let mut counts = [0; OUTCOMES.len()];
+        for outcome in outcomes {
+            counts[outcome_index(outcome)] += 1;
+        }
+        for (recorded, count) in self.recorded.iter().zip(counts) {
+            recorded.inc_by(count);
+        }
+    }
+
+    /// The broker took `elapsed` to confirm so many ballots.
+    pub fn confirmed(&self, ballots: usize, elapsed: Duration) {
+        self.batch_ballots.observe(ballots as f64);
+        self.confirm_seconds.observe(elapsed.as_secs_f64());
+        self.accepted.inc_by(ballots as u64);
+    }
+
+    /// A batch was not made safe.
+    pub fn failed(&self, batch: NotSafe) {
+        match batch {
+            NotSafe::NotTaken => self.not_safe[0].inc(),
+            NotSafe::Unknown => self.not_safe[1].inc(),
+        };
+    }
+}
+
+/// From 0.1 ms to 3.3 s.
+fn duration() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_1, 2.0, 16))
+}
+
+/// A counter for each of these outcomes, all there from the start, at zero.
+fn labelled<const N: usize>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    outcomes: [&'static str; N],
+) -> [Counter; N] {
+    let family: Family<[(&'static str, &'static str); 1], Counter> = Family::default();
+    registry.register(name, help, family.clone());
+    outcomes.map(|outcome| family.get_or_create(&[("outcome", outcome)]).clone())
+}
+
+fn outcome_index(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Counted => 0,
+        Outcome::CountedBefore => 1,
+        Outcome::KeyTaken { .. } => 2,
+        Outcome::TooEarly => 3,
+        Outcome::TooLate => 4,
+    }
+}

@@ -1,0 +1,92 @@
+//! What is measured, in the text format that Prometheus reads, stage by stage on a ballot's way.
+//!
+//! Nothing is labelled by poll: whoever can make polls could make labels without end. What a label may say is known
+//! before the first ballot, and every handle is found then.
+
+mod herald;
+mod http;
+mod intake;
+mod line;
+mod results;
+
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use throng_domain::clock::Clock;
+
+pub use self::herald::HeraldMetrics;
+pub use self::http::HttpMetrics;
+use self::http::PerCore;
+pub use self::intake::{IntakeMetrics, NotSafe};
+pub use self::line::LineMetrics;
+use self::line::Lines;
+pub use self::results::ResultsMetrics;
+use crate::intake::Desk;
+
+/// Everything that a web node measures.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Of making ballots safe.
+    pub intake: Arc<IntakeMetrics>,
+    /// Of each core's HTTP, by the core's number.
+    pub http: Vec<Arc<HttpMetrics>>,
+    /// Of coming by results.
+    pub results: Arc<ResultsMetrics>,
+}
+
+impl Metrics {
+    /// Metrics of a process whose cores have these desks.
+    pub fn new(desks: &[Arc<Desk>]) -> Self {
+        let mut registry = Registry::with_prefix("throng");
+        let intake = Arc::new(IntakeMetrics::register(&mut registry));
+        intake.register_confirms(&mut registry);
+        let results = Arc::new(ResultsMetrics::register(&mut registry));
+        let http: Vec<Arc<HttpMetrics>> = desks.iter().map(|_| Arc::default()).collect();
+        registry.register_collector(Box::new(PerCore { http: http.clone(), desks: desks.to_vec() }));
+        Self { registry, intake, http, results }
+    }
+
+    /// The text that a scrape gets.
+    pub fn text(&self) -> String {
+        text(&self.registry)
+    }
+}
+
+/// Everything that a worker measures.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    registry: Registry,
+    /// Of its recording.
+    intake: Arc<IntakeMetrics>,
+    lines: Arc<Lines>,
+    /// Of telling all nodes.
+    pub herald: Arc<HeraldMetrics>,
+}
+
+impl WorkerMetrics {
+    /// Metrics of a worker that has measured nothing yet.
+    pub fn new(clock: &Arc<dyn Clock>) -> Self {
+        let mut registry = Registry::with_prefix("throng_worker");
+        let intake = Arc::new(IntakeMetrics::register(&mut registry));
+        let lines = Lines::register(&mut registry, clock);
+        let herald = Arc::new(HeraldMetrics::register(&mut registry));
+        Self { registry, intake, lines, herald }
+    }
+
+    /// What one more line of recording measures with.
+    pub fn line(&self) -> LineMetrics {
+        self.lines.add(Arc::clone(&self.intake))
+    }
+
+    /// The text that a scrape gets.
+    pub fn text(&self) -> String {
+        text(&self.registry)
+    }
+}
+
+fn text(registry: &Registry) -> String {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).expect("writing to a String can't fail");
+    text
+}
