@@ -54,7 +54,8 @@ impl Database {
 
     /// Its URL on the way through `address`.
     pub fn url_through(&self, address: &str) -> ServerUrl {
-        let (account, _) = server().rsplit_once('@').map(|(account, host)| (account.to_owned(), host.to_owned())).unwrap();
+        let (account, _) =
+            server().rsplit_once('@').map(|(account, host)| (account.to_owned(), host.to_owned())).unwrap();
         url(&format!("{account}@{address}"), &self.name)
     }
 
@@ -81,8 +82,11 @@ impl Database {
     /// Ends every connection to it, as a restart of the server does.
     pub async fn end_connections(&self) {
         let name = &self.name;
-        run("postgres", &format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"))
-            .await;
+        run(
+            "postgres",
+            &format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"),
+        )
+        .await;
     }
 }
 

@@ -49,7 +49,9 @@ async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     match within(store::open_existing(&config.database)).await {
         Ok(Some(database)) => examine_database(config, &*database, &mut findings).await,
-        Ok(None) => findings.push(fault("database", format!("{} isn't there; run `throng schema create`", config.database))),
+        Ok(None) => {
+            findings.push(fault("database", format!("{} isn't there; run `throng schema create`", config.database)))
+        }
         Err(error) => findings.push(fault("database", format!("{}: {error}", config.database))),
     }
     if config.queue.is_some() {
@@ -77,7 +79,9 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
     // Asked of the tables themselves: the list of steps says only what was done once.
     findings.push(match within(database.polls()).await {
         Ok(polls) => fine("tables", format!("they can be read; there are {} polls", polls.len())),
-        Err(error) => fault("tables", format!("they can't be read ({error}); run `throng schema migrate`, or restore a backup")),
+        Err(error) => {
+            fault("tables", format!("they can't be read ({error}); run `throng schema migrate`, or restore a backup"))
+        }
     });
     match within(database.unsafe_settings()).await {
         Ok(settings) if settings.is_empty() => findings.push(fine("durability", "a commit is on the disk".to_owned())),
@@ -91,7 +95,10 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
             let (early, late) = (before.0 - there.0, there.0 - SystemClock.now().0);
             match early.max(late) {
                 skew if skew <= SKEW_MAX_MS => fine("clock", "it agrees with the database's".to_owned()),
-                skew => fault("clock", format!("it is {skew} ms from the database's; polls would open and close by it: run NTP on both")),
+                skew => fault(
+                    "clock",
+                    format!("it is {skew} ms from the database's; polls would open and close by it: run NTP on both"),
+                ),
             }
         }
         Err(error) => fault("clock", error),

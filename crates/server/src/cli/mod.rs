@@ -5,6 +5,8 @@
 
 mod bench;
 mod database;
+mod dead;
+mod doctor;
 mod log;
 mod manual;
 mod moment;
@@ -75,6 +77,14 @@ enum Command {
     /// Create the database, or bring it up to date
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
+    /// The messages that no worker could read
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
+    /// Check that all this deployment needs is there, safe and up to date
+    ///
+    /// The database, its schema, tables, clock and durability; the broker and its queues; the cache: each with the settings
+    /// that a server started here would have. Changes nothing. Exits with 1 if it finds a fault, and says what to do.
+    Doctor(Json),
     /// Print a shell's completions
     Completions(manual::Completions),
     /// Print a manual page
@@ -94,6 +104,8 @@ pub fn run() -> ExitCode {
         Command::Worker(arguments) => worker::run(&arguments, &flags),
         Command::Poll(command) => poll::run(command, &flags),
         Command::Schema(command) => schema::run(command, &flags),
+        Command::Dead(command) => dead::run(command, &flags),
+        Command::Doctor(json) => doctor::run(json, &flags),
         Command::Completions(command) => print(|out| command.run(out)),
         Command::Man(command) => print(|out| command.run(out)),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -155,6 +167,7 @@ Examples:
   throng poll results song --json         the result, as the API gives it
   throng poll close song                  a server that runs takes it up at once
   throng poll export song --output song.csv
+  throng doctor                           is all there that this deployment needs?
   throng help poll create                 more on any command";
 
 fn settings_help() -> String {

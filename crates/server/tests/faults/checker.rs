@@ -22,11 +22,12 @@ const EXAMPLES: usize = 3;
 
 /// What a database holds.
 pub struct Stored {
-    ballots: Vec<(Uuid, Vec<u16>)>,
-    tallies: BTreeMap<u16, u64>,
-    voters: u64,
-    seq: u64,
-    integrity: String,
+    pub ballots: Vec<(Uuid, Vec<u16>)>,
+    pub tallies: BTreeMap<u16, u64>,
+    pub voters: u64,
+    pub seq: u64,
+    /// `ok`, or what is damaged.
+    pub integrity: String,
 }
 
 impl Stored {
@@ -161,10 +162,15 @@ impl Stored {
 /// Fails unless every invariant holds, in the file and in what its server shows.
 #[track_caller]
 pub fn check(home: &Home, throng: &Throng, ledger: &Ledger) -> Stored {
+    check_stored(Stored::read(&home.database()), throng, ledger)
+}
+
+/// Fails unless every invariant holds, in `stored` and in what a server shows.
+#[track_caller]
+pub fn check_stored(stored: Stored, throng: &Throng, ledger: &Ledger) -> Stored {
     let before = ledger.witness.before();
     let results = Client::new(throng.address).get_json("/api/v1/polls/demo/results");
     ledger.witness.saw(&results, before, 0);
-    let stored = Stored::read(&home.database());
     let mut broken = stored.broken(ledger);
     if results["seq"] != stored.seq || results["voters"] != stored.voters {
         broken.push(format!("I4: version {} of {} ballots is stored, shown is {results}", stored.seq, stored.voters));
@@ -176,9 +182,15 @@ pub fn check(home: &Home, throng: &Throng, ledger: &Ledger) -> Stored {
 /// Fails unless every named ballot has a known end as well.
 #[track_caller]
 pub fn check_settled(home: &Home, throng: &Throng, ledger: &Ledger) -> Stored {
+    assert_settled(ledger);
+    check(home, throng, ledger)
+}
+
+/// Fails unless every named ballot has a known end.
+#[track_caller]
+pub fn assert_settled(ledger: &Ledger) {
     let pending = ledger.sent.iter().filter(|sent| sent.id.is_some() && sent.fate == Fate::Unknown).count();
     assert_eq!(pending, 0, "I9: ballots have no known end");
-    check(home, throng, ledger)
 }
 
 fn count<'a>(ballots: impl Iterator<Item = &'a Vec<u16>>) -> BTreeMap<u16, u64> {

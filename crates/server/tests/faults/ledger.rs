@@ -21,7 +21,7 @@ pub struct Sent {
 /// What its sender knows of a ballot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Answered with 2xx: counted, and for good.
+    /// Answered with 2xx: counted, or sure to be, and for good.
     Counted,
     /// Refused with a promise that it isn't counted, or never sent.
     NotCounted,
@@ -36,13 +36,28 @@ pub struct Ledger {
     pub retried: usize,
     pub witness: Witness,
     pub random: Xoshiro256PlusPlus,
+    pub manner: Manner,
+}
+
+/// How the server that is voted at takes ballots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// It counts each one, then answers.
+    Counts,
+    /// It answers once a broker has it. So that the end is known of every single one, all are named by their senders.
+    Accepts,
 }
 
 impl Ledger {
     /// An empty one; `seed` decides on choices and moments.
     pub fn new(seed: u64) -> Self {
         let random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        Self { sent: Vec::new(), retried: 0, witness: Witness::default(), random }
+        Self { sent: Vec::new(), retried: 0, witness: Witness::default(), random, manner: Manner::Counts }
+    }
+
+    /// An empty one, for a server behind a broker.
+    pub fn behind_broker(seed: u64) -> Self {
+        Self { manner: Manner::Accepts, ..Self::new(seed) }
     }
 
     /// How many ballots have this fate.

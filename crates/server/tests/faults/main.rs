@@ -8,9 +8,11 @@
 
 mod checker;
 mod client;
+#[allow(dead_code, reason = "shared with another test binary")]
 mod ledger;
 mod process;
 mod strace;
+#[allow(dead_code, reason = "shared with another test binary")]
 mod voters;
 
 mod backup;

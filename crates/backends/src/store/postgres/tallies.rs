@@ -65,8 +65,11 @@ fn select(polls: &[PollId]) -> String {
     )
 }
 
+/// A poll's options, and the counts of those that have a tally.
+type OfPoll = (Vec<OptionId>, Vec<(OptionId, u64)>);
+
 fn from(rows: &[PgRow]) -> sqlx::Result<Vec<Tallies>> {
-    let mut polls: BTreeMap<PollId, (Vec<OptionId>, Vec<(OptionId, u64)>)> = BTreeMap::new();
+    let mut polls: BTreeMap<PollId, OfPoll> = BTreeMap::new();
     for row in rows {
         let (options, counts) = polls.entry(PollId(row.try_get(0)?)).or_default();
         let option = option_id(row.try_get(1)?)?;

@@ -1,0 +1,85 @@
+//! A system that is voted at while something happens to it, and what must hold afterwards.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::checker;
+use crate::ledger::{Fate, Ledger, seed};
+use crate::process::Throng;
+use crate::system::{System, wait_until_shown};
+use crate::victim::{self, in_war};
+
+/// Voters at a time: enough to have something on its way everywhere, few enough to leave a processor to the others.
+const VOTERS: usize = 6;
+
+/// How long after a fault's end votes may be refused, by I6. What a server needs to start again comes before.
+const RECOVERY_MAX: Duration = Duration::from_secs(10);
+
+/// How long a server that was killed may take to be back.
+const RESTART_MAX: Duration = Duration::from_secs(60);
+
+/// A web node and a worker under load.
+pub struct Trial<'a> {
+    pub system: &'a System,
+    pub web: Throng,
+    pub worker: Option<Throng>,
+    pub ledger: Ledger,
+}
+
+/// Runs `round` as often as asked for, with nobody else at the servers.
+pub fn rounds(mut round: impl FnMut()) {
+    let _alone = in_war();
+    let rounds = std::env::var("THRONG_FAULT_ROUNDS").ok();
+    let rounds = rounds.map_or(1, |rounds| rounds.parse().expect("THRONG_FAULT_ROUNDS is a number"));
+    (0..rounds).for_each(|_| round());
+}
+
+impl<'a> Trial<'a> {
+    /// A web node and a worker of this system, which nobody has voted at.
+    pub fn of(system: &'a System) -> Self {
+        let (seed, web) = (seed(), system.web());
+        let ledger = if system.has_broker() { Ledger::behind_broker(seed) } else { Ledger::new(seed) };
+        let worker = system.has_broker().then(|| system.worker());
+        Self { system, web, worker, ledger }
+    }
+
+    /// Has voters vote while `fault` happens.
+    pub fn under_load<T>(&mut self, fault: impl FnOnce() -> T) -> T {
+        self.ledger.voters_while(self.web.address, VOTERS, fault)
+    }
+
+    /// Waits, under no load, until a vote is taken again; `killed` is a server that has to start before.
+    #[track_caller]
+    pub fn recovers(&mut self, killed: Option<victim::Victim>) {
+        let began = Instant::now();
+        let at_most = RECOVERY_MAX + killed.map_or(Duration::ZERO, |_| RESTART_MAX);
+        let refused = self.ledger.vote_until_counted(self.web.address, at_most);
+        println!(
+            "votes are taken again {:.1} s after the fault, {refused} were refused meanwhile",
+            began.elapsed().as_secs_f64()
+        );
+    }
+
+    /// Sends again what nobody knows the outcome of, waits until all is counted, and fails unless every promise holds.
+    #[track_caller]
+    pub fn settle(mut self) {
+        if self.worker.is_none() && self.system.has_broker() {
+            self.worker = Some(self.system.worker());
+        }
+        self.ledger.retry_unknown(self.web.address);
+        checker::assert_settled(&self.ledger);
+        let (counted, refused) = (self.ledger.count(Fate::Counted), self.ledger.count(Fate::NotCounted));
+        wait_until_shown(&self.web, counted as u64);
+        checker::check_stored(self.system.stored(), &self.web, &self.ledger);
+        println!(
+            "{counted} ballots acknowledged, {refused} refused, {} sent again; lost 0, doubled 0",
+            self.ledger.retried
+        );
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a fault lasts for a while, not until an event")]
+pub fn wait(moment: Duration) {
+    std::thread::sleep(moment);
+}

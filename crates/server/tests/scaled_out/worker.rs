@@ -1,0 +1,123 @@
+//! Workers and web nodes killed, stopped, and made to crash again and again.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+use crate::system::{Kind, System};
+use crate::trial::{Trial, rounds, wait};
+use crate::victim::RABBITMQ;
+
+/// The moment of a kill, in milliseconds from the start of the load.
+const KILL_AT_MS: std::ops::Range<u64> = 50..1_000;
+
+/// How often a worker is killed in a round.
+const WORKERS_KILLED: usize = 10;
+
+/// How often a worker crashes with the same ballots in its hands. Brokers give up after 20 times unless told not to.
+const CRASHES: usize = 25;
+
+#[test]
+fn workers_killed_under_load() {
+    rounds(|| {
+        for kind in [Kind::MySql, Kind::Postgres] {
+            let system = System::new(kind, true, false);
+            let mut trial = Trial::of(&system);
+            let (moments, mut worker) = (moments(&mut trial), trial.worker.take());
+            worker = trial.under_load(|| {
+                for moment in moments {
+                    wait(moment);
+                    if let Some(worker) = worker.take() {
+                        worker.kill();
+                    }
+                    worker = Some(system.worker());
+                }
+                worker
+            });
+            trial.worker = worker;
+            trial.settle();
+        }
+    });
+}
+
+fn moments(trial: &mut Trial<'_>) -> Vec<Duration> {
+    let mut moment = || Duration::from_millis(trial.ledger.random.random_range(KILL_AT_MS));
+    (0..WORKERS_KILLED).map(|_| moment()).collect()
+}
+
+#[test]
+fn a_web_node_killed_under_load() {
+    rounds(|| {
+        let system = System::new(Kind::Postgres, true, false);
+        let mut trial = Trial::of(&system);
+        let other = system.web();
+        let moment = moments(&mut trial)[0];
+        let web = std::mem::replace(&mut trial.web, other);
+        trial.ledger.voters_while(web.address, 6, || {
+            wait(moment);
+            web.kill();
+        });
+        trial.settle();
+    });
+}
+
+#[test]
+fn a_web_node_stopped_under_load() {
+    rounds(|| {
+        let system = System::new(Kind::MySql, true, false);
+        let mut trial = Trial::of(&system);
+        let other = system.web();
+        let mut web = std::mem::replace(&mut trial.web, other);
+        trial.ledger.voters_while(web.address, 6, || {
+            wait(Duration::from_millis(500));
+            web.terminate();
+            let (status, said) = web.ended();
+            assert!(status.success(), "{said}");
+        });
+        assert_eq!(trial.ledger.witness.cuts(), 0, "requests were cut off");
+        trial.settle();
+    });
+}
+
+#[test]
+fn a_worker_stopped_under_load() {
+    rounds(|| {
+        let system = System::new(Kind::Postgres, true, false);
+        let mut trial = Trial::of(&system);
+        let mut worker = trial.worker.take().unwrap();
+        trial.under_load(|| {
+            wait(Duration::from_millis(500));
+            worker.terminate();
+            let (status, said) = worker.ended();
+            assert!(status.success(), "{said}");
+        });
+        trial.settle();
+    });
+}
+
+/// Each has taken the ballots, and dies before it can record them.
+#[test]
+fn crashes_over_the_same_ballots() {
+    rounds(|| {
+        let system = System::new(Kind::Postgres, true, false);
+        let mut trial = Trial::of(&system);
+        trial.worker = None;
+        trial.under_load(|| wait(Duration::from_millis(300)));
+        std::thread::scope(|scope| {
+            let locking = scope.spawn(|| system.try_sql("BEGIN; LOCK TABLE ballot; SELECT pg_sleep(300)"));
+            for _ in 0..CRASHES {
+                let worker = system.worker();
+                wait(Duration::from_millis(300));
+                worker.kill();
+            }
+            system.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)%'");
+            assert!(locking.join().unwrap().is_err(), "the table was locked all the time");
+        });
+        trial.worker = Some(system.worker());
+        let queues = RABBITMQ.control(&["list_queues", "--quiet", "name", "messages"]);
+        let set_aside = format!("{}.dead\t", system.name());
+        let set_aside = queues.lines().find_map(|line| line.strip_prefix(&set_aside));
+        assert_eq!(set_aside, Some("0"), "{queues}");
+        trial.settle();
+    });
+}
