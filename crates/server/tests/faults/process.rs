@@ -83,7 +83,7 @@ impl Throng {
     pub fn once_it_serves(mut self) -> Self {
         let address = self.lines.find_map(|line| {
             let (_, address) = SERVING.iter().find_map(|words| line.split_once(words))?;
-            Some(address.trim().parse().unwrap())
+            Some(address.split(|c: char| c.is_whitespace() || c == ',').next()?.parse().unwrap())
         });
         self.address = address.unwrap_or_else(|| panic!("throng didn't start:\n{}", self.lines.said.join("\n")));
         self

@@ -110,7 +110,8 @@ fn crashes_over_the_same_ballots() {
                 wait(Duration::from_millis(300));
                 worker.kill();
             }
-            system.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)%'");
+            let other = "pid <> pg_backend_pid() AND query LIKE '%pg_sleep(300)%'";
+            system.sql(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {other}"));
             assert!(locking.join().unwrap().is_err(), "the table was locked all the time");
         });
         trial.worker = Some(system.worker());
