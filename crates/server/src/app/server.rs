@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use throng_backends::queue::rabbitmq::Depth;
 use throng_backends::{queue, store};
 use throng_domain::clock::Clock;
 use throng_domain::queue::{Announcements, Publisher};
@@ -23,6 +24,9 @@ use crate::serve::{Beside, Core, Cores, Shutdown};
 /// How often it is looked whether another process, such as `throng poll close`, changed a poll.
 const POLLS_REFRESH: Duration = Duration::from_millis(250);
 
+/// How often the broker is asked how much waits.
+const DEPTH_REFRESH: Duration = Duration::from_secs(5);
+
 /// A server that runs.
 #[derive(Debug)]
 pub struct Server {
@@ -30,6 +34,7 @@ pub struct Server {
     cores: Cores,
     desks: Vec<Arc<Desk>>,
     counting: Counting,
+    depth: Option<Depth>,
     _claim: Option<store::Claim>,
 }
 
@@ -62,7 +67,8 @@ impl Server {
         let cache = open_cache(&config);
         let ballots_waiting_max = BALLOTS_WAITING_MAX;
         let parts = Parts { store, clock, cores, ballots_waiting_max, broker, cache };
-        Ok(Self { _claim: claim, ..Self::start_with(config, parts).await? })
+        let depth = config.queue.as_ref().map(|url| queue::depth(url, &config.queue_prefix.0));
+        Ok(Self { _claim: claim, depth, ..Self::start_with(config, parts).await? })
     }
 
     /// Serves with these parts, whatever the configuration names.
@@ -102,7 +108,7 @@ impl Server {
             None => Counting::Here(start_recorder(&app, &desks)?),
         };
         let cores = start_cores(&app, &desks, &counting)?;
-        Ok(Self { app, cores, desks, counting, _claim: None })
+        Ok(Self { app, cores, desks, counting, depth: None, _claim: None })
     }
 
     /// The address served on.
@@ -127,6 +133,7 @@ impl Server {
             () = app.recorder_failed.cancelled() => {}
             never = keep_polls_fresh(app) => match never {},
             never = hear(app, &mut self.counting) => match never {},
+            never = measure_queue(app, self.depth.as_ref()) => match never {},
         }
         app.shutdown.run().await;
         self.desks.iter().for_each(|desk| desk.close());
@@ -202,6 +209,17 @@ async fn keep_polls_fresh(app: &App) -> Infallible {
         if let Err(error) = polls.and(app.polls.refresh_wanted(&app.origin).await) {
             warn!(%error, "polls can't be read; those known are served on");
         }
+    }
+}
+
+/// Measures how much waits for workers. Web nodes do, since there may be no worker left to.
+async fn measure_queue(app: &App, depth: Option<&Depth>) -> Infallible {
+    let Some(depth) = depth else { return std::future::pending().await };
+    let mut tick = tokio::time::interval(DEPTH_REFRESH);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        app.metrics.queue_messages(depth.messages().await);
     }
 }
 

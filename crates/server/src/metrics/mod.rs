@@ -10,7 +10,9 @@ mod line;
 mod results;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use throng_domain::clock::Clock;
 
@@ -33,6 +35,7 @@ pub struct Metrics {
     pub http: Vec<Arc<HttpMetrics>>,
     /// Of coming by results.
     pub results: Arc<ResultsMetrics>,
+    queue_messages: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -42,9 +45,17 @@ impl Metrics {
         let intake = Arc::new(IntakeMetrics::register(&mut registry));
         intake.register_confirms(&mut registry);
         let results = Arc::new(ResultsMetrics::register(&mut registry));
+        let queue_messages = Gauge::<f64, AtomicU64>::default();
+        let help = "Messages that wait for a worker, each with up to 1,000 ballots; NaN while the broker doesn't tell";
+        registry.register("queue_messages", help, queue_messages.clone());
         let http: Vec<Arc<HttpMetrics>> = desks.iter().map(|_| Arc::default()).collect();
         registry.register_collector(Box::new(PerCore { http: http.clone(), desks: desks.to_vec() }));
-        Self { registry, intake, http, results }
+        Self { registry, intake, http, results, queue_messages }
+    }
+
+    /// So many messages wait for a worker, as far as is known.
+    pub fn queue_messages(&self, messages: Option<u64>) {
+        self.queue_messages.set(messages.map_or(f64::NAN, |messages| messages as f64));
     }
 
     /// The text that a scrape gets.

@@ -12,27 +12,30 @@ mod system;
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::process::Throng;
-use self::supervisor::Supervisor;
+use self::supervisor::{Supervisor, WORKERS};
 use self::support::{Connection, eventually};
 use self::system::System;
 
-/// How many workers run here; twenty are no different, and more than a small machine has connections for.
-const WORKERS: usize = 4;
+/// How many of the workers are killed, one after the other.
+const KILLED: usize = 5;
 
-/// Ballots in a round, in which one worker is killed.
+/// Ballots that are sent around each kill.
 const ROUND_BALLOTS: u64 = 50;
 
 #[test]
-fn workers_that_are_killed_are_started_again_and_nothing_is_lost_or_counted_twice() {
+fn workers_are_started_again_and_stopped_and_nothing_is_lost_or_counted_twice() {
     let system = System::new();
     let web = Throng::spawn(system.command(&["serve"])).once_it_serves();
-    let supervisor = Supervisor::start(system.directory(), WORKERS);
     let mut voter = Connection::open(web.address);
-    let mut sent = 0;
-    for number in 0..WORKERS {
+    assert_eq!(voter.request("POST", "/api/submit", &[], b"[1]").status, 200);
+    eventually("it waits for a worker", || (queue_messages(&mut voter) == 1.0).then_some(()));
+    let supervisor = Supervisor::start(system.directory());
+    let mut sent = 1;
+    for number in 0..KILLED {
         let killed = supervisor.running(number);
         for ballot in 0..ROUND_BALLOTS {
-            assert_eq!(voter.request("POST", "/api/submit", &[], b"[1]").status, 200);
+            let answer = voter.request("POST", "/api/submit", &[], b"[1]");
+            assert_eq!(answer.status, 200, "{answer:?}");
             sent += 1;
             if ballot == ROUND_BALLOTS / 2 {
                 kill_process(Pid::from_raw(killed).unwrap(), Signal::KILL).unwrap();
@@ -40,33 +43,33 @@ fn workers_that_are_killed_are_started_again_and_nothing_is_lost_or_counted_twic
         }
         eventually("it is started again", || (supervisor.running(number) != killed).then_some(()));
     }
-    eventually("all is recorded", || (voters(&mut voter) == sent).then_some(()));
     for number in 0..WORKERS {
-        let worker = supervisor.address(number);
-        eventually("each is ready", || {
-            (Connection::open(worker).request("GET", "/readyz", &[], b"").status == 200).then_some(())
-        });
+        supervisor.running(number);
+        let ready = || Connection::open(supervisor.address(number)).request("GET", "/readyz", &[], b"").status == 200;
+        eventually("each is ready", || ready().then_some(()));
     }
-    supervisor.stop();
+    eventually("all is recorded", || (voters(&mut voter) == sent).then_some(()));
+    eventually("the queue is empty", || (queue_messages(&mut voter) == 0.0).then_some(()));
+    let said = supervisor.stop();
+    for number in 0..WORKERS {
+        let stopped = format!("stopped: throng-worker_{number:02} (exit status 0)");
+        assert!(said.contains(&stopped), "{stopped} is missing in {said}");
+        let log = std::fs::read_to_string(system.directory().join(format!("throng-worker_{number:02}.log"))).unwrap();
+        assert!(log.contains("worker: stopped\n"), "{log}");
+    }
     system.succeeds(&["poll", "recount", "demo"]);
     assert_eq!(voters(&mut voter), sent);
-}
-
-#[test]
-fn workers_told_to_stop_finish_what_they_have_begun() {
-    let system = System::new();
-    let web = Throng::spawn(system.command(&["serve"])).once_it_serves();
-    let supervisor = Supervisor::start(system.directory(), 1);
-    supervisor.running(0);
-    assert_eq!(Connection::open(web.address).request("POST", "/api/submit", &[], b"[2]").status, 200);
-    let said = supervisor.stop();
-    assert!(said.contains("stopped: throng-worker_00 (exit status 0)"), "{said}");
-    let log = std::fs::read_to_string(system.directory().join("throng-worker_00.log")).unwrap();
-    assert!(log.trim_end().ends_with("stopped"), "{log}");
 }
 
 /// How many ballots the default poll's result counts, as the web node has heard.
 fn voters(voter: &mut Connection) -> u64 {
     let results = voter.request("GET", "/api/v1/polls/demo/results", &[], b"").json();
     results["voters"].as_u64().unwrap()
+}
+
+/// How many messages wait for a worker, as the web node has asked a while ago.
+fn queue_messages(voter: &mut Connection) -> f64 {
+    let metrics = voter.request("GET", "/metrics", &[], b"").text().to_owned();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("throng_queue_messages "));
+    line.unwrap().parse().unwrap()
 }

@@ -23,6 +23,9 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix://%(here)s/supervisor.sock
 ";
 
+/// How many workers the file in `deploy/` has.
+pub const WORKERS: usize = 20;
+
 /// A supervisord that runs; with it end those that it supervises.
 pub struct Supervisor {
     child: Child,
@@ -32,11 +35,11 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts so many workers in `directory`, whose `.env.local` has their settings.
-    pub fn start(directory: &Path, workers: usize) -> Self {
-        let ports = free_ports(workers);
+    /// Starts the workers in `directory`, whose `.env.local` has their settings.
+    pub fn start(directory: &Path) -> Self {
+        let ports = free_ports();
         let file = directory.join("supervisord.conf");
-        std::fs::write(&file, HOST.to_owned() + &program(directory, workers, ports)).unwrap();
+        std::fs::write(&file, HOST.to_owned() + &program(directory, ports)).unwrap();
         let mut command = Command::new("supervisord");
         command.arg("--configuration").arg(&file).env_clear().env("PATH", "/usr/bin:/bin");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
@@ -84,14 +87,13 @@ impl Drop for Supervisor {
     }
 }
 
-/// The program of `deploy/supervisor.conf`, with nothing changed but places and numbers.
-fn program(directory: &Path, workers: usize, ports: u16) -> String {
+/// The program of `deploy/supervisor.conf`, with nothing changed but its places, its ports and its user.
+fn program(directory: &Path, ports: u16) -> String {
     let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/supervisor.conf");
     let mut program = std::fs::read_to_string(deployed).unwrap();
     let (directory, binary) = (directory.display(), env!("CARGO_BIN_EXE_throng"));
     for (deployed, here) in [
         ("/usr/local/bin/throng", binary.to_owned()),
-        ("numprocs=20\n", format!("numprocs={workers}\n")),
         ("127.0.0.1:81%", format!("127.0.0.1:{ports}%")),
         ("directory=/var/lib/throng\n", format!("directory={directory}\n")),
         ("user=throng\n", String::new()),
@@ -103,10 +105,10 @@ fn program(directory: &Path, workers: usize, ports: u16) -> String {
     program
 }
 
-/// The first digits of ports of which so many in a row were free a moment ago.
-fn free_ports(count: usize) -> u16 {
+/// The first digits of ports that were free a moment ago, one for each worker.
+fn free_ports() -> u16 {
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let count = u16::try_from(count).unwrap();
+    let count = u16::try_from(WORKERS).unwrap();
     eventually("ports are free", || {
         let ports = rand::random_range(110..300);
         (0..count).all(|number| is_free(ports * 100 + number)).then_some(ports)
