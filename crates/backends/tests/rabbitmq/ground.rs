@@ -84,6 +84,11 @@ impl Ground {
         Self { url: url_at(host, None), ..self.clone() }
     }
 
+    /// The broker, and another virtual host there.
+    pub fn url_of_vhost(&self, vhost: &str) -> QueueUrl {
+        format!("{}/{vhost}", server()).parse().unwrap()
+    }
+
     pub fn broker(&self) -> Broker {
         Broker { url: self.url.clone(), topology: self.topology.clone() }
     }

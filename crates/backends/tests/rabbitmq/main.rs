@@ -2,8 +2,13 @@
 //! the connections in between.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
+mod announcements;
 mod ground;
+mod outages;
+mod proxy;
+mod refusals;
 mod round_trip;
+mod unreadable;
 
 use std::time::Duration;
 

@@ -1,17 +1,33 @@
 //! What is published is delivered until a worker is done with it.
 
+use std::sync::Arc;
+
 use throng_backends::queue::rabbitmq::Depth;
 use throng_domain::ballot::Ballot;
-use throng_domain::queue::{Deliveries, Delivery, Publisher};
+use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, Publisher, QueueError};
 
 use super::ground::on_ground;
 use super::{ballots, eventually, within};
+
+/// The next `messages` deliveries.
+async fn take(worker: &mut impl Deliveries, messages: usize) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    while deliveries.len() < messages {
+        deliveries.extend(within(10, "a delivery", worker.next(1_000)).await.unwrap());
+    }
+    assert_eq!(deliveries.len(), messages);
+    deliveries
+}
 
 /// The ballots of several deliveries, in the order of their ids.
 fn together(deliveries: &[Delivery]) -> Vec<Ballot> {
     let mut ballots: Vec<_> = deliveries.iter().flat_map(|delivery| delivery.ballots.clone()).collect();
     ballots.sort_by_key(|ballot| ballot.id);
     ballots
+}
+
+fn tags(deliveries: &[Delivery]) -> Vec<DeliveryTag> {
+    deliveries.iter().map(|delivery| delivery.tag).collect()
 }
 
 #[tokio::test]
@@ -23,17 +39,93 @@ async fn what_is_published_is_delivered_and_done_with_once() {
         publisher.publish(&ballots(3, 1)).await.unwrap();
         assert_eq!(depth.messages().await, Some(2));
         let mut worker = ground.worker().await;
-        let mut deliveries = Vec::new();
-        while deliveries.len() < 2 {
-            deliveries.extend(within(5, "a delivery", worker.next(1_000)).await.unwrap());
-        }
+        let deliveries = take(&mut worker, 2).await;
         assert_eq!(together(&deliveries), ballots(0, 4));
         assert!(deliveries.iter().all(|delivery| delivery.tag.generation == 1 && !delivery.redelivered));
-        worker.done(&[deliveries[0].tag, deliveries[1].tag]).await.unwrap();
+        worker.done(&tags(&deliveries)).await.unwrap();
+        // Once more does no harm: a broker that heard it would end the connection.
+        worker.done(&tags(&deliveries)).await.unwrap();
+        publisher.publish(&ballots(4, 1)).await.unwrap();
+        let third = take(&mut worker, 1).await;
+        assert_eq!((together(&third), third[0].tag.generation), (ballots(4, 1), 1));
+        worker.done(&tags(&third)).await.unwrap();
         drop(worker);
         eventually("nothing is left", async || (depth.messages().await == Some(0)).then_some(())).await;
-        drop(ground.worker().await);
-        assert_eq!(depth.messages().await, Some(0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_worker_was_not_done_with_is_delivered_to_the_next() {
+    on_ground(async |ground| {
+        let publisher = ground.publisher().await;
+        for first in 0..3 {
+            publisher.publish(&ballots(first, 1)).await.unwrap();
+        }
+        let mut worker = ground.worker().await;
+        let deliveries = take(&mut worker, 3).await;
+        worker.done(&[deliveries[1].tag]).await.unwrap();
+        drop(worker);
+        let mut worker = ground.worker().await;
+        let again = take(&mut worker, 2).await;
+        let expected = [&deliveries[0], &deliveries[2]].map(|delivery| delivery.ballots.clone()).concat();
+        assert_eq!(together(&again), expected);
+        assert!(again.iter().all(|delivery| delivery.redelivered));
+        // Names from an earlier connection mean nothing.
+        let earlier = DeliveryTag { generation: 0, ..again[0].tag };
+        worker.done(&[earlier]).await.unwrap();
+        drop(worker);
+        eventually("both come back", async || (ground.ready("ballots").await == Some(2)).then_some(())).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_large_batch_is_one_message_and_more_than_is_asked_for_waits() {
+    on_ground(async |ground| {
+        let (publisher, mut worker) = (ground.publisher().await, ground.worker().await);
+        for (first, count) in [(0, 400), (400, 500), (900, 200), (2_000, 5_000)] {
+            publisher.publish(&ballots(first, count)).await.unwrap();
+        }
+        let mut sizes = Vec::new();
+        while sizes.len() < 4 {
+            let deliveries = within(5, "a delivery", worker.next(1_000)).await.unwrap();
+            let size: usize = deliveries.iter().map(|delivery| delivery.ballots.len()).sum();
+            assert!(size <= 1_000 || deliveries.len() == 1, "{size} ballots in {} messages", deliveries.len());
+            sizes.extend(deliveries.iter().map(|delivery| delivery.ballots.len()));
+            worker.done(&tags(&deliveries)).await.unwrap();
+        }
+        assert_eq!(sizes, [400, 500, 200, 5_000]);
+        let error = publisher.publish(&ballots(0, 10_001)).await.unwrap_err();
+        assert!(matches!(&error, QueueError::Rejected(words) if words.contains("10000")), "{error}");
+    })
+    .await;
+}
+
+/// As web nodes do it: a runtime a core, none of them the one that connected.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn every_runtime_can_publish() {
+    on_ground(async |ground| {
+        let publisher = Arc::new(ground.publisher().await);
+        let cores: Vec<_> = (0..3)
+            .map(|core| {
+                let publisher = Arc::clone(&publisher);
+                std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    runtime.block_on(async {
+                        for batch in 0..20 {
+                            let first = core * 1_000 + batch * 20;
+                            let (one, other) = (ballots(first, 10), ballots(first + 10, 10));
+                            let both = tokio::join!(publisher.publish(&one), publisher.publish(&other));
+                            assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
+                        }
+                    });
+                })
+            })
+            .collect();
+        let joined = tokio::task::spawn_blocking(|| cores.into_iter().for_each(|core| core.join().unwrap()));
+        within(30, "all is published", joined).await.unwrap();
+        assert_eq!(ground.ready("ballots").await, Some(120));
     })
     .await;
 }

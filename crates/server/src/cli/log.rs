@@ -21,7 +21,8 @@ pub(super) struct Log {
 /// # Errors
 /// If spans are to be sent and can't be.
 pub(super) fn log_to_stderr(config: &Config) -> anyhow::Result<Log> {
-    let filter = EnvFilter::new(&config.log);
+    // The AMQP library tells again, as errors, what the queue tells, and writes whole messages that a broker returned.
+    let filter = EnvFilter::new(format!("lapin=off,{}", config.log));
     let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.app_env {
         AppEnv::Dev => lines.boxed(),

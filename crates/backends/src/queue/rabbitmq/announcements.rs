@@ -53,13 +53,16 @@ impl RabbitAnnouncements {
 
     async fn reconnect(&mut self) {
         (self.subscription, self.heard) = (None, None);
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut told) = (Backoff::default(), false);
         while self.subscription.is_none() {
             backoff.wait().await;
             match Subscription::open(&self.broker, From::Results, UNHEARD_MAX).await {
                 Ok(subscription) => self.subscription = Some(subscription),
-                Err(error @ QueueError::Rejected(_)) => error!(%error, "the broker is there, and can't be used"),
-                Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => {}
+                Err(error @ QueueError::Rejected(_)) if !told => {
+                    error!(%error, "the broker is there, and can't be used");
+                    told = true;
+                }
+                Err(QueueError::Rejected(_) | QueueError::Unavailable(_) | QueueError::Unknown(_)) => {}
             }
         }
         info!("results are heard of again");

@@ -78,12 +78,15 @@ async fn check(state: &LineState, control: &Channel) -> QueueError {
 }
 
 async fn reconnect(state: &LineState) -> (Arc<Session>, Channel) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut told) = (Backoff::default(), false);
     loop {
         match state.connect().await {
             Ok(connected) => return connected,
-            Err(error @ QueueError::Rejected(_)) => error!(%error, "the broker is there, and can't be used"),
-            Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => {}
+            Err(error @ QueueError::Rejected(_)) if !told => {
+                error!(%error, purpose = state.purpose, "the broker is there, and can't be used");
+                told = true;
+            }
+            Err(QueueError::Rejected(_) | QueueError::Unavailable(_) | QueueError::Unknown(_)) => {}
         }
         backoff.wait().await;
     }

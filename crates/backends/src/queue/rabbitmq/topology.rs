@@ -34,6 +34,10 @@ const ANNOUNCEMENTS_MAX: i64 = 64;
 /// | `{prefix}.results` | fanout exchange | nothing; each node hangs a queue of its own on it |
 ///
 /// A confirm of a quorum queue says that the message is on the disks of a majority; that of a classic queue doesn't.
+///
+/// The broker compares all arguments of a queue with those it was made with: whoever changes one below makes every
+/// queue that exists one "declared otherwise", which an operator has to empty and delete. A policy can lower the bounds of
+/// a queue that is there.
 #[derive(Clone, Debug)]
 pub struct Topology {
     pub(super) ballots: String,

@@ -1,0 +1,184 @@
+//! A broker that freezes, or goes and comes back: what is said of a message is true, and all mends itself.
+
+use throng_backends::queue::rabbitmq::RabbitPublisher;
+use throng_domain::queue::{Deliveries, Publisher, QueueError};
+use tokio::time::Instant;
+
+use super::ground::{Ground, host, on_ground};
+use super::proxy::{Mood, Proxy};
+use super::{ballots, eventually, within};
+
+/// The ground by way of a proxy.
+async fn proxied(ground: &Ground) -> (Proxy, Ground) {
+    let proxy = Proxy::start(host()).await;
+    let ground = ground.by_way_of(&proxy.host());
+    (proxy, ground)
+}
+
+async fn becomes(publisher: &RabbitPublisher, ready: bool) {
+    eventually("readiness changes", async || (publisher.is_ready() == ready).then_some(())).await;
+}
+
+/// Nothing is taken, which is said at once.
+async fn refuses_at_once(publisher: &RabbitPublisher) {
+    let started = Instant::now();
+    let error = publisher.publish(&ballots(0, 1)).await.unwrap_err();
+    assert!(matches!(error, QueueError::Unavailable(_)), "{error}");
+    assert!(started.elapsed().as_millis() < 100, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_frozen_broker_is_told_in_time_then_refused_at_once_then_used_again() {
+    on_ground(async |ground| {
+        let (proxy, ground) = proxied(&ground).await;
+        let publisher = ground.publisher().await;
+        publisher.publish(&ballots(0, 1)).await.unwrap();
+        proxy.be(Mood::Frozen);
+        let messages: Vec<_> = (0..4).map(|first| ballots(first, 1)).collect();
+        let [one, two, three, four] = [0, 1, 2, 3].map(|number| publisher.publish(&messages[number]));
+        let all = within(4, "the outcomes are told", async { tokio::join!(one, two, three, four) }).await;
+        for outcome in [all.0, all.1, all.2, all.3] {
+            assert!(matches!(outcome, Err(QueueError::Unknown(_) | QueueError::Unavailable(_))), "{outcome:?}");
+        }
+        assert!(!publisher.is_ready());
+        refuses_at_once(&publisher).await;
+        proxy.be(Mood::Passes);
+        within(10, "it recovers", becomes(&publisher, true)).await;
+        publisher.publish(&ballots(9, 1)).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broker_that_stays_frozen_is_noticed_with_no_message_and_used_again() {
+    on_ground(async |ground| {
+        let (proxy, ground) = proxied(&ground).await;
+        let publisher = ground.publisher().await;
+        proxy.be(Mood::Frozen);
+        within(15, "it is noticed", becomes(&publisher, false)).await;
+        refuses_at_once(&publisher).await;
+        proxy.be(Mood::Passes);
+        within(10, "it recovers", becomes(&publisher, true)).await;
+        publisher.publish(&ballots(0, 1)).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_made_anew_however_often() {
+    on_ground(async |ground| {
+        let (proxy, ground) = proxied(&ground).await;
+        let publisher = ground.publisher().await;
+        for round in 0..3 {
+            proxy.be(Mood::Away);
+            within(3, "it is noticed", becomes(&publisher, false)).await;
+            refuses_at_once(&publisher).await;
+            proxy.be(Mood::Passes);
+            within(5, "it recovers", becomes(&publisher, true)).await;
+            publisher.publish(&ballots(round, 1)).await.unwrap();
+        }
+        assert_eq!(ground.ready("ballots").await, Some(3));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_messages_are_on_their_way_a_cut_loses_none_that_was_confirmed() {
+    on_ground(async |ground| {
+        let (proxy, ground) = proxied(&ground).await;
+        let publisher = ground.publisher().await;
+        let (mut confirmed, mut failed) = (0, 0);
+        let publishing = async {
+            for number in 0.. {
+                match publisher.publish(&ballots(number, 200)).await {
+                    Ok(()) => confirmed += 1,
+                    Err(QueueError::Unknown(_) | QueueError::Unavailable(_)) => failed += 1,
+                    Err(error @ QueueError::Rejected(_)) => panic!("{error}"),
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let cutting = async {
+            for _ in 0..4 {
+                eventually("some are published", async || publisher.is_ready().then_some(())).await;
+                tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+                proxy.be(Mood::Away);
+                becomes(&publisher, false).await;
+                proxy.be(Mood::Passes);
+            }
+        };
+        tokio::select! {
+            () = publishing => unreachable!("it goes on for ever"),
+            () = cutting => {}
+        }
+        becomes(&publisher, true).await;
+        assert!(confirmed > 0 && failed > 0, "{confirmed} and {failed}");
+        let stored = ground.ready("ballots").await.unwrap();
+        assert!(stored >= confirmed, "{confirmed} were confirmed, {stored} are there");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_worker_outlives_its_connections() {
+    on_ground(async |ground| {
+        let publisher = ground.publisher().await;
+        let (proxy, proxied) = proxied(&ground).await;
+        let mut worker = proxied.worker().await;
+        publisher.publish(&ballots(0, 1)).await.unwrap();
+        let first = within(5, "a delivery", worker.next(1)).await.unwrap().remove(0);
+        proxy.be(Mood::Away);
+        // Its connection is gone, which is no error: the ballot comes again.
+        worker.done(&[first.tag]).await.unwrap();
+        let waiting = tokio::time::timeout(std::time::Duration::from_secs(2), worker.next(1)).await;
+        assert!(waiting.is_err(), "{waiting:?}");
+        proxy.be(Mood::Passes);
+        let again = within(10, "it is delivered again", worker.next(1)).await.unwrap().remove(0);
+        assert_eq!((&again.ballots, again.redelivered, again.tag.generation), (&first.ballots, true, 2));
+        // The first connection's name for it would be the second's for another.
+        worker.done(&[first.tag]).await.unwrap();
+        worker.done(&[again.tag]).await.unwrap();
+        publisher.publish(&ballots(1, 1)).await.unwrap();
+        let second = within(5, "a delivery", worker.next(1)).await.unwrap().remove(0);
+        assert_eq!((second.ballots, second.redelivered), (ballots(1, 1), false));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_worker_notices_a_frozen_broker() {
+    on_ground(async |ground| {
+        let (proxy, proxied) = proxied(&ground).await;
+        let mut worker = proxied.worker().await;
+        proxy.be(Mood::Frozen);
+        let waiting = tokio::time::timeout(std::time::Duration::from_secs(14), worker.next(1)).await;
+        assert!(waiting.is_err(), "{waiting:?}");
+        proxy.be(Mood::Passes);
+        ground.publisher().await.publish(&ballots(0, 1)).await.unwrap();
+        let delivery = within(10, "a delivery", worker.next(1)).await.unwrap().remove(0);
+        assert_eq!((delivery.ballots, delivery.tag.generation), (ballots(0, 1), 2));
+    })
+    .await;
+}
+
+/// What RabbitMQ says when it is short of memory or disk.
+#[tokio::test]
+async fn a_broker_that_takes_nothing_for_now_is_refused_at_once_until_it_does() {
+    on_ground(async |ground| {
+        let (proxy, ground) = proxied(&ground).await;
+        let publisher = ground.publisher().await;
+        publisher.publish(&ballots(0, 1)).await.unwrap();
+        proxy.say_blocked(true);
+        within(1, "it is noticed", becomes(&publisher, false)).await;
+        let error = publisher.publish(&ballots(0, 1)).await.unwrap_err();
+        assert!(matches!(error, QueueError::Unavailable(_)), "{error}");
+        refuses_at_once(&publisher).await;
+        // It isn't taken for frozen.
+        let waiting = tokio::time::timeout(std::time::Duration::from_secs(7), becomes(&publisher, true)).await;
+        assert!(waiting.is_err());
+        proxy.say_blocked(false);
+        within(3, "it recovers", becomes(&publisher, true)).await;
+        publisher.publish(&ballots(1, 1)).await.unwrap();
+    })
+    .await;
+}

@@ -1,0 +1,100 @@
+//! Messages that can't be read: each is set aside by itself, where it can be looked at, replayed and thrown away.
+
+use throng_backends::queue::MessageKey;
+use throng_backends::queue::message::encode_ballots;
+use throng_backends::queue::rabbitmq::Selection;
+use throng_domain::queue::{Deliveries, Publisher};
+
+use super::ground::{Ground, key, on_ground};
+use super::{NOW, ballots, eventually, within};
+
+/// Junk; one made under another secret; one of a version to come.
+fn unreadable() -> [Vec<u8>; 3] {
+    let forged = encode_ballots(&MessageKey::new(&[8; 32]), &ballots(50, 2)).unwrap();
+    let mut newer = encode_ballots(&key(), &ballots(60, 2)).unwrap();
+    newer[0] = 9;
+    [b"junk".to_vec(), forged, newer]
+}
+
+/// Delivers all that can be read to a worker, which is done with it.
+async fn work(ground: &Ground, messages: usize) -> Vec<usize> {
+    let mut worker = ground.worker().await;
+    let (mut first_ids, dead) = (Vec::new(), async || ground.ready("dead").await);
+    within(20, "all is delivered or set aside", async {
+        while first_ids.len() < messages || dead().await != Some(3) {
+            let next = tokio::time::timeout(std::time::Duration::from_millis(500), worker.next(1_000)).await;
+            let Ok(deliveries) = next else { continue };
+            for delivery in deliveries.unwrap() {
+                first_ids.push(delivery.ballots[0].id.0.as_u128() as usize);
+                worker.done(&[delivery.tag]).await.unwrap();
+            }
+        }
+    })
+    .await;
+    first_ids
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_set_aside_alone() {
+    on_ground(async |ground| {
+        let publisher = ground.publisher().await;
+        let bad = unreadable();
+        for (number, bad) in bad.iter().enumerate() {
+            publisher.publish(&ballots(number, 1)).await.unwrap();
+            ground.plant("ballots", bad).await;
+        }
+        publisher.publish(&ballots(3, 1)).await.unwrap();
+        assert_eq!(work(&ground, 4).await, [0, 1, 2, 3]);
+        eventually("nothing is left", async || (ground.ready("ballots").await == Some(0)).then_some(())).await;
+
+        let letters = ground.dead_letters().await;
+        for _ in 0..30 {
+            // Looking changes nothing, however often.
+            assert_eq!(letters.list(2).await.unwrap().len(), 2);
+        }
+        let listed = letters.list(100).await.unwrap();
+        let mut sizes: Vec<_> = listed.iter().map(|letter| letter.bytes).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [bad[0].len(), bad[1].len(), bad[2].len()]);
+        for (bytes, why) in bad.iter().zip(["it has 4 bytes", "another APP_SECRET", "version 9"]) {
+            let mut those = listed.iter().filter(|letter| letter.why.contains(why));
+            let letter = those.next().unwrap_or_else(|| panic!("{why}: {listed:?}"));
+            assert_eq!(letter.set_aside_at, Some(NOW));
+            let opened = letters.show(&letter.id).await.unwrap().unwrap();
+            assert_eq!((&opened.letter, &opened.body, opened.ballots.is_err()), (letter, bytes, true));
+        }
+        assert_eq!(letters.show("0123456789abcdef").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_replayed_and_thrown_away_by_name_or_all() {
+    on_ground(async |ground| {
+        let letters = ground.dead_letters().await;
+        // As if a newer Throng had come since: this one can be read by now.
+        let good = encode_ballots(&key(), &ballots(70, 3)).unwrap();
+        ground.plant("dead", &good).await;
+        for bad in unreadable() {
+            ground.plant("dead", &bad).await;
+        }
+        let listed = letters.list(100).await.unwrap();
+        assert_eq!((listed.len(), listed[0].set_aside_at, listed[0].why.as_str()), (4, None, "nobody noted why"));
+        assert_eq!(letters.show(&listed[0].id).await.unwrap().unwrap().ballots, Ok(ballots(70, 3)));
+
+        assert_eq!(letters.replay(Selection::Ids(&[listed[0].id.clone()])).await.unwrap(), 1);
+        assert_eq!((ground.ready("ballots").await, ground.ready("dead").await), (Some(1), Some(3)));
+        assert_eq!(work(&ground, 1).await, [70]);
+
+        assert_eq!(letters.replay(Selection::All).await.unwrap(), 3);
+        assert_eq!((ground.ready("ballots").await, ground.ready("dead").await), (Some(3), Some(0)));
+        work(&ground, 0).await;
+
+        let some = [listed[1].id.clone(), listed[3].id.clone(), "0123456789abcdef".to_owned()];
+        assert_eq!(letters.drop(Selection::Ids(&some)).await.unwrap(), 2);
+        assert_eq!(letters.list(100).await.unwrap().remove(0).id, listed[2].id);
+        assert_eq!(letters.drop(Selection::All).await.unwrap(), 1);
+        assert_eq!(letters.list(100).await.unwrap(), []);
+    })
+    .await;
+}
