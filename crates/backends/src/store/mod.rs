@@ -40,3 +40,18 @@ pub async fn open_existing(url: &DatabaseUrl) -> Result<Option<Arc<dyn Database>
         DatabaseUrl::MySql(_) | DatabaseUrl::Postgres(_) => open(url).await.map(Some),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::store::Migration;
+
+    use super::*;
+
+    #[test]
+    fn steps_of_the_schema_have_the_same_numbers_and_names_everywhere() {
+        let named = |steps: &[Migration]| steps.iter().map(|step| (step.version, step.name)).collect::<Vec<_>>();
+        for steps in [mysql::migrations(), postgres::migrations()] {
+            assert_eq!(named(steps), named(sqlite::migrations()));
+        }
+    }
+}

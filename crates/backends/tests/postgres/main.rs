@@ -2,13 +2,13 @@
 //! server or the way to it fails.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
-//mod concurrency;
+mod concurrency;
 mod contract;
 mod database;
-//mod faults;
-//mod proxy;
-//mod schema;
-//mod settings;
+mod faults;
+mod proxy;
+mod schema;
+mod settings;
 
 use throng_domain::ballot::Ballot;
 use throng_domain::contract::support::ballot;

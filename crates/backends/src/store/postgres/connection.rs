@@ -39,9 +39,6 @@ const CONNECTIONS_MAX: usize = 16;
 /// The idle connections kept.
 const IDLE_MAX: usize = 8;
 
-/// Begins a transaction in which each statement sees what was committed before it, whatever the database's default.
-pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-
 /// All connections of one store.
 pub(super) struct Connections {
     options: PgConnectOptions,
@@ -109,7 +106,7 @@ impl Connections {
     ) -> StoreResult<T> {
         let changed = async {
             let mut lease = self.lease().await.map_err(read_error)?;
-            sqlx::raw_sql(BEGIN).execute(&mut lease.connection).await.map_err(read_error)?;
+            sqlx::raw_sql("BEGIN").execute(&mut lease.connection).await.map_err(read_error)?;
             let value = change(&mut lease.connection).await?;
             Ok((lease, value))
         };

@@ -9,7 +9,6 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::store::{StoreError, Window};
 
-use super::connection::BEGIN;
 use super::error::{StoreResult, is_key_taken, read_error};
 
 /// The first number of our locks (`throng` and two zero bytes); a poll's own is in the lower bits.
@@ -89,7 +88,7 @@ pub(super) async fn begin(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::
     let numbers = Numbers(polls);
     let locks = polls.iter().map(|poll| format!("SELECT pg_advisory_xact_lock_shared({})", lock_of(*poll)));
     let locks = locks.collect::<Vec<_>>().join("; ");
-    let sql = format!("{BEGIN}; {locks}; SELECT id, opens_at, closes_at FROM poll WHERE id IN ({numbers})");
+    let sql = format!("BEGIN; {locks}; SELECT id, opens_at, closes_at FROM poll WHERE id IN ({numbers})");
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(writer).await?;
     // Every lock is answered with a row of its own.
     rows.iter().skip(polls.len()).map(window_from).collect()

@@ -32,16 +32,22 @@ pub(super) async fn migrate(connections: &Connections) -> StoreResult<Vec<&'stat
 
 /// Applies the first step that is missing, unless another process has just done it.
 async fn next_step(writer: &mut PgConnection) -> StoreResult<Option<&'static Migration>> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *writer).await.map_err(read_error)?;
-    let current = known(version(writer).await.map_err(read_error)?)?;
+    let current = lock(writer).await.map_err(read_error).and_then(known)?;
     let Some(next) = migrations().iter().find(|migration| migration.version > current) else { return Ok(None) };
     apply(writer, next).await.map_err(read_error)?;
     Ok(Some(next))
 }
 
-async fn apply(writer: &mut PgConnection, migration: &'static Migration) -> sqlx::Result<()> {
+/// Keeps out all others who change the schema until this transaction ends; gives the number of the last step applied.
+async fn lock(writer: &mut PgConnection) -> sqlx::Result<u32> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *writer).await?;
+    // Not looked for first: while it waited for the lock, this session didn't hear that the table was made.
     let list = "CREATE TABLE IF NOT EXISTS schema_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL)";
     sqlx::raw_sql(list).execute(&mut *writer).await?;
+    listed_version(writer).await
+}
+
+async fn apply(writer: &mut PgConnection, migration: &'static Migration) -> sqlx::Result<()> {
     sqlx::raw_sql(migration.sql).execute(&mut *writer).await?;
     sqlx::query("INSERT INTO schema_migration (version, name) VALUES ($1, $2)")
         .bind(migration.version.cast_signed())
@@ -74,11 +80,11 @@ fn newest() -> u32 {
 
 /// The number of the last step applied; 0 where there is none yet.
 async fn version(reader: &mut PgConnection) -> sqlx::Result<u32> {
-    let listed: bool =
-        sqlx::query_scalar("SELECT to_regclass('schema_migration') IS NOT NULL").fetch_one(&mut *reader).await?;
-    if !listed {
-        return Ok(0);
-    }
+    let is_listed = sqlx::query_scalar("SELECT to_regclass('schema_migration') IS NOT NULL");
+    if is_listed.fetch_one(&mut *reader).await? { listed_version(reader).await } else { Ok(0) }
+}
+
+async fn listed_version(reader: &mut PgConnection) -> sqlx::Result<u32> {
     let version: i32 =
         sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM schema_migration").fetch_one(reader).await?;
     u32::try_from(version).map_err(|error| sqlx::Error::Decode(error.into()))

@@ -4,12 +4,15 @@ use sqlx::PgConnection;
 
 /// Said once over every connection.
 ///
+/// In a transaction each statement is to see what was committed before it, whatever the database's default.
+///
 /// The server's own time limits free what a caller has left behind who is gone or gave up. They are longer than any
 /// deadline here: a server that cuts a commit short while it waits for a standby answers that it is done.
 ///
 /// A commit that is answered before it is on the disk is never what we want, so `synchronous_commit` is not left off.
 /// `local` and `remote_write` put it on this server's disk and leave out the standbys: that is for the operator to say.
 pub(super) const SESSION: &str = "\
+    SET default_transaction_isolation = 'read committed';\
     SET statement_timeout = '20s';\
     SET lock_timeout = '4s';\
     SET idle_in_transaction_session_timeout = '20s';\

@@ -1,0 +1,84 @@
+//! The schema, and databases that aren't as they should be.
+
+use throng_backends::store::postgres::{PostgresStore, migrations};
+use throng_domain::ballot::Ballot;
+use throng_domain::contract::support::{OPENS_AT, create, done};
+use throng_domain::store::{Database as _, MigrationState, Store as _, StoreError};
+
+use super::ballots;
+use super::database::{Database, url};
+
+fn applied(states: &[MigrationState]) -> Vec<bool> {
+    states.iter().map(|state| state.applied).collect()
+}
+
+#[tokio::test]
+async fn many_may_migrate_at_once() {
+    let database = Database::empty().await;
+    let stores = [database.open().await, database.open().await, database.open().await];
+    let [a, b, c] = &stores;
+    assert_eq!(applied(&done(a.migration_states().await)), [false]);
+    let (a, b, c) = tokio::join!(a.migrate(), b.migrate(), c.migrate());
+    let steps = [done(a), done(b), done(c)].concat();
+    let names: Vec<_> = migrations().iter().map(|migration| migration.name).collect();
+    assert_eq!(steps, names);
+    assert_eq!(done(stores[0].migrate().await), Vec::<&str>::new());
+    assert_eq!(applied(&done(stores[0].migration_states().await)), [true]);
+}
+
+#[tokio::test]
+async fn a_schema_of_a_later_version_is_left_alone() {
+    let (database, store) = Database::with_store().await;
+    database.run("INSERT INTO schema_migration VALUES (99, '0099_later')").await;
+    assert!(matches!(store.migrate().await, Err(StoreError::Rejected(why)) if why.contains("version 99")));
+    assert!(matches!(store.migration_states().await, Err(StoreError::Rejected(why)) if why.contains("version 99")));
+}
+
+#[tokio::test]
+async fn a_database_that_only_reads_can_be_looked_at() {
+    let (database, _) = Database::with_store().await;
+    database.run(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name)).await;
+    let store = database.open().await;
+    assert_eq!(done(store.migrate().await), Vec::<&str>::new());
+    assert_eq!(done(store.polls().await), []);
+}
+
+#[tokio::test]
+async fn without_tables_it_is_said_how_to_make_them() {
+    let (ready, other) = Database::with_store().await;
+    let poll = create(&other, "poll").await;
+    drop(ready);
+    let database = Database::empty().await;
+    let store = database.open().await;
+    for refused in [store.polls().await.map(drop), store.record(&ballots(&poll, 0..1)).await.map(drop)] {
+        assert!(matches!(&refused, Err(StoreError::Rejected(why)) if why.contains("schema migrate")), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_to_be_created() {
+    let mut database = Database::empty().await;
+    let there = std::mem::replace(&mut database.name, "throng_test_no_such".to_owned());
+    let opened = PostgresStore::open(&database.url()).await;
+    assert!(matches!(&opened, Err(StoreError::Rejected(why)) if why.contains("createdb")), "{opened:?}");
+    database.name = there;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_to_be_corrected() {
+    let database = Database::empty().await;
+    let wrong = url(&format!("postgres://throng:wrong@{}", Database::upstream()), &database.name);
+    let opened = PostgresStore::open(&wrong).await;
+    assert!(matches!(&opened, Err(StoreError::Rejected(why)) if why.contains("DATABASE_URL")), "{opened:?}");
+    assert!(!format!("{opened:?}").contains("wrong@"));
+}
+
+#[tokio::test]
+async fn a_number_that_the_database_refuses_is_rejected() {
+    let (database, store) = Database::with_store().await;
+    let poll = create(&store, "poll").await;
+    database.run("ALTER TABLE ballot ADD CHECK (accepted_at < 5000)").await;
+    let later = Ballot { accepted_at: OPENS_AT.plus_ms(10_000), ..ballots(&poll, 0..1).remove(0) };
+    assert!(matches!(store.record(&[later]).await, Err(StoreError::Rejected(_))));
+    assert_eq!(done(store.tallies(poll.id).await).voters, 0);
+}
