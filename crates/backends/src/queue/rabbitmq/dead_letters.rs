@@ -78,7 +78,7 @@ impl DeadLetters {
     /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
     pub async fn connect(broker: Broker, key: MessageKey) -> Result<Self, QueueError> {
         let session = Session::open(&broker.url, "dead letters").await?;
-        broker.topology.declare(&session.channel().await?).await?;
+        broker.topology.establish(&session).await?;
         Ok(Self { broker, key, session })
     }
 

@@ -4,6 +4,7 @@ use lapin::ErrorKind;
 use throng_domain::queue::QueueError;
 
 const ACCESS_REFUSED: u16 = 403;
+const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
 const NOT_ALLOWED: u16 = 530;
 
@@ -15,6 +16,11 @@ pub(super) fn unavailable(error: lapin::Error) -> QueueError {
 /// Nothing was taken, for a reason of our own.
 pub(super) fn no_answer(why: &str) -> QueueError {
     QueueError::Unavailable(why.into())
+}
+
+/// Whether what was asked for isn't there.
+pub(super) fn is_missing(error: &lapin::Error) -> bool {
+    matches!(refusal(error), Some((NOT_FOUND, _)))
 }
 
 /// Why a connection wasn't made.

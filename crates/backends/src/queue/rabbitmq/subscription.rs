@@ -43,8 +43,7 @@ impl Subscription {
             From::Results => "results in",
         };
         let session = Session::open(&broker.url, purpose).await?;
-        let channel = session.channel().await?;
-        broker.topology.declare(&channel).await?;
+        let channel = broker.topology.establish(&session).await?;
         let queue = match from {
             From::Ballots => broker.topology.ballots.clone(),
             From::Results => broker.topology.hang_up_queue(&channel).await?,

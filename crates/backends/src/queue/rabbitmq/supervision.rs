@@ -56,8 +56,8 @@ async fn listen(state: &LineState, session: &Session) -> QueueError {
     no_answer("the connection has ended")
 }
 
-/// Asks again and again whether all is there, and makes what isn't, until no answer comes. A broker that is blocked
-/// doesn't read what is asked.
+/// Asks again and again whether all is there, until something isn't or no answer comes. A broker that is blocked doesn't
+/// read what is asked.
 async fn check(state: &LineState, control: &Channel) -> QueueError {
     let mut due = interval(CHECK_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -69,7 +69,7 @@ async fn check(state: &LineState, control: &Channel) -> QueueError {
         if state.is_blocked() {
             continue;
         }
-        match state.broker.topology.declare(control).await {
+        match state.broker.topology.look(control).await {
             Ok(()) => state.trusted(),
             Err(_) if state.is_blocked() => {}
             Err(error) => return error,
@@ -96,8 +96,7 @@ impl LineState {
     /// Connects, and declares what is to be there.
     pub(super) async fn connect(&self) -> Result<(Arc<Session>, Channel), QueueError> {
         let session = Session::open(&self.broker.url, self.purpose).await?;
-        let control = session.channel().await?;
-        self.broker.topology.declare(&control).await?;
+        let control = self.broker.topology.establish(&session).await?;
         Ok((Arc::new(session), control))
     }
 }

@@ -1,12 +1,14 @@
 //! The queues and exchanges that Throng has on a broker.
 
+use std::time::Duration;
+
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 use throng_domain::queue::QueueError;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::connection::ANSWER_MAX;
+use super::connection::{ANSWER_MAX, Session};
 use super::failure::{self, no_answer};
 
 /// What may wait to be recorded, in bytes: some 200 million ballots. Beyond it ballots are refused, none is dropped.
@@ -21,6 +23,11 @@ const DEAD_BYTES_MAX: i64 = 1024 * 1024 * 1024;
 /// How often a message may come back before the broker gives up on it: never, as far as it lets us say so. Brokers of
 /// version 4 give up after 20 times where nothing is said, which a worker that crashes over and over would reach.
 const DELIVERIES_MAX: i64 = 1_000_000_000;
+
+/// How long a queue must have been there before a message in it is safe. RabbitMQ keeps the names of quorum queues in a file
+/// (ra's `names.dets`) that it writes half a second after the last change: one that is killed before then starts again with
+/// the queue there and empty, and confirmed messages are gone.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// The announcements that wait for a node; the oldest make room for new ones.
 const ANNOUNCEMENTS_MAX: i64 = 64;
@@ -63,14 +70,50 @@ impl Topology {
         Self { ballots_messages_max: max.into(), ..self }
     }
 
-    /// Makes what isn't there, and fails where something is there that is declared otherwise.
-    pub(super) async fn declare(&self, channel: &Channel) -> Result<(), QueueError> {
-        let declaring = async {
-            self.declare_quorum_queue(channel, &self.dead, self.dead_arguments()).await?;
-            self.declare_quorum_queue(channel, &self.ballots, self.ballots_arguments()).await?;
-            self.declare_results(channel).await
+    /// Makes what isn't there, and fails where something is there that is declared otherwise. Returns a channel once all of
+    /// it is there to stay: see [`SETTLE`].
+    pub(super) async fn establish(&self, session: &Session) -> Result<Channel, QueueError> {
+        let known = self.is_there(session).await?;
+        let channel = session.channel().await?;
+        within("it declares no queue", async {
+            self.declare_quorum_queue(&channel, &self.dead, self.dead_arguments()).await?;
+            self.declare_quorum_queue(&channel, &self.ballots, self.ballots_arguments()).await
+        })
+        .await?;
+        if !known {
+            sleep(SETTLE).await;
+        }
+        // The last: where it is, the queues have settled.
+        within("it declares no exchange", self.declare_results(&channel)).await?;
+        Ok(channel)
+    }
+
+    /// Fails unless all of it is there, whichever way it is declared.
+    pub(super) async fn look(&self, channel: &Channel) -> Result<(), QueueError> {
+        self.find(channel).await.map_err(failure::unavailable)
+    }
+
+    async fn is_there(&self, session: &Session) -> Result<bool, QueueError> {
+        // To ask for what isn't there ends the channel.
+        match self.find(&session.channel().await?).await {
+            Ok(()) => Ok(true),
+            Err(error) if failure::is_missing(&error) => Ok(false),
+            Err(error) => Err(failure::unavailable(error)),
+        }
+    }
+
+    async fn find(&self, channel: &Channel) -> lapin::Result<()> {
+        let finding = async {
+            let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+            let (name, none) = (self.results.as_str().into(), FieldTable::default());
+            channel.exchange_declare(name, ExchangeKind::Fanout, passive, none).await?;
+            for name in [&self.dead, &self.ballots] {
+                let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+                channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
+            }
+            Ok(())
         };
-        timeout(ANSWER_MAX, declaring).await.unwrap_or_else(|_| Err(no_answer("it declares no queue")))
+        timeout(ANSWER_MAX, finding).await.unwrap_or_else(|late| Err(std::io::Error::from(late).into()))
     }
 
     /// A queue for one node, of what is announced from now on; it goes when the connection does. Returns its name.
@@ -143,6 +186,10 @@ impl Topology {
             ("x-max-length-bytes", DEAD_BYTES_MAX.into()),
         ])
     }
+}
+
+async fn within<T>(why_not: &str, work: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    timeout(ANSWER_MAX, work).await.unwrap_or_else(|_| Err(no_answer(why_not)))
 }
 
 fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
