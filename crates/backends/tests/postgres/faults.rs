@@ -131,4 +131,6 @@ async fn damaged_rows_are_said_to_be_damaged() {
     assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
     let tallies = store.tallies(poll.id).await;
     assert!(matches!(tallies, Err(StoreError::Corrupt(_))), "{tallies:?}");
+    let recorded = store.record(&ballots(&poll, 1..2)).await;
+    assert!(matches!(recorded, Err(StoreError::Corrupt(_))), "{recorded:?}");
 }

@@ -1,8 +1,8 @@
 //! Settings with which an answered commit could be lost.
 
 use throng_domain::clock::{Clock as _, SystemClock};
-use throng_domain::contract::support::done;
-use throng_domain::store::Database as _;
+use throng_domain::contract::support::{create, done};
+use throng_domain::store::{Database as _, Store as _};
 
 use super::database::Database;
 
@@ -29,4 +29,20 @@ async fn the_time_is_the_servers() {
     let store = database.open().await;
     let (before, there, after) = (SystemClock.now(), done(store.now().await), SystemClock.now());
     assert!(before.0 - 1 <= there.0 && there.0 <= after.0 + 1, "{before:?} {there:?} {after:?}");
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_the_disk_whatever_the_database_says() {
+    let (database, _) = Database::with_store().await;
+    // Says in the title of each new poll how its commit is going to be.
+    let witness = "CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         NEW.title := current_setting('synchronous_commit'); RETURN NEW; END $$; \
+         CREATE TRIGGER witness BEFORE INSERT ON poll FOR EACH ROW EXECUTE FUNCTION witness()";
+    database.run(witness).await;
+    for (set, becomes) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
+        database.run(&format!("ALTER DATABASE {} SET synchronous_commit = {set}", database.name)).await;
+        let store = database.open().await;
+        let made = create(&store, &set.replace('_', "-")).await;
+        assert_eq!(done(store.poll(&made.slug).await).unwrap().title, becomes);
+    }
 }

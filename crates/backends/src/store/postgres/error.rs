@@ -3,6 +3,7 @@
 use std::io;
 
 use sqlx::Error;
+use sqlx::postgres::PgDatabaseError;
 use throng_domain::store::StoreError;
 
 use super::super::ServerUrl;
@@ -16,12 +17,13 @@ pub(super) fn read_error(error: Error) -> StoreError {
         (Error::ColumnDecode { .. } | Error::Decode(_), _) | (_, "XX001" | "XX002") => {
             StoreError::Corrupt(error.into())
         }
-        (_, "42P01" | "42703" | "3F000") => {
-            StoreError::Rejected(format!("the schema isn't up to date ({error}); run `throng schema migrate`"))
-        }
+        (_, "42P01" | "42703" | "3F000") => StoreError::Rejected(format!(
+            "the schema isn't up to date ({}); run `throng schema migrate`",
+            words(&error)
+        )),
         // No reading of the same thing again helps; all else may pass: no room, too many clients, a restart, a standby.
         (_, code) if ["22", "23", "42"].iter().any(|class| code.starts_with(class)) && code != DENIED => {
-            StoreError::Rejected(error.to_string())
+            StoreError::Rejected(words(&error))
         }
         _ => StoreError::Unavailable(error.into()),
     }
@@ -30,9 +32,9 @@ pub(super) fn read_error(error: Error) -> StoreError {
 /// An error from when the commit was sent on: it may have happened. Damage is damage.
 pub(super) fn commit_error(error: Error) -> StoreError {
     match read_error(error) {
-        StoreError::Corrupt(source) | StoreError::Unavailable(source) => StoreError::Unknown(source),
-        StoreError::Rejected(why) => StoreError::Unknown(why.into()),
-        known @ (StoreError::Conflict(_) | StoreError::Unknown(_) | StoreError::WriteFailed(_)) => known,
+        StoreError::Unavailable(source) => StoreError::Unknown(source),
+        StoreError::Rejected(why) | StoreError::Conflict(why) => StoreError::Unknown(why.into()),
+        known @ (StoreError::Unknown(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_)) => known,
     }
 }
 
@@ -41,7 +43,8 @@ pub(super) fn open_error(error: Error, url: &ServerUrl) -> StoreError {
     let ServerUrl { user, host, port, name, .. } = url;
     match code(&error) {
         Some("28P01" | "28000") => StoreError::Rejected(format!(
-            "the server refuses this user or password ({error}); check both in DATABASE_URL"
+            "the server refuses this user or password ({}); check both in DATABASE_URL",
+            words(&error)
         )),
         Some("3D000") => StoreError::Rejected(format!(
             "the server has no database `{name}`; create it (`createdb -h {host} -p {port} -U {user} {name}`), or set \
@@ -71,8 +74,14 @@ const DENIED: &str = "42501";
 
 /// The server's code for the error, if it is the server's: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn code(error: &Error) -> Option<&str> {
-    match error.as_database_error()?.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-        Some(error) => Some(error.code()),
-        None => None,
-    }
+    of_server(error).map(PgDatabaseError::code)
+}
+
+/// The error as the server says it.
+fn words(error: &Error) -> String {
+    of_server(error).map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
+fn of_server(error: &Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref()
 }
