@@ -39,18 +39,17 @@ fn killed_with_a_backlog() {
     const BACKLOG: u64 = 100_000;
     rounds(|| {
         let system = System::new(Kind::MySql, true, false);
-        let web = system.web();
-        let url = format!("http://{}", web.address);
-        let rounds = BACKLOG / 500;
+        let mut trial = Trial::of(&system);
+        trial.worker = None;
+        let (url, rounds) = (format!("http://{}", trial.web.address), BACKLOG / 500);
         // It exits with 1, since nobody counts what it casts; what it was answered is in its report.
         let bench =
             system.run(&["bench", "--url", &url, "--clients", "500", "--rounds", &rounds.to_string(), "--json"]);
         let report: serde_json::Value = serde_json::from_slice(&bench.stdout).unwrap();
         assert_eq!(report["votes"]["acknowledged"], BACKLOG, "{report}");
         RABBITMQ.kill();
-        drop(web);
-        let mut trial = Trial::of(&system);
         trial.recovers(Some(RABBITMQ));
+        trial.worker = Some(system.worker());
         wait_until_shown(&trial.web, BACKLOG + 1);
         assert_eq!(system.stored().disagreements(), [""; 0]);
     });

@@ -29,6 +29,10 @@ const DELIVERIES_MAX: i64 = 1_000_000_000;
 /// the queue there and empty, and confirmed messages are gone.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// How long a queue that somebody deleted stays away. RabbitMQ tells the queue's consumers that it is gone, but not at once:
+/// where another one of that name is made before, they hang on to it, and are delivered nothing.
+const FORGET: Duration = Duration::from_secs(1);
+
 /// The announcements that wait for a node; the oldest make room for new ones.
 const ANNOUNCEMENTS_MAX: i64 = 64;
 
@@ -53,6 +57,16 @@ pub struct Topology {
     ballots_messages_max: i64,
 }
 
+/// What is there of a topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    All,
+    /// Somebody deleted a queue.
+    QueuesMissing,
+    /// Nobody has been here yet.
+    Nothing,
+}
+
 impl Topology {
     /// The one whose names begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
@@ -73,14 +87,17 @@ impl Topology {
     /// Makes what isn't there, and fails where something is there that is declared otherwise. Returns a channel once all of
     /// it is there to stay: see [`SETTLE`].
     pub(super) async fn establish(&self, session: &Session) -> Result<Channel, QueueError> {
-        let known = self.is_there(session).await?;
+        let found = self.find(session).await?;
+        if found == Found::QueuesMissing {
+            sleep(FORGET).await;
+        }
         let channel = session.channel().await?;
         within("it declares no queue", async {
             self.declare_quorum_queue(&channel, &self.dead, self.dead_arguments()).await?;
             self.declare_quorum_queue(&channel, &self.ballots, self.ballots_arguments()).await
         })
         .await?;
-        if !known {
+        if found != Found::All {
             sleep(SETTLE).await;
         }
         // The last: where it is, the queues have settled.
@@ -90,30 +107,38 @@ impl Topology {
 
     /// Fails unless all of it is there, whichever way it is declared.
     pub(super) async fn look(&self, channel: &Channel) -> Result<(), QueueError> {
-        self.find(channel).await.map_err(failure::unavailable)
-    }
-
-    async fn is_there(&self, session: &Session) -> Result<bool, QueueError> {
-        // To ask for what isn't there ends the channel.
-        match self.find(&session.channel().await?).await {
-            Ok(()) => Ok(true),
-            Err(error) if failure::is_missing(&error) => Ok(false),
-            Err(error) => Err(failure::unavailable(error)),
-        }
-    }
-
-    async fn find(&self, channel: &Channel) -> lapin::Result<()> {
-        let finding = async {
-            let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-            let (name, none) = (self.results.as_str().into(), FieldTable::default());
-            channel.exchange_declare(name, ExchangeKind::Fanout, passive, none).await?;
-            for name in [&self.dead, &self.ballots] {
-                let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-                channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
-            }
-            Ok(())
+        let looking = async {
+            self.find_exchange(channel).await?;
+            self.find_queues(channel).await
         };
-        timeout(ANSWER_MAX, finding).await.unwrap_or_else(|late| Err(std::io::Error::from(late).into()))
+        within("it doesn't say what is there", async { looking.await.map_err(failure::unavailable) }).await
+    }
+
+    async fn find(&self, session: &Session) -> Result<Found, QueueError> {
+        // To ask for what isn't there ends the channel.
+        let channel = session.channel().await?;
+        within("it doesn't say what is there", async {
+            if !is_there(self.find_exchange(&channel).await)? {
+                return Ok(Found::Nothing);
+            }
+            let all = is_there(self.find_queues(&channel).await)?;
+            Ok(if all { Found::All } else { Found::QueuesMissing })
+        })
+        .await
+    }
+
+    async fn find_exchange(&self, channel: &Channel) -> lapin::Result<()> {
+        let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+        let name = self.results.as_str().into();
+        channel.exchange_declare(name, ExchangeKind::Fanout, passive, FieldTable::default()).await
+    }
+
+    async fn find_queues(&self, channel: &Channel) -> lapin::Result<()> {
+        for name in [&self.dead, &self.ballots] {
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
+        }
+        Ok(())
     }
 
     /// A queue for one node, of what is announced from now on; it goes when the connection does. Returns its name.
@@ -185,6 +210,14 @@ impl Topology {
             ("x-overflow", text("reject-publish")),
             ("x-max-length-bytes", DEAD_BYTES_MAX.into()),
         ])
+    }
+}
+
+fn is_there(found: lapin::Result<()>) -> Result<bool, QueueError> {
+    match found {
+        Ok(()) => Ok(true),
+        Err(error) if failure::is_missing(&error) => Ok(false),
+        Err(error) => Err(failure::unavailable(error)),
     }
 }
 
