@@ -16,8 +16,8 @@ use self::rabbitmq::{
 pub use self::url::QueueUrl;
 
 /// The sides of a broker that a web node has to do with. What is there has names that begin with `prefix`; what is made
-/// or read under another `key` isn't ours. They are looked after on the runtime that this is called on, and may be used
-/// from any.
+/// or read under another `key` isn't ours. They may be used from any runtime, and are looked after on the one that this is
+/// called on, which has to run for as long as they are used.
 ///
 /// # Errors
 /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
