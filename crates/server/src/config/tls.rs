@@ -1,7 +1,7 @@
 //! The settings of TLS.
 
 use super::{Config, Reader};
-use crate::serve::{TlsFault, TlsFiles};
+use crate::serve::{TlsFaults, TlsFiles};
 
 const CERTIFICATE: &str = "TLS_CERTIFICATE";
 const KEY: &str = "TLS_KEY";
@@ -25,10 +25,11 @@ impl Reader<'_> {
 
     /// That the certificate can be served with.
     pub(super) fn check_certificate(&mut self, config: &Config) {
-        match config.tls.as_ref().map(TlsFiles::read) {
-            Some(Err(TlsFault::Certificate(what))) => self.fault(CERTIFICATE, &what),
-            Some(Err(TlsFault::Key(what))) => self.fault(KEY, &what),
-            Some(Ok(_)) | None => {}
+        let Some(Err(TlsFaults { certificate, key })) = config.tls.as_ref().map(TlsFiles::read) else { return };
+        for (name, what) in [(CERTIFICATE, certificate), (KEY, key)] {
+            if let Some(what) = what {
+                self.fault(name, &what);
+            }
         }
     }
 }

@@ -42,7 +42,7 @@ use self::connection::Host;
 use self::date::Date;
 pub use self::plain::{PlainMethod, PlainRequest};
 pub use self::shutdown::Shutdown;
-pub use self::tls::{Tls, TlsFault, TlsFiles};
+pub use self::tls::{Tls, TlsFaults, TlsFiles};
 
 /// What answers requests on one core.
 pub trait Answer: Send + Sync + 'static {

@@ -1,12 +1,13 @@
 //! A certificate and its key, from PEM files.
 
-use std::io;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SigningKey};
 
 /// Where a certificate and its key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,38 +19,46 @@ pub struct TlsFiles {
 }
 
 /// What is wrong with a certificate's files.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TlsFault {
-    /// The certificate's.
-    #[error("{0}")]
-    Certificate(String),
-    /// The key's.
-    #[error("{0}")]
-    Key(String),
+#[derive(Debug, PartialEq, Eq)]
+pub struct TlsFaults {
+    /// With the certificate's.
+    pub certificate: Option<String>,
+    /// With the key's.
+    pub key: Option<String>,
 }
+
+impl fmt::Display for TlsFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said: Vec<_> = [&self.certificate, &self.key].into_iter().flatten().map(String::as_str).collect();
+        f.write_str(&said.join("; "))
+    }
+}
+
+impl std::error::Error for TlsFaults {}
 
 impl TlsFiles {
     /// The certificate with its key.
     ///
     /// # Errors
     /// Which of the files can't be used, and why.
-    pub fn read(&self) -> Result<CertifiedKey, TlsFault> {
-        let chain = chain(&self.certificate).map_err(TlsFault::Certificate)?;
-        let key = key(&self.key).map_err(TlsFault::Key)?;
-        let key = ring::default_provider()
-            .key_provider
-            .load_private_key(key)
-            .map_err(|error| TlsFault::Key(format!("{} has a key that can't be used: {error}", self.key.display())))?;
-        let certified = CertifiedKey::new(chain, key);
+    pub fn read(&self) -> Result<CertifiedKey, TlsFaults> {
+        match (chain(&self.certificate), key(&self.key)) {
+            (Ok(chain), Ok(key)) => self.fitting(CertifiedKey::new(chain, key)),
+            (chain, key) => Err(TlsFaults { certificate: chain.err(), key: key.err() }),
+        }
+    }
+
+    fn fitting(&self, certified: CertifiedKey) -> Result<CertifiedKey, TlsFaults> {
+        let (certificate, key) = (self.certificate.display(), self.key.display());
         match certified.keys_match() {
             Ok(()) => Ok(certified),
-            Err(rustls::Error::InconsistentKeys(_)) => Err(TlsFault::Key(format!(
-                "{} is not the key of the certificate in {}",
-                self.key.display(),
-                self.certificate.display()
-            ))),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                let what = format!("{key} is not the key of the certificate in {certificate}");
+                Err(TlsFaults { certificate: None, key: Some(what) })
+            }
             Err(error) => {
-                Err(TlsFault::Certificate(format!("{} has no valid certificate: {error}", self.certificate.display())))
+                let what = format!("{certificate} has no valid certificate: {error}");
+                Err(TlsFaults { certificate: Some(what), key: None })
             }
         }
     }
@@ -64,9 +73,9 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+fn key(path: &Path) -> Result<Arc<dyn SigningKey>, String> {
     let text = read(path)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+    let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
         if !matches!(error, pem::Error::NoItemsFound) {
             damaged(path)
         } else if is_encrypted(&text) {
@@ -74,7 +83,9 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
         } else {
             format!("{} has no -----BEGIN PRIVATE KEY-----", path.display())
         }
-    })
+    })?;
+    let usable = ring::sign::any_supported_type(&key);
+    usable.map_err(|error| format!("{} has a key that can't be used: {error}", path.display()))
 }
 
 fn is_encrypted(text: &[u8]) -> bool {
@@ -83,7 +94,7 @@ fn is_encrypted(text: &[u8]) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error: io::Error| format!("can't read {}: {error}", path.display()))
+    std::fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))
 }
 
 /// What exactly is damaged isn't said: it may be a key.

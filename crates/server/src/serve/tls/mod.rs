@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub use self::certificate::{TlsFault, TlsFiles};
+pub use self::certificate::{TlsFaults, TlsFiles};
 use self::renewal::Stamp;
 use super::outgoing::{Outgoing, late};
 
@@ -45,7 +45,7 @@ impl Tls {
     ///
     /// # Errors
     /// Which of the files can't be used, and why.
-    pub fn open(files: TlsFiles) -> Result<Self, TlsFault> {
+    pub fn open(files: TlsFiles) -> Result<Self, TlsFaults> {
         let opened = Stamp::of(&files);
         let current = Arc::new(Current(ArcSwap::from_pointee(files.read()?)));
         let acceptor = TlsAcceptor::from(Arc::new(server_config(&current)));

@@ -63,7 +63,7 @@ impl Tls {
                 self.current.0.store(Arc::new(certificate));
                 info!(certificate = %self.files.certificate.display(), "new connections get the new certificate");
             }
-            Err(fault) => error!(%fault, "the new certificate can't be used; the one before stays"),
+            Err(faults) => error!(%faults, "the new certificate can't be used; the one before stays"),
         }
     }
 }
