@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use crate::certificate::TlsServer;
 use crate::client::TlsStream;
-use crate::frames::{CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, PING, fields, frame, head};
+use crate::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2, NO_ERROR, PING, fields, frame, head,
+};
 
 /// How many clients of each kind.
 const EACH: usize = 8;
@@ -45,12 +47,15 @@ fn closed_after((mut stream, repeated): Slow) -> Duration {
     began.elapsed()
 }
 
-/// Sends `repeated` for as long as that is possible, and never reads; how long until the server has closed.
+/// Sends `repeated` for as long as that is possible, and never reads; how long from the last that the server took until
+/// it has closed.
 fn never_reads_for(mut stream: TlsStream, repeated: &[u8]) -> Duration {
-    let began = Instant::now();
     stream.sock.set_write_timeout(Some(CLOSED_WITHIN * 2)).unwrap();
-    while stream.write_all(repeated).is_ok() {}
-    began.elapsed()
+    let mut taken = Instant::now();
+    while stream.write_all(repeated).is_ok() {
+        taken = Instant::now();
+    }
+    taken.elapsed()
 }
 
 /// Those who don't get as far as being encrypted.
@@ -159,5 +164,35 @@ fn slow_and_silent_clients_are_closed_while_honest_ones_vote() {
         assert!(late.is_empty(), "closed too late: {late:?}");
         assert_eq!(server.server.stored_voters(), votes, "what was answered is what is counted");
         assert!(votes > 0);
+    });
+}
+
+/// How long a client that has its answer and wants no more is kept. It says that it is there when it is asked, or not.
+fn idle_for(server: &TlsServer, gives_signs: bool) -> Duration {
+    let mut client = server.http2();
+    client.send(&head(1, END_HEADERS | END_STREAM, "GET", "/api/result")).unwrap();
+    client.body(1);
+    let began = Instant::now();
+    loop {
+        let told = client.until("the goodbye", |frame| matches!(frame.kind, PING | GOAWAY));
+        if told.kind == GOAWAY {
+            assert_eq!(told.code(), NO_ERROR);
+            break began.elapsed();
+        }
+        if gives_signs {
+            client.send(&frame(PING, 1, 0, &told.payload)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_idle_client_is_told_to_go_and_one_that_gives_no_sign_too() {
+    let server = TlsServer::start();
+    std::thread::scope(|scope| {
+        let gone = scope.spawn(|| idle_for(&server, false));
+        let there = idle_for(&server, true);
+        let kept = Duration::from_secs(14)..Duration::from_secs(25);
+        assert!(kept.contains(&there), "{there:?}");
+        assert!(gone.join().unwrap() < kept.end);
     });
 }

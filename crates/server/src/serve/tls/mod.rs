@@ -91,7 +91,8 @@ fn server_config(current: &Arc<Current>) -> ServerConfig {
         .with_no_client_auth()
         .with_cert_resolver(Arc::<Current>::clone(current));
     config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
-    // What a client needs to come back at less cost it carries itself: nothing is kept here for a crowd to fill.
+    // What a client needs to come back at less cost it carries itself: nothing is kept here for a crowd to fill. Where
+    // there is no randomness for that, it comes back at full cost.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     if let Ok(ticketer) = ring::Ticketer::new() {
         config.ticketer = ticketer;
