@@ -10,11 +10,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
 use prometheus_client::metrics::gauge::Gauge;
-use throng::serve::{Answer, Core, Cores, PlainRequest, Shutdown};
+use throng::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown};
 use throng_domain::clock::{Clock, SystemClock};
 use tower::ServiceExt as _;
 
@@ -38,7 +37,7 @@ impl Answer for Empty {
         response
     }
 
-    async fn answer(&self, request: Request<Incoming>, _: IpAddr) -> Response<Body> {
+    async fn answer<B: RequestBody>(&self, request: Request<B>, _: IpAddr) -> Response<Body> {
         let Ok(response) = self.router.clone().oneshot(request).await;
         response
     }
@@ -57,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         connections: Gauge::default(),
     });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Cores::start(address.parse()?, cores.collect(), |_| Bytes::new(), &clock, Arc::new(Shutdown::default()))?.join();
+    let listen = Listen { address: address.parse()?, tls: None };
+    Cores::start(&listen, cores.collect(), |_| Bytes::new(), &clock, Arc::new(Shutdown::default()))?.join();
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::http::{self, Front};
 use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Courier, Desk, Recorder, RecorderThread, WriteFailure};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePolls, Origin};
-use crate::serve::{Beside, Core, Cores, Shutdown};
+use crate::serve::{Beside, Core, Cores, Listen, Shutdown, Tls};
 
 /// How often it is looked whether another process, such as `throng poll close`, changed a poll.
 const POLLS_REFRESH: Duration = Duration::from_millis(250);
@@ -32,6 +32,7 @@ const DEPTH_REFRESH: Duration = Duration::from_secs(5);
 pub struct Server {
     app: Arc<App>,
     cores: Cores,
+    tls: Option<Arc<Tls>>,
     desks: Vec<Arc<Desk>>,
     counting: Counting,
     depth: Option<Depth>,
@@ -74,9 +75,10 @@ impl Server {
     /// Serves with these parts, whatever the configuration names.
     ///
     /// # Errors
-    /// If the store can't be read, or the address or a thread can't be had.
+    /// If the certificate or the store can't be read, or the address or a thread can't be had.
     pub async fn start_with(config: Config, parts: Parts) -> anyhow::Result<Self> {
         let Parts { store, clock, cores, ballots_waiting_max, broker, cache } = parts;
+        let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         if config.app_env == AppEnv::Dev {
             create_demo_poll(&*store, &config.default_poll, &*clock).await?;
         }
@@ -107,8 +109,8 @@ impl Server {
             }
             None => Counting::Here(start_recorder(&app, &desks)?),
         };
-        let cores = start_cores(&app, &desks, &counting)?;
-        Ok(Self { app, cores, desks, counting, depth: None, _claim: None })
+        let cores = start_cores(&app, &desks, &counting, tls.clone())?;
+        Ok(Self { app, cores, tls, desks, counting, depth: None, _claim: None })
     }
 
     /// The address served on.
@@ -134,6 +136,7 @@ impl Server {
             never = keep_polls_fresh(app) => match never {},
             never = hear(app, &mut self.counting) => match never {},
             never = measure_queue(app, self.depth.as_ref()) => match never {},
+            never = keep_certificate_current(self.tls.as_ref()) => match never {},
         }
         app.shutdown.run().await;
         self.desks.iter().for_each(|desk| desk.close());
@@ -172,7 +175,12 @@ fn couriers(app: &App, desks: &[Arc<Desk>], publisher: &Arc<dyn Publisher>) -> V
     desks.iter().map(|desk| Arc::new(courier(desk))).collect()
 }
 
-fn start_cores(app: &Arc<App>, desks: &[Arc<Desk>], counting: &Counting) -> anyhow::Result<Cores> {
+fn start_cores(
+    app: &Arc<App>,
+    desks: &[Arc<Desk>],
+    counting: &Counting,
+    tls: Option<Arc<Tls>>,
+) -> anyhow::Result<Cores> {
     let core = |(number, metrics): (usize, &Arc<HttpMetrics>)| {
         let desk = Arc::clone(&desks[number]);
         let core = Arc::new(CoreState { app: Arc::clone(app), desk: Arc::clone(&desk), metrics: Arc::clone(metrics) });
@@ -194,10 +202,10 @@ fn start_cores(app: &Arc<App>, desks: &[Arc<Desk>], counting: &Counting) -> anyh
             }),
         }
     };
-    let (listen, shutdown) = (app.config.listen, Arc::clone(&app.shutdown));
+    let listen = Listen { address: app.config.listen, tls };
     let cores = app.metrics.http.iter().enumerate().map(core).collect();
-    Cores::start(listen, cores, http::refusal_body, &app.clock, shutdown)
-        .with_context(|| format!("can't serve on {listen}; is something else running there? Set LISTEN"))
+    Cores::start(&listen, cores, http::refusal_body, &app.clock, Arc::clone(&app.shutdown))
+        .with_context(|| format!("can't serve on {}; is something else running there? Set LISTEN", listen.address))
 }
 
 async fn keep_polls_fresh(app: &App) -> Infallible {
@@ -220,6 +228,13 @@ async fn measure_queue(app: &App, depth: Option<&Depth>) -> Infallible {
     loop {
         tick.tick().await;
         app.metrics.queue_messages(depth.messages().await);
+    }
+}
+
+async fn keep_certificate_current(tls: Option<&Arc<Tls>>) -> Infallible {
+    match tls {
+        Some(tls) => Arc::clone(tls).keep_current().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -146,6 +146,14 @@ fn complain(error: &anyhow::Error) {
 
 impl Flags {
     fn config(&self) -> Result<Config, Faults> {
+        Config::read(&self.sources()?)
+    }
+
+    fn config_to_serve(&self) -> Result<Config, Faults> {
+        Config::read_to_serve(&self.sources()?)
+    }
+
+    fn sources(&self) -> Result<Sources, Faults> {
         let given = [
             ("LISTEN", &self.listen),
             ("DATABASE_URL", &self.database_url),
@@ -155,7 +163,7 @@ impl Flags {
         let flags = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
         // A value that isn't text can't be a setting of ours.
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        Config::read(&Sources::read(flags, environment, std::path::Path::new("."))?)
+        Sources::read(flags, environment, std::path::Path::new("."))
     }
 }
 

@@ -12,14 +12,15 @@ use super::log::log_to_stderr;
 use crate::app::Server;
 
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
-    let config = flags.config()?;
+    let config = flags.config_to_serve()?;
     let _log = log_to_stderr(&config)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = stop_signal().context("signals can't be received")?;
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
         let server = Server::start(config, Arc::new(SystemClock), cores).await?;
-        info!("serving on http://{}", server.address());
+        info!("serving on {scheme}://{}", server.address());
         server.run_until(stop).await?;
         info!("stopped");
         Ok(())

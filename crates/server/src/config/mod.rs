@@ -5,6 +5,7 @@
 mod otlp;
 mod secret;
 mod sources;
+mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub use self::otlp::OtlpEndpoint;
 pub use self::secret::AppSecret;
 pub use self::sources::Sources;
 use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, TrustedProxies};
+use crate::serve::TlsFiles;
 
 /// What a setting is called, what it is if nobody says, and what it means.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,12 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "`dev`, or `prod`: JSON logs, no demo poll, no default origins",
     },
     Setting { name: "LISTEN", default: "127.0.0.1:8080", meaning: "address and port to serve on" },
+    Setting {
+        name: "TLS_CERTIFICATE",
+        default: "none",
+        meaning: "a PEM file: serve HTTPS with this certificate, followed by those that vouch for it",
+    },
+    Setting { name: "TLS_KEY", default: "none", meaning: "a PEM file: the certificate's private key" },
     Setting {
         name: "APP_SECRET",
         default: "made in dev",
@@ -108,6 +116,8 @@ pub struct Config {
     pub app_env: AppEnv,
     /// The address served on.
     pub listen: SocketAddr,
+    /// The certificate served with; without one, connections are plain.
+    pub tls: Option<TlsFiles>,
     /// The key from which all others are made.
     pub app_secret: Option<AppSecret>,
     /// Where ballots are kept.
@@ -162,6 +172,18 @@ impl Config {
     /// # Errors
     /// All faults at once, each with the setting's name and where its value came from.
     pub fn read(sources: &Sources) -> Result<Self, Faults> {
+        Self::read_with(sources, |_, _| ())
+    }
+
+    /// The configuration of a server that `sources` give: what other commands may lack, it must have.
+    ///
+    /// # Errors
+    /// As [`Self::read`], the certificate's among them.
+    pub fn read_to_serve(sources: &Sources) -> Result<Self, Faults> {
+        Self::read_with(sources, |read, config| read.check_certificate(config))
+    }
+
+    fn read_with(sources: &Sources, check: impl FnOnce(&mut Reader<'_>, &Self)) -> Result<Self, Faults> {
         let mut read = Reader { sources, faults: Vec::new() };
         for name in NOT_YET {
             if read.sources.get(name).is_some_and(|found| !found.value.is_empty()) {
@@ -176,6 +198,7 @@ impl Config {
         let config = Self {
             app_env,
             listen: read.setting("LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080))),
+            tls: read.tls(),
             app_secret: read.optional("APP_SECRET"),
             database: read.setting("DATABASE_URL", DatabaseUrl::Sqlite("var/throng.db".into())),
             queue: read.optional("QUEUE_URL"),
@@ -192,6 +215,7 @@ impl Config {
         if config.app_env == AppEnv::Prod {
             read.refuse_in_prod(&config);
         }
+        check(&mut read, &config);
         if read.faults.is_empty() { Ok(config) } else { Err(Faults(read.faults)) }
     }
 }

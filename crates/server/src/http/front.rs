@@ -9,7 +9,6 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use hyper::body::Incoming;
 use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use smallvec::SmallVec;
@@ -22,7 +21,7 @@ use super::error::Problem;
 use super::original;
 use super::request_log::{Asked, RequestLog};
 use crate::app::CoreState;
-use crate::serve::{Answer, PlainMethod, PlainRequest};
+use crate::serve::{Answer, PlainMethod, PlainRequest, RequestBody};
 
 /// Where the routes that pages of other sites may call begin.
 const PUBLIC: &str = "/api/";
@@ -96,7 +95,7 @@ impl Front {
 
     /// The vote storm comes in at the two original routes, which have no parameters: they are told apart here, and
     /// only the others pay for a router.
-    async fn route(&self, request: Request<Incoming>, public: bool) -> Response {
+    async fn route<B: RequestBody>(&self, request: Request<B>, public: bool) -> Response {
         match (request.uri().path(), request.method()) {
             (SUBMIT, &Method::POST) => {
                 match read(request.into_body()).await.inspect_err(|why| self.core.refused(why)) {
@@ -139,7 +138,7 @@ impl Answer for Front {
         self.complete(Asked { method, path, asker }, self.original(route, &body), true, origin.as_ref()).await
     }
 
-    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response {
+    async fn answer<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Response {
         let trusted = &self.core.app.config.trusted_proxies;
         let asker = Asker::of(request.headers(), peer, trusted, RequestLog::arrival());
         let (method, uri) = (request.method().clone(), request.uri().clone());

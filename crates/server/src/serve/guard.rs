@@ -1,8 +1,8 @@
 //! A stream with deadlines, so that nobody holds a connection by being silent or slow.
 //!
-//! Three waits are bounded: for a request's first byte, for all of a request (its head and its body), and for
-//! a client that doesn't read. None needs a timer a request: a connection has one timer, which, when it goes off,
-//! looks whether the time that counts has come and sleeps on if not.
+//! Three waits are bounded: for a request's first byte, for all of a request (its head and its body), and, by
+//! [`Outgoing`], for a client that doesn't read. None needs a timer a request: a connection has one timer, which, when
+//! it goes off, looks whether the time that counts has come and sleeps on if not.
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -11,38 +11,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::RefusalBody;
+use super::deadlines::{IDLE_MAX, REQUEST_MAX};
+use super::outgoing::{Outgoing, Transport, late};
 use super::refusal::Refusal;
-
-/// From accepting a connection to its first byte.
-const FIRST_BYTE_MAX: Duration = Duration::from_secs(8);
-/// From a request's first byte to its last.
-const REQUEST_MAX: Duration = Duration::from_secs(8);
-/// From an answer to the next request's first byte.
-const IDLE_MAX: Duration = Duration::from_secs(15);
-/// Without a byte of an answer being taken.
-const UNREAD_MAX: Duration = Duration::from_secs(8);
-/// From our end of the connection being closed to the client closing its own.
-const LINGER_MAX: Duration = Duration::from_secs(2);
 
 /// What hyper sends to a client that asks before it sends its body: no answer yet, so the request's time runs on.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A TCP stream whose waits end.
+/// A stream of HTTP/1 requests whose waits end.
 #[derive(Debug)]
-pub(super) struct GuardedStream {
-    stream: TcpStream,
+pub(super) struct GuardedStream<T> {
+    stream: Outgoing<T>,
     /// Bytes that were read and are to be read again.
     put_back: Bytes,
     awaits: Awaits,
     /// When what is awaited is late; none until it had to be waited for.
     deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    unread: Option<Pin<Box<Sleep>>>,
     refusal: Refusal,
 }
 
@@ -52,8 +41,6 @@ enum Awaits {
     Request,
     /// The rest of a request, and its answer.
     Answer,
-    /// The client closing the connection, our end being closed.
-    Close,
 }
 
 impl Awaits {
@@ -62,20 +49,19 @@ impl Awaits {
         match self {
             Self::Request => IDLE_MAX,
             Self::Answer => REQUEST_MAX,
-            Self::Close => LINGER_MAX,
         }
     }
 }
 
-impl GuardedStream {
-    pub(super) fn new(stream: TcpStream, refusal_body: RefusalBody) -> Self {
+impl<T: Transport> GuardedStream<T> {
+    /// Guards `transport`, whose first byte is late after `first_byte_by`.
+    pub(super) fn new(transport: T, refusal_body: RefusalBody, first_byte_by: Instant) -> Self {
         Self {
-            stream,
+            stream: Outgoing::new(transport),
             put_back: Bytes::new(),
             awaits: Awaits::Request,
-            deadline: Some(Instant::now() + FIRST_BYTE_MAX),
+            deadline: Some(first_byte_by),
             timer: None,
-            unread: None,
             refusal: Refusal::new(refusal_body),
         }
     }
@@ -119,22 +105,12 @@ impl GuardedStream {
         Poll::Pending
     }
 
-    /// Ready once the client hasn't read for too long.
-    fn poll_unread(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.unread.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + UNREAD_MAX))).as_mut().poll(context)
-    }
-
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.stream).poll_write(context, bytes) {
-            Poll::Ready(written) => {
-                self.unread = None;
-                if !bytes.ends_with(CONTINUE) {
-                    self.now_awaits(Awaits::Request);
-                }
-                Poll::Ready(written)
-            }
-            Poll::Pending => self.poll_unread(context).map(|()| Err(late("the client doesn't read"))),
+        let sent = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        if !bytes.ends_with(CONTINUE) {
+            self.now_awaits(Awaits::Request);
         }
+        Poll::Ready(sent)
     }
 
     fn poll_send_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -149,11 +125,7 @@ impl GuardedStream {
     }
 }
 
-fn late(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, what)
-}
-
-impl AsyncRead for GuardedStream {
+impl<T: Transport> AsyncRead for GuardedStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -176,7 +148,7 @@ impl AsyncRead for GuardedStream {
     }
 }
 
-impl AsyncWrite for GuardedStream {
+impl<T: Transport> AsyncWrite for GuardedStream<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_send_refusal(context))?;
         if self.refusal.take_over(bytes) {
@@ -200,27 +172,13 @@ impl AsyncWrite for GuardedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send_refusal(context)
+        ready!(self.poll_send_refusal(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    /// Closes our end, then reads until the client has closed its own: bytes that nobody reads would have the kernel
-    /// reset the connection, and an answer on its way would be lost with it.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send_refusal(context))?;
-        if self.awaits != Awaits::Close {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.now_awaits(Awaits::Close);
-            self.timer = None;
-        }
-        let mut scratch = [0; 4_096];
-        loop {
-            let mut buffer = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending => return self.poll_late(context).map(Ok),
-            }
-        }
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -230,30 +188,31 @@ mod tests {
 
     use bytes::Bytes;
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::deadlines::FIRST_BYTE_MAX;
     use super::*;
 
-    async fn connected() -> (GuardedStream, TcpStream) {
+    async fn connected() -> (GuardedStream<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (GuardedStream::new(stream, |_| Bytes::new()), client)
+        (GuardedStream::new(stream, |_| Bytes::new(), Instant::now() + FIRST_BYTE_MAX), client)
     }
 
-    async fn read(guard: &mut GuardedStream) -> usize {
+    async fn read(guard: &mut GuardedStream<TcpStream>) -> usize {
         let mut bytes = [0; 64];
         let mut buffer = ReadBuf::new(&mut bytes);
         poll_fn(|context| Pin::new(&mut *guard).poll_read(context, &mut buffer)).await.unwrap();
         buffer.filled().len()
     }
 
-    async fn write(guard: &mut GuardedStream, bytes: &[u8]) {
+    async fn write(guard: &mut GuardedStream<TcpStream>, bytes: &[u8]) {
         poll_fn(|context| Pin::new(&mut *guard).poll_write(context, bytes)).await.unwrap();
     }
 
     /// Has the guard wait for bytes that don't come.
-    async fn wait(guard: &mut GuardedStream) {
+    async fn wait(guard: &mut GuardedStream<TcpStream>) {
         let mut bytes = [0; 64];
         let mut buffer = ReadBuf::new(&mut bytes);
         let waits = poll_fn(|context| Poll::Ready(Pin::new(&mut *guard).poll_read(context, &mut buffer).is_pending()));

@@ -19,6 +19,7 @@ use super::Answer;
 use super::connection::Host;
 use super::date::Date;
 use super::guard::GuardedStream;
+use super::outgoing::Transport;
 use super::plain::PlainRequest;
 
 /// The longest plain request, in bytes.
@@ -33,7 +34,11 @@ pub(super) enum Left {
 }
 
 /// Answers the requests of a connection with `peer` until one isn't plain.
-pub(super) async fn run<S: Answer>(stream: &mut GuardedStream, peer: IpAddr, host: &Host<S>) -> io::Result<Left> {
+pub(super) async fn run<S: Answer, T: Transport>(
+    stream: &mut GuardedStream<T>,
+    peer: IpAddr,
+    host: &Host<S>,
+) -> io::Result<Left> {
     let Host { service, shutdown, date, .. } = host;
     let mut close_idle = pin!(shutdown.close_idle());
     let mut waits = false;
@@ -56,6 +61,7 @@ pub(super) async fn run<S: Answer>(stream: &mut GuardedStream, peer: IpAddr, hos
         let answer = service.finish(begun).await;
         let closing = shutdown.is_draining();
         stream.write_all(&message(&answer, closing, date)).await?;
+        stream.flush().await?;
         if closing {
             break;
         }
@@ -71,8 +77,8 @@ enum Next<B> {
     End,
 }
 
-fn poll_next<S: Answer>(
-    stream: &mut GuardedStream,
+fn poll_next<S: Answer, T: Transport>(
+    stream: &mut GuardedStream<T>,
     service: &S,
     peer: IpAddr,
     context: &mut Context<'_>,

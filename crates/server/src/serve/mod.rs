@@ -9,21 +9,26 @@
 
 mod connection;
 mod date;
+mod deadlines;
 mod guard;
+mod http1;
+mod http2;
 mod lane;
 mod listen;
+mod outgoing;
 mod plain;
 mod refusal;
 mod shutdown;
+mod tls;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use axum::body::Body;
+use axum::BoxError;
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use prometheus_client::metrics::gauge::Gauge;
 use throng_domain::clock::Clock;
@@ -37,6 +42,7 @@ use self::connection::Host;
 use self::date::Date;
 pub use self::plain::{PlainMethod, PlainRequest};
 pub use self::shutdown::Shutdown;
+pub use self::tls::{Tls, TlsFaults, TlsFiles};
 
 /// What answers requests on one core.
 pub trait Answer: Send + Sync + 'static {
@@ -50,8 +56,13 @@ pub trait Answer: Send + Sync + 'static {
     fn finish(&self, begun: Self::Begun) -> impl Future<Output = Response<Bytes>> + Send;
 
     /// Answers any request; `peer` is the address it came from.
-    fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> impl Future<Output = Response<Body>> + Send;
+    fn answer<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> impl Future<Output = Response<Body>> + Send;
 }
+
+/// The body of a request, whichever HTTP it came by.
+pub trait RequestBody: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static {}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> RequestBody for B {}
 
 /// The body of an answer that HTTP itself gives, to a request that can't be read.
 pub type RefusalBody = fn(StatusCode) -> Bytes;
@@ -62,6 +73,15 @@ pub type Beside = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Threads a core may have for work that blocks, such as asking the database whether it is there: none is on the way
 /// of a vote.
 const BLOCKING_THREADS_MAX: usize = 2;
+
+/// Where connections are taken, and how.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// The address; with port 0, any port that is free.
+    pub address: SocketAddr,
+    /// What encrypts them; without it they are plain, and HTTP/1.1.
+    pub tls: Option<Arc<Tls>>,
+}
 
 /// One core: what it answers with, what runs beside, and its gauge of open connections.
 pub struct Core<S> {
@@ -83,19 +103,19 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// Listens on `listen` and serves on one thread for each of `cores`.
+    /// Takes connections at `listen` and serves on one thread for each of `cores`.
     ///
     /// # Errors
     /// If the address can't be had, or the system gives no thread.
     pub fn start<S: Answer>(
-        listen: SocketAddr,
+        listen: &Listen,
         cores: Vec<Core<S>>,
         refusal_body: RefusalBody,
         clock: &Arc<dyn Clock>,
         shutdown: Arc<Shutdown>,
     ) -> io::Result<Self> {
-        let sockets = listen::sockets(listen, cores.len())?;
-        let address = sockets.first().map_or(Ok(listen), |socket| socket.local_addr())?;
+        let sockets = listen::sockets(listen.address, cores.len())?;
+        let address = sockets.first().map_or(Ok(listen.address), |socket| socket.local_addr())?;
         let connections_max = listen::connections_max()? / sockets.len().max(1);
         let mut threads = Vec::new();
         for (number, (socket, core)) in sockets.into_iter().zip(cores).enumerate() {
@@ -110,8 +130,8 @@ impl Cores {
                 TcpListener::from_std(socket)?
             };
             let Core { service, beside, connections } = core;
-            let (date, shutdown) = (Date::new(Arc::clone(clock)), Arc::clone(&shutdown));
-            let host = Arc::new(Host { service, refusal_body, shutdown, date });
+            let (date, shutdown, tls) = (Date::new(Arc::clone(clock)), Arc::clone(&shutdown), listen.tls.clone());
+            let host = Arc::new(Host { service, refusal_body, shutdown, date, tls });
             let door = Door { listener, connections_max, connections };
             let serve = move || serve(&runtime, door, &host, beside, accepts);
             threads.push(thread::Builder::new().name(format!("core-{number}")).spawn(serve)?);

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use hyper::Request;
-use hyper::body::Incoming;
 use prometheus_client::metrics::gauge::Gauge;
 use throng_domain::clock::Clock;
 use throng_domain::store::Store;
@@ -20,7 +19,7 @@ use tracing::warn;
 
 use crate::http::{OK, Problem, json, openmetrics, refusal_body, uncached};
 use crate::metrics::WorkerMetrics;
-use crate::serve::{Answer, Core, Cores, PlainRequest, Shutdown};
+use crate::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown};
 
 /// What is asked of a worker.
 #[derive(Debug)]
@@ -45,8 +44,11 @@ pub fn serve(
 ) -> anyhow::Result<Cores> {
     let service = Service { router: router(Arc::new(health)) };
     let core = Core { service, beside: Box::pin(std::future::ready(())), connections: Gauge::default() };
-    Cores::start(listen, vec![core], refusal_body, clock, shutdown)
-        .with_context(|| format!("can't serve on {listen}; is another worker running here? Set WORKER_LISTEN"))
+    // For those who operate it, on a network of theirs.
+    let listen = Listen { address: listen, tls: None };
+    Cores::start(&listen, vec![core], refusal_body, clock, shutdown).with_context(|| {
+        format!("can't serve on {}; is another worker running here? Set WORKER_LISTEN", listen.address)
+    })
 }
 
 fn router(health: Arc<Health>) -> Router {
@@ -88,7 +90,7 @@ impl Answer for Service {
         match never {}
     }
 
-    async fn answer(&self, request: Request<Incoming>, _: IpAddr) -> Response {
+    async fn answer<B: RequestBody>(&self, request: Request<B>, _: IpAddr) -> Response {
         match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

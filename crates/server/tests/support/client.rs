@@ -1,6 +1,6 @@
 //! A client that sends exactly what it is told to.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use serde_json::Value;
@@ -9,13 +9,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::ANSWER_MAX;
 
 /// An open connection.
-pub struct Connection {
-    stream: BufReader<TcpStream>,
+pub struct Connection<S = TcpStream> {
+    stream: BufReader<S>,
 }
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).unwrap())
+        Self::over(Self::tcp(address))
     }
 
     /// A connection from this address of this machine: all of 127.0.0.0/8 are.
@@ -23,12 +23,29 @@ impl Connection {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
         socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
         socket.connect(&address.into()).unwrap();
-        Self::over(socket.into())
+        Self::over(waiting(socket.into()))
     }
 
-    fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
-        stream.set_nodelay(true).unwrap();
+    /// The connection's write half, to write from another thread.
+    pub fn writer(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().unwrap()
+    }
+
+    /// What a connection goes over.
+    pub fn tcp(address: SocketAddr) -> TcpStream {
+        waiting(TcpStream::connect(address).unwrap())
+    }
+}
+
+/// A stream on which nothing is waited for without end.
+fn waiting(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub fn over(stream: S) -> Self {
         Self { stream: BufReader::new(stream) }
     }
 
@@ -88,11 +105,6 @@ impl Connection {
         Some(Answer { status, headers, body: Vec::new() })
     }
 
-    /// The connection's write half, to write from another thread.
-    pub fn writer(&self) -> TcpStream {
-        self.stream.get_ref().try_clone().unwrap()
-    }
-
     /// Whether the server has closed the connection; waits for it.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok([]) | Err(_))
@@ -114,6 +126,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer that came by another way.
+    pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
+        Self { status, headers, body }
+    }
+
     /// The value of the first header of this name, in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())

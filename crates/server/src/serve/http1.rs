@@ -1,0 +1,97 @@
+//! HTTP/1.1 on one connection: the lane for plain requests, then the library.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::Answer;
+use super::connection::{HEAD_BYTES_MAX, Host};
+use super::guard::GuardedStream;
+use super::lane::{self, Left};
+use super::outgoing::Transport;
+
+/// The most headers a request may have.
+const HEADERS_MAX: usize = 64;
+
+/// Serves a connection with `peer` to its end.
+pub(super) async fn serve<S: Answer, T: Transport>(
+    transport: T,
+    peer: IpAddr,
+    host: &Arc<Host<S>>,
+    first_byte_by: Instant,
+) -> Result<(), hyper::Error> {
+    let mut stream = GuardedStream::new(transport, host.refusal_body, first_byte_by);
+    match lane::run(&mut stream, peer, host).await {
+        // What the library needs is large, and most connections never need it.
+        Ok(Left::ToLibrary) => Box::pin(serve_by_library(stream, peer, host)).await,
+        Ok(Left::Ended) => Ok(()),
+        Err(error) => {
+            debug!(%error, "a connection ended early");
+            Ok(())
+        }
+    }
+}
+
+/// Drives the connection to its end, and from the shutdown's word on to an early one.
+///
+/// The wait for that word is polled once: it leaves this task's waker behind, which is all that is needed. Polling it
+/// with every request would have all cores fight over its lock.
+async fn serve_by_library<S: Answer, T: Transport>(
+    stream: GuardedStream<T>,
+    peer: IpAddr,
+    host: &Arc<Host<S>>,
+) -> Result<(), hyper::Error> {
+    let service = service_fn({
+        let host = Arc::clone(host);
+        move |request| answer(Arc::clone(&host), request, peer)
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(true)
+        // Don't look, while an answer is being made, whether the client is still there: a ballot that was
+        // taken is recorded in any case, and a client may close its end once it has sent all.
+        .half_close(true)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let shutdown = &host.shutdown;
+    let mut connection = pin!(connection);
+    let mut close_idle = pin!(shutdown.close_idle());
+    let (mut waits, mut closes) = (false, false);
+    poll_fn(|context| {
+        if !waits {
+            waits = true;
+            let _ = close_idle.as_mut().poll(context);
+        }
+        if !closes && shutdown.is_draining() && shutdown.closes_idle() {
+            closes = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(context)
+    })
+    .await
+}
+
+/// The service's answer; while shutting down, the connection's last one.
+async fn answer<S: Answer>(
+    host: Arc<Host<S>>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Result<Response<Body>, Infallible> {
+    let mut response = host.service.answer(request, peer).await;
+    if host.shutdown.is_draining() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}

@@ -1,0 +1,111 @@
+//! TLS, for those who put nothing in front.
+
+mod certificate;
+mod renewal;
+
+use std::io;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+pub use self::certificate::{TlsFaults, TlsFiles};
+use self::renewal::Stamp;
+use super::outgoing::{Outgoing, late};
+
+/// What a client and we may agree on, the best first (RFC 7301).
+const HTTP_2: &[u8] = b"h2";
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// What encrypts connections, with the certificate of the moment.
+pub struct Tls {
+    files: TlsFiles,
+    /// What the files looked like before they were read.
+    opened: Stamp,
+    acceptor: TlsAcceptor,
+    current: Arc<Current>,
+}
+
+/// What is spoken on an encrypted connection.
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Tls {
+    /// Encrypts with the certificate in `files`.
+    ///
+    /// # Errors
+    /// Which of the files can't be used, and why.
+    pub fn open(files: TlsFiles) -> Result<Self, TlsFaults> {
+        let opened = Stamp::of(&files);
+        let current = Arc::new(Current(ArcSwap::from_pointee(files.read()?)));
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(&current)));
+        Ok(Self { files, opened, acceptor, current })
+    }
+
+    /// Agrees with the client on keys and on what is spoken, by `deadline`.
+    ///
+    /// # Errors
+    /// Why they didn't come to terms; the client has been told.
+    pub(super) async fn handshake(
+        &self,
+        stream: TcpStream,
+        deadline: Instant,
+    ) -> io::Result<(TlsStream<TcpStream>, Protocol)> {
+        let accepting = timeout_at(deadline, self.acceptor.accept(stream).into_fallible()).await;
+        match accepting.map_err(|_| late("the client's handshake is too slow"))? {
+            Ok(stream) => {
+                let agreed = stream.get_ref().1.alpn_protocol();
+                let protocol = if agreed == Some(HTTP_2) { Protocol::Http2 } else { Protocol::Http1 };
+                Ok((stream, protocol))
+            }
+            Err((error, stream)) => {
+                // Closed with care, so that the alert that says why arrives.
+                let _ = Outgoing::new(stream).shutdown().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// TLS 1.2 and 1.3, without early data: a request that somebody recorded must not count again.
+fn server_config(current: &Arc<Current>) -> ServerConfig {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has what TLS 1.2 and 1.3 need")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::<Current>::clone(current));
+    config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
+    // What a client needs to come back at less cost it carries itself: nothing is kept here for a crowd to fill. Where
+    // there is no randomness for that, it comes back at full cost.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    if let Ok(ticketer) = ring::Ticketer::new() {
+        config.ticketer = ticketer;
+    }
+    config
+}
+
+/// The certificate that the next connection gets.
+#[derive(Debug)]
+struct Current(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}

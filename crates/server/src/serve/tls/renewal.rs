@@ -1,0 +1,69 @@
+//! Certificates are renewed while the server runs: new files are taken up without a word to the server.
+
+use std::convert::Infallible;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use super::{Tls, TlsFiles};
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What two files look like from outside: changed if one was replaced or written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp([Option<[i64; 5]>; 2]);
+
+impl Stamp {
+    pub(super) fn of(files: &TlsFiles) -> Self {
+        let stamp = |path: &Path| std::fs::metadata(path).ok().map(|metadata| stamp(&metadata));
+        Self([stamp(&files.certificate), stamp(&files.key)])
+    }
+}
+
+fn stamp(metadata: &Metadata) -> [i64; 5] {
+    let (device, file, size) = (metadata.dev(), metadata.ino(), metadata.size());
+    [device.cast_signed(), file.cast_signed(), size.cast_signed(), metadata.mtime(), metadata.mtime_nsec()]
+}
+
+impl Tls {
+    /// Takes up new files for as long as it is polled. Those that can't be used change nothing, and the log says why.
+    pub async fn keep_current(self: Arc<Self>) -> Infallible {
+        let (mut tried, mut before) = (self.opened, self.opened);
+        let mut tick = interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let tls = Arc::clone(&self);
+            // Files may be on a disk that hangs, and a signal must be heard even then.
+            let looked = spawn_blocking(move || {
+                let stamp = Stamp::of(&tls.files);
+                // Unchanged since the look before: two files aren't replaced at once, nor is one written at once.
+                if stamp != tried && stamp == before {
+                    tls.renew();
+                    tried = stamp;
+                }
+                (tried, stamp)
+            });
+            if let Ok(looked) = looked.await {
+                (tried, before) = looked;
+            }
+        }
+    }
+
+    fn renew(&self) {
+        match self.files.read() {
+            Ok(certificate) => {
+                self.current.0.store(Arc::new(certificate));
+                info!(certificate = %self.files.certificate.display(), "new connections get the new certificate");
+            }
+            Err(faults) => error!(%faults, "the new certificate can't be used; the one before stays"),
+        }
+    }
+}
