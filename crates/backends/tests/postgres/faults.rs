@@ -44,7 +44,7 @@ async fn what_is_cut_before_the_commit_is_not_recorded() {
     let (_database, proxy, store) = behind_proxy().await;
     let poll = create(&store, "poll").await;
     let mut left = 0;
-    for moment in ["BEGIN", "COPY ballot", "PGCOPY"] {
+    for moment in ["BEGIN", "INSERT INTO ballot", "INSERT INTO tally"] {
         proxy.set(Way::CutAt(moment));
         let cut = store.record(&ballots(&poll, 0..100)).await;
         assert!(matches!(cut, Err(StoreError::Unavailable(_))), "{moment}: {cut:?}");

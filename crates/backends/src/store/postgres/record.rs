@@ -1,9 +1,8 @@
 //! Recording ballots: the one place where counting happens.
 
-use std::fmt::Write as _;
-
-use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Postgres, Row as _};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
@@ -19,7 +18,7 @@ const TRIES_MAX: usize = 4;
 
 /// Inserts the ballots that aren't there and adds just those to the tallies, in one transaction.
 ///
-/// First as if none of them were there, which is twice as fast and almost always so. If one is, all of it is undone, and
+/// First as if none of them were there, which is faster and almost always so. If one is, all of it is undone, and
 /// the server is asked which of them went in.
 pub(super) async fn record(connections: &Connections, shard: i32, ballots: &[Ballot]) -> StoreResult<Recorded> {
     if ballots.is_empty() {
@@ -59,7 +58,7 @@ async fn insert_and_count(
     polls: &[PollId],
 ) -> sqlx::Result<Vec<Outcome>> {
     let mut batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
-    match copy(writer, &batch).await {
+    match insert_all(writer, &batch).await {
         Ok(()) => batch.count_all(),
         Err(error) if is_key_taken(&error) => {
             sqlx::raw_sql("ROLLBACK").execute(&mut *writer).await?;
@@ -75,71 +74,44 @@ async fn insert_and_count(
 }
 
 /// Inserts all candidates, or none.
-async fn copy(writer: &mut PgConnection, batch: &Batch<'_>) -> sqlx::Result<()> {
-    let Some(rows) = copy_rows(batch) else { return Ok(()) };
-    let into = "COPY ballot (poll_id, key, ballot_id, choices, accepted_at) FROM STDIN (FORMAT BINARY)";
-    let mut copy = writer.copy_in_raw(into).await?;
-    copy.send(rows).await?;
-    copy.finish().await?;
+async fn insert_all(writer: &mut PgConnection, batch: &Batch<'_>) -> sqlx::Result<()> {
+    insert(batch, "").execute(writer).await?;
     Ok(())
 }
 
-/// The candidates in the form that COPY reads (<https://www.postgresql.org/docs/current/sql-copy.html>, "Binary
-/// Format"): each row its number of fields, each field its length, -1 for null. `None` if there are none.
-fn copy_rows(batch: &Batch<'_>) -> Option<Vec<u8>> {
-    let mut candidates = batch.candidates().peekable();
-    candidates.peek()?;
-    let mut rows = Vec::with_capacity(4_096);
-    rows.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
-    let mut choices = String::new();
-    for ballot in candidates {
-        choices.clear();
-        write!(choices, "{}", ballot.choices).expect("writing to a String can't fail");
-        rows.extend_from_slice(&5_i16.to_be_bytes());
-        field(&mut rows, &ballot.poll.0.to_be_bytes());
-        field(&mut rows, &ballot.key.0);
-        match own_id(ballot) {
-            Some(id) => field(&mut rows, id),
-            None => rows.extend_from_slice(&(-1_i32).to_be_bytes()),
-        }
-        field(&mut rows, choices.as_bytes());
-        field(&mut rows, &ballot.accepted_at.0.to_be_bytes());
+/// Inserts the candidates whose keys aren't there, and counts those that the server says it inserted.
+async fn insert_missing(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sqlx::Result<()> {
+    let ending = "ON CONFLICT (poll_id, key) DO NOTHING RETURNING poll_id, key";
+    let inserted = insert(batch, ending).fetch_all(writer).await?;
+    for row in &inserted {
+        batch.count(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?));
     }
-    rows.extend_from_slice(&(-1_i16).to_be_bytes());
-    Some(rows)
+    Ok(())
 }
 
-fn field(rows: &mut Vec<u8>, value: &[u8]) {
-    let length = i32::try_from(value.len()).expect("choices are at most 65,536 numbers");
-    rows.extend_from_slice(&length.to_be_bytes());
-    rows.extend_from_slice(value);
+/// Inserts the candidates, a list a column.
+///
+/// COPY costs the server a third less, but here a COPY is sent in two pieces over a connection whose `TCP_NODELAY` can't
+/// be set: now and then, and with fewer than 1,000 ballots always, the second one waits 40 ms for the receipt of the
+/// first.
+fn insert<'a>(batch: &Batch<'a>, ending: &str) -> Query<'a, Postgres, PgArguments> {
+    let sql = format!(
+        "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) \
+         SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) {ending}"
+    );
+    let candidates = || batch.candidates();
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(candidates().map(|ballot| ballot.poll.0).collect::<Vec<_>>())
+        .bind(candidates().map(|ballot| &ballot.key.0[..]).collect::<Vec<_>>())
+        .bind(candidates().map(own_id).collect::<Vec<_>>())
+        .bind(candidates().map(|ballot| ballot.choices.to_string()).collect::<Vec<_>>())
+        .bind(candidates().map(|ballot| ballot.accepted_at.0).collect::<Vec<_>>())
 }
 
 /// The ballot's id, where it isn't its key.
 fn own_id(ballot: &Ballot) -> Option<&[u8]> {
     let id = ballot.id.0.as_bytes();
     (ballot.key.0 != *id).then_some(id)
-}
-
-/// Inserts the candidates whose keys aren't there, and counts those that the server says it inserted.
-async fn insert_missing(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sqlx::Result<()> {
-    let candidates: Vec<&Ballot> = batch.candidates().collect();
-    let inserted = sqlx::query(
-        "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) \
-         SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) \
-         ON CONFLICT (poll_id, key) DO NOTHING RETURNING poll_id, key",
-    )
-    .bind(candidates.iter().map(|ballot| ballot.poll.0).collect::<Vec<_>>())
-    .bind(candidates.iter().map(|ballot| &ballot.key.0[..]).collect::<Vec<_>>())
-    .bind(candidates.iter().map(|ballot| own_id(ballot)).collect::<Vec<_>>())
-    .bind(candidates.iter().map(|ballot| ballot.choices.to_string()).collect::<Vec<_>>())
-    .bind(candidates.iter().map(|ballot| ballot.accepted_at.0).collect::<Vec<_>>())
-    .fetch_all(writer)
-    .await?;
-    for row in &inserted {
-        batch.count(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?));
-    }
-    Ok(())
 }
 
 /// Asks which stored ballots have the keys of those that aren't counted now.
