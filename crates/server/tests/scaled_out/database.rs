@@ -110,7 +110,7 @@ fn read_only(kind: Kind) {
             let again = format!(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
             );
-            let off = format!("SET default_transaction_read_only = off; {}; {again}", set("off"));
+            let off = format!("BEGIN READ WRITE; {}; COMMIT; {again}", set("off"));
             (format!("{}; {again}", set("on")), off)
         }
     };
