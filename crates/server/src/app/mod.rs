@@ -20,6 +20,9 @@ use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePoll, LivePolls, Origin};
 use crate::serve::Shutdown;
 
+/// For how long a result is shown without looking for ballots that other servers recorded, in milliseconds.
+const OTHERS_FRESH_MS: i64 = 250;
+
 /// What all cores share.
 #[derive(Debug)]
 pub struct App {
@@ -59,33 +62,36 @@ impl App {
         !self.is_behind_broker() && !self.config.database.is_shared()
     }
 
-    /// The age at which a result is called stale, in milliseconds; none where this process counts, whose results are
-    /// exact. A result that has just come to that age is being asked for, so there is a second more.
+    /// The age at which a result is called stale, in milliseconds; none where this process alone counts, whose results are
+    /// exact. A result that has just come to the age at which it is asked for anew is being asked for, so there is a second
+    /// more.
     pub fn age_max_ms(&self) -> Option<i64> {
-        let life_ms = i64::try_from(self.origin.life_ms).unwrap_or(i64::MAX);
-        self.is_behind_broker().then(|| life_ms.saturating_add(1_000))
+        (!self.is_exact()).then(|| self.fresh_ms().saturating_add(1_000))
     }
 
-    /// Sees that who reads a poll's result at `now` doesn't get an older one than was promised. Where this process alone
-    /// counts, its results are exact. Where other servers record in the same database, theirs are looked for behind the
-    /// reader's back, a few times a second. Where workers count, it hears of every change, and what is older than was
-    /// promised is asked for behind the reader's back as well; with a `CACHE_LIFE_TIME` of 0, before it is answered.
+    /// Sees that who reads a poll's result at `now` doesn't get an older one than was promised, if the store can be asked.
+    /// Where this process alone counts, its results are exact. Where workers count, it hears of every change, and what is
+    /// older than `CACHE_LIFE_TIME` is asked for, once for all readers; with 0, for each of them. Where other servers record in
+    /// the same database, theirs are asked for a few times a second.
     ///
     /// # Errors
-    /// Those of the store, if it has to be asked at once.
+    /// Those of the store, where each reader asks it.
     pub async fn freshen(&self, live: &LivePoll, now: Timestamp) -> Result<(), StoreError> {
-        match i64::try_from(self.origin.life_ms) {
-            _ if self.is_exact() => Ok(()),
-            _ if !self.is_behind_broker() => {
-                live.want(now, 0);
-                Ok(())
-            }
-            Ok(0) => self.polls.read_through(live.poll.id, &self.origin).await,
-            life_ms => {
-                live.want(now, life_ms.unwrap_or(i64::MAX));
-                Ok(())
-            }
+        if self.is_exact() {
+            return Ok(());
         }
+        if self.fresh_ms() == 0 {
+            return self.polls.read_through(live.poll.id, &self.origin).await;
+        }
+        if live.is_older_than(self.fresh_ms(), now) {
+            self.polls.renew(live).await;
+        }
+        Ok(())
+    }
+
+    /// For how long a result is shown without asking for a later one, in milliseconds.
+    fn fresh_ms(&self) -> i64 {
+        if self.is_behind_broker() { i64::try_from(self.origin.life_ms).unwrap_or(i64::MAX) } else { OTHERS_FRESH_MS }
     }
 }
 

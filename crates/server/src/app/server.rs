@@ -65,7 +65,8 @@ impl Server {
             }
             None => None,
         };
-        let cache = open_cache(&config);
+        // Without a broker each server looks for the others' ballots itself, and more often.
+        let cache = config.queue.as_ref().and_then(|_| open_cache(&config));
         let ballots_waiting_max = BALLOTS_WAITING_MAX;
         let parts = Parts { store, clock, cores, ballots_waiting_max, broker, cache };
         let depth = config.queue.as_ref().map(|url| queue::depth(url, &config.queue_prefix.0));
@@ -134,6 +135,7 @@ impl Server {
             () = stop => info!("shutting down"),
             () = app.recorder_failed.cancelled() => {}
             never = keep_polls_fresh(app) => match never {},
+            never = app.polls.keep_renewing(&app.origin) => match never {},
             never = hear(app, &mut self.counting) => match never {},
             never = measure_queue(app, self.depth.as_ref()) => match never {},
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
@@ -213,8 +215,7 @@ async fn keep_polls_fresh(app: &App) -> Infallible {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let polls = app.polls.refresh(&app.origin).await;
-        if let Err(error) = polls.and(app.polls.refresh_wanted(&app.origin).await) {
+        if let Err(error) = app.polls.refresh(&app.origin).await {
             warn!(%error, "polls can't be read; those known are served on");
         }
     }

@@ -44,11 +44,11 @@ async fn work(config: &Config, concurrency: u16) -> anyhow::Result<()> {
     let store = open_database(config).await?;
     let (stop, metrics, shutdown) =
         (CancellationToken::new(), WorkerMetrics::new(&clock), Arc::new(Shutdown::default()));
-    let mut recordings = JoinSet::new();
+    let (mut recordings, quiet) = (JoinSet::new(), CancellationToken::new());
     let herald = start_recordings(config, concurrency, &clock, &metrics, &stop, &mut recordings).await?;
     let announcing = tokio::spawn({
-        let herald = Arc::clone(&herald);
-        async move { herald.announce().await }
+        let quiet = quiet.clone();
+        async move { herald.announce(&quiet).await }
     });
     let health = Health { store, metrics, stop: stop.clone() };
     let cores = serve(health, config.worker_listen, &clock, Arc::clone(&shutdown))?;
@@ -65,8 +65,9 @@ async fn work(config: &Config, concurrency: u16) -> anyhow::Result<()> {
     while let Some(ended) = recordings.join_next().await {
         result = result.and(flatten(ended));
     }
-    announcing.abort();
-    herald.announce_news().await;
+    // Nothing is recorded any more, so what it tells now is the last.
+    quiet.cancel();
+    announcing.await?;
     shutdown.run().await;
     cores.join();
     result?;

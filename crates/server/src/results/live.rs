@@ -1,18 +1,29 @@
 //! The polls as this process serves them, each with its latest result.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::store::StoreError;
 use throng_domain::tally::Tallies;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use super::origin::Origin;
 use super::snapshot::{Rendered, SharedSnapshot, Snapshot};
 use crate::view::ResultsView;
+
+/// How long a reader waits for a result that is asked for anew, before the one that is known has to do.
+const RENEW_MAX: Duration = Duration::from_secs(1);
+
+/// How long the store is left alone that didn't answer.
+const AFTER_FAILURE: Duration = Duration::from_millis(250);
 
 /// A poll and its latest result.
 #[derive(Debug)]
@@ -29,6 +40,8 @@ struct Latest {
     snapshot: ArcSwap<Snapshot>,
     /// Somebody read it when it wasn't known any more to be the latest.
     wanted: AtomicBool,
+    /// Rung each time it was asked for anew, whether there was an answer or not.
+    asked: Notify,
 }
 
 impl LivePoll {
@@ -37,12 +50,10 @@ impl LivePoll {
         self.latest.snapshot.load_full()
     }
 
-    /// The latest result, for a reader at `now` to whom it may be `age_max_ms` old: if it may be older, it is asked for
-    /// anew behind the reader's back.
-    pub fn want(&self, now: Timestamp, age_max_ms: i64) {
-        if self.latest.snapshot.load().as_of.plus_ms(age_max_ms) < now {
-            self.latest.wanted.store(true, Ordering::Relaxed);
-        }
+    /// Whether the latest result may be older than `age_max_ms` at `now`. One from further in the future than that is of a
+    /// clock that was set back since, and tells nothing.
+    pub fn is_older_than(&self, age_max_ms: i64, now: Timestamp) -> bool {
+        is_older_than(self.latest.snapshot.load().as_of, age_max_ms, now)
     }
 
     /// The latest result in the form of version 1: made once a version, then shared. It is called stale if it may be
@@ -50,7 +61,7 @@ impl LivePoll {
     pub fn rendered(&self, now: Timestamp, age_max_ms: Option<i64>) -> Arc<Rendered> {
         let snapshot = self.latest.snapshot.load();
         let state = self.poll.state(now);
-        let stale = age_max_ms.is_some_and(|age_max_ms| snapshot.as_of.plus_ms(age_max_ms) < now);
+        let stale = age_max_ms.is_some_and(|age_max_ms| is_older_than(snapshot.as_of, age_max_ms, now));
         let kind = (snapshot.tallies.seq, snapshot.as_of, state, stale);
         if let Some(kept) = &*self.rendered.load()
             && kept.kind == kind
@@ -59,8 +70,9 @@ impl LivePoll {
         }
         let view = ResultsView::new(&self.poll, &snapshot, now, stale);
         let json = serde_json::to_vec(&view).expect("a result has only strings for keys").into();
-        // The version counts ballots' changes; a close or a corrected label changes what is sent as well.
-        let etag = format!("\"{}-{}-{}\"", snapshot.tallies.seq, self.poll.version, state.as_str());
+        // The version counts ballots' changes; a close, a corrected label or doubt changes what is sent as well.
+        let doubt = if stale { "-stale" } else { "" };
+        let etag = format!("\"{}-{}-{}{doubt}\"", snapshot.tallies.seq, self.poll.version, state.as_str());
         let made = Arc::new(Rendered { kind, json, etag });
         self.rendered.store(Some(Arc::clone(&made)));
         made
@@ -70,6 +82,10 @@ impl LivePoll {
     fn publish(&self, snapshot: &SharedSnapshot) {
         self.latest.snapshot.rcu(|latest| Arc::clone(if snapshot.is_newer_than(latest) { snapshot } else { latest }));
     }
+}
+
+fn is_older_than(as_of: Timestamp, age_max_ms: i64, now: Timestamp) -> bool {
+    as_of.plus_ms(age_max_ms) < now || now.plus_ms(age_max_ms) < as_of
 }
 
 impl Polls {
@@ -89,6 +105,10 @@ impl Polls {
 pub struct LivePolls {
     default_slug: Slug,
     polls: ArcSwap<Polls>,
+    /// Rung when a result is wanted.
+    bell: Notify,
+    /// The store didn't answer when it was last asked for a result.
+    is_failing: AtomicBool,
 }
 
 /// The polls as they were last read.
@@ -106,7 +126,8 @@ impl LivePolls {
     /// # Errors
     /// Those of the store.
     pub async fn load(default_slug: Slug, origin: &Origin) -> Result<Self, StoreError> {
-        let polls = Self { default_slug, polls: ArcSwap::default() };
+        let polls =
+            Self { default_slug, polls: ArcSwap::default(), bell: Notify::new(), is_failing: AtomicBool::new(false) };
         polls.refresh(origin).await?;
         Ok(polls)
     }
@@ -128,7 +149,7 @@ impl LivePolls {
                 None => {
                     let latest = origin.latest(poll.id).await?;
                     let snapshot = ArcSwap::from_pointee(Snapshot::new(latest.tallies, latest.as_of));
-                    Arc::new(Latest { snapshot, wanted: AtomicBool::new(false) })
+                    Arc::new(Latest { snapshot, wanted: AtomicBool::new(false), asked: Notify::new() })
                 }
             };
             let live = Arc::new(LivePoll { poll, latest, rendered: ArcSwapOption::empty() });
@@ -140,15 +161,37 @@ impl LivePolls {
         Ok(())
     }
 
-    /// Asks anew for the results that readers wanted.
-    ///
-    /// # Errors
-    /// Those of the store; what was known stays, and stays wanted.
-    pub async fn refresh_wanted(&self, origin: &Origin) -> Result<(), StoreError> {
+    /// Has a poll's result asked for anew, once for all who want it now, and waits for a moment until it is there. Where the
+    /// store doesn't answer nobody waits.
+    pub async fn renew(&self, live: &LivePoll) {
+        let asked = live.latest.asked.notified();
+        live.latest.wanted.store(true, Ordering::Release);
+        self.bell.notify_one();
+        if !self.is_failing.load(Ordering::Relaxed) {
+            let _ = timeout(RENEW_MAX, asked).await;
+        }
+    }
+
+    /// Asks for the results that are wanted, for as long as it is polled.
+    pub async fn keep_renewing(&self, origin: &Origin) -> Infallible {
+        loop {
+            self.bell.notified().await;
+            let renewed = self.renew_wanted(origin).await;
+            self.is_failing.store(renewed.is_err(), Ordering::Relaxed);
+            if let Err(error) = renewed {
+                warn!(%error, "results can't be read; those known are shown on");
+                sleep(AFTER_FAILURE).await;
+            }
+        }
+    }
+
+    async fn renew_wanted(&self, origin: &Origin) -> Result<(), StoreError> {
         let polls = self.polls.load_full();
-        for live in polls.by_id.values().filter(|live| live.latest.wanted.load(Ordering::Relaxed)) {
-            self.read_through(live.poll.id, origin).await?;
-            live.latest.wanted.store(false, Ordering::Relaxed);
+        // Whoever wants it from here on may want a later one.
+        for live in polls.by_id.values().filter(|live| live.latest.wanted.swap(false, Ordering::AcqRel)) {
+            let read = self.read_through(live.poll.id, origin).await;
+            live.latest.asked.notify_waiters();
+            read?;
         }
         Ok(())
     }

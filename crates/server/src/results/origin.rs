@@ -16,6 +16,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How often it is looked at the most, before the database is asked after all.
 const LOOKS_MAX: usize = 50;
 
+/// How much longer than asked for a lease may be kept.
+const LEASE_LONGER_MS: u64 = 2_000;
+
 /// The store, and what stands in front of it.
 #[derive(Clone, Debug)]
 pub struct Origin {
@@ -49,23 +52,27 @@ impl Origin {
                 return Ok(found);
             }
             self.metrics.cache_misses.inc_by(u64::from(look == 0));
-            match cache.lease(poll, self.life_ms).await {
-                Lease::Taken => {
-                    let asked = self.ask(poll).await?;
-                    cache.put(&asked).await;
-                    return Ok(asked);
-                }
+            match cache.lease(poll, self.lease_ms()).await {
+                Lease::Taken => break,
                 // Another node asks at this moment.
                 Lease::Held => tokio::time::sleep(LOOK_AGAIN).await,
-                Lease::Unknown => break,
+                Lease::Unknown => return self.ask(poll).await,
             }
         }
-        self.ask(poll).await
+        let asked = self.ask(poll).await?;
+        cache.put(&asked).await;
+        Ok(asked)
+    }
+
+    /// A lease is kept for up to two seconds longer than is asked for, and must be over when the result that it was taken
+    /// for is too old.
+    fn lease_ms(&self) -> u64 {
+        self.life_ms.saturating_sub(LEASE_LONGER_MS).max(1)
     }
 
     fn is_good(&self, found: &CachedTallies) -> bool {
-        let life_ms = i64::try_from(self.life_ms).unwrap_or(i64::MAX);
-        found.as_of.plus_ms(life_ms) >= self.clock.now()
+        // One from further in the future is of a clock that is wrong, there or here.
+        self.clock.now().0.abs_diff(found.as_of.0) <= self.life_ms
     }
 
     async fn ask(&self, poll: PollId) -> Result<CachedTallies, StoreError> {

@@ -10,12 +10,16 @@ use throng_domain::poll::PollId;
 use throng_domain::queue::Announcer;
 use throng_domain::tally::Tallies;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::metrics::HeraldMetrics;
 
 /// From one announcement to the next, at the least.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the broker is left alone that took no announcement.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Keeps the newest tallies of each poll until they are announced.
 #[derive(Debug)]
@@ -54,34 +58,46 @@ impl Herald {
         self.bell.notify_one();
     }
 
-    /// Announces what it is told for as long as it is polled: the first at once, what comes soon after together.
-    pub async fn announce(&self) {
-        loop {
-            self.bell.notified().await;
-            self.announce_news().await;
-            tokio::time::sleep(PAUSE).await;
+    /// Announces what it is told until `stop`, and then what is left: the first at once, what comes soon after together.
+    pub async fn announce(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.bell.notified() => {}
+            }
+            let pause = if self.announce_news().await { PAUSE } else { AFTER_FAILURE };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
         }
+        self.announce_news().await;
     }
 
-    /// Announces what has not been announced yet.
-    pub async fn announce_news(&self) {
+    /// Announces what has not been announced yet; whether it was. If it wasn't, it is kept for the next time.
+    async fn announce_news(&self) -> bool {
+        let as_of = self.clock.now();
         let news = std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner));
         let tallies: Vec<_> = news.into_values().collect();
         if tallies.is_empty() {
-            return;
+            return true;
         }
-        match self.announcer.announce(&tallies).await {
-            Ok(()) => drop(self.metrics.sent.inc()),
-            Err(error) => {
-                // The next one makes up for it; until then nodes ask the cache or the store.
-                debug!(%error, "tallies were not announced");
-                self.metrics.failed.inc();
+        if let Some(cache) = &self.cache {
+            for tallies in &tallies {
+                cache.put(&CachedTallies { tallies: tallies.clone(), as_of }).await;
             }
         }
-        let Some(cache) = &self.cache else { return };
-        let as_of = self.clock.now();
-        for tallies in tallies {
-            cache.put(&CachedTallies { tallies, as_of }).await;
+        match self.announcer.announce(&tallies).await {
+            Ok(()) => {
+                self.metrics.sent.inc();
+                true
+            }
+            Err(error) => {
+                debug!(%error, "tallies were not announced");
+                self.metrics.failed.inc();
+                self.tell(tallies);
+                false
+            }
         }
     }
 }

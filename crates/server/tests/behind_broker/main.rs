@@ -56,9 +56,10 @@ impl Worker {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
+                let never = CancellationToken::new();
                 tokio::select! {
                     ended = recording.run() => ended,
-                    () = herald.announce() => unreachable!("it announces for ever"),
+                    () = herald.announce(&never) => unreachable!("it announces for ever"),
                 }
             })
         });
@@ -150,19 +151,26 @@ fn the_close_is_judged_before_a_ballot_is_accepted() {
 }
 
 #[test]
-fn a_result_that_is_older_than_promised_is_stale_until_it_was_asked_for_anew() {
+fn a_result_that_is_older_than_promised_is_asked_for_anew_or_called_stale() {
     let broker = FakeBroker::new();
     let (server, store) = server(&broker);
     assert_eq!(server.post("/api/submit", b"[1]").status, 200);
     // A worker that nobody hears: its herald tells another broker.
     let deaf = FakeBroker::new();
-    let worker = Worker::start_telling(&broker, &deaf, store);
+    let worker = Worker::start_telling(&broker, &deaf, Arc::clone(&store) as _);
     eventually("it is recorded", || (broker.pending() == 0).then_some(()));
     worker.end();
-    let results = || server.get("/api/v1/polls/demo/results").json();
-    assert_eq!((results()["voters"].as_u64(), results()["stale"].as_bool()), (Some(0), Some(false)));
+    let seen = || {
+        let results = server.get("/api/v1/polls/demo/results").json();
+        (results["voters"].as_u64().unwrap(), results["stale"].as_bool().unwrap())
+    };
+    assert_eq!(seen(), (0, false));
+    store.fail_with(Some(|| StoreError::Unavailable("it is away".into())));
     server.clock.set(NOW.plus_ms(6_001));
-    assert_eq!(results()["stale"], true);
-    let fresh = eventually("it was asked for", || Some(results()).filter(|results| results["stale"] == false));
-    assert_eq!(fresh["voters"], 1);
+    assert_eq!(seen(), (0, true));
+    let tags = || server.get("/api/v1/polls/demo/results").header("etag").unwrap().to_owned();
+    assert!(tags().contains("stale"));
+    store.fail_with(None);
+    eventually("the store is asked again", || (seen() == (1, false)).then_some(()));
+    assert!(!tags().contains("stale"));
 }

@@ -105,6 +105,9 @@ impl Store for GatedStore {
     }
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
+        if let Some(fails) = self.gate.lock().unwrap().fails {
+            return Err(fails());
+        }
         self.store.tallies(poll).await
     }
 

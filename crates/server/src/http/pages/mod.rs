@@ -66,11 +66,14 @@ async fn show(
         Ok(PollPath(live)) => live,
         Err(problem) => return refused_without_poll(problem, &headers),
     };
+    let now = core.app.clock.now();
+    // Where the store can't be asked, the page shows what is known.
+    let _ = core.app.freshen(&live, now).await;
     let own = form::voted(query.as_deref().unwrap_or_default(), &live.poll);
     // Whoever writes the address can say that they voted, so this opens no result that is for voters alone.
     let visit = Visit { voted: own.is_some(), own: own.unwrap_or_default(), viewer: Viewer::Anybody, ..Visit::new() };
     let cache_control = if visit.voted { CURRENT } else { SHARED };
-    html(&PollPage::new(&live, core.app.clock.now(), visit), cache_control)
+    html(&PollPage::new(&live, now, visit), cache_control)
 }
 
 /// `POST /polls/{slug}`: the vote of a page's form.
