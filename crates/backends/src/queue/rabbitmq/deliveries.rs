@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use async_trait::async_trait;
 use throng_domain::clock::Clock;
 use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, QueueError};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::Broker;
 use super::backoff::Backoff;
@@ -62,18 +62,17 @@ impl RabbitDeliveries {
         Ok(())
     }
 
-    async fn reconnect(&mut self) -> Result<(), QueueError> {
-        let mut backoff = Backoff::default();
-        loop {
-            match self.connect_once().await {
-                Ok(()) => {
-                    info!("ballots are delivered again");
-                    return Ok(());
-                }
-                Err(error @ QueueError::Rejected(_)) => return Err(error),
-                Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => backoff.wait().await,
+    /// Connects again, however long the broker is away or refuses: what worked once may pass by itself.
+    async fn reconnect(&mut self) {
+        let (mut backoff, mut told) = (Backoff::default(), false);
+        while let Err(error) = self.connect_once().await {
+            if matches!(error, QueueError::Rejected(_)) && !told {
+                error!(%error, "the broker is there, and can't be used");
+                told = true;
             }
+            backoff.wait().await;
         }
+        info!("ballots are delivered again");
     }
 
     /// All that came on the lost connection will come again.
@@ -146,7 +145,7 @@ impl Deliveries for RabbitDeliveries {
     async fn next(&mut self, ballots_max: usize) -> Result<Vec<Delivery>, QueueError> {
         loop {
             if self.subscription.is_none() {
-                self.reconnect().await?;
+                self.reconnect().await;
             }
             if self.set_aside.is_due() {
                 let numbers = self.set_aside.run().await;

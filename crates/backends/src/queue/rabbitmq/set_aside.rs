@@ -72,17 +72,18 @@ impl SetAside {
 
     /// Sets aside what there is; returns the numbers of what is safe now.
     pub(super) async fn run(&mut self) -> Vec<u64> {
-        match self.publish().await {
-            Ok(()) => self.unreadable.drain(..).map(|unreadable| unreadable.number).collect(),
-            Err(error) => {
-                warn!(%error, messages = self.unreadable.len(), "what can't be read could not be set aside; it is kept");
-                self.not_before = Instant::now() + RETRY_AFTER;
-                Vec::new()
-            }
+        let mut safe = Vec::new();
+        let published = self.publish(&mut safe).await;
+        self.unreadable.retain(|unreadable| !safe.contains(&unreadable.number));
+        if let Err(error) = published {
+            warn!(%error, messages = self.unreadable.len(), "what can't be read could not be set aside; it is kept");
+            self.not_before = Instant::now() + RETRY_AFTER;
         }
+        safe
     }
 
-    async fn publish(&self) -> Result<(), QueueError> {
+    /// Publishes one after the other, noting in `safe` the number of each that is.
+    async fn publish(&self, safe: &mut Vec<u64>) -> Result<(), QueueError> {
         let session = Session::open(&self.broker.url, "dead letters out").await?;
         let mut lane = Lane::open(&session).await?;
         for unreadable in &self.unreadable {
@@ -90,6 +91,7 @@ impl SetAside {
             let deadline = Instant::now() + SEND_MAX;
             let (open, sent) = lane.send(to, &unreadable.body, properties(unreadable), deadline).await;
             sent?;
+            safe.push(unreadable.number);
             lane = open.ok_or_else(|| QueueError::Unavailable("the lane has ended".into()))?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 use throng_domain::queue::QueueError;
@@ -29,8 +29,9 @@ const DELIVERIES_MAX: i64 = 1_000_000_000;
 /// the queue there and empty, and confirmed messages are gone.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// How long a queue that somebody deleted stays away. RabbitMQ tells the queue's consumers that it is gone, but not at once:
-/// where another one of that name is made before, they hang on to it, and are delivered nothing.
+/// How long it takes until a queue is made that isn't there: somebody may have deleted it. RabbitMQ tells a deleted queue's
+/// consumers that it is gone, but not at once: where another one of that name is made before, they hang on to it, and are
+/// delivered nothing.
 const FORGET: Duration = Duration::from_secs(1);
 
 /// The announcements that wait for a node; the oldest make room for new ones.
@@ -43,6 +44,7 @@ const ANNOUNCEMENTS_MAX: i64 = 64;
 /// | `{prefix}.ballots` | durable quorum queue | what wasn't recorded yet |
 /// | `{prefix}.dead` | durable quorum queue | what no worker could read |
 /// | `{prefix}.results` | fanout exchange | nothing; each node hangs a queue of its own on it |
+/// | `{prefix}.settled` | exchange | nothing; it says that the queues are there to stay |
 ///
 /// A confirm of a quorum queue says that the message is on the disks of a majority; that of a classic queue doesn't.
 ///
@@ -54,17 +56,8 @@ pub struct Topology {
     pub(super) ballots: String,
     pub(super) dead: String,
     pub(super) results: String,
+    settled: String,
     ballots_messages_max: i64,
-}
-
-/// What is there of a topology.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    All,
-    /// Somebody deleted a queue.
-    QueuesMissing,
-    /// Nobody has been here yet.
-    Nothing,
 }
 
 impl Topology {
@@ -74,6 +67,7 @@ impl Topology {
             ballots: format!("{prefix}.ballots"),
             dead: format!("{prefix}.dead"),
             results: format!("{prefix}.results"),
+            settled: format!("{prefix}.settled"),
             ballots_messages_max: BALLOTS_MESSAGES_MAX,
         }
     }
@@ -87,58 +81,63 @@ impl Topology {
     /// Makes what isn't there, and fails where something is there that is declared otherwise. Returns a channel once all of
     /// it is there to stay: see [`SETTLE`].
     pub(super) async fn establish(&self, session: &Session) -> Result<Channel, QueueError> {
-        let found = self.find(session).await?;
-        if found == Found::QueuesMissing {
+        let is_new = !self.is_there(session).await?;
+        let channel = session.channel().await?;
+        if is_new {
+            within("it deletes no exchange", self.unsettle(&channel)).await?;
             sleep(FORGET).await;
         }
-        let channel = session.channel().await?;
         within("it declares no queue", async {
             self.declare_quorum_queue(&channel, &self.dead, self.dead_arguments()).await?;
-            self.declare_quorum_queue(&channel, &self.ballots, self.ballots_arguments()).await
+            self.declare_quorum_queue(&channel, &self.ballots, self.ballots_arguments()).await?;
+            self.declare_exchange(&channel, &self.results).await
         })
         .await?;
-        if found != Found::All {
+        if is_new {
             sleep(SETTLE).await;
         }
         // The last: where it is, the queues have settled.
-        within("it declares no exchange", self.declare_results(&channel)).await?;
+        within("it declares no exchange", self.declare_exchange(&channel, &self.settled)).await?;
         Ok(channel)
     }
 
     /// Fails unless all of it is there, whichever way it is declared.
     pub(super) async fn look(&self, channel: &Channel) -> Result<(), QueueError> {
-        let looking = async {
-            self.find_exchange(channel).await?;
-            self.find_queues(channel).await
-        };
-        within("it doesn't say what is there", async { looking.await.map_err(failure::unavailable) }).await
+        let looking = async { self.find(channel).await.map_err(failure::unavailable) };
+        within("it doesn't say what is there", looking).await
     }
 
-    async fn find(&self, session: &Session) -> Result<Found, QueueError> {
+    async fn is_there(&self, session: &Session) -> Result<bool, QueueError> {
         // To ask for what isn't there ends the channel.
         let channel = session.channel().await?;
         within("it doesn't say what is there", async {
-            if !is_there(self.find_exchange(&channel).await)? {
-                return Ok(Found::Nothing);
+            match self.find(&channel).await {
+                Ok(()) => Ok(true),
+                Err(error) if failure::is_missing(&error) => Ok(false),
+                Err(error) => Err(failure::unavailable(error)),
             }
-            let all = is_there(self.find_queues(&channel).await)?;
-            Ok(if all { Found::All } else { Found::QueuesMissing })
         })
         .await
     }
 
-    async fn find_exchange(&self, channel: &Channel) -> lapin::Result<()> {
-        let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-        let name = self.results.as_str().into();
-        channel.exchange_declare(name, ExchangeKind::Fanout, passive, FieldTable::default()).await
-    }
-
-    async fn find_queues(&self, channel: &Channel) -> lapin::Result<()> {
+    async fn find(&self, channel: &Channel) -> lapin::Result<()> {
+        for name in [&self.results, &self.settled] {
+            let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+            channel
+                .exchange_declare(name.as_str().into(), ExchangeKind::Fanout, passive, FieldTable::default())
+                .await?;
+        }
         for name in [&self.dead, &self.ballots] {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
         }
         Ok(())
+    }
+
+    /// Takes back that the queues have settled: one of them is gone.
+    async fn unsettle(&self, channel: &Channel) -> Result<(), QueueError> {
+        let deleted = channel.exchange_delete(self.settled.as_str().into(), ExchangeDeleteOptions::default()).await;
+        deleted.map_err(failure::unavailable)
     }
 
     /// A queue for one node, of what is announced from now on; it goes when the connection does. Returns its name.
@@ -181,9 +180,8 @@ impl Topology {
         declared.map(drop).map_err(|error| failure::of_declaring(error, name))
     }
 
-    async fn declare_results(&self, channel: &Channel) -> Result<(), QueueError> {
+    async fn declare_exchange(&self, channel: &Channel, name: &str) -> Result<(), QueueError> {
         let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let name = self.results.as_str();
         let declared =
             channel.exchange_declare(name.into(), ExchangeKind::Fanout, durable, FieldTable::default()).await;
         declared.map_err(|error| failure::of_declaring(error, name))
@@ -210,14 +208,6 @@ impl Topology {
             ("x-overflow", text("reject-publish")),
             ("x-max-length-bytes", DEAD_BYTES_MAX.into()),
         ])
-    }
-}
-
-fn is_there(found: lapin::Result<()>) -> Result<bool, QueueError> {
-    match found {
-        Ok(()) => Ok(true),
-        Err(error) if failure::is_missing(&error) => Ok(false),
-        Err(error) => Err(failure::unavailable(error)),
     }
 }
 

@@ -32,7 +32,7 @@ const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 const PING_MAX: Duration = Duration::from_secs(1);
 
 /// How long a connection is kept idle: less than the session's `wait_timeout`.
-const IDLE_MAX: Duration = Duration::from_secs(50);
+const IDLE_MAX: Duration = Duration::from_secs(9);
 
 /// What every connection is set to, whatever the server's own defaults are.
 ///
@@ -42,7 +42,7 @@ const IDLE_MAX: Duration = Duration::from_secs(50);
 /// - `wait_timeout`: if this machine dies in the middle of a transaction, its locks are gone after these seconds.
 const SESSION: &str = "SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, \
                        completion_type = 'NO_CHAIN', unique_checks = 1, foreign_key_checks = 1, \
-                       innodb_lock_wait_timeout = 3, lock_wait_timeout = 3, wait_timeout = 60, NAMES utf8mb4; \
+                       innodb_lock_wait_timeout = 3, lock_wait_timeout = 3, wait_timeout = 12, NAMES utf8mb4; \
                        SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
 /// The connections of one store.

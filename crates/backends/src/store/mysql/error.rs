@@ -27,15 +27,10 @@ const DAMAGED: [u16; 5] = [1034, 1194, 1195, 1712, 1877];
 /// has rolled back then.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 
-/// An error before `COMMIT` was sent: nothing was changed, and nothing will be, since the connection is closed.
-pub(super) fn before_commit(error: Error) -> StoreError {
-    if is_damage(&error) {
-        return StoreError::Corrupt(error.into());
-    }
+/// An error of the first connection, or of the schema: what only a person can mend is said in words. Later on the same may pass by itself, as
+/// while a password is changed.
+pub(super) fn of_opening(error: Error) -> StoreError {
     match number(&error) {
-        Some(TABLE_MISSING | COLUMN_MISSING) => {
-            StoreError::Rejected(format!("the schema isn't that of this throng; run `throng schema migrate` ({error})"))
-        }
         Some(DATABASE_MISSING) => StoreError::Rejected(format!(
             "there is no such database; create it (`CREATE DATABASE`), or check the name in DATABASE_URL ({error})"
         )),
@@ -45,6 +40,19 @@ pub(super) fn before_commit(error: Error) -> StoreError {
         Some(code) if NOT_ALLOWED.contains(&code) => StoreError::Rejected(format!(
             "the user in DATABASE_URL lacks a right; grant it ALL PRIVILEGES on its database ({error})"
         )),
+        Some(_) | None => before_commit(error),
+    }
+}
+
+/// An error before `COMMIT` was sent: nothing was changed, and nothing will be, since the connection is closed.
+pub(super) fn before_commit(error: Error) -> StoreError {
+    if is_damage(&error) {
+        return StoreError::Corrupt(error.into());
+    }
+    match number(&error) {
+        Some(TABLE_MISSING | COLUMN_MISSING) => {
+            StoreError::Rejected(format!("the schema isn't that of this throng; run `throng schema migrate` ({error})"))
+        }
         Some(BINLOG_IS_STATEMENTS) => {
             StoreError::Rejected(format!("set binlog_format=ROW (or MIXED) on the database server ({error})"))
         }

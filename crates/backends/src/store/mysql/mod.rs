@@ -25,7 +25,7 @@ use throng_domain::tally::Tallies;
 use tokio::time::Instant;
 
 use self::connection::{Connections, Lease, within};
-use self::error::{StoreResult, before_commit, from_commit_on};
+use self::error::{StoreResult, before_commit, from_commit_on, of_opening};
 pub use self::schema::migrations;
 use super::{ServerUrl, batch};
 
@@ -58,7 +58,7 @@ impl MySqlStore {
     pub async fn open(url: &ServerUrl) -> Result<Self, StoreError> {
         let store =
             Self { connections: Connections::new(url), shard: RandomState::new().hash_one(0) % tallies::SHARDS };
-        store.lease().await?.end(Ok(()))?;
+        store.connections.take().await.map_err(of_opening)?.end(Ok(()))?;
         Ok(store)
     }
 }
@@ -121,7 +121,7 @@ impl Store for MySqlStore {
 impl Database for MySqlStore {
     async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
         let mut lease = self.lease().await?;
-        let applied = within(MIGRATE_MAX, schema::migrate(&mut lease)).await.map_err(before_commit).flatten();
+        let applied = within(MIGRATE_MAX, schema::migrate(&mut lease)).await.map_err(of_opening).flatten();
         lease.end(applied)
     }
 

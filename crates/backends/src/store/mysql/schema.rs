@@ -4,7 +4,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::mysql::MySqlConnection;
 use throng_domain::store::{Migration, MigrationState, StoreError};
 
-use super::error::{StoreResult, before_commit, is_table_missing};
+use super::error::{StoreResult, is_table_missing, of_opening};
 use super::polls::natural;
 
 /// The name of the lock. Locks are the whole server's and have names of at most 64 characters, so the database's own
@@ -32,21 +32,21 @@ pub(super) async fn migrate(writer: &mut MySqlConnection) -> StoreResult<Vec<&'s
     lock(writer).await?;
     let made = "CREATE TABLE IF NOT EXISTS schema_migration (version INT NOT NULL PRIMARY KEY, \
                 name VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE = InnoDB";
-    let current = known(version(writer).await.map_err(before_commit)?)?;
+    let current = known(version(writer).await.map_err(of_opening)?)?;
     let mut applied = Vec::new();
     for migration in migrations().iter().filter(|migration| migration.version > current) {
-        sqlx::raw_sql(made).execute(&mut *writer).await.map_err(before_commit)?;
-        apply(writer, migration).await.map_err(before_commit)?;
+        sqlx::raw_sql(made).execute(&mut *writer).await.map_err(of_opening)?;
+        apply(writer, migration).await.map_err(of_opening)?;
         applied.push(migration.name);
     }
     let unlock = format!("DO RELEASE_LOCK({LOCK})");
-    sqlx::raw_sql(AssertSqlSafe(unlock)).execute(writer).await.map_err(before_commit)?;
+    sqlx::raw_sql(AssertSqlSafe(unlock)).execute(writer).await.map_err(of_opening)?;
     Ok(applied)
 }
 
 async fn lock(writer: &mut MySqlConnection) -> StoreResult<()> {
     let lock = format!("SELECT GET_LOCK({LOCK}, {LOCK_WAIT_S})");
-    match sqlx::query_scalar(AssertSqlSafe(lock)).fetch_one(writer).await.map_err(before_commit)? {
+    match sqlx::query_scalar(AssertSqlSafe(lock)).fetch_one(writer).await.map_err(of_opening)? {
         Some(1_i64) => Ok(()),
         Some(_) | None => Err(StoreError::Unavailable("another process is migrating the schema".into())),
     }

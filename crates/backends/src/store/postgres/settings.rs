@@ -15,7 +15,7 @@ pub(super) const SESSION: &str = "\
     SET default_transaction_isolation = 'read committed';\
     SET statement_timeout = '20s';\
     SET lock_timeout = '4s';\
-    SET idle_in_transaction_session_timeout = '20s';\
+    SET idle_in_transaction_session_timeout = '10s';\
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// The server's settings with which a commit that was answered could be lost, in words.
