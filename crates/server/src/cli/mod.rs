@@ -82,8 +82,9 @@ enum Command {
     Dead(dead::DeadCommand),
     /// Check that all this deployment needs is there, safe and up to date
     ///
-    /// The database, its schema, tables, clock and durability; the broker and its queues; the cache: each with the settings
-    /// that a server started here would have. Changes nothing. Exits with 1 if it finds a fault, and says what to do.
+    /// The database, its schema, tables, clock and durability; the broker and its queues, which it declares as a server does;
+    /// the cache: each with the settings that a server started here would have. Exits with 1 if it finds a fault, and says what
+    /// to do.
     Doctor(Json),
     /// Print a shell's completions
     Completions(manual::Completions),

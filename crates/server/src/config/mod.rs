@@ -276,7 +276,9 @@ impl Reader<'_> {
 
     /// What is fit for trying out, and for nothing else.
     fn refuse_in_prod(&mut self, config: &Config) {
-        if config.queue.is_some() && config.app_secret.is_none() {
+        // One that was left empty was meant to be there, whether anything here needs it yet or not.
+        let is_empty = self.sources.get("APP_SECRET").is_some_and(|found| found.value.is_empty());
+        if config.app_secret.is_none() && (config.queue.is_some() || is_empty) {
             self.fault(
                 "APP_SECRET",
                 "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one",

@@ -50,7 +50,7 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
                 PollCommand::List(command) => command.run(store, clock, out).await,
                 PollCommand::Show(command) => command.run(store, clock, out).await,
                 PollCommand::Open(command) => command.run(store, clock, out).await,
-                PollCommand::Close(command) => command.run(store, clock, out).await,
+                PollCommand::Close(command) => command.run(store, clock, config.queue.is_some(), out).await,
                 PollCommand::Results(command) => command.run(store, clock, out).await,
                 PollCommand::Export(command) => command.run(store, out).await,
                 PollCommand::Recount(command) => command.run(store, out).await,

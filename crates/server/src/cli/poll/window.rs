@@ -45,7 +45,8 @@ Examples:
 /// Close a poll, now or later
 ///
 /// A ballot that arrives later is not counted, unless it was recorded before this close was. The result is final ten
-/// seconds after the close.
+/// seconds after the close. Where a broker stands between, `now` is a second from now, so that every node knows when it
+/// comes, and the result is final once the workers have recorded what was accepted.
 #[derive(Debug, Args)]
 #[command(after_help = CLOSE_EXAMPLES)]
 pub(in crate::cli) struct Close {
@@ -57,6 +58,10 @@ pub(in crate::cli) struct Close {
     #[command(flatten)]
     json: Json,
 }
+
+/// How soon behind a broker `now` is, in milliseconds: every node must have heard of the close when it comes, since what it
+/// accepts afterwards would not count.
+const HEARD_MS: i64 = 1_000;
 
 const CLOSE_EXAMPLES: &str = "\
 Examples:
@@ -76,8 +81,20 @@ impl Open {
 }
 
 impl Close {
-    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
-        let poll = change(store, clock, &self.slug, |poll, now| poll.closed(now, self.at.resolve(now, now)));
+    /// `is_behind_broker`: whether ballots are taken by nodes that don't count them.
+    pub(super) async fn run(
+        self,
+        store: &dyn Store,
+        clock: &dyn Clock,
+        is_behind_broker: bool,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let heard_ms = if is_behind_broker { HEARD_MS } else { 0 };
+        let at = |now: Timestamp| match self.at {
+            Moment::Now => now.plus_ms(heard_ms),
+            Moment::At(_) | Moment::After { .. } => self.at.resolve(now, now),
+        };
+        let poll = change(store, clock, &self.slug, |poll, now| poll.closed(now, at(now)));
         write_poll(&poll.await?, clock, self.json, out)
     }
 }
