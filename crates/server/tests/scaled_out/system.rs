@@ -96,6 +96,12 @@ impl System {
         Throng::spawn(self.command(&["serve"])).once_it_serves()
     }
 
+    /// Web nodes that start at the same time.
+    pub fn webs(&self, count: usize) -> Vec<Throng> {
+        let starting: Vec<Throng> = (0..count).map(|_| Throng::spawn(self.command(&["serve"]))).collect();
+        starting.into_iter().map(Throng::once_it_serves).collect()
+    }
+
     /// A worker.
     pub fn worker(&self) -> Throng {
         Throng::spawn(self.command(&["worker", "--concurrency", "2"])).once_it_serves()
