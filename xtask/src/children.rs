@@ -10,6 +10,9 @@ use crate::stopwatch::wait_until;
 /// How long the processes of a step that has ended may take to end too.
 const ENDING_MAX: Duration = Duration::from_secs(5);
 
+/// Names the children that are somebody's who looks after them.
+pub type Spared<'a> = dyn Fn() -> Vec<Pid> + Sync + 'a;
+
 /// From now on, a process whose parent has died becomes a child of this one, where [`end_orphans`] finds it.
 ///
 /// # Errors
@@ -21,11 +24,11 @@ pub fn adopt_orphans() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits a moment for all children of this process but `spared` to end and kills those that don't. Returns what was
-/// killed.
+/// Waits a moment for all children of this process to end, but those that `spared` names whenever it is asked, and kills
+/// those that don't. Returns what was killed.
 ///
 /// To be called only while nobody waits for a child of theirs that isn't spared.
-pub fn end_orphans(spared: &[Pid]) -> Vec<String> {
+pub fn end_orphans(spared: &Spared<'_>) -> Vec<String> {
     if wait_until(ENDING_MAX, || all_ended(spared)).is_some() {
         return Vec::new();
     }
@@ -47,16 +50,18 @@ pub fn end_orphans(spared: &[Pid]) -> Vec<String> {
 }
 
 /// Takes note of the children that have ended; `Some` if none is left but `spared`.
-fn all_ended(spared: &[Pid]) -> Option<()> {
+fn all_ended(spared: &Spared<'_>) -> Option<()> {
     others(spared).into_iter().all(is_gone).then_some(())
 }
 
-fn others(spared: &[Pid]) -> Vec<Pid> {
-    running().into_iter().filter(|pid| !spared.contains(pid)).collect()
+fn others(spared: &Spared<'_>) -> Vec<Pid> {
+    let running = running();
+    // Asked afterwards: what runs and was started by somebody who is spared is known by then, or in the next round.
+    let spared = spared();
+    running.into_iter().filter(|pid| !spared.contains(pid)).collect()
 }
 
-/// The children of this process.
-pub fn running() -> Vec<Pid> {
+fn running() -> Vec<Pid> {
     of(Path::new("/proc/self"))
 }
 

@@ -48,20 +48,23 @@ pub struct Ended {
 }
 
 /// Runs it, passing on all that it prints as it comes; `line` sees each line of its output too. No process that it
-/// started outlives it; those that ran before are left alone.
+/// started outlives it; the children that `spared` names are left alone.
 ///
 /// # Errors
 /// If it can't be started, or its output can't be passed on.
-pub fn stream(command: &mut Command, line: impl FnMut(&str) + Send) -> anyhow::Result<Ended> {
+pub fn stream(
+    command: &mut Command,
+    spared: &children::Spared<'_>,
+    line: impl FnMut(&str) + Send,
+) -> anyhow::Result<Ended> {
     let name = typed(command);
-    let before = children::running();
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("`{name}` can't be started"))?;
     let output = child.stdout.take().context("its output is piped")?;
     std::thread::scope(|scope| {
         let passing = scope.spawn(move || pass_on(output, line));
         let succeeded = child.wait()?.success();
         // These may hold the output open: only without them does it end.
-        let left_behind = children::end_orphans(&before);
+        let left_behind = children::end_orphans(spared);
         passing.join().map_err(|_| anyhow!("reading the output of `{name}` panicked"))??;
         Ok(Ended { succeeded, left_behind })
     })

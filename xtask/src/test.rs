@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 
-use crate::children;
+use crate::children::{self, Spared};
 use crate::command::{self, Ended, cargo};
 use crate::packages::{self, Program};
 use crate::services::{self, Kind, Services};
@@ -122,11 +122,12 @@ fn run_steps(options: &Options) -> anyhow::Result<Total> {
             step.command.env(&variable, &value);
         }
     }
+    let spared = || services.iter().flat_map(Services::pids).collect();
     let (count, mut total, mut tests, mut summary) = (steps.len(), Total::default(), 0, Vec::new());
     for (number, step) in (1..).zip(steps) {
         println!("\n[{number}/{count}] {}: {}", step.name, command::typed(&step.command));
         let watch = Stopwatch::start();
-        let (name, counts, result) = (step.name, step.counts, step.run()?);
+        let (name, counts, result) = (step.name, step.counts, step.run(&spared)?);
         summary.push(format!("{name}: {}, {:.1} s", result.words(), watch.elapsed().as_secs_f64()));
         total.passed += result.passed;
         total.failed += result.failed;
@@ -147,10 +148,10 @@ fn run_steps(options: &Options) -> anyhow::Result<Total> {
 }
 
 impl Step {
-    fn run(mut self) -> anyhow::Result<Total> {
+    fn run(mut self, spared: &Spared<'_>) -> anyhow::Result<Total> {
         let mut tests = Total::default();
         let mut ignored = 0;
-        let Ended { succeeded, left_behind } = command::stream(&mut self.command, |line| {
+        let Ended { succeeded, left_behind } = command::stream(&mut self.command, spared, |line| {
             if let Some(reported) = Reported::parse(line) {
                 tests.passed += reported.passed;
                 tests.failed += reported.failed;

@@ -15,7 +15,7 @@ use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::ground::Ground;
@@ -181,6 +181,11 @@ impl Services {
     /// The environment variables that tell the tests where they are.
     pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
         self.running.iter().flat_map(Service::variables)
+    }
+
+    /// The processes that they are now.
+    pub fn pids(&self) -> Vec<Pid> {
+        self.running.iter().flat_map(Service::pids).collect()
     }
 
     /// Where the server of this kind is, if it is one of these.

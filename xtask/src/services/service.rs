@@ -126,6 +126,11 @@ impl Service {
         self.recipe.variable
     }
 
+    /// The processes that it is now.
+    pub fn pids(&self) -> Vec<Pid> {
+        self.companion.iter().map(Pid::from_child).chain(*self.life.pid()).collect()
+    }
+
     /// Where it is, with its user and password.
     pub fn url(&self) -> String {
         self.plot.url()
