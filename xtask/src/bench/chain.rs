@@ -43,16 +43,16 @@ pub fn run(plan: &Plan) -> anyhow::Result<bool> {
 }
 
 fn contenders(workshop: &Workshop, services: &Services) -> anyhow::Result<[Contender; 4]> {
-    let chain = |name, kind, worker| -> anyhow::Result<Contender> {
-        let system = ScaledOut::on(kind, workshop.throng(), services)?;
+    let chain = |name, short, kind, worker| -> anyhow::Result<Contender> {
+        let system = ScaledOut::on(short, kind, workshop.throng(), services)?;
         Ok(Contender { name, kind: Kind::ScaledOut { system, worker }, request: Request::Vote })
     };
     let empty = Kind::Empty(workshop.example("empty_axum"), &[]);
     Ok([
         Contender { name: EMPTY_AXUM, kind: empty, request: Request::Vote },
-        chain(WEB_AND_BROKER, services::Kind::Postgres, false)?,
-        chain(ON_MARIADB, services::Kind::Mariadb, true)?,
-        chain(ON_POSTGRES, services::Kind::Postgres, true)?,
+        chain(WEB_AND_BROKER, "broker", services::Kind::Postgres, false)?,
+        chain(ON_MARIADB, "mariadb", services::Kind::Mariadb, true)?,
+        chain(ON_POSTGRES, "postgres", services::Kind::Postgres, true)?,
     ])
 }
 

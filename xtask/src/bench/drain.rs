@@ -44,8 +44,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let services = Services::start(scaled_out::SERVERS.to_vec())?;
     let machine = Machine::describe(&workshop.scratch)?;
     let mut facts = Vec::new();
-    for (kind, name) in [(Kind::Mariadb, "MariaDB"), (Kind::Postgres, "PostgreSQL")] {
-        let system = ScaledOut::on(kind, workshop.throng(), &services)?;
+    for (kind, short, name) in [(Kind::Mariadb, "mariadb", "MariaDB"), (Kind::Postgres, "postgres", "PostgreSQL")] {
+        let system = ScaledOut::on(short, kind, workshop.throng(), &services)?;
         facts.extend(drain(&system, name, options.ballots, &workshop)?);
     }
     let notes = vec![

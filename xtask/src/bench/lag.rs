@@ -25,6 +25,10 @@ const VOTERS: usize = 1_000;
 /// How long a vote may take to show.
 const SHOWN_MAX: Duration = Duration::from_secs(10);
 
+/// How long the only voter waits before each vote: results are announced ten times a second at the most, so that a quicker
+/// one would measure that.
+const AT_REST: Duration = Duration::from_millis(200);
+
 /// How long the load lasts, in seconds.
 const LOAD_S: u32 = 40;
 
@@ -54,8 +58,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let services = Services::start(scaled_out::SERVERS.to_vec())?;
     let machine = Machine::describe(&workshop.scratch)?;
     let mut facts = Vec::new();
-    for (kind, name) in [(Kind::Mariadb, "MariaDB"), (Kind::Postgres, "PostgreSQL")] {
-        let system = ScaledOut::on(kind, workshop.throng(), &services)?.begin()?;
+    for (kind, short, name) in [(Kind::Mariadb, "mariadb", "MariaDB"), (Kind::Postgres, "postgres", "PostgreSQL")] {
+        let system = ScaledOut::on(short, kind, workshop.throng(), &services)?.begin()?;
         let (near, far) = (tempfile::tempdir_in(&workshop.scratch)?, tempfile::tempdir_in(&workshop.scratch)?);
         let (mut voted, shown) = (system.web(near.path())?, system.web(far.path())?);
         system.worker(&mut voted, near.path())?;
@@ -66,9 +70,10 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         shown.stop()?;
     }
     let notes = vec![format!(
-        "From sending a vote to one node until another shows it: {} votes, one after the other, first beside {VOTERS} idle \
-         connections, then beside {VOTERS} that vote as fast as they can. All of it is on this machine.",
-        options.votes
+        "From sending a vote to one node until another shows it: {} votes, first one every {} ms beside {VOTERS} idle \
+         connections, then one after the other beside {VOTERS} that vote as fast as they can. All of it is on this machine.",
+        options.votes,
+        AT_REST.as_millis()
     )];
     let date = machine::today();
     Report { name: "lag", date, machine, plan: None, notes, facts, ratios: Vec::new(), runs: Vec::new() }
@@ -85,7 +90,7 @@ struct Nodes {
 
 fn at_rest(nodes: &Nodes, name: &str, votes: u32) -> anyhow::Result<[Fact; 2]> {
     let idle: Vec<TcpStream> = (0..VOTERS).map(|_| TcpStream::connect(nodes.voted)).collect::<Result<_, _>>()?;
-    let lags = lags(nodes, votes)?;
+    let lags = lags(nodes, votes, AT_REST)?;
     drop(idle);
     Ok(facts(&lags, &format!("{name}, {VOTERS} idle"), 50.0))
 }
@@ -94,7 +99,7 @@ fn under_load(nodes: &Nodes, name: &str, votes: u32) -> anyhow::Result<[Fact; 2]
     let lags = thread::scope(|scope| {
         let load = scope.spawn(|| load::send(Request::Vote, nodes.voted, VOTERS, LOAD_S));
         let watch = Stopwatch::start();
-        let lags = lags(nodes, votes)?;
+        let lags = lags(nodes, votes, Duration::ZERO)?;
         let measured_s = watch.elapsed().as_secs_f64();
         load.join().map_err(|_| anyhow!("the load panicked"))??;
         if measured_s > f64::from(LOAD_S) {
@@ -105,10 +110,12 @@ fn under_load(nodes: &Nodes, name: &str, votes: u32) -> anyhow::Result<[Fact; 2]
     Ok(facts(&lags, &format!("{name}, under full load"), 250.0))
 }
 
-/// How long each vote took to show, in milliseconds, ascending.
-fn lags(nodes: &Nodes, votes: u32) -> anyhow::Result<Vec<f64>> {
+/// How long each vote took to show, in milliseconds, ascending; `between` two of them the voter does nothing.
+#[expect(clippy::disallowed_methods, reason = "a voter who does nothing has no event to wait for")]
+fn lags(nodes: &Nodes, votes: u32, between: Duration) -> anyhow::Result<Vec<f64>> {
     let mut lags = Vec::new();
     for _ in 0..votes {
+        thread::sleep(between);
         let before = tally(nodes.shown)?;
         let watch = Stopwatch::start();
         http::exchange(nodes.voted, "POST", Request::Vote.path(), MARK)?;

@@ -24,6 +24,8 @@ pub struct ScaledOut {
     kind: Kind,
     database: String,
     broker: String,
+    /// Tells its systems from those of another.
+    name: &'static str,
     /// How many systems were begun.
     begun: Arc<AtomicU32>,
 }
@@ -36,14 +38,14 @@ pub struct System {
 }
 
 impl ScaledOut {
-    /// On the database of this kind among `services`.
+    /// On the database of this kind among `services`. No other may have its name.
     ///
     /// # Errors
     /// If it, or the broker, isn't there.
-    pub fn on(kind: Kind, program: PathBuf, services: &Services) -> anyhow::Result<Self> {
+    pub fn on(name: &'static str, kind: Kind, program: PathBuf, services: &Services) -> anyhow::Result<Self> {
         let database = services.url(kind).context("the database runs")?;
         let broker = services.url(Kind::Rabbitmq).context("RabbitMQ runs")?;
-        Ok(Self { program, kind, database, broker, begun: Arc::default() })
+        Ok(Self { program, kind, database, broker, name, begun: Arc::default() })
     }
 
     /// A new one, with a database of its own.
@@ -51,7 +53,7 @@ impl ScaledOut {
     /// # Errors
     /// If the database can't be made.
     pub fn begin(&self) -> anyhow::Result<System> {
-        let name = format!("bench_{:?}_{}", self.kind, self.begun.fetch_add(1, Ordering::Relaxed)).to_lowercase();
+        let name = format!("bench_{}_{}", self.name, self.begun.fetch_add(1, Ordering::Relaxed));
         create_database(self.kind, &self.database, &name)?;
         let settings = [
             ("DATABASE_URL", format!("{}/{name}", self.database)),
