@@ -9,6 +9,7 @@ use std::{fs, io};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::faults;
+use crate::services::{self, Kind, Services};
 
 /// A way to get it wrong.
 struct Mutant {
@@ -17,13 +18,26 @@ struct Mutant {
     /// What is replaced; it must be there exactly once.
     find: &'static str,
     replace: &'static str,
-    /// The tests that are to find it.
+    /// Where the tests are that are to find it.
+    suite: Suite,
+    /// Their names.
     tests: &'static [&'static str],
     /// What they must then complain of: one of these, whichever shows first.
     caught_by: &'static [&'static str],
 }
 
-const MUTANTS: [Mutant; 4] = [
+/// Tests that a mutant is put to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suite {
+    /// The fault tests of a server by itself.
+    Embedded,
+    /// Those of a system that is scaled out.
+    ScaledOut,
+    /// Those of what stands behind the seams, in a test binary of this name.
+    Backends(&'static str),
+}
+
+const MUTANTS: [Mutant; 10] = [
     Mutant {
         name: "answer before COMMIT",
         file: "crates/server/src/intake/recorder.rs",
@@ -41,6 +55,7 @@ const MUTANTS: [Mutant; 4] = [
             self.answer(&mut batch, &ends, outcomes);
             let _ = self.record(&early).await;
 ",
+        suite: Suite::Embedded,
         tests: &["commit_path::one_commit", "kills"],
         // Nor does an answer before COMMIT have its own ballot in its result.
         caught_by: &["I1: acknowledged ballots are lost", "I5: "],
@@ -50,6 +65,7 @@ const MUTANTS: [Mutant; 4] = [
         file: "crates/backends/src/store/sqlite/mod.rs",
         find: r#""synchronous", "FULL""#,
         replace: r#""synchronous", "NORMAL""#,
+        suite: Suite::Embedded,
         tests: &["syncs"],
         caught_by: &["durability: "],
     },
@@ -61,6 +77,7 @@ const MUTANTS: [Mutant; 4] = [
 ) STRICT, WITHOUT ROWID;",
         replace: "    accepted_at INTEGER NOT NULL
 ) STRICT;",
+        suite: Suite::Embedded,
         tests: &["kills"],
         caught_by: &["I2: ballots are counted more than once"],
     },
@@ -70,8 +87,75 @@ const MUTANTS: [Mutant; 4] = [
         find: "            tallies::add(writer, &change)?;",
         replace: r#"            writer.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
             tallies::add(writer, &change)?;"#,
+        suite: Suite::Embedded,
         tests: &["commit_path::one_commit", "backup"],
         caught_by: &["I4: "],
+    },
+    Mutant {
+        name: "answer before confirm",
+        file: "crates/server/src/intake/courier.rs",
+        find: "        let published = self.publisher.publish(&ballots).await;
+",
+        replace: "        let (publisher, early) = (Arc::clone(&self.publisher), ballots.clone());
+        drop(tokio::spawn(async move { publisher.publish(&early).await }));
+        let published: Result<(), QueueError> = Ok(());
+",
+        suite: Suite::ScaledOut,
+        tests: &["broker::killed_under_load"],
+        caught_by: &["were acknowledged, shown are"],
+    },
+    Mutant {
+        name: "return ignored",
+        file: "crates/backends/src/queue/rabbitmq/lane.rs",
+        find: "                Err(Unconfirmed::Returned(returned.reply_text.to_string()))
+",
+        replace: "                let _ = Unconfirmed::Returned(returned.reply_text.to_string());
+                Ok(())
+",
+        suite: Suite::ScaledOut,
+        tests: &["broker::without_its_queue"],
+        caught_by: &["were acknowledged, shown are"],
+    },
+    Mutant {
+        name: "auto-ack",
+        file: "crates/backends/src/queue/rabbitmq/subscription.rs",
+        find: "(BasicConsumeOptions::default(), FieldTable::default())",
+        replace: "(BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() }, FieldTable::default())",
+        suite: Suite::ScaledOut,
+        tests: &["worker::crashes_over_the_same_ballots"],
+        caught_by: &["were acknowledged, shown are"],
+    },
+    Mutant {
+        name: "giving up after 20 deliveries",
+        file: "crates/backends/src/queue/rabbitmq/topology.rs",
+        find: "const DELIVERIES_MAX: i64 = 1_000_000_000;",
+        replace: "const DELIVERIES_MAX: i64 = 20;",
+        suite: Suite::ScaledOut,
+        tests: &["worker::crashes_over_the_same_ballots"],
+        caught_by: &["were set aside"],
+    },
+    Mutant {
+        name: "counting what was sent",
+        file: "crates/backends/src/store/postgres/record.rs",
+        find: "            insert_missing(writer, &mut batch).await?;
+",
+        replace: "            insert_missing(writer, &mut batch).await?;
+            batch.count_all();
+",
+        suite: Suite::ScaledOut,
+        tests: &["worker::a_worker_stopped_under_load"],
+        caught_by: &["voters are tallied", "were acknowledged"],
+    },
+    Mutant {
+        name: "a cache that takes an older result",
+        file: "crates/domain/src/cache.rs",
+        find: "        (self.tallies.seq, self.as_of) > (other.tallies.seq, other.as_of)
+",
+        replace: "        (self.tallies.seq, self.as_of) != (other.tallies.seq, other.as_of)
+",
+        suite: Suite::Backends("memcached"),
+        tests: &[],
+        caught_by: &["test result: FAILED"],
     },
 ];
 
@@ -81,11 +165,25 @@ const MUTANTS: [Mutant; 4] = [
 /// If one can't be built, or no longer fits the sources.
 pub fn run() -> anyhow::Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
+    let mut kinds = BTreeSet::new();
+    for suite in MUTANTS.map(|mutant| mutant.suite) {
+        kinds.extend(match suite {
+            Suite::Embedded => &[][..],
+            Suite::ScaledOut => faults::ALL,
+            Suite::Backends(_) => &[Kind::Memcached],
+        });
+    }
+    let services = Services::start(services::unnamed(kinds.into_iter().copied().collect()))?;
     let mut survivors = Vec::new();
     let mut table = String::new();
     for mutant in &MUTANTS {
         let binary = build(root, mutant).with_context(|| format!("mutant \"{}\"", mutant.name))?;
-        let output = faults::tests().args(mutant.tests).env("THRONG_BIN", binary).output()?;
+        let mut tests = match mutant.suite {
+            Suite::Embedded => faults::tests(),
+            Suite::ScaledOut => faults::tests_of("scaled_out"),
+            Suite::Backends(name) => tests_in_copy(root, name),
+        };
+        let output = tests.args(mutant.tests).env("THRONG_BIN", binary).envs(services.variables()).output()?;
         let complaint = complaint(&output, mutant);
         if complaint.is_none() {
             println!("{}", String::from_utf8_lossy(&output.stdout));
@@ -117,7 +215,7 @@ fn complaint(output: &Output, mutant: &Mutant) -> Option<String> {
 /// Builds the server with the mutant's fault in it, in a copy of the sources. All mutants share the copy and what is
 /// built from it, so that each compiles only what it changes.
 fn build(root: &Path, mutant: &Mutant) -> anyhow::Result<PathBuf> {
-    let (tree, target) = (root.join("target/mutants/tree"), root.join("target/mutants/target"));
+    let (tree, target) = copy_of(root);
     copy_sources(root, &tree)?;
     let file = tree.join(mutant.file);
     let source = fs::read_to_string(&file).with_context(|| format!("{} can't be read", mutant.file))?;
@@ -134,6 +232,20 @@ fn build(root: &Path, mutant: &Mutant) -> anyhow::Result<PathBuf> {
         bail!("it doesn't build: adapt it to the sources");
     }
     Ok(target.join("debug/throng"))
+}
+
+/// Where the copy of the sources is, and what is built from it.
+fn copy_of(root: &Path) -> (PathBuf, PathBuf) {
+    (root.join("target/mutants/tree"), root.join("target/mutants/target"))
+}
+
+/// A test binary of the backends, from the copy of the sources as it is now.
+fn tests_in_copy(root: &Path, name: &str) -> Command {
+    let (tree, target) = copy_of(root);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--quiet", "--package", "throng-backends", "--test", name]);
+    cargo.args(["--config", "profile.dev.debug=false"]).current_dir(tree).env("CARGO_TARGET_DIR", target);
+    cargo
 }
 
 /// Makes `tree` what the working tree is, writing only what differs: what is unchanged isn't compiled again.

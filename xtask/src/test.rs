@@ -89,6 +89,8 @@ fn steps(options: &Options, binaries: &[String]) -> Vec<Step> {
             routes.command.env("THRONG_TEST_ROUTES_ON", database);
             steps.push(routes);
         }
+        let otlp = "test --package throng --features otlp --no-fail-fast --test otlp";
+        steps.push(step("the feature otlp", otlp, Counts::Tests));
         steps.push(step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself));
     }
     steps

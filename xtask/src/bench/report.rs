@@ -64,12 +64,19 @@ pub enum Bar {
     Below(f64),
     /// This or more.
     AtLeast(f64),
+    /// Whatever it is.
+    None,
 }
 
 impl Fact {
     /// A figure that must be less than `bar`.
     pub fn below(name: impl Into<String>, value: f64, unit: &'static str, bar: f64) -> Self {
         Self { name: name.into(), value, unit, bar: Bar::Below(bar), met: value < bar }
+    }
+
+    /// A figure that is only shown.
+    pub fn shown(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, unit, bar: Bar::None, met: true }
     }
 
     /// A figure that must be `bar` or more.
@@ -181,11 +188,12 @@ impl Report {
     fn fact_rows(&self) -> Vec<Vec<String>> {
         let row = |fact: &Fact| {
             let Fact { name, value, unit, bar, met } = fact;
-            let bar = match bar {
-                Bar::Below(bar) => format!("< {bar} {unit}"),
-                Bar::AtLeast(bar) => format!("≥ {bar} {unit}"),
+            let (bar, verdict) = match bar {
+                Bar::Below(bar) => (format!("< {bar} {unit}"), verdict(*met)),
+                Bar::AtLeast(bar) => (format!("≥ {bar} {unit}"), verdict(*met)),
+                Bar::None => Default::default(),
             };
-            vec![name.clone(), format!("{value:.1} {unit}"), bar, verdict(*met)]
+            vec![name.clone(), format!("{value:.1} {unit}"), bar, verdict]
         };
         self.facts.iter().map(row).collect()
     }

@@ -188,6 +188,12 @@ impl Services {
         self.running.iter().flat_map(Service::pids).collect()
     }
 
+    /// The process that the server of this kind is now.
+    pub fn pid(&self, kind: Kind) -> Option<Pid> {
+        let variable = kind.recipe().variable;
+        self.running.iter().find(|service| service.variable() == variable).and_then(Service::pid)
+    }
+
     /// Where the server of this kind is, if it is one of these.
     pub fn url(&self, kind: Kind) -> Option<String> {
         let variable = kind.recipe().variable;

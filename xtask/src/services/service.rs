@@ -126,9 +126,14 @@ impl Service {
         self.recipe.variable
     }
 
-    /// The processes that it is now.
+    /// The process that it is now; `None` from its end to its next start.
+    pub fn pid(&self) -> Option<Pid> {
+        *self.life.pid()
+    }
+
+    /// That, and what was started for it.
     pub fn pids(&self) -> Vec<Pid> {
-        self.companion.iter().map(Pid::from_child).chain(*self.life.pid()).collect()
+        self.companion.iter().map(Pid::from_child).chain(self.pid()).collect()
     }
 
     /// Where it is, with its user and password.

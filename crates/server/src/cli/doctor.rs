@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde::Serialize;
 use throng_backends::{queue, store};
 use throng_domain::cache::Lease;
-use throng_domain::clock::{Clock, SystemClock};
+use throng_domain::clock::{Clock, SystemClock, Timestamp};
 use throng_domain::poll::PollId;
 use throng_domain::store::{Database, StoreError};
 
@@ -76,9 +76,8 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
         Ok(_) => fault("schema", "a table or a column is missing; run `throng schema migrate`".to_owned()),
         Err(error) => fault("schema", error),
     });
-    // Asked of the tables themselves: the list of steps says only what was done once.
-    findings.push(match within(database.polls()).await {
-        Ok(polls) => fine("tables", format!("they can be read; there are {} polls", polls.len())),
+    findings.push(match within(read_tables(database)).await {
+        Ok(polls) => fine("tables", format!("they can be read; there are {polls} polls")),
         Err(error) => {
             fault("tables", format!("they can't be read ({error}); run `throng schema migrate`, or restore a backup"))
         }
@@ -90,19 +89,30 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
     }
     let before = SystemClock.now();
     findings.push(match within(database.now()).await {
-        Ok(there) => {
-            // It was read somewhen between the two moments here.
-            let (early, late) = (before.0 - there.0, there.0 - SystemClock.now().0);
-            match early.max(late) {
-                skew if skew <= SKEW_MAX_MS => fine("clock", "it agrees with the database's".to_owned()),
-                skew => fault(
-                    "clock",
-                    format!("it is {skew} ms from the database's; polls would open and close by it: run NTP on both"),
-                ),
-            }
-        }
+        Ok(there) => compare_clocks(before, there, SystemClock.now()),
         Err(error) => fault("clock", error),
     });
+}
+
+/// Whether every table is there with the columns that it should have: the list of steps says only what was done once.
+async fn read_tables(database: &dyn Database) -> Result<usize, StoreError> {
+    let polls = database.polls().await?;
+    database.ballots(NO_POLL, None, 1).await?;
+    if let Some(poll) = polls.first() {
+        database.tallies(poll.id).await?;
+    }
+    Ok(polls.len())
+}
+
+/// `there` was read somewhen between the two moments here.
+fn compare_clocks(before: Timestamp, there: Timestamp, after: Timestamp) -> Finding {
+    match (before.0 - there.0).max(there.0 - after.0) {
+        skew if skew <= SKEW_MAX_MS => fine("clock", "it agrees with the database's".to_owned()),
+        skew => fault(
+            "clock",
+            format!("it is {skew} ms from the database's; polls would open and close by it: run NTP on both"),
+        ),
+    }
 }
 
 async fn examine_queue(config: &Config) -> Finding {
@@ -143,4 +153,19 @@ fn write(findings: &[Finding], json: bool, out: &mut dyn Write) -> anyhow::Resul
         writeln!(out, "{:<6}{checked:<12}{found}", if *ok { "ok" } else { "FAULT" })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_are_told_and_the_time_that_asking_took_is_not() {
+        let at = |there: i64| compare_clocks(Timestamp(10_000), Timestamp(there), Timestamp(14_000));
+        for agreeing in [9_000, 10_000, 12_000, 15_000] {
+            assert!(at(agreeing).ok, "{agreeing}");
+        }
+        assert!(at(8_999).found.contains("1001 ms"), "{:?}", at(8_999));
+        assert!(at(3_614_000).found.contains("3600000 ms"), "{:?}", at(3_614_000));
+    }
 }

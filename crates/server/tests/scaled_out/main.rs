@@ -24,6 +24,7 @@ mod voters;
 mod broker;
 mod cache;
 mod database;
+mod doctor;
 mod link;
 mod story;
 mod system;

@@ -186,11 +186,12 @@ pub fn wait_until_shown(node: &Throng, voters: u64) {
     loop {
         let results = client.get_json("/api/v1/polls/demo/results");
         let shown = results["voters"].as_u64().unwrap();
-        assert!(shown <= voters, "{voters} were sent: {results}");
+        assert!(shown <= voters, "{voters} ballots were acknowledged, shown are {shown}: {results}");
         if shown == voters {
             return;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{voters} were sent: {results}");
+        let in_time = tokio::time::Instant::now() < deadline;
+        assert!(in_time, "{voters} ballots were acknowledged, shown are {shown}: {results}");
         std::thread::yield_now();
     }
 }

@@ -118,7 +118,7 @@ fn crashes_over_the_same_ballots() {
         let queues = RABBITMQ.control(&["list_queues", "--quiet", "name", "messages"]);
         let set_aside = format!("{}.dead\t", system.name());
         let set_aside = queues.lines().find_map(|line| line.strip_prefix(&set_aside));
-        assert_eq!(set_aside, Some("0"), "{queues}");
+        assert_eq!(set_aside, Some("0"), "messages were set aside: {queues}");
         trial.settle();
     });
 }
