@@ -39,7 +39,7 @@ enum Task {
     /// Start the servers that tests need, print where they are, and keep them until Ctrl-C
     Services(services::Options),
     /// Check the checker: build servers with a fault of ours in each, which the fault tests must find
-    Mutants,
+    Mutants(mutants::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Faults(options) => faults::run(&options),
         Task::Services(options) => services::run(&options),
-        Task::Mutants => mutants::run(),
+        Task::Mutants(options) => mutants::run(&options),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use std::{fs, io};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::faults;
-use crate::services::{self, Kind, Services};
+use crate::services::{self, Services};
 
 /// A way to get it wrong.
 struct Mutant {
@@ -159,24 +159,25 @@ const MUTANTS: [Mutant; 10] = [
     },
 ];
 
-/// Builds and tests every mutant; whether all were caught.
+/// Which mutants are built.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Those of a system that is scaled out, which private servers are started for, instead of those of a server by itself
+    #[arg(long)]
+    scaled_out: bool,
+}
+
+/// Builds and tests the mutants; whether all were caught.
 ///
 /// # Errors
 /// If one can't be built, or no longer fits the sources.
-pub fn run() -> anyhow::Result<bool> {
+pub fn run(options: &Options) -> anyhow::Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
-    let mut kinds = BTreeSet::new();
-    for suite in MUTANTS.map(|mutant| mutant.suite) {
-        kinds.extend(match suite {
-            Suite::Embedded => &[][..],
-            Suite::ScaledOut => faults::ALL,
-            Suite::Backends(_) => &[Kind::Memcached],
-        });
-    }
-    let services = Services::start(services::unnamed(kinds.into_iter().copied().collect()))?;
+    let kinds = if options.scaled_out { services::unnamed(faults::ALL.to_vec()) } else { Vec::new() };
+    let services = Services::start(kinds)?;
     let mut survivors = Vec::new();
     let mut table = String::new();
-    for mutant in &MUTANTS {
+    for mutant in MUTANTS.iter().filter(|mutant| (mutant.suite != Suite::Embedded) == options.scaled_out) {
         let binary = build(root, mutant).with_context(|| format!("mutant \"{}\"", mutant.name))?;
         let mut tests = match mutant.suite {
             Suite::Embedded => faults::tests(),
