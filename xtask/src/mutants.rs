@@ -94,10 +94,10 @@ const MUTANTS: [Mutant; 10] = [
     Mutant {
         name: "answer before confirm",
         file: "crates/server/src/intake/courier.rs",
-        find: "        let published = self.publisher.publish(&ballots).await;
+        find: "        let published = self.publisher.publish(&ballots).instrument(span).await;
 ",
         replace: "        let (publisher, early) = (Arc::clone(&self.publisher), ballots.clone());
-        drop(tokio::spawn(async move { publisher.publish(&early).await }));
+        drop(tokio::spawn(async move { publisher.publish(&early).instrument(span).await }));
         let published: Result<(), QueueError> = Ok(());
 ",
         suite: Suite::ScaledOut,
@@ -132,7 +132,7 @@ const MUTANTS: [Mutant; 10] = [
         replace: "const DELIVERIES_MAX: i64 = 20;",
         suite: Suite::ScaledOut,
         tests: &["worker::crashes_over_the_same_ballots"],
-        caught_by: &["were set aside"],
+        caught_by: &["were set aside", "were acknowledged, shown are"],
     },
     Mutant {
         name: "counting what was sent",
