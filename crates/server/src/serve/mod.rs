@@ -3,7 +3,7 @@
 //!
 //! This is what `axum::serve` would be, with four differences: no work moves between threads (some 15 to 25 percent
 //! more requests a second on two cores), plain requests are answered without HTTP's library around them (see [`lane`];
-//! a quarter more at 1,000 connections, and a tenth of the memory a connection), every connection has deadlines (see
+//! a quarter more at 1,000 connections), every connection has deadlines (see
 //! [`guard`]), and a shutdown closes nothing that a client could still be writing to. Everything unusual about how
 //! Throng serves is in this module; what it serves is an [`Answer`].
 
