@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use throng_backends::cache::{self, Namespace};
+use throng_backends::queue::QueueUrl;
 use throng_backends::store;
 use throng_domain::cache::ResultCache;
 use throng_domain::clock::Clock;
@@ -52,6 +53,11 @@ pub async fn open_database(config: &Config) -> anyhow::Result<Arc<dyn Database>>
     }
     refuse_unsafe(&*database, config.app_env).await?;
     Ok(database)
+}
+
+/// What to do about a broker that can't be used.
+pub fn cant_use(url: &QueueUrl) -> String {
+    format!("can't use the broker {url}; see that it runs and can be reached, or set QUEUE_URL")
 }
 
 /// The configured cache. Nodes that record in one database share it, and no others.

@@ -13,7 +13,7 @@ use throng_domain::queue::{Announcements, Publisher};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{App, Broker, CoreState, Parts, create_demo_poll, open_cache, open_database};
+use super::{App, Broker, CoreState, Parts, cant_use, create_demo_poll, open_cache, open_database};
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Front};
 use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Courier, Desk, Recorder, RecorderThread, WriteFailure};
@@ -60,7 +60,7 @@ impl Server {
         let broker = match &config.queue {
             Some(url) => {
                 let connecting = queue::connect_server(url, &config.queue_prefix.0, config.message_key()?);
-                let (publisher, announcements) = connecting.await?;
+                let (publisher, announcements) = connecting.await.with_context(|| cant_use(url))?;
                 Some(Broker { publisher, announcements })
             }
             None => None,

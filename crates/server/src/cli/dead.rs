@@ -12,6 +12,7 @@ use throng_domain::clock::Timestamp;
 
 use super::table::{Side, Table};
 use super::{Flags, Json, print, write_json};
+use crate::app::cant_use;
 use crate::view::rfc3339_text;
 
 /// The messages that no worker could read
@@ -107,7 +108,8 @@ pub(super) fn run(command: DeadCommand, flags: &Flags) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let key = config.message_key()?;
-        let letters = queue::connect_dead_letters(url, &config.queue_prefix.0, key).await?;
+        let connecting = queue::connect_dead_letters(url, &config.queue_prefix.0, key);
+        let letters = connecting.await.with_context(|| cant_use(url))?;
         match command {
             DeadCommand::List(List { limit, json }) => {
                 let found = letters.list(limit.into()).await?;

@@ -12,7 +12,7 @@ use throng_domain::poll::PollId;
 use throng_domain::store::{Database, StoreError};
 
 use super::{Flags, Json, print, write_json};
-use crate::app::open_cache;
+use crate::app::{cant_use, open_cache};
 use crate::config::Config;
 
 /// How far this machine's clock may be from the database's, in milliseconds: polls open and close by it.
@@ -125,7 +125,7 @@ async fn examine_queue(config: &Config) -> Finding {
     };
     match tokio::time::timeout(CHECK_MAX, found).await {
         Ok(Ok(())) => fine("queue", format!("{url} takes ballots, and its queues are durable")),
-        Ok(Err(error)) => fault("queue", format!("{url}: {error}")),
+        Ok(Err(error)) => fault("queue", format!("{}: {error}", cant_use(url))),
         Err(_) => fault("queue", format!("{url} doesn't answer")),
     }
 }

@@ -13,7 +13,7 @@ use tracing::info;
 use super::Flags;
 use super::log::log_to_stderr;
 use super::serve::stop_signal;
-use crate::app::{open_cache, open_database};
+use crate::app::{cant_use, open_cache, open_database};
 use crate::config::Config;
 use crate::metrics::WorkerMetrics;
 use crate::serve::Shutdown;
@@ -86,7 +86,7 @@ async fn start_recordings(
 ) -> anyhow::Result<Arc<Herald>> {
     let url = config.queue.as_ref().context("QUEUE_URL is set")?;
     let (prefix, key) = (&config.queue_prefix.0, config.message_key()?);
-    let announcer = queue::connect_announcer(url, prefix, key.clone()).await?;
+    let announcer = queue::connect_announcer(url, prefix, key.clone()).await.with_context(|| cant_use(url))?;
     let cache = open_cache(config);
     let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(clock), Arc::clone(&metrics.herald)));
     for _ in 0..concurrency {

@@ -64,8 +64,8 @@ impl Origin {
         Ok(asked)
     }
 
-    /// A lease is kept for up to two seconds longer than is asked for, and must be over when the result that it was taken
-    /// for is too old.
+    /// A lease may be kept for two seconds longer than is asked for, and should be over when the result that it was taken for
+    /// is too old: whoever finds it held then has to wait. With a life of up to two seconds it can't be.
     fn lease_ms(&self) -> u64 {
         self.life_ms.saturating_sub(LEASE_LONGER_MS).max(1)
     }
