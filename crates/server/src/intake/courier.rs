@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, debug_span, warn};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
-use super::{BATCH_SPANS, Fate, NotRecorded};
+use super::{BATCH_SPANS, Fate, NotRecorded, Seldom};
 use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::LivePolls;
 
@@ -32,6 +32,8 @@ pub struct Courier {
     pub polls: Arc<LivePolls>,
     /// What is measured.
     pub metrics: Arc<IntakeMetrics>,
+    /// When it may be said that batches fail.
+    pub complaints: Seldom,
 }
 
 impl Courier {
@@ -76,12 +78,16 @@ impl Courier {
                 Ok(Outcomes { each, results: self.results(ballots.iter().map(|ballot| ballot.poll)) })
             }
             Err(error @ (QueueError::Unavailable(_) | QueueError::Rejected(_))) => {
-                warn!(%error, ballots = ballots.len(), "a batch was not taken");
+                if let Some(unsaid) = self.complaints.now() {
+                    warn!(%error, ballots = ballots.len(), unsaid, "a batch was not taken");
+                }
                 self.metrics.failed(NotSafe::NotTaken);
                 Err(NotRecorded::Unavailable)
             }
             Err(error @ QueueError::Unknown(_)) => {
-                warn!(%error, ballots = ballots.len(), "whether a batch was taken isn't known");
+                if let Some(unsaid) = self.complaints.now() {
+                    warn!(%error, ballots = ballots.len(), unsaid, "whether a batch was taken isn't known");
+                }
                 self.metrics.failed(NotSafe::Unknown);
                 Err(NotRecorded::Unknown)
             }

@@ -18,6 +18,7 @@ mod ballot_ids;
 mod courier;
 mod desk;
 mod recorder;
+mod seldom;
 
 use bytes::Bytes;
 use throng_domain::store::Outcome;
@@ -26,6 +27,7 @@ pub use self::ballot_ids::BallotIds;
 pub use self::courier::Courier;
 pub use self::desk::Desk;
 pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
+pub use self::seldom::Seldom;
 
 /// The ballots that may wait for the disk at once, at all desks together. At 100,000 a second the last of them waits
 /// about a third of a second; each takes some 300 bytes.

@@ -104,6 +104,13 @@ impl Throng {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
+    /// Waits until it logs these words.
+    #[track_caller]
+    pub fn says(&mut self, words: &str) {
+        let said = self.lines.find_map(|line| line.contains(words).then_some(()));
+        said.unwrap_or_else(|| panic!("it ended without saying {words:?}:\n{}", self.lines.said.join("\n")));
+    }
+
     /// Waits until it has ended by itself; how, and all that it said.
     pub fn ended(&mut self) -> (ExitStatus, String) {
         self.lines.find_map(|_| None::<()>);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use throng::intake::{Desk, Fate, NotRecorded, Recorder, Settled, WriteFailure};
+use throng::intake::{Desk, Fate, NotRecorded, Recorder, Seldom, Settled, WriteFailure};
 use throng::metrics::Metrics;
 use throng::results::{LivePolls, Origin};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
@@ -72,6 +72,7 @@ async fn vote(
         store,
         clock,
         metrics: Metrics::new(&desks).intake,
+        complaints: Seldom::default(),
         failed: CancellationToken::new(),
     };
     let recorder = recorder.start().unwrap();

@@ -1,9 +1,10 @@
-//! The database killed, gone for a while, silent, locked, read-only.
+//! The database killed, gone for a while, silent, locked, read-only, its disk full.
 
 use std::time::Duration;
 
+use crate::ledger::Fate;
 use crate::system::{Kind, System};
-use crate::trial::{Trial, rounds, wait};
+use crate::trial::{Trial, VOTERS, rounds, wait};
 
 macro_rules! on_each_database {
     ($($name:ident, $on_mysql:ident, $on_postgres:ident;)+) => {
@@ -21,6 +22,8 @@ on_each_database! {
     silent, mysql_silent, postgres_silent;
     locked, mysql_locked, postgres_locked;
     read_only, mysql_read_only, postgres_read_only;
+    full_behind_a_broker, mysql_full_behind_a_broker, postgres_full_behind_a_broker;
+    full_on_its_own, mysql_full_on_its_own, postgres_full_on_its_own;
 }
 
 /// Votes are taken all the while: the broker keeps them.
@@ -121,5 +124,37 @@ fn read_only(kind: Kind) {
         wait(Duration::from_secs(3));
         system.sql(&off);
     });
+    trial.settle();
+}
+
+/// The worker keeps what it has, and goes on once there is room.
+fn full_behind_a_broker(kind: Kind) {
+    let system = System::on_a_small_disk(kind, true);
+    let mut trial = Trial::of(&system);
+    let mut worker = trial.worker.take().unwrap();
+    trial.under_load(|| {
+        wait(Duration::from_millis(500));
+        let _ballast = system.fill_disk();
+        worker.says("a batch is kept");
+        wait(Duration::from_secs(2));
+    });
+    trial.worker = Some(worker);
+    trial.recovers(None);
+    trial.settle();
+}
+
+/// With no broker votes are refused until there is room.
+fn full_on_its_own(kind: Kind) {
+    let system = System::on_a_small_disk(kind, false);
+    let mut trial = Trial::of(&system);
+    let Trial { ledger, web, .. } = &mut trial;
+    ledger.voters_while(web.address, VOTERS, || {
+        wait(Duration::from_millis(500));
+        let _ballast = system.fill_disk();
+        web.says("a batch was not recorded");
+        wait(Duration::from_secs(2));
+    });
+    assert_ne!(trial.ledger.count(Fate::NotCounted), 0, "votes are refused meanwhile");
+    trial.recovers(None);
     trial.settle();
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use uuid::Uuid;
 
 use crate::checker::Stored;
 use crate::client::Client;
+use crate::disk::{Ballast, SmallDisk};
 use crate::link::Link;
 use crate::process::{Throng, throng};
 use crate::victim::{self, Victim};
@@ -32,13 +34,37 @@ pub struct System {
     name: String,
     settings: Vec<(&'static str, String)>,
     directory: TempDir,
+    disk: Option<SmallDisk>,
 }
 
 impl System {
     /// A new one, with or without a broker and a cache.
     pub fn new(kind: Kind, broker: bool, cache: bool) -> Self {
-        let name = format!("t{}", Uuid::from_u128(rand::random()).simple());
-        sql(kind, kind.own(), &format!("CREATE DATABASE {name}")).unwrap();
+        let name = new_name();
+        kind.sql(&format!("CREATE DATABASE {name}"));
+        Self::with_database(kind, name, (broker, cache), None)
+    }
+
+    /// A new one, with or without a broker, whose tables are on a disk of their own.
+    pub fn on_a_small_disk(kind: Kind, broker: bool) -> Self {
+        let (name, disk) = (new_name(), SmallDisk::of(kind.victim()));
+        match kind {
+            Kind::MySql => {
+                kind.sql(&format!("CREATE DATABASE {name}"));
+                // A database is a directory in that of the server, in which it runs.
+                let directory = kind.victim().process().join("cwd").join(&name);
+                std::fs::remove_dir_all(&directory).unwrap();
+                symlink(disk.directory(), directory).unwrap();
+            }
+            Kind::Postgres => {
+                kind.sql(&format!("CREATE TABLESPACE {name} LOCATION '{}'", disk.directory().display()));
+                kind.sql(&format!("CREATE DATABASE {name} TABLESPACE {name}"));
+            }
+        }
+        Self::with_database(kind, name, (broker, false), Some(disk))
+    }
+
+    fn with_database(kind: Kind, name: String, (broker, cache): (bool, bool), disk: Option<SmallDisk>) -> Self {
         let mut settings = vec![("DATABASE_URL", format!("{}/{name}", server_url(kind)))];
         if broker {
             let url = format!("{}/%2f", variable(QUEUE_URL));
@@ -48,7 +74,12 @@ impl System {
             settings.push(("CACHE_URL", variable(CACHE_URL)));
         }
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        Self { kind, name, settings, directory }
+        Self { kind, name, settings, directory, disk }
+    }
+
+    /// Takes all the room that is left on its disk, until what is returned is dropped.
+    pub fn fill_disk(&self) -> Ballast {
+        self.disk.as_ref().expect("it is on a small disk").fill()
     }
 
     /// Has what is started from now on reach the database over a link.
@@ -172,8 +203,12 @@ impl System {
 impl Drop for System {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let force = if self.kind == Kind::Postgres { " WITH (FORCE)" } else { "" };
-            sql(self.kind, self.kind.own(), &format!("DROP DATABASE {}{force}", self.name)).unwrap();
+            let Self { kind, name, .. } = self;
+            let force = if *kind == Kind::Postgres { " WITH (FORCE)" } else { "" };
+            kind.sql(&format!("DROP DATABASE {name}{force}"));
+            if *kind == Kind::Postgres && self.disk.is_some() {
+                kind.sql(&format!("DROP TABLESPACE {name}"));
+            }
         }
     }
 }
@@ -208,13 +243,20 @@ impl Kind {
         }
     }
 
-    /// The database that is there before any other.
-    fn own(self) -> &'static str {
-        match self {
+    /// Runs a statement in the database that is there before any other.
+    #[track_caller]
+    fn sql(self, statement: &str) {
+        let database = match self {
             Self::MySql => "mysql",
             Self::Postgres => "postgres",
-        }
+        };
+        sql(self, database, statement).unwrap();
     }
+}
+
+/// A name that no other has.
+fn new_name() -> String {
+    format!("t{}", Uuid::from_u128(rand::random()).simple())
 }
 
 fn server_url(kind: Kind) -> String {

@@ -11,7 +11,7 @@ use crate::system::{System, wait_until_shown};
 use crate::victim::{self, in_war};
 
 /// Voters at a time: enough to have something on its way everywhere, few enough to leave a processor to the others.
-const VOTERS: usize = 6;
+pub const VOTERS: usize = 6;
 
 /// How long after a fault's end votes may be refused, by I6. What a server needs to start again comes before.
 const RECOVERY_MAX: Duration = Duration::from_secs(10);

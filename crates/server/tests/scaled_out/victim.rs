@@ -1,5 +1,6 @@
 //! The servers that tests kill and freeze. Whoever started them starts them again.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -49,6 +50,11 @@ impl Victim {
         let output = Command::new(control).args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What the system knows of its process.
+    pub fn process(self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.pid().as_raw_nonzero()))
     }
 
     fn pid(self) -> Pid {

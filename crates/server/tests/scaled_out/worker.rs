@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
 
+use crate::queue::Queue;
 use crate::system::{Kind, System};
-use crate::trial::{Trial, rounds, wait};
+use crate::trial::{Trial, VOTERS, rounds, wait};
 use crate::victim::RABBITMQ;
 
 /// The moment of a kill, in milliseconds from the start of the load.
@@ -53,7 +55,7 @@ fn a_web_node_killed_under_load() {
         let other = system.web();
         let moment = moments(&mut trial)[0];
         let web = std::mem::replace(&mut trial.web, other);
-        trial.ledger.voters_while(web.address, 6, || {
+        trial.ledger.voters_while(web.address, VOTERS, || {
             wait(moment);
             web.kill();
         });
@@ -68,7 +70,7 @@ fn a_web_node_stopped_under_load() {
         let mut trial = Trial::of(&system);
         let other = system.web();
         let mut web = std::mem::replace(&mut trial.web, other);
-        trial.ledger.voters_while(web.address, 6, || {
+        trial.ledger.voters_while(web.address, VOTERS, || {
             wait(Duration::from_millis(500));
             web.terminate();
             let (status, said) = web.ended();
@@ -120,5 +122,25 @@ fn crashes_over_the_same_ballots() {
         let set_aside = queues.lines().find_map(|line| line.strip_prefix(&set_aside));
         assert_eq!(set_aside, Some("0"), "messages were set aside: {queues}");
         trial.settle();
+    });
+}
+
+/// A third of what is on the queue comes twice, and all of it in another order.
+#[test]
+fn messages_doubled_and_shuffled() {
+    rounds(|| {
+        for kind in [Kind::MySql, Kind::Postgres] {
+            let system = System::new(kind, true, false);
+            let mut trial = Trial::of(&system);
+            trial.worker = None;
+            trial.under_load(|| wait(Duration::from_millis(500)));
+            let queue = Queue::of(&system);
+            let mut messages = queue.take_all();
+            messages.extend_from_within(..messages.len() / 3);
+            messages.shuffle(&mut trial.ledger.random);
+            println!("{} messages are put back", messages.len());
+            queue.put(&messages);
+            trial.settle();
+        }
     });
 }
