@@ -69,6 +69,19 @@ enum Counts {
     Tests,
 }
 
+/// Where the routes are tested beside a file alone: a database, and what stands before it. The cache is used behind a
+/// broker alone.
+const ROUTES: [(&str, Option<&str>, Option<&str>); 8] = [
+    ("routes on MariaDB", Some("mysql"), None),
+    ("routes on PostgreSQL", Some("postgres"), None),
+    ("routes on a file, RabbitMQ before it", None, Some("broker")),
+    ("routes on MariaDB, RabbitMQ before it", Some("mysql"), Some("broker")),
+    ("routes on PostgreSQL, RabbitMQ before it", Some("postgres"), Some("broker")),
+    ("routes on a file, RabbitMQ and memcached before it", None, Some("broker+cache")),
+    ("routes on MariaDB, RabbitMQ and memcached before it", Some("mysql"), Some("broker+cache")),
+    ("routes on PostgreSQL, RabbitMQ and memcached before it", Some("postgres"), Some("broker+cache")),
+];
+
 /// All steps, in order. To add one, add it here.
 fn steps(options: &Options, binaries: &[String]) -> Vec<Step> {
     let step = |name, arguments: &str, counts| Step { name, command: cargo(arguments), counts };
@@ -84,9 +97,13 @@ fn steps(options: &Options, binaries: &[String]) -> Vec<Step> {
         steps.push(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests));
     } else {
         steps.push(step("tests", "test --workspace --no-fail-fast", Counts::Tests));
-        for (name, database) in [("routes on MariaDB", "mysql"), ("routes on PostgreSQL", "postgres")] {
+        for (name, on, behind) in ROUTES {
             let mut routes = step(name, "test --package throng --no-fail-fast --test routes", Counts::Tests);
-            routes.command.env("THRONG_TEST_ROUTES_ON", database);
+            routes.command.envs(on.map(|on| ("THRONG_TEST_ROUTES_ON", on)));
+            if let Some(behind) = behind {
+                // Each test waits for queues of its own to settle: more of them at a time than there are processors.
+                routes.command.env("THRONG_TEST_ROUTES_BEHIND", behind).env("RUST_TEST_THREADS", "16");
+            }
             steps.push(routes);
         }
         let otlp = "test --package throng --features otlp --no-fail-fast --test otlp";

@@ -8,6 +8,9 @@ use crate::support::{Answer, Connection, TestServer};
 /// What is sent after a test's bytes, to see where their answers end.
 const LAST: &[u8] = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
+/// The result after one vote for option 1.
+const ONE: &str = r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#;
+
 /// The answers to these bytes, as many as there are.
 fn answers(server: &TestServer, bytes: &[u8]) -> Vec<Answer> {
     let mut connection = server.connect();
@@ -224,8 +227,9 @@ fn http_1_0_is_answered_and_closed() {
     let server = TestServer::start();
     let mut connection = server.connect();
     connection.send(b"POST /api/submit HTTP/1.0\r\ncontent-length: 3\r\n\r\n[1]");
-    assert_eq!(connection.answer().text(), r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#);
+    server.assert_result(&connection.answer(), ONE);
     assert!(connection.is_closed());
+    assert_eq!(server.get("/api/result").text(), ONE);
     let mut kept = server.connect();
     for _ in 0..2 {
         kept.send(b"GET /api/result HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
@@ -253,8 +257,9 @@ fn requests_in_a_row_are_answered_in_that_order() {
         format!(r#"{{"1":{a},"2":{b},"3":{c},"4":{d},"5":{e}}}"#)
     };
     for count in [[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]] {
-        assert_eq!(connection.answer().text(), result(count));
+        server.assert_result(&connection.answer(), &result(count));
     }
+    assert_eq!(server.get("/api/result").text(), result([1; 5]));
 }
 
 #[test]
@@ -263,9 +268,10 @@ fn a_bad_request_after_a_good_one_takes_nothing_away_from_it() {
     let mut connection = server.connect();
     let bad = post("content-length: 1\r\ncontent-length: 2\r\n", "");
     connection.send(&[post("content-length: 3\r\n", "[1]"), bad].concat());
-    assert_eq!(connection.answer().text(), r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#);
+    server.assert_result(&connection.answer(), ONE);
     connection.answer().assert_problem(400, "bad_request");
     assert!(connection.is_closed());
+    assert_eq!(server.get("/api/result").text(), ONE);
 }
 
 #[test]

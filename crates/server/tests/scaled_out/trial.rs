@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
 use crate::process::Throng;
-use crate::system::{System, wait_until_shown};
+use crate::system::{System, wait_until_shown_within};
 use crate::victim::{self, in_war};
 
 /// Voters at a time: enough to have something on its way everywhere, few enough to leave a processor to the others.
@@ -70,7 +70,9 @@ impl<'a> Trial<'a> {
         self.ledger.retry_unknown(self.web.address);
         checker::assert_settled(&self.ledger);
         let (counted, refused) = (self.ledger.count(Fate::Counted), self.ledger.count(Fate::NotCounted));
-        wait_until_shown(&self.web, counted as u64);
+        // Those without a name couldn't be sent again: they may be there.
+        let unknown = self.ledger.count(Fate::Unknown);
+        wait_until_shown_within(&self.web, counted as u64..=(counted + unknown) as u64);
         checker::check_stored(self.system.stored(), &self.web, &self.ledger);
         println!(
             "{counted} ballots acknowledged, {refused} refused, {} sent again; lost 0, doubled 0",

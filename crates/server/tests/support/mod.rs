@@ -6,6 +6,7 @@ mod client;
 mod database;
 mod gated_store;
 pub mod log;
+mod workers;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -17,16 +18,18 @@ use throng::config::{Config, Sources};
 use throng::intake::WriteFailure;
 use throng_backends::store::DatabaseUrl;
 use throng_backends::store::sqlite::SqliteStore;
-use throng_domain::clock::{ManualClock, Timestamp};
+use throng_domain::clock::{Clock, ManualClock, Timestamp};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::Poll;
 use throng_domain::store::{Database, Recount, Window};
+use throng_domain::tally::Tallies;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use self::client::{Answer, Connection};
 pub use self::database::TestDatabase;
 pub use self::gated_store::GatedStore;
+use self::workers::TestWorker;
 
 /// How long a test waits for an answer before it fails.
 pub const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -52,6 +55,8 @@ pub struct TestServer {
     pub address: SocketAddr,
     pub clock: Arc<ManualClock>,
     pub app: Arc<App>,
+    /// Where it stands behind a broker. Dropped before the database.
+    worker: Option<TestWorker>,
     pub database: TestDatabase,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), WriteFailure>>>,
@@ -65,7 +70,14 @@ impl TestServer {
 
     /// A server with these settings beside its own address and database.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::launch(TestDatabase::new(), settings, async |config, clock| Server::start(config, clock, 2).await)
+        let beside = workers::settings();
+        let mut all: Vec<_> = beside.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        all.extend(settings);
+        let mut server =
+            Self::launch(TestDatabase::new(), &all, async |config, clock| Server::start(config, clock, 2).await);
+        let clock: Arc<dyn Clock> = server.clock.clone();
+        server.worker = server.app.config.queue.is_some().then(|| TestWorker::start(&server.app.config, clock));
+        server
     }
 
     /// A server whose store does what the test says, at whose desks so many ballots may wait altogether.
@@ -122,7 +134,7 @@ impl TestServer {
             })
         });
         let (address, app) = starts.recv_timeout(ANSWER_MAX).expect("the server starts");
-        Self { address, clock, app, database, stop: Some(stop), thread: Some(thread) }
+        Self { address, clock, app, database, worker: None, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Creates a poll as another process does, on a handle of its own, and waits until the server has seen it.
@@ -146,6 +158,52 @@ impl TestServer {
         self.app.polls.current().by_slug(slug).map(|live| live.poll.clone())
     }
 
+    /// Whether ballots go to a broker first: then they are accepted, and counted soon after.
+    pub fn is_behind_a_broker(&self) -> bool {
+        self.worker.is_some()
+    }
+
+    /// Votes by the original route; the result in its answer, or behind a broker the one it comes to.
+    #[track_caller]
+    pub fn vote(&self, body: &[u8]) -> String {
+        let answer = self.post("/api/submit", body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let answer = if self.is_behind_a_broker() { self.get("/api/result") } else { answer };
+        answer.text().to_owned()
+    }
+
+    /// A vote by the original route was answered with this result. Behind a broker its own ballot isn't in it yet.
+    #[track_caller]
+    pub fn assert_result(&self, answer: &Answer, result: &str) {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        if !self.is_behind_a_broker() {
+            assert_eq!(answer.text(), result);
+        }
+    }
+
+    /// The status of a ballot that was taken.
+    pub fn taken(&self) -> u16 {
+        if self.is_behind_a_broker() { 202 } else { 201 }
+    }
+
+    /// Waits until every ballot that was accepted is recorded, and its tallies have come here.
+    pub fn settle(&self) {
+        let Some(worker) = &self.worker else { return };
+        let accepted = || workers::sum(&self.app.metrics.text(), "throng_ballots_accepted_total");
+        eventually("all is recorded", || (worker.recorded() >= accepted()).then_some(()));
+        let stored = self.database.with_store(async |store| {
+            let mut tallies = Vec::new();
+            for poll in store.polls().await.unwrap() {
+                tallies.push(store.tallies(poll.id).await.unwrap());
+            }
+            tallies
+        });
+        for Tallies { poll, seq, .. } in stored {
+            let shown = || self.app.polls.latest(poll).is_none_or(|shown| shown.tallies.seq >= seq);
+            eventually("the tallies are heard of", || shown().then_some(()));
+        }
+    }
+
     /// How many ballots the default poll's result counts.
     pub fn voters(&self) -> u64 {
         self.get("/api/v1/polls/demo/results").json()["voters"].as_u64().unwrap()
@@ -153,6 +211,7 @@ impl TestServer {
 
     /// How many ballots the database has for the demo poll; fails where its tallies say otherwise.
     pub fn stored_voters(&self) -> u64 {
+        self.settle();
         self.database.with_store(async |store| {
             let poll = store.poll(&"demo".parse().unwrap()).await.unwrap().unwrap();
             let Recount { tallies, ballots } = store.recount(poll.id).await.unwrap();
@@ -186,8 +245,9 @@ impl TestServer {
         Connection::open(self.address)
     }
 
-    /// The answer to a GET.
+    /// The answer to a GET, with everything in it that was accepted before.
     pub fn get(&self, path: &str) -> Answer {
+        self.settle();
         self.connect().request("GET", path, &[], b"")
     }
 

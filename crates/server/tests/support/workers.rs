@@ -1,0 +1,92 @@
+//! What stands between a test's server and its database where `THRONG_TEST_ROUTES_BEHIND` says so: a real broker with a
+//! worker behind it (`broker`), and a real cache beside (`broker+cache`).
+
+use std::env;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use throng::app::{open_cache, open_database};
+use throng::config::Config;
+use throng::metrics::WorkerMetrics;
+use throng::worker::{Herald, Recording};
+use throng_backends::queue;
+use throng_domain::clock::Clock;
+use tokio_util::sync::CancellationToken;
+
+use super::ANSWER_MAX;
+use super::database::variable;
+
+/// What a server is told, beside its own address and database.
+pub fn settings() -> Vec<(&'static str, String)> {
+    let behind = env::var("THRONG_TEST_ROUTES_BEHIND").ok();
+    let cache = match behind.as_deref() {
+        None => return Vec::new(),
+        Some("broker") => false,
+        Some("broker+cache") => true,
+        Some(other) => panic!("THRONG_TEST_ROUTES_BEHIND is broker or broker+cache, not {other}"),
+    };
+    let name = format!("t{:032x}", rand::random::<u128>());
+    let queue = format!("{}/%2f", variable("THRONG_TEST_RABBITMQ_URL"));
+    let mut settings = vec![("QUEUE_URL", queue), ("QUEUE_PREFIX", name.clone()), ("APP_SECRET", name)];
+    if cache {
+        settings.push(("CACHE_URL", variable("THRONG_TEST_MEMCACHED_URL")));
+    }
+    settings
+}
+
+/// A worker in this process.
+pub struct TestWorker {
+    metrics: WorkerMetrics,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestWorker {
+    /// One for what this configuration names, whose queue and schema a server has made.
+    pub fn start(config: &Config, clock: Arc<dyn Clock>) -> Self {
+        let (config, metrics, stop) = (config.clone(), WorkerMetrics::new(&clock), CancellationToken::new());
+        let (line, told, stopped) = (metrics.line(), Arc::clone(&metrics.herald), stop.clone());
+        let (ready, is_ready) = mpsc::channel();
+        let work = async move {
+            let (url, prefix) = (config.queue.as_ref().unwrap(), &config.queue_prefix.0);
+            let key = config.message_key().unwrap();
+            let announcer = queue::connect_announcer(url, prefix, key.clone()).await.unwrap();
+            let herald = Arc::new(Herald::new(announcer, open_cache(&config), Arc::clone(&clock), told));
+            let recording = Recording {
+                deliveries: queue::connect_worker(url, prefix, key, clock).await.unwrap(),
+                store: open_database(&config).await.unwrap(),
+                herald: Arc::clone(&herald),
+                metrics: line,
+                stop: stopped.clone(),
+            };
+            ready.send(()).unwrap();
+            let (recorded, ()) = tokio::join!(recording.run(), herald.announce(&stopped));
+            recorded.unwrap();
+        };
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let thread = std::thread::spawn(move || runtime().block_on(work));
+        is_ready.recv_timeout(ANSWER_MAX).expect("the worker starts");
+        Self { metrics, stop, thread: Some(thread) }
+    }
+
+    /// How many ballots it has recorded, whatever came of them.
+    pub fn recorded(&self) -> u64 {
+        sum(&self.metrics.text(), "throng_worker_ballots_total{")
+    }
+}
+
+impl Drop for TestWorker {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+/// The sum of a counter's samples in a text of metrics; `name` is what their lines begin with.
+pub fn sum(metrics: &str, name: &str) -> u64 {
+    let samples = metrics.lines().filter(|line| line.starts_with(name));
+    samples.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
