@@ -92,6 +92,22 @@ fn a_ballot_is_accepted_before_it_is_counted_and_shown_once_it_is() {
 }
 
 #[test]
+fn the_page_says_that_a_vote_is_in_and_not_yet_that_it_is_counted() {
+    let broker = FakeBroker::new();
+    let (server, _) = server(&broker);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let taken = server.connect().request("POST", "/polls/demo", &form, b"choice=2");
+    assert_eq!(taken.status, 303);
+    for page in ["/polls/demo", taken.header("location").unwrap()] {
+        let page = server.get(page);
+        // On the ballot's page in what the script shows after the vote.
+        assert!(page.text().contains("Thank you, your vote is in"), "{}", page.text());
+        assert!(page.text().contains("It shows in the result in a moment."), "{}", page.text());
+        assert!(!page.text().contains("your vote is counted"), "{}", page.text());
+    }
+}
+
+#[test]
 fn a_broker_that_takes_nothing_is_told_as_nothing_taken() {
     let broker = FakeBroker::new();
     let (server, _) = server(&broker);

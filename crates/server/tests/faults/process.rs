@@ -106,6 +106,7 @@ impl Throng {
 
     /// Waits until it logs these words.
     #[track_caller]
+    #[allow(dead_code, reason = "another test binary's")]
     pub fn says(&mut self, words: &str) {
         let said = self.lines.find_map(|line| line.contains(words).then_some(()));
         said.unwrap_or_else(|| panic!("it ended without saying {words:?}:\n{}", self.lines.said.join("\n")));

@@ -71,7 +71,8 @@ async fn show(
     let _ = core.app.freshen(&live, now).await;
     let own = form::voted(query.as_deref().unwrap_or_default(), &live.poll);
     // Whoever writes the address can say that they voted, so this opens no result that is for voters alone.
-    let visit = Visit { voted: own.is_some(), own: own.unwrap_or_default(), viewer: Viewer::Anybody, ..Visit::new() };
+    let visit = Visit::new(core.app.is_behind_broker());
+    let visit = Visit { voted: own.is_some(), own: own.unwrap_or_default(), viewer: Viewer::Anybody, ..visit };
     let cache_control = if visit.voted { CURRENT } else { SHARED };
     html(&PollPage::new(&live, now, visit), cache_control)
 }
@@ -88,19 +89,19 @@ async fn vote(
         Ok(PollPath(live)) => live,
         Err(problem) => return refused_without_poll(problem, &headers),
     };
-    let now = core.app.clock.now();
+    let (now, visit) = (core.app.clock.now(), Visit::new(core.app.is_behind_broker()));
     let form = match body.and_then(|WholeBody(body)| BallotForm::read(&headers, &body)).inspect_err(refuse) {
         Ok(form) => form,
-        Err(problem) => return refused(&live, now, BallotForm::default(), problem),
+        Err(problem) => return refused(&live, now, visit, BallotForm::default(), problem),
     };
     let id = form.ballot_id.unwrap_or_else(|| core.app.next_ballot_id(now));
     match cast_form(&core, &live, &form, id, now).await.inspect_err(refuse) {
-        Ok(choices) => counted(&live, now, choices),
+        Ok(choices) => taken(&live, now, visit, choices),
         // With its id in the form, sending it again counts it once.
         Err(unknown @ Problem::OutcomeUnknown(_)) => {
-            refused(&live, now, BallotForm { ballot_id: Some(id), ..form }, unknown)
+            refused(&live, now, visit, BallotForm { ballot_id: Some(id), ..form }, unknown)
         }
-        Err(problem) => refused(&live, now, form, problem),
+        Err(problem) => refused(&live, now, visit, form, problem),
     }
 }
 
@@ -116,13 +117,13 @@ async fn cast_form(
     Ok(choices)
 }
 
-/// What a voter gets whose ballot is counted: the way to the result.
-fn counted(live: &LivePoll, now: Timestamp, choices: Choices) -> Response {
+/// What a voter gets whose ballot was taken: the way to the result.
+fn taken(live: &LivePoll, now: Timestamp, visit: Visit, choices: Choices) -> Response {
     let everybody = live.poll.shows_results(Viewer::Anybody, now);
     if live.poll.shows_results(Viewer::Voter, now) && !everybody {
         // An address can be passed on, this answer can't: only it may show what is for voters alone.
         let own = choices.as_slice().to_vec();
-        let visit = Visit { voted: true, own, viewer: Viewer::Voter, ..Visit::new() };
+        let visit = Visit { voted: true, own, viewer: Viewer::Voter, ..visit };
         return html(&PollPage::new(live, now, visit), CURRENT);
     }
     let ids: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
@@ -135,7 +136,7 @@ fn counted(live: &LivePoll, now: Timestamp, choices: Choices) -> Response {
 }
 
 /// The page again, with what went wrong and what was chosen.
-fn refused(live: &LivePoll, now: Timestamp, form: BallotForm, problem: Problem) -> Response {
+fn refused(live: &LivePoll, now: Timestamp, visit: Visit, form: BallotForm, problem: Problem) -> Response {
     let message = Some(words::message(&problem, form.ballot_id.is_some()));
     // Where a ballot of before stands, this is a voter, and the result is what there is to see.
     let stands = if let Problem::AlreadyVoted(choices) = &problem {
@@ -144,8 +145,8 @@ fn refused(live: &LivePoll, now: Timestamp, form: BallotForm, problem: Problem) 
         matches!(problem, Problem::BallotIdReused).then(Vec::new)
     };
     let visit = match stands {
-        Some(own) => Visit { voted: true, own, viewer: Viewer::Voter, ballot_id: None, message },
-        None => Visit { own: form.choices, ballot_id: form.ballot_id, message, ..Visit::new() },
+        Some(own) => Visit { voted: true, own, viewer: Viewer::Voter, message, ..visit },
+        None => Visit { own: form.choices, ballot_id: form.ballot_id, message, ..visit },
     };
     as_page(problem.into_response(), &PollPage::new(live, now, visit))
 }
@@ -210,7 +211,7 @@ mod tests {
             (Problem::OutcomeUnknown(None), 500, None, Some(BallotId(id)), "it counts once"),
         ] {
             let form = BallotForm { choices: vec![OptionId(2)], ballot_id };
-            let response = refused(&live, now, form, problem);
+            let response = refused(&live, now, Visit::new(false), form, problem);
             assert_eq!(response.status(), status);
             assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
             let body = response.into_body().collect().await.unwrap().to_bytes();

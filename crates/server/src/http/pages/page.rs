@@ -22,12 +22,15 @@ pub struct Visit {
     pub ballot_id: Option<BallotId>,
     /// What went wrong.
     pub message: Option<String>,
+    /// Whether votes are accepted first, and counted a moment later.
+    pub counts_later: bool,
 }
 
 impl Visit {
     /// Somebody of whom nothing is known.
-    pub fn new() -> Self {
-        Self { voted: false, own: Vec::new(), viewer: Viewer::Anybody, ballot_id: None, message: None }
+    pub fn new(counts_later: bool) -> Self {
+        let viewer = Viewer::Anybody;
+        Self { voted: false, own: Vec::new(), viewer, ballot_id: None, message: None, counts_later }
     }
 }
 
@@ -106,9 +109,10 @@ impl<'a> Form<'a> {
         let options = poll.options.iter();
         let options =
             options.map(|o| FormOption { id: o.id, label: &o.label, chosen: visit.own.contains(&o.id) }).collect();
-        let mut outcome = Outcome::new(heading(true, PollState::Open));
+        let mut outcome = Outcome::new(thanks(visit.counts_later));
         outcome.votable = true;
         if poll.shows_results(Viewer::Voter, now) {
+            outcome.note = soon(visit.counts_later);
             outcome.rows.push(Row { label: "", percent: 0.0, count: String::new(), own: true });
         } else {
             outcome.note = hidden(poll);
@@ -145,7 +149,7 @@ impl<'a> Outcome<'a> {
 
     fn after(live: &'a LivePoll, now: Timestamp, visit: &Visit) -> Self {
         let (poll, state) = (&live.poll, live.poll.state(now));
-        let mut outcome = Self::new(heading(visit.voted, state));
+        let mut outcome = Self::new(if visit.voted { thanks(visit.counts_later) } else { heading(state) });
         outcome.votable = state == PollState::Open;
         if !poll.shows_results(visit.viewer, now) {
             outcome.note = hidden(poll);
@@ -165,15 +169,24 @@ impl<'a> Outcome<'a> {
             .collect();
         if state == PollState::Closing {
             outcome.note = "The last votes are being counted.";
+        } else if visit.voted && state == PollState::Open {
+            outcome.note = soon(visit.counts_later);
         }
         outcome
     }
 }
 
-fn heading(voted: bool, state: PollState) -> &'static str {
-    if voted {
-        return "Thank you, your vote is counted";
-    }
+/// What somebody is told whose vote was taken.
+fn thanks(counts_later: bool) -> &'static str {
+    if counts_later { "Thank you, your vote is in" } else { "Thank you, your vote is counted" }
+}
+
+/// What goes with it beside a result.
+fn soon(counts_later: bool) -> &'static str {
+    if counts_later { "It shows in the result in a moment." } else { "" }
+}
+
+fn heading(state: PollState) -> &'static str {
     match state {
         PollState::Final => "The final result",
         PollState::Draft | PollState::Scheduled | PollState::Open | PollState::Closing => "The result so far",
