@@ -72,7 +72,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
             passed &= success;
         }
         let Trials { settled, acknowledged } = trials;
-        eprintln!("every promise held after {settled} trials, with {acknowledged} ballots acknowledged");
+        let others = if passed { "" } else { "; what else there was is above" };
+        eprintln!("every promise held after {settled} trials, with {acknowledged} ballots acknowledged{others}");
         Ok(passed)
     })
 }
