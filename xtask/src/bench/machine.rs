@@ -1,6 +1,7 @@
 //! The machine that is measured on.
 
 use std::fs::read_to_string;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,13 +10,16 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
 use crate::command;
-use crate::stopwatch::wait_until;
+use crate::stopwatch::{Stopwatch, wait_until};
 
 /// How long somebody else's compiler is waited for.
 const QUIET_WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// Programs beside which nothing is measured.
 const COMPILERS: [&str; 6] = ["rustc", "clippy-driver", "rustdoc", "cc1", "ld", "rust-lld"];
+
+/// How often the disk's sync is timed.
+const SYNCS: usize = 501;
 
 /// What a reader must know of the machine to make sense of its figures.
 #[derive(Clone, Debug, Serialize)]
@@ -47,7 +51,7 @@ impl Machine {
             cores: std::thread::available_parallelism()?.get(),
             memory_gb: memory_kib.div_ceil(1024 * 1024),
             kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
-            disk: disk(scratch)?,
+            disk: format!("{}; 4 KB written over and synced in {} µs", disk(scratch)?, sync_us(scratch)?),
             rustc: command::output(command::program("rustc").arg("--version"))?,
             commit: if changed { format!("{commit}, with changes") } else { commit },
         })
@@ -102,6 +106,22 @@ fn compiler() -> Option<String> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let names = processes.filter_map(|process| read_to_string(process.path().join("comm")).ok());
     names.map(|name| name.trim().to_owned()).find(|name| COMPILERS.contains(&name.as_str()))
+}
+
+/// What a sync of the disk costs: the median time of writing 4 KB over what was there and syncing it, in microseconds. No
+/// commit is quicker.
+fn sync_us(scratch: &Path) -> anyhow::Result<u128> {
+    let file = tempfile::tempfile_in(scratch)?;
+    let page = [1; 4096];
+    let mut times = Vec::with_capacity(SYNCS);
+    for _ in 0..SYNCS {
+        let watch = Stopwatch::start();
+        file.write_all_at(&page, 0)?;
+        file.sync_data()?;
+        times.push(watch.elapsed().as_micros());
+    }
+    times.sort_unstable();
+    Ok(times[SYNCS / 2])
 }
 
 /// The file system that `path` is on: in `/proc/self/mountinfo`, the one with the longest mount point above it.
