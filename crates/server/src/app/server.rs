@@ -14,9 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{App, Broker, CoreState, Parts, cant_use, create_demo_poll, open_cache, open_database};
+use crate::allowance::Allowance;
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Front};
-use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Courier, Desk, Recorder, RecorderThread, Seldom, WriteFailure};
+use crate::intake::{
+    BALLOTS_WAITING_MAX, BallotIds, COMPLAINTS_MAX, Courier, Desk, Recorder, RecorderThread, WriteFailure,
+};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePolls, Origin};
 use crate::serve::{Beside, Core, Cores, Listen, Shutdown, Tls};
@@ -162,7 +165,7 @@ fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThre
         polls: Arc::clone(&app.polls),
         clock: Arc::clone(&app.clock),
         metrics: Arc::clone(&app.metrics.intake),
-        complaints: Seldom::default(),
+        complaints: Allowance::new(COMPLAINTS_MAX),
         failed: app.recorder_failed.clone(),
     };
     recorder.start().context("the recorder's thread can't be started")
@@ -174,7 +177,8 @@ fn couriers(app: &App, desks: &[Arc<Desk>], publisher: &Arc<dyn Publisher>) -> V
         publisher: Arc::clone(publisher),
         polls: Arc::clone(&app.polls),
         metrics: Arc::clone(&app.metrics.intake),
-        complaints: Seldom::default(),
+        clock: Arc::clone(&app.clock),
+        complaints: Allowance::new(COMPLAINTS_MAX),
     };
     desks.iter().map(|desk| Arc::new(courier(desk))).collect()
 }

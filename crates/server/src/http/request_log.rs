@@ -3,8 +3,6 @@
 //!
 //! With `LOG=info,throng::request=debug` each request has a line. Only these have the client's address in them.
 
-use std::sync::{Mutex, PoisonError};
-
 use axum::response::Response;
 use hyper::StatusCode;
 use throng_domain::clock::Timestamp;
@@ -14,6 +12,7 @@ use tracing::{Level, debug, enabled, error, warn};
 use super::asker::{Asker, X_REQUEST_ID};
 use super::error::Failure;
 use super::proxies::TrustedProxies;
+use crate::allowance::Allowance;
 
 /// What these lines are filtered by.
 const TARGET: &str = "throng::request";
@@ -34,9 +33,15 @@ pub struct Asked<'a> {
 }
 
 /// The log of one core's requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RequestLog {
-    allowance: Mutex<Allowance>,
+    allowance: Allowance,
+}
+
+impl Default for RequestLog {
+    fn default() -> Self {
+        Self { allowance: Allowance::new(FAILURES_MAX) }
+    }
 }
 
 impl RequestLog {
@@ -68,7 +73,7 @@ impl RequestLog {
             debug!(target: TARGET, request_id, %client, method, path, status = status.as_u16(), elapsed_us, "answered");
         }
         if failed {
-            if let Some(unlogged) = self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(now()) {
+            if let Some(unlogged) = self.allowance.take(now()) {
                 let failure = response.extensions().get();
                 log_failure(request_id, method, path, status, failure, unlogged);
             }
@@ -92,48 +97,5 @@ fn log_failure(
         warn!(target: TARGET, request_id, method, path, status, code, cause, unlogged, "a request was refused");
     } else {
         error!(target: TARGET, request_id, method, path, status, code, cause, unlogged, "a request failed");
-    }
-}
-
-/// How many lines a second may still have.
-#[derive(Debug, Default)]
-struct Allowance {
-    second: i64,
-    used: u32,
-    unlogged: u64,
-}
-
-impl Allowance {
-    /// Takes one line; `None` if there is none left. Returned with it is how many had none before it, if any.
-    fn take(&mut self, now: Timestamp) -> Option<Option<u64>> {
-        let second = now.0.div_euclid(1_000);
-        if second != self.second {
-            (self.second, self.used) = (second, 0);
-        }
-        if self.used == FAILURES_MAX {
-            self.unlogged += 1;
-            return None;
-        }
-        self.used += 1;
-        Some(Some(std::mem::take(&mut self.unlogged)).filter(|unlogged| *unlogged > 0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_has_so_many_lines_and_the_next_one_says_how_many_more_there_were() {
-        let mut allowance = Allowance::default();
-        let now = Timestamp(1_800_000_000_999);
-        for _ in 0..FAILURES_MAX {
-            assert_eq!(allowance.take(now), Some(None));
-        }
-        for _ in 0..3 {
-            assert_eq!(allowance.take(now), None);
-        }
-        assert_eq!(allowance.take(now.plus_ms(1)), Some(Some(3)));
-        assert_eq!(allowance.take(now.plus_ms(2)), Some(None));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use throng_domain::clock::Clock;
 use throng_domain::poll::PollId;
 use throng_domain::queue::{Publisher, QueueError};
 use tokio::task::JoinSet;
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, debug_span, warn};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
-use super::{BATCH_SPANS, Fate, NotRecorded, Seldom};
+use super::{BATCH_SPANS, Fate, NotRecorded};
+use crate::allowance::Allowance;
 use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::LivePolls;
 
@@ -32,8 +34,10 @@ pub struct Courier {
     pub polls: Arc<LivePolls>,
     /// What is measured.
     pub metrics: Arc<IntakeMetrics>,
-    /// When it may be said that batches fail.
-    pub complaints: Seldom,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The lines about batches that fail.
+    pub complaints: Allowance,
 }
 
 impl Courier {
@@ -78,15 +82,15 @@ impl Courier {
                 Ok(Outcomes { each, results: self.results(ballots.iter().map(|ballot| ballot.poll)) })
             }
             Err(error @ (QueueError::Unavailable(_) | QueueError::Rejected(_))) => {
-                if let Some(unsaid) = self.complaints.now() {
-                    warn!(%error, ballots = ballots.len(), unsaid, "a batch was not taken");
+                if let Some(unlogged) = self.complaints.take(self.clock.now()) {
+                    warn!(%error, ballots = ballots.len(), unlogged, "a batch was not taken");
                 }
                 self.metrics.failed(NotSafe::NotTaken);
                 Err(NotRecorded::Unavailable)
             }
             Err(error @ QueueError::Unknown(_)) => {
-                if let Some(unsaid) = self.complaints.now() {
-                    warn!(%error, ballots = ballots.len(), unsaid, "whether a batch was taken isn't known");
+                if let Some(unlogged) = self.complaints.take(self.clock.now()) {
+                    warn!(%error, ballots = ballots.len(), unlogged, "whether a batch was taken isn't known");
                 }
                 self.metrics.failed(NotSafe::Unknown);
                 Err(NotRecorded::Unknown)

@@ -18,7 +18,6 @@ mod ballot_ids;
 mod courier;
 mod desk;
 mod recorder;
-mod seldom;
 
 use bytes::Bytes;
 use throng_domain::store::Outcome;
@@ -27,11 +26,14 @@ pub use self::ballot_ids::BallotIds;
 pub use self::courier::Courier;
 pub use self::desk::Desk;
 pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
-pub use self::seldom::Seldom;
 
 /// The ballots that may wait for the disk at once, at all desks together. At 100,000 a second the last of them waits
 /// about a third of a second; each takes some 300 bytes.
 pub const BALLOTS_WAITING_MAX: usize = 32_768;
+
+/// Lines in a second's log about batches that fail, for each that records or publishes them: a store that is away fails a
+/// thousand of them.
+pub const COMPLAINTS_MAX: u32 = 1;
 
 /// What spans of batches are filtered by: one for each time that a batch is recorded or published.
 pub const BATCH_SPANS: &str = "throng::batch";

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, error, warn};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
-use super::{BATCH_SPANS, Fate, NotRecorded, Seldom};
+use super::{BATCH_SPANS, Fate, NotRecorded};
+use crate::allowance::Allowance;
 use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::{LivePolls, SharedSnapshot};
 
@@ -27,8 +28,8 @@ pub struct Recorder {
     pub clock: Arc<dyn Clock>,
     /// What is measured.
     pub metrics: Arc<IntakeMetrics>,
-    /// When it may be said that batches fail.
-    pub complaints: Seldom,
+    /// The lines about batches that fail.
+    pub complaints: Allowance,
     /// Cancelled by the recorder when it can't go on.
     pub failed: CancellationToken,
 }
@@ -152,14 +153,14 @@ impl Recorder {
                 (Ok((outcomes, results)), None)
             }
             Err(error @ StoreError::Unavailable(_)) => {
-                if let Some(unsaid) = self.complaints.now() {
-                    warn!(%error, ballots, unsaid, "a batch was not recorded");
+                if let Some(unlogged) = self.complaints.take(self.clock.now()) {
+                    warn!(%error, ballots, unlogged, "a batch was not recorded");
                 }
                 (Err(NotRecorded::Unavailable), None)
             }
             Err(error @ StoreError::Unknown(_)) => {
-                if let Some(unsaid) = self.complaints.now() {
-                    warn!(%error, ballots, unsaid, "whether a batch was recorded isn't known");
+                if let Some(unlogged) = self.complaints.take(self.clock.now()) {
+                    warn!(%error, ballots, unlogged, "whether a batch was recorded isn't known");
                 }
                 (Err(NotRecorded::Unknown), None)
             }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use throng::intake::{Desk, Fate, NotRecorded, Recorder, Seldom, Settled, WriteFailure};
+use throng::allowance::Allowance;
+use throng::intake::{Desk, Fate, NotRecorded, Recorder, Settled, WriteFailure};
 use throng::metrics::Metrics;
 use throng::results::{LivePolls, Origin};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
@@ -72,7 +73,7 @@ async fn vote(
         store,
         clock,
         metrics: Metrics::new(&desks).intake,
-        complaints: Seldom::default(),
+        complaints: Allowance::new(1),
         failed: CancellationToken::new(),
     };
     let recorder = recorder.start().unwrap();
