@@ -4,11 +4,13 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 
-use crate::children;
+use crate::stopwatch::Stopwatch;
+use crate::{children, lanes};
 
 /// The workspace's directory.
 pub fn root() -> PathBuf {
@@ -38,47 +40,67 @@ pub fn typed(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
+/// A program to run beside others.
+pub struct Job<'a> {
+    /// The program.
+    pub command: Command,
+    /// What stands before each line of its output.
+    pub prefix: String,
+    /// Sees each line of its output too.
+    pub line: Box<dyn FnMut(&str) + Send + 'a>,
+}
+
 /// How a program ended.
 #[derive(Debug)]
 pub struct Ended {
     /// Whether it succeeded.
     pub succeeded: bool,
-    /// The processes that it left behind, which were killed.
-    pub left_behind: Vec<String>,
+    /// How long it ran.
+    pub took: Duration,
 }
 
-/// Runs it, passing on all that it prints as it comes; `line` sees each line of its output too. No process that it
-/// started outlives it; the children that `spared` names are left alone.
+/// Runs all jobs, `at_once` of them at a time, passing on all that they print as it comes. No process that they started
+/// outlives them; the children that `spared` names are left alone. How each ended, and the processes that they left
+/// behind, which were killed.
 ///
 /// # Errors
-/// If it can't be started, or its output can't be passed on.
-pub fn stream(
-    command: &mut Command,
+/// If one can't be started, or its output can't be passed on.
+pub fn stream<'a>(
+    jobs: Vec<Job<'a>>,
+    at_once: usize,
     spared: &children::Spared<'_>,
-    line: impl FnMut(&str) + Send,
-) -> anyhow::Result<Ended> {
-    let name = typed(command);
-    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("`{name}` can't be started"))?;
-    let output = child.stdout.take().context("its output is piped")?;
+) -> anyhow::Result<(Vec<Ended>, Vec<String>)> {
     std::thread::scope(|scope| {
-        let passing = scope.spawn(move || pass_on(output, line));
-        let succeeded = child.wait()?.success();
-        // These may hold the output open: only without them does it end.
+        let run = |(): &(), Job { mut command, prefix, line }: Job<'a>| {
+            let (name, watch) = (typed(&command), Stopwatch::start());
+            let child = command.stdout(Stdio::piped()).spawn();
+            let mut child = child.with_context(|| format!("`{name}` can't be started"))?;
+            let output = child.stdout.take().context("its output is piped")?;
+            let passing = scope.spawn(move || pass_on(output, &prefix, line));
+            let succeeded = child.wait()?.success();
+            anyhow::Ok((Ended { succeeded, took: watch.elapsed() }, passing))
+        };
+        let ended = lanes::share(&vec![(); at_once], jobs, run);
+        // These may hold outputs open: only without them do they end.
         let left_behind = children::end_orphans(spared);
-        passing.join().map_err(|_| anyhow!("reading the output of `{name}` panicked"))??;
-        Ok(Ended { succeeded, left_behind })
+        let read = ended.into_iter().map(|job| {
+            let (ended, passing) = job?;
+            passing.join().map_err(|_| anyhow!("reading its output panicked"))??;
+            Ok(ended)
+        });
+        Ok((read.collect::<anyhow::Result<_>>()?, left_behind))
     })
 }
 
-fn pass_on(output: impl Read, mut line: impl FnMut(&str)) -> std::io::Result<()> {
+fn pass_on(output: impl Read, prefix: &str, mut line: impl FnMut(&str)) -> std::io::Result<()> {
     let mut output = BufReader::new(output);
-    let mut bytes = Vec::new();
+    let mut bytes = prefix.as_bytes().to_vec();
     while output.read_until(b'\n', &mut bytes)? > 0 {
         let mut stdout = std::io::stdout().lock();
         stdout.write_all(&bytes)?;
         stdout.flush()?;
-        line(String::from_utf8_lossy(&bytes).trim_end());
-        bytes.clear();
+        line(String::from_utf8_lossy(&bytes[prefix.len()..]).trim_end());
+        bytes.truncate(prefix.len());
     }
     Ok(())
 }

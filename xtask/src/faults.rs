@@ -3,11 +3,11 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::services::{self, Kind, Services};
+use crate::{command, lanes};
 
 /// What a system needs that is scaled out.
 pub const ALL: &[Kind] = &[Kind::Mariadb, Kind::Postgres, Kind::Rabbitmq, Kind::Memcached];
@@ -21,7 +21,7 @@ pub struct Options {
     /// Put the faults of a system that is scaled out, on private servers: a round of all takes some five minutes
     #[arg(long)]
     scaled_out: bool,
-    /// With --scaled-out: share the rounds among so many sets of servers, that are harmed at the same time
+    /// With --scaled-out: share the faults among so many sets of servers, which are harmed at the same time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8), requires = "scaled_out")]
     sets: u32,
     /// Repeat the kills that a run with this seed made
@@ -40,49 +40,59 @@ pub struct Options {
 /// If they can't be run.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     if !options.scaled_out {
-        let status = with_options(tests(), options, options.rounds, 0)?.status();
+        let mut tests = with_options(tests(), options)?;
+        let status = tests.args(&options.only).status();
         return Ok(status.context("cargo can't be run")?.success());
     }
     let kinds = services::unnamed(ALL.to_vec());
     if options.sets > 1 && kinds.len() < ALL.len() {
         bail!("--sets starts servers of its own: unset the THRONG_TEST_*_URL variables");
     }
-    let mut build = tests_of("scaled_out");
-    build.arg("--list").stdout(Stdio::null());
-    if !build.status().context("cargo can't be run")?.success() {
-        return Ok(false);
+    let names = scaled_out_tests(&options.only)?;
+    let count = names.len();
+    let start = |number| Ok(Set { number, services: Services::start(kinds.clone())? });
+    let sets: Vec<Set> = (1..=options.sets).map(start).collect::<anyhow::Result<_>>()?;
+    let done = lanes::share(&sets, (1..).zip(names).collect(), |set, (number, name): (usize, String)| {
+        println!("set {}: [{number}/{count}] {name}", set.number);
+        let mut tests = with_options(tests_of("scaled_out"), options)?;
+        tests.args(["--exact", &name]).envs(set.services.variables());
+        report(set.number, tests)
+    });
+    let mut trials = Trials::default();
+    let mut passed = true;
+    for one in done {
+        let (its, success) = one?;
+        trials.settled += its.settled;
+        trials.acknowledged += its.acknowledged;
+        passed &= success;
     }
-    let sets: Vec<Services> = (0..options.sets).map(|_| Services::start(kinds.clone())).collect::<Result<_, _>>()?;
-    let rounds = options.rounds.div_ceil(options.sets);
-    thread::scope(|scope| {
-        let running: Vec<_> = (0..)
-            .zip(&sets)
-            .map(|(set, services)| {
-                let mut tests = with_options(tests_of("scaled_out"), options, rounds, set)?;
-                tests.envs(services.variables());
-                Ok(scope.spawn(move || report(set, tests)))
-            })
-            .collect::<anyhow::Result<_>>()?;
-        let mut trials = Trials::default();
-        let mut passed = true;
-        for one in running {
-            let (its, success) = one.join().map_err(|_| anyhow!("reporting panicked"))??;
-            trials.settled += its.settled;
-            trials.acknowledged += its.acknowledged;
-            passed &= success;
-        }
-        let Trials { settled, acknowledged } = trials;
-        let others = if passed { "" } else { "; what else there was is above" };
-        eprintln!("every promise held after {settled} trials, with {acknowledged} ballots acknowledged{others}");
-        Ok(passed)
-    })
+    let Trials { settled, acknowledged } = trials;
+    let others = if passed { "" } else { "; what else there was is above" };
+    eprintln!("every promise held after {settled} trials, with {acknowledged} ballots acknowledged{others}");
+    Ok(passed)
 }
 
-/// Has tests know what they are told: the rounds, the seed (another one for each set of servers), the binary.
-fn with_options(mut tests: Command, options: &Options, rounds: u32, set: u32) -> anyhow::Result<Command> {
-    tests.args(&options.only).env("THRONG_FAULT_ROUNDS", rounds.to_string());
+/// Servers that are harmed together.
+struct Set {
+    number: u32,
+    services: Services,
+}
+
+/// The tests of a system that is scaled out whose names contain one of `only`; all if that is empty.
+fn scaled_out_tests(only: &[String]) -> anyhow::Result<Vec<String>> {
+    let listed = command::output(tests_of("scaled_out").arg("--list"))?;
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let chosen = names.filter(|name| only.is_empty() || only.iter().any(|part| name.contains(part.as_str())));
+    let chosen: Vec<_> = chosen.map(str::to_owned).collect();
+    ensure!(!chosen.is_empty(), "no test has a name with {} in it", only.join(" or "));
+    Ok(chosen)
+}
+
+/// Has tests know what they are told: the rounds, the seed, the binary.
+fn with_options(mut tests: Command, options: &Options) -> anyhow::Result<Command> {
+    tests.env("THRONG_FAULT_ROUNDS", options.rounds.to_string());
     if let Some(seed) = options.seed {
-        tests.env("THRONG_FAULT_SEED", seed.wrapping_add(set.into()).to_string());
+        tests.env("THRONG_FAULT_SEED", seed.to_string());
     }
     if let Some(bin) = &options.bin {
         tests.env("THRONG_BIN", bin.canonicalize().with_context(|| format!("no binary at {}", bin.display()))?);
@@ -98,13 +108,15 @@ struct Trials {
     acknowledged: u64,
 }
 
-/// Runs the tests on one set of servers, passing on what they say with the set's number before it; whether they pass.
+/// Runs tests on one set of servers, passing on what they say with the set's number before it; whether they pass.
 fn report(set: u32, mut tests: Command) -> anyhow::Result<(Trials, bool)> {
     let mut child = tests.stdout(Stdio::piped()).spawn().context("cargo can't be run")?;
     let mut trials = Trials::default();
     for line in child.stdout.take().into_iter().flat_map(|said| BufReader::new(said).lines()) {
         let line = line?;
-        println!("set {}: {line}", set + 1);
+        if !line.is_empty() {
+            println!("set {set}: {line}");
+        }
         if line.ends_with(SETTLED) {
             trials.settled += 1;
             let words = line.trim_start_matches('.').split(' ').next();
@@ -125,6 +137,6 @@ pub fn tests() -> Command {
 /// Those in a test binary of this name.
 pub fn tests_of(binary: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--quiet", "--package", "throng", "--test", binary, "--", "--nocapture", "--test-threads=1"]);
+    cargo.args(["test", "--quiet", "--workspace", "--test", binary, "--", "--nocapture", "--test-threads=1"]);
     cargo
 }

@@ -7,6 +7,7 @@ mod children;
 mod command;
 mod deny;
 mod faults;
+mod lanes;
 mod mutants;
 mod packages;
 mod services;

@@ -8,8 +8,8 @@ use std::{fs, io};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::faults;
 use crate::services::{self, Services};
+use crate::{command, faults};
 
 /// A way to get it wrong.
 struct Mutant {
@@ -182,7 +182,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         let mut tests = match mutant.suite {
             Suite::Embedded => faults::tests(),
             Suite::ScaledOut => faults::tests_of("scaled_out"),
-            Suite::Backends(name) => tests_in_copy(root, name),
+            Suite::Backends(name) => tests_in_copy(root, name)?,
         };
         let output = tests.args(mutant.tests).env("THRONG_BIN", binary).envs(services.variables()).output()?;
         let complaint = complaint(&output, mutant);
@@ -213,40 +213,48 @@ fn complaint(output: &Output, mutant: &Mutant) -> Option<String> {
     said.lines().find(names_it).map(|line| line.trim().to_owned())
 }
 
-/// Builds the server with the mutant's fault in it, in a copy of the sources. All mutants share the copy and what is
-/// built from it, so that each compiles only what it changes.
+/// Builds the server with the mutant's fault in it, in a copy of the sources. All mutants share the copy, so that each
+/// compiles only what it changes.
 fn build(root: &Path, mutant: &Mutant) -> anyhow::Result<PathBuf> {
-    let (tree, target) = copy_of(root);
+    let tree = tree(root);
     copy_sources(root, &tree)?;
     let file = tree.join(mutant.file);
     let source = fs::read_to_string(&file).with_context(|| format!("{} can't be read", mutant.file))?;
     let found = source.matches(mutant.find).count();
     ensure!(found == 1, "its text is {found} times in {}, not once: adapt it to the sources", mutant.file);
     fs::write(&file, source.replace(mutant.find, mutant.replace))?;
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "throng", "--bin", "throng"])
-        .args(["--config", "profile.dev.debug=false"])
-        .current_dir(&tree)
-        .env("CARGO_TARGET_DIR", &target)
-        .status()?;
+    let built = cargo_in(&tree)?.args(["build", "--quiet", "--package", "throng", "--bin", "throng"]).status()?;
     if !built.success() {
         bail!("it doesn't build: adapt it to the sources");
     }
-    Ok(target.join("debug/throng"))
+    Ok(target(&tree).join("debug/throng"))
 }
 
-/// Where the copy of the sources is, and what is built from it.
-fn copy_of(root: &Path) -> (PathBuf, PathBuf) {
-    (root.join("target/mutants/tree"), root.join("target/mutants/target"))
+/// Where the copy of the sources is.
+fn tree(root: &Path) -> PathBuf {
+    root.join("target/mutants/tree")
+}
+
+/// Where its binaries go.
+fn target(tree: &Path) -> PathBuf {
+    tree.with_file_name("target")
+}
+
+/// Cargo in the copy of the sources. It takes the dependencies as they were built for the tree itself, and leaves the
+/// tree's own binaries alone.
+fn cargo_in(tree: &Path) -> anyhow::Result<Command> {
+    let metadata = command::metadata()?;
+    let shared = metadata["build_directory"].as_str().context("`cargo metadata` names no build directory")?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(tree).env("CARGO_BUILD_BUILD_DIR", shared).env("CARGO_TARGET_DIR", target(tree));
+    Ok(cargo)
 }
 
 /// A test binary of the backends, from the copy of the sources as it is now.
-fn tests_in_copy(root: &Path, name: &str) -> Command {
-    let (tree, target) = copy_of(root);
-    let mut cargo = Command::new(env!("CARGO"));
+fn tests_in_copy(root: &Path, name: &str) -> anyhow::Result<Command> {
+    let mut cargo = cargo_in(&tree(root))?;
     cargo.args(["test", "--quiet", "--package", "throng-backends", "--test", name]);
-    cargo.args(["--config", "profile.dev.debug=false"]).current_dir(tree).env("CARGO_TARGET_DIR", target);
-    cargo
+    Ok(cargo)
 }
 
 /// Makes `tree` what the working tree is, writing only what differs: what is unchanged isn't compiled again.

@@ -1,16 +1,16 @@
 //! `cargo xtask test`: everything that must be green before a change is in.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::Value;
 
 use crate::children::{self, Spared};
-use crate::command::{self, Ended, cargo};
+use crate::command::{self, Ended, Job, cargo};
 use crate::packages::{self, Program};
 use crate::services::{self, Kind, Services};
-use crate::stopwatch::Stopwatch;
 
 /// How `cargo xtask test` runs.
 #[derive(Debug, Args)]
@@ -35,6 +35,9 @@ const APACHE: Program = Program { name: "apache2", package: "apache2" };
 
 const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
 
+/// The tests of a system that is scaled out, a stage by themselves.
+const SCALED_OUT: &str = "scaled_out";
+
 const ALL: &[Kind] = &[Kind::Mariadb, Kind::Postgres, Kind::Rabbitmq, Kind::Memcached];
 
 /// All test binaries that need more than Rust.
@@ -46,7 +49,7 @@ const NEEDS: &[Need] = &[
     Need { binary: "postgres", programs: &[], servers: &[Kind::Postgres] },
     Need { binary: "proxies", programs: &[NGINX, APACHE], servers: &[] },
     Need { binary: "rabbitmq", programs: &[], servers: &[Kind::Rabbitmq] },
-    Need { binary: "scaled_out", programs: &[], servers: ALL },
+    Need { binary: SCALED_OUT, programs: &[], servers: ALL },
     Need { binary: "supervised", programs: &[SUPERVISORD], servers: ALL },
 ];
 
@@ -58,7 +61,18 @@ struct Step {
     name: &'static str,
     command: Command,
     counts: Counts,
+    /// Whether it uses the servers that are started for all steps: those that harm theirs have their own.
+    shares_servers: bool,
 }
+
+/// Steps that are taken side by side: most are by themselves, those that wait more than they work go together.
+type Stage = Vec<Step>;
+
+/// Steps of a stage that go at once.
+const STEPS_AT_ONCE: usize = 3;
+
+/// Sets of servers that are harmed at once by the faults of a system that is scaled out.
+const SETS: usize = 3;
 
 /// What a step adds to the count.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,35 +96,42 @@ const ROUTES: [(&str, Option<&str>, Option<&str>); 8] = [
     ("routes on PostgreSQL, RabbitMQ and memcached before it", Some("postgres"), Some("broker+cache")),
 ];
 
-/// All steps, in order. To add one, add it here.
-fn steps(options: &Options, binaries: &[String]) -> Vec<Step> {
-    let step = |name, arguments: &str, counts| Step { name, command: cargo(arguments), counts };
-    let mut steps = vec![
-        step("format", "fmt --all --check", Counts::Itself),
-        step("lints", "clippy --workspace --all-targets -- -D warnings", Counts::Itself),
+/// All stages, in order. To add a step, add it here.
+fn stages(options: &Options, binaries: &[String]) -> Vec<Stage> {
+    let step = |name, arguments: &str, counts| Step { name, command: cargo(arguments), counts, shares_servers: true };
+    let (chosen, rest): (Vec<&String>, _) =
+        binaries.iter().partition(|name| if options.quick { need(name).is_none() } else { *name != SCALED_OUT });
+    let chosen: String = chosen.into_iter().map(|name| format!(" --test {name}")).collect();
+    let tests = format!("test --workspace --no-fail-fast --lib --bins --examples{chosen}");
+    let mut stages = vec![
+        vec![step("format", "fmt --all --check", Counts::Itself)],
+        vec![step("lints", "clippy --workspace --all-targets -- -D warnings", Counts::Itself)],
+        vec![step("tests", &tests, Counts::Tests)],
+        vec![step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests)],
     ];
     if options.quick {
-        let chosen: Vec<_> = binaries.iter().filter(|name| need(name).is_none()).collect();
-        let chosen: String = chosen.iter().map(|name| format!(" --test {name}")).collect();
-        let tests = format!("test --workspace --no-fail-fast --lib --bins --examples{chosen}");
-        steps.push(step("tests", &tests, Counts::Tests));
-        steps.push(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests));
-    } else {
-        steps.push(step("tests", "test --workspace --no-fail-fast", Counts::Tests));
-        for (name, on, behind) in ROUTES {
-            let mut routes = step(name, "test --package throng --no-fail-fast --test routes", Counts::Tests);
-            routes.command.envs(on.map(|on| ("THRONG_TEST_ROUTES_ON", on)));
-            if let Some(behind) = behind {
-                // Each test waits for queues of its own to settle: more of them at a time than there are processors.
-                routes.command.env("THRONG_TEST_ROUTES_BEHIND", behind).env("RUST_TEST_THREADS", "16");
-            }
-            steps.push(routes);
-        }
-        let otlp = "test --package throng --features otlp --no-fail-fast --test otlp";
-        steps.push(step("the feature otlp", otlp, Counts::Tests));
-        steps.push(step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself));
+        return stages;
     }
-    steps
+    if rest.iter().any(|name| *name == SCALED_OUT) {
+        // Servers that a developer named are one set.
+        let sets = if services::unnamed(ALL.to_vec()).len() == ALL.len() { SETS } else { 1 };
+        let faults = format!("run --quiet --package xtask -- faults --scaled-out --rounds 1 --sets {sets}");
+        stages.push(vec![Step { shares_servers: false, ..step("faults, scaled out", &faults, Counts::Tests) }]);
+    }
+    let routes = |(name, on, behind): (&'static str, Option<&str>, Option<&str>)| {
+        let mut routes = step(name, "test --workspace --no-fail-fast --test routes", Counts::Tests);
+        routes.command.envs(on.map(|on| ("THRONG_TEST_ROUTES_ON", on)));
+        if let Some(behind) = behind {
+            // Each test waits for queues of its own to settle: more of them at a time than there are processors.
+            routes.command.env("THRONG_TEST_ROUTES_BEHIND", behind).env("RUST_TEST_THREADS", "16");
+        }
+        routes
+    };
+    stages.push(ROUTES.map(routes).into());
+    let otlp = "test --package throng --features otlp --no-fail-fast --test otlp";
+    stages.push(vec![step("the feature otlp", otlp, Counts::Tests)]);
+    stages.push(vec![step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself)]);
+    stages
 }
 
 /// Runs every step, also after one has failed, and ends with the line that says how many checks passed and failed.
@@ -135,23 +156,24 @@ fn run_steps(options: &Options) -> anyhow::Result<Total> {
     }
     children::adopt_orphans()?;
     let services = if options.quick { None } else { Some(servers(&binaries).context(QUICK)?) };
-    let mut steps = steps(options, &binaries);
-    for (variable, value) in services.iter().flat_map(Services::variables) {
-        for step in &mut steps {
-            step.command.env(&variable, &value);
-        }
+    let mut stages = stages(options, &binaries);
+    for step in stages.iter_mut().flatten().filter(|step| step.shares_servers) {
+        step.command.envs(services.iter().flat_map(Services::variables));
     }
     let spared = || services.iter().flat_map(Services::pids).collect();
-    let (count, mut total, mut tests, mut summary) = (steps.len(), Total::default(), 0, Vec::new());
-    for (number, step) in (1..).zip(steps) {
-        println!("\n[{number}/{count}] {}: {}", step.name, command::typed(&step.command));
-        let watch = Stopwatch::start();
-        let (name, counts, result) = (step.name, step.counts, step.run(&spared)?);
-        summary.push(format!("{name}: {}, {:.1} s", result.words(), watch.elapsed().as_secs_f64()));
-        total.passed += result.passed;
-        total.failed += result.failed;
-        if counts == Counts::Tests {
-            tests += result.passed + result.failed;
+    let (count, mut total, mut tests, mut summary) = (stages.len(), Total::default(), 0, Vec::new());
+    for (number, stage) in (1..).zip(stages) {
+        println!();
+        for step in &stage {
+            println!("[{number}/{count}] {}: {}", step.name, command::typed(&step.command));
+        }
+        for Done { name, counts, result, took } in run_stage(stage, &spared)? {
+            summary.push(format!("{name}: {}, {:.1} s", result.words(), took.as_secs_f64()));
+            total.passed += result.passed;
+            total.failed += result.failed;
+            if counts == Counts::Tests {
+                tests += result.passed + result.failed;
+            }
         }
     }
     if tests == 0 {
@@ -166,36 +188,40 @@ fn run_steps(options: &Options) -> anyhow::Result<Total> {
     Ok(total)
 }
 
-impl Step {
-    fn run(mut self, spared: &Spared<'_>) -> anyhow::Result<Total> {
-        let mut tests = Total::default();
-        let mut ignored = 0;
-        let Ended { succeeded, left_behind } = command::stream(&mut self.command, spared, |line| {
-            if let Some(reported) = Reported::parse(line) {
-                tests.passed += reported.passed;
-                tests.failed += reported.failed;
-                ignored += reported.ignored;
-            }
-        })?;
-        let mut total = match self.counts {
-            Counts::Itself => Total { passed: u64::from(succeeded), failed: u64::from(!succeeded) },
-            Counts::Tests => tests,
-        };
-        let mut fail = |checks, why: String| {
-            println!("xtask: {}: {why}", self.name);
-            total.failed += checks;
-        };
-        if !succeeded && tests.failed == 0 && self.counts == Counts::Tests {
-            fail(1, "it failed without a failed test; its own words are above".to_owned());
-        }
-        if ignored > 0 {
-            fail(ignored, format!("ignored tests: {ignored}; a test that isn't run says nothing"));
-        }
-        if !left_behind.is_empty() {
-            fail(1, format!("it left processes behind, which were killed: {}", left_behind.join(", ")));
-        }
-        Ok(total)
+/// What came of a step.
+struct Done {
+    name: &'static str,
+    counts: Counts,
+    result: Total,
+    took: Duration,
+}
+
+/// Takes the steps of a stage, in this order where there are too many to go at once.
+fn run_stage(stage: Stage, spared: &Spared<'_>) -> anyhow::Result<Vec<Done>> {
+    let together = stage.len() > 1;
+    let mut results: Vec<Reported> = stage.iter().map(|_| Reported::default()).collect();
+    let (steps, commands): (Vec<_>, Vec<_>) =
+        stage.into_iter().map(|Step { name, command, counts, .. }| ((name, counts), command)).unzip();
+    let jobs = commands.into_iter().zip(&steps).zip(&mut results).map(|((command, (name, _)), result)| {
+        let prefix = if together { format!("{name}: ") } else { String::new() };
+        let line = Box::new(|line: &str| result.add(Reported::parse(line)));
+        Job { command, prefix, line }
+    });
+    let (ended, left_behind) = command::stream(jobs.collect(), STEPS_AT_ONCE, spared)?;
+    let mut done: Vec<Done> = steps
+        .into_iter()
+        .zip(results)
+        .zip(ended)
+        .map(|(((name, counts), reported), Ended { succeeded, took })| {
+            let result = Total::of(name, counts, &reported, succeeded);
+            Done { name, counts, result, took }
+        })
+        .collect();
+    if let Some(last) = done.last_mut().filter(|_| !left_behind.is_empty()) {
+        println!("xtask: {}: processes were left behind, and killed: {}", last.name, left_behind.join(", "));
+        last.result.failed += 1;
     }
+    Ok(done)
 }
 
 /// How many checks passed and failed.
@@ -206,12 +232,29 @@ struct Total {
 }
 
 impl Total {
+    /// What the step of this name adds up to, by its tests' reports and by how it ended.
+    fn of(name: &str, counts: Counts, reported: &Reported, succeeded: bool) -> Self {
+        let mut total = match counts {
+            Counts::Itself => Self { passed: u64::from(succeeded), failed: u64::from(!succeeded) },
+            Counts::Tests => Self { passed: reported.passed, failed: reported.failed },
+        };
+        if !succeeded && total.failed == 0 {
+            println!("xtask: {name}: it failed without a failed test; its own words are above");
+            total.failed += 1;
+        }
+        if reported.ignored > 0 {
+            println!("xtask: {name}: ignored tests: {}; a test that isn't run says nothing", reported.ignored);
+            total.failed += reported.ignored;
+        }
+        total
+    }
+
     fn words(self) -> String {
         format!("{} passed, {} failed", self.passed, self.failed)
     }
 }
 
-/// What one test binary reports at its end.
+/// What test binaries report at their end.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reported {
     passed: u64,
@@ -226,6 +269,13 @@ impl Reported {
         let words: Vec<&str> = counts.split([' ', ';']).filter(|word| !word.is_empty()).collect();
         let before = |name: &str| words.windows(2).find(|pair| pair[1] == name)?[0].parse().ok();
         Some(Self { passed: before("passed")?, failed: before("failed")?, ignored: before("ignored")? })
+    }
+
+    fn add(&mut self, other: Option<Self>) {
+        let other = other.unwrap_or_default();
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
     }
 }
 
@@ -276,16 +326,18 @@ mod tests {
     fn a_quick_run_leaves_out_what_needs_a_program_and_nothing_else() {
         let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name});
         let metadata = json!({"packages": [
-            {"targets": [target("lib", "throng"), target("test", "routes"), target("test", "faults")]},
+            {"targets": [target("lib", "throng"), target("test", "routes"), target("test", "scaled_out")]},
             {"targets": [target("test", "browser"), target("bin", "xtask")]},
         ]});
         let binaries = test_binaries(&metadata).unwrap();
-        assert_eq!(binaries, ["browser", "faults", "routes"]);
+        assert_eq!(binaries, ["browser", "routes", "scaled_out"]);
         let commands = |quick| -> Vec<String> {
-            steps(&Options { quick }, &binaries).iter().map(|step| command::typed(&step.command)).collect()
+            stages(&Options { quick }, &binaries).iter().flatten().map(|step| command::typed(&step.command)).collect()
         };
         let quick = commands(true).join("\n");
-        assert!(quick.contains("--test routes") && !quick.contains("faults") && !quick.contains("browser"), "{quick}");
-        assert!(commands(false).contains(&"cargo test --workspace --no-fail-fast".to_owned()));
+        assert!(quick.contains("--test routes") && !quick.contains("--test browser"), "{quick}");
+        assert!(!quick.contains("scaled"), "{quick}");
+        let whole = commands(false).join("\n");
+        assert!(whole.contains("--test browser --test routes\n") && whole.contains("faults --scaled-out"), "{whole}");
     }
 }
