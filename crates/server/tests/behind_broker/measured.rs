@@ -1,6 +1,7 @@
 //! What web node and worker measure of a ballot's way.
 
 use throng_domain::store::StoreError;
+use tokio::time::Instant;
 
 use crate::broker::{FakeBroker, Mood};
 use crate::support::{NOW, eventually};
@@ -41,6 +42,25 @@ fn a_ballot_is_measured_at_every_stage() {
     eventually("this one has heard", || (node("throng_announcements_heard_total") == 1.0).then_some(()));
 
     worker.end();
+}
+
+#[test]
+fn ballots_that_come_one_by_one_share_transactions() {
+    let broker = FakeBroker::new();
+    let (server, store) = server(&broker);
+    let began = Instant::now();
+    let worker = Worker::start(&broker, store);
+    let mut voter = server.connect();
+    for _ in 0..50 {
+        assert_eq!(voter.request("POST", "/api/submit", &[], b"[1]").status, 200);
+    }
+    eventually("all is recorded", || (broker.pending() == 0).then_some(()));
+    let transactions = metric(&worker.metrics.text(), "throng_worker_record_seconds_count");
+    // However slow this machine is: none began sooner than 10 ms after the one before.
+    let most = 1.0 + began.elapsed().as_secs_f64() / 0.010;
+    worker.end();
+    assert!(transactions <= most, "{transactions} transactions where {most:.1} are enough");
+    assert_eq!(server.stored_voters(), 50);
 }
 
 #[test]
