@@ -3,7 +3,7 @@
 //! The way of a ballot: [`http`] parses it, [`intake`] admits it, batches it and has the store record it,
 //! [`results`] serves what it adds up to. Behind a broker [`worker`] does the recording. [`app`] wires the parts; [`serve`] is the thread layout below HTTP.
 
-pub mod allowance;
+mod allowance;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -14,11 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{App, Broker, CoreState, Parts, cant_use, create_demo_poll, open_cache, open_database};
-use crate::allowance::Allowance;
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Front};
 use crate::intake::{
-    BALLOTS_WAITING_MAX, BallotIds, COMPLAINTS_MAX, Courier, Desk, Recorder, RecorderThread, WriteFailure,
+    BALLOTS_WAITING_MAX, BallotIds, Complaints, Courier, Desk, Recorder, RecorderThread, WriteFailure,
 };
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePolls, Origin};
@@ -165,20 +164,21 @@ fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThre
         polls: Arc::clone(&app.polls),
         clock: Arc::clone(&app.clock),
         metrics: Arc::clone(&app.metrics.intake),
-        complaints: Allowance::new(COMPLAINTS_MAX),
+        complaints: Arc::default(),
         failed: app.recorder_failed.clone(),
     };
     recorder.start().context("the recorder's thread can't be started")
 }
 
 fn couriers(app: &App, desks: &[Arc<Desk>], publisher: &Arc<dyn Publisher>) -> Vec<Arc<Courier>> {
+    let complaints: Arc<Complaints> = Arc::default();
     let courier = |desk: &Arc<Desk>| Courier {
         desk: Arc::clone(desk),
         publisher: Arc::clone(publisher),
         polls: Arc::clone(&app.polls),
         metrics: Arc::clone(&app.metrics.intake),
         clock: Arc::clone(&app.clock),
-        complaints: Allowance::new(COMPLAINTS_MAX),
+        complaints: Arc::clone(&complaints),
     };
     desks.iter().map(|desk| Arc::new(courier(desk))).collect()
 }

@@ -7,11 +7,10 @@ use throng_domain::poll::PollId;
 use throng_domain::queue::{Publisher, QueueError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{Instrument as _, debug_span, warn};
+use tracing::{Instrument as _, debug_span};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
-use super::{BATCH_SPANS, Fate, NotRecorded};
-use crate::allowance::Allowance;
+use super::{BATCH_SPANS, Complaints, Fate, NotRecorded};
 use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::LivePolls;
 
@@ -36,8 +35,8 @@ pub struct Courier {
     pub metrics: Arc<IntakeMetrics>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The lines about batches that fail.
-    pub complaints: Allowance,
+    /// What is logged of batches that fail.
+    pub complaints: Arc<Complaints>,
 }
 
 impl Courier {
@@ -82,16 +81,12 @@ impl Courier {
                 Ok(Outcomes { each, results: self.results(ballots.iter().map(|ballot| ballot.poll)) })
             }
             Err(error @ (QueueError::Unavailable(_) | QueueError::Rejected(_))) => {
-                if let Some(unlogged) = self.complaints.take(self.clock.now()) {
-                    warn!(%error, ballots = ballots.len(), unlogged, "a batch was not taken");
-                }
+                self.complaints.log(NotSafe::NotTaken, &error, ballots.len(), self.clock.now());
                 self.metrics.failed(NotSafe::NotTaken);
                 Err(NotRecorded::Unavailable)
             }
             Err(error @ QueueError::Unknown(_)) => {
-                if let Some(unlogged) = self.complaints.take(self.clock.now()) {
-                    warn!(%error, ballots = ballots.len(), unlogged, "whether a batch was taken isn't known");
-                }
+                self.complaints.log(NotSafe::Unknown, &error, ballots.len(), self.clock.now());
                 self.metrics.failed(NotSafe::Unknown);
                 Err(NotRecorded::Unknown)
             }

@@ -15,6 +15,7 @@
 //! A ballot that was admitted is recorded whatever becomes of the client: the desk owns it, not the handler.
 
 mod ballot_ids;
+mod complaints;
 mod courier;
 mod desk;
 mod recorder;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use throng_domain::store::Outcome;
 
 pub use self::ballot_ids::BallotIds;
+pub use self::complaints::Complaints;
 pub use self::courier::Courier;
 pub use self::desk::Desk;
 pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
@@ -30,10 +32,6 @@ pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
 /// The ballots that may wait for the disk at once, at all desks together. At 100,000 a second the last of them waits
 /// about a third of a second; each takes some 300 bytes.
 pub const BALLOTS_WAITING_MAX: usize = 32_768;
-
-/// Lines in a second's log about batches that fail, for each that records or publishes them: a store that is away fails a
-/// thousand of them.
-pub const COMPLAINTS_MAX: u32 = 1;
 
 /// What spans of batches are filtered by: one for each time that a batch is recorded or published.
 pub const BATCH_SPANS: &str = "throng::batch";

@@ -7,11 +7,10 @@ use throng_domain::clock::Clock;
 use throng_domain::store::{Outcome, Recorded, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug_span, error, warn};
+use tracing::{Instrument as _, debug_span, error};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
-use super::{BATCH_SPANS, Fate, NotRecorded};
-use crate::allowance::Allowance;
+use super::{BATCH_SPANS, Complaints, Fate, NotRecorded};
 use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::{LivePolls, SharedSnapshot};
 
@@ -28,8 +27,8 @@ pub struct Recorder {
     pub clock: Arc<dyn Clock>,
     /// What is measured.
     pub metrics: Arc<IntakeMetrics>,
-    /// The lines about batches that fail.
-    pub complaints: Allowance,
+    /// What is logged of batches that fail.
+    pub complaints: Arc<Complaints>,
     /// Cancelled by the recorder when it can't go on.
     pub failed: CancellationToken,
 }
@@ -153,15 +152,11 @@ impl Recorder {
                 (Ok((outcomes, results)), None)
             }
             Err(error @ StoreError::Unavailable(_)) => {
-                if let Some(unlogged) = self.complaints.take(self.clock.now()) {
-                    warn!(%error, ballots, unlogged, "a batch was not recorded");
-                }
+                self.complaints.log(NotSafe::NotTaken, &error, ballots, self.clock.now());
                 (Err(NotRecorded::Unavailable), None)
             }
             Err(error @ StoreError::Unknown(_)) => {
-                if let Some(unlogged) = self.complaints.take(self.clock.now()) {
-                    warn!(%error, ballots, unlogged, "whether a batch was recorded isn't known");
-                }
+                self.complaints.log(NotSafe::Unknown, &error, ballots, self.clock.now());
                 (Err(NotRecorded::Unknown), None)
             }
             Err(

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use throng::allowance::Allowance;
 use throng::intake::{Desk, Fate, NotRecorded, Recorder, Settled, WriteFailure};
 use throng::metrics::Metrics;
 use throng::results::{LivePolls, Origin};
@@ -73,7 +72,7 @@ async fn vote(
         store,
         clock,
         metrics: Metrics::new(&desks).intake,
-        complaints: Allowance::new(1),
+        complaints: Arc::default(),
         failed: CancellationToken::new(),
     };
     let recorder = recorder.start().unwrap();

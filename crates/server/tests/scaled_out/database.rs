@@ -151,7 +151,7 @@ fn full_on_its_own(kind: Kind) {
     ledger.voters_while(web.address, VOTERS, || {
         wait(Duration::from_millis(500));
         let _ballast = system.fill_disk();
-        web.says("a batch was not recorded");
+        web.says("a batch was not taken");
         wait(Duration::from_secs(2));
     });
     assert_ne!(trial.ledger.count(Fate::NotCounted), 0, "votes are refused meanwhile");
