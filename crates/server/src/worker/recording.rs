@@ -17,10 +17,14 @@ use crate::metrics::{LineMetrics, NotSafe};
 /// The ballots in one transaction, at about which it is full: enough that its own cost doesn't count.
 const BALLOTS_MAX: usize = 5_000;
 
-/// The ballots that are enough for a transaction not to wait for more.
-const BALLOTS_ENOUGH: usize = BALLOTS_MAX / 2;
+/// The ballots that make a transaction large.
+const BALLOTS_MANY: usize = BALLOTS_MAX / 2;
 
-/// How far apart transactions begin that have fewer. One costs the database about as much for one ballot as for a hundred,
+/// The messages that make it large, however few ballots are in them: the broker delivers no more than a hundred or so
+/// before it hears what became of them.
+const MESSAGES_MANY: usize = 50;
+
+/// How far apart transactions begin that aren't large. One costs the database about as much for one ballot as for a hundred,
 /// and where it shares a machine with the web node, that is paid in votes. The first ballot after a rest doesn't wait.
 const TRANSACTION_EVERY: Duration = Duration::from_millis(10);
 
@@ -78,7 +82,7 @@ impl Recording {
             // First the tallies, then the broker: a result that is late is worse than a delivery that comes again.
             herald.tell(recorded.tallies);
             deliveries.done(&tags).await?;
-            if ballots.len() < BALLOTS_ENOUGH {
+            if !is_large(&tags, &ballots) {
                 tokio::select! {
                     () = book.stop.cancelled() => return Ok(()),
                     () = tokio::time::sleep_until(began + TRANSACTION_EVERY) => {}
@@ -124,6 +128,11 @@ impl Book {
             }
         }
     }
+}
+
+/// Whether the next transaction begins at once, since there may be a backlog.
+fn is_large(messages: &[DeliveryTag], ballots: &[Ballot]) -> bool {
+    messages.len() >= MESSAGES_MANY || ballots.len() >= BALLOTS_MANY
 }
 
 /// Names those ballots that were accepted and don't count.
