@@ -1,6 +1,9 @@
 //! What is on a system's queue, for a test that has an account on the broker.
 
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::runtime::Runtime;
 
@@ -29,6 +32,13 @@ impl Queue {
             (connection, channel)
         });
         Self { name: format!("{}.ballots", system.name()), runtime, channel, _connection: connection }
+    }
+
+    /// How many messages nobody has taken yet.
+    pub fn waiting(&self) -> u32 {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let declared = self.channel.queue_declare(self.name.as_str().into(), options, FieldTable::default());
+        self.runtime.block_on(declared).unwrap().message_count()
     }
 
     /// Takes everything off.

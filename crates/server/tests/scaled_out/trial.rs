@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
 use crate::process::Throng;
+use crate::queue::Queue;
 use crate::system::{System, wait_until_shown_within};
 use crate::victim::{self, in_war};
 
@@ -19,12 +20,21 @@ const RECOVERY_MAX: Duration = Duration::from_secs(10);
 /// How long a server that was killed may take to be back.
 const RESTART_MAX: Duration = Duration::from_secs(60);
 
+/// The memory that a server may take at its peak, in MB: what a worker may with two million ballots before it.
+const PEAK_MB_MAX: u64 = 200;
+
+/// The file descriptors that a server may hold when it is over, beyond those before: connections of the voters, and to the
+/// broker, database and cache that it had no use for yet. What a fault's reconnecting would leave behind comes on top.
+const DESCRIPTORS_MORE_MAX: usize = 20;
+
 /// A web node and a worker under load.
 pub struct Trial<'a> {
     pub system: &'a System,
     pub web: Throng,
     pub worker: Option<Throng>,
     pub ledger: Ledger,
+    /// The file descriptors that web node and worker held in the beginning.
+    held: [usize; 2],
 }
 
 /// Runs `round` as often as asked for, with nobody else at the servers.
@@ -41,7 +51,8 @@ impl<'a> Trial<'a> {
         let (seed, web) = (seed(), system.web());
         let ledger = if system.has_broker() { Ledger::behind_broker(seed) } else { Ledger::new(seed) };
         let worker = system.has_broker().then(|| system.worker());
-        Self { system, web, worker, ledger }
+        let held = [Some(&web), worker.as_ref()].map(|process| process.map_or(0, |it| Held::by(it.pid()).descriptors));
+        Self { system, web, worker, ledger, held }
     }
 
     /// Has voters vote while `fault` happens.
@@ -74,10 +85,51 @@ impl<'a> Trial<'a> {
         let unknown = self.ledger.count(Fate::Unknown);
         wait_until_shown_within(&self.web, counted as u64..=(counted + unknown) as u64);
         checker::check_stored(self.system.stored(), &self.web, &self.ledger);
+        let held = self.check_bounds();
+        println!("{held}");
         println!(
             "{counted} ballots acknowledged, {refused} refused, {} sent again; lost 0, doubled 0",
             self.ledger.retried
         );
+    }
+
+    /// Fails unless everything has stayed within its bounds, by I7; says what was held.
+    #[track_caller]
+    fn check_bounds(&self) -> String {
+        let mut held = Vec::new();
+        let processes = [Some(("web node", &self.web)), self.worker.as_ref().map(|worker| ("worker", worker))];
+        for ((name, process), before) in processes.into_iter().flatten().zip(self.held) {
+            let Held { peak_mb, descriptors } = Held::by(process.pid());
+            let words = format!("{name}: {peak_mb} MB at its peak, {descriptors} file descriptors, {before} before");
+            assert!(peak_mb < PEAK_MB_MAX && descriptors <= before + DESCRIPTORS_MORE_MAX, "I7: {words}");
+            held.push(words);
+        }
+        if self.system.has_broker() {
+            let queue = Queue::of(self.system);
+            let deadline = Instant::now() + RECOVERY_MAX;
+            while queue.waiting() > 0 {
+                assert!(Instant::now() < deadline, "I6: {} messages still wait, all counted", queue.waiting());
+            }
+        }
+        held.join("; ")
+    }
+}
+
+/// What a process holds.
+struct Held {
+    /// The most memory that it ever had, in MB.
+    peak_mb: u64,
+    /// The file descriptors that are open now.
+    descriptors: usize,
+}
+
+impl Held {
+    fn by(pid: u32) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak_kb: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+        Self { peak_mb: peak_kb / 1024, descriptors }
     }
 }
 

@@ -136,6 +136,7 @@ fn messages_doubled_and_shuffled() {
             trial.under_load(|| wait(Duration::from_millis(500)));
             let queue = Queue::of(&system);
             let mut messages = queue.take_all();
+            assert!(messages.len() >= 3, "too few messages for one of them to be doubled");
             messages.extend_from_within(..messages.len() / 3);
             messages.shuffle(&mut trial.ledger.random);
             println!("{} messages are put back", messages.len());
