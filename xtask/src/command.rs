@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 
 use crate::stopwatch::Stopwatch;
-use crate::{children, lanes};
+use crate::{children, side_by_side};
 
 /// The workspace's directory.
 pub fn root() -> PathBuf {
@@ -23,6 +23,13 @@ pub fn program(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
     command
+}
+
+/// The same with the variables that are set for it, for whoever is to type it.
+pub fn typed_with_variables(command: &Command) -> String {
+    let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let set = variables.map(|(name, value)| format!("{}={} ", name.to_string_lossy(), value.to_string_lossy()));
+    set.collect::<String>() + &typed(command)
 }
 
 /// The cargo that runs this, with these arguments, by words.
@@ -44,9 +51,9 @@ pub fn typed(command: &Command) -> String {
 pub struct Job<'a> {
     /// The program.
     pub command: Command,
-    /// What stands before each line of its output.
+    /// What stands before each line of its standard output.
     pub prefix: String,
-    /// Sees each line of its output too.
+    /// Sees each of these lines too.
     pub line: Box<dyn FnMut(&str) + Send + 'a>,
 }
 
@@ -60,7 +67,7 @@ pub struct Ended {
 }
 
 /// Runs all jobs, `at_once` of them at a time, passing on all that they print as it comes. No process that they started
-/// outlives them; the children that `spared` names are left alone. How each ended, and the processes that they left
+/// outlives the last of them; the children that `spared` names are left alone. How each ended, and the processes that they left
 /// behind, which were killed.
 ///
 /// # Errors
@@ -80,7 +87,7 @@ pub fn stream<'a>(
             let succeeded = child.wait()?.success();
             anyhow::Ok((Ended { succeeded, took: watch.elapsed() }, passing))
         };
-        let ended = lanes::share(&vec![(); at_once], jobs, run);
+        let ended = side_by_side::share(&vec![(); at_once], jobs, run);
         // These may hold outputs open: only without them do they end.
         let left_behind = children::end_orphans(spared);
         let read = ended.into_iter().map(|job| {

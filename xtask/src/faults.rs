@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::services::{self, Kind, Services};
-use crate::{command, lanes};
+use crate::{command, side_by_side};
 
 /// What a system needs that is scaled out.
 pub const ALL: &[Kind] = &[Kind::Mariadb, Kind::Postgres, Kind::Rabbitmq, Kind::Memcached];
@@ -48,28 +48,34 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     if options.sets > 1 && kinds.len() < ALL.len() {
         bail!("--sets starts servers of its own: unset the THRONG_TEST_*_URL variables");
     }
-    let names = scaled_out_tests(&options.only)?;
+    let names = tests_named(&options.only)?;
     let count = names.len();
     let start = |number| Ok(Set { number, services: Services::start(kinds.clone())? });
     let sets: Vec<Set> = (1..=options.sets).map(start).collect::<anyhow::Result<_>>()?;
-    let done = lanes::share(&sets, (1..).zip(names).collect(), |set, (number, name): (usize, String)| {
+    let done = side_by_side::share(&sets, (1..).zip(&names).collect(), |set, (number, name): (usize, &String)| {
         println!("set {}: [{number}/{count}] {name}", set.number);
-        let mut tests = with_options(tests_of("scaled_out"), options)?;
-        tests.args(["--exact", &name]).envs(set.services.variables());
-        report(set.number, tests)
+        let mut test = with_options(tests_of("scaled_out"), options)?;
+        test.args(["--exact", name]).envs(set.services.variables());
+        report(set.number, test)
     });
     let mut trials = Trials::default();
-    let mut passed = true;
-    for one in done {
-        let (its, success) = one?;
+    let mut failed = Vec::new();
+    for (name, one) in names.iter().zip(done) {
+        let (its, passed) = one?;
         trials.settled += its.settled;
         trials.acknowledged += its.acknowledged;
-        passed &= success;
+        if !passed {
+            failed.push(name.as_str());
+        }
     }
     let Trials { settled, acknowledged } = trials;
-    let others = if passed { "" } else { "; what else there was is above" };
-    eprintln!("every promise held after {settled} trials, with {acknowledged} ballots acknowledged{others}");
-    Ok(passed)
+    if failed.is_empty() {
+        eprintln!("every promise held after {settled} trials, with {acknowledged} ballots acknowledged");
+    } else {
+        eprintln!("{} of {count} tests failed, their words are above: {}", failed.len(), failed.join(", "));
+        eprintln!("{settled} trials ended well, with {acknowledged} ballots acknowledged");
+    }
+    Ok(failed.is_empty())
 }
 
 /// Servers that are harmed together.
@@ -79,7 +85,7 @@ struct Set {
 }
 
 /// The tests of a system that is scaled out whose names contain one of `only`; all if that is empty.
-fn scaled_out_tests(only: &[String]) -> anyhow::Result<Vec<String>> {
+fn tests_named(only: &[String]) -> anyhow::Result<Vec<String>> {
     let listed = command::output(tests_of("scaled_out").arg("--list"))?;
     let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
     let chosen = names.filter(|name| only.is_empty() || only.iter().any(|part| name.contains(part.as_str())));
@@ -108,23 +114,27 @@ struct Trials {
     acknowledged: u64,
 }
 
-/// Runs tests on one set of servers, passing on what they say with the set's number before it; whether they pass.
+/// Runs a test on one set of servers, passing on what it says with the set's number before it; whether it ran and passed.
 fn report(set: u32, mut tests: Command) -> anyhow::Result<(Trials, bool)> {
     let mut child = tests.stdout(Stdio::piped()).spawn().context("cargo can't be run")?;
-    let mut trials = Trials::default();
+    let (mut trials, mut ran) = (Trials::default(), false);
     for line in child.stdout.take().into_iter().flat_map(|said| BufReader::new(said).lines()) {
         let line = line?;
         if !line.is_empty() {
             println!("set {set}: {line}");
         }
+        ran |= line.starts_with(PASSED);
         if line.ends_with(SETTLED) {
             trials.settled += 1;
             let words = line.trim_start_matches('.').split(' ').next();
             trials.acknowledged += words.and_then(|number| number.parse().ok()).unwrap_or(0);
         }
     }
-    Ok((trials, child.wait()?.success()))
+    Ok((trials, child.wait()?.success() && ran))
 }
+
+/// What a test says of itself in the end, if it ran.
+const PASSED: &str = "test result: ok. 1 passed";
 
 /// What a trial's last line ends with, after the number of ballots that it begins with.
 const SETTLED: &str = "lost 0, doubled 0";

@@ -7,10 +7,10 @@ mod children;
 mod command;
 mod deny;
 mod faults;
-mod lanes;
 mod mutants;
 mod packages;
 mod services;
+mod side_by_side;
 mod stopwatch;
 mod test;
 

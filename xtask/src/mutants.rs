@@ -240,13 +240,17 @@ fn target(tree: &Path) -> PathBuf {
     tree.with_file_name("target")
 }
 
-/// Cargo in the copy of the sources. It takes the dependencies as they were built for the tree itself, and leaves the
-/// tree's own binaries alone.
+/// Cargo in the copy of the sources. It takes the dependencies as they were built for the tree itself. Of the tree's own
+/// crates it must have others: cargo tells crates apart by where they are in their workspace, which is the same in the
+/// copy, and would take a mutant for what the tree is built from. So a mutant's are of another profile.
 fn cargo_in(tree: &Path) -> anyhow::Result<Command> {
     let metadata = command::metadata()?;
     let shared = metadata["build_directory"].as_str().context("`cargo metadata` names no build directory")?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(tree).env("CARGO_BUILD_BUILD_DIR", shared).env("CARGO_TARGET_DIR", target(tree));
+    for part in ["throng", "throng-backends", "throng-domain"] {
+        cargo.args(["--config", &format!("profile.dev.package.{part}.debug=false")]);
+    }
     Ok(cargo)
 }
 

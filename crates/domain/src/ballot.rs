@@ -58,6 +58,15 @@ pub struct Choices(SmallVec<[OptionId; 8]>);
 
 impl Choices {
     /// The given options in ascending order, each once; `None` if there are none.
+    ///
+    /// ```
+    /// use throng_domain::ballot::Choices;
+    /// use throng_domain::poll::OptionId;
+    ///
+    /// let choices = Choices::new([OptionId(3), OptionId(1), OptionId(3)]);
+    /// assert_eq!(choices.unwrap().to_string(), "[1,3]");
+    /// assert_eq!(Choices::new([]), None);
+    /// ```
     pub fn new(options: impl IntoIterator<Item = OptionId>) -> Option<Self> {
         let mut chosen: SmallVec<[OptionId; 8]> = options.into_iter().collect();
         chosen.sort_unstable();

@@ -1,0 +1,106 @@
+//! What steps add up to.
+
+use std::ops::AddAssign;
+
+/// What a step adds to the count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// One: it succeeds or fails as a whole.
+    Itself,
+    /// The tests that it reports in lines of `test result: …`.
+    Tests,
+}
+
+/// How many checks passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    pub passed: u64,
+    pub failed: u64,
+}
+
+impl Total {
+    /// What a step adds up to, by its tests' reports and by how it ended; and what is wrong with it beside failed tests.
+    pub fn of(counts: Counts, reported: &Reported, succeeded: bool) -> (Self, Vec<String>) {
+        let mut total = match counts {
+            Counts::Itself => return (Self { passed: succeeded.into(), failed: (!succeeded).into() }, Vec::new()),
+            Counts::Tests => Self { passed: reported.passed, failed: reported.failed },
+        };
+        let mut faults = Vec::new();
+        if reported.ignored > 0 {
+            total.failed += reported.ignored;
+            faults.push(format!("ignored tests: {}; a test that isn't run says nothing", reported.ignored));
+        }
+        if !succeeded && total.failed == 0 {
+            total.failed += 1;
+            faults.push("it failed without a failed test; its own words are above".to_owned());
+        }
+        if total == Self::default() {
+            total.failed += 1;
+            faults.push("no test ran at all".to_owned());
+        }
+        (total, faults)
+    }
+
+    pub fn words(self) -> String {
+        format!("{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+impl AddAssign for Total {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// What test binaries report at their end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    pub passed: u64,
+    pub failed: u64,
+    pub ignored: u64,
+}
+
+impl Reported {
+    /// Reads `test result: ok. 3 passed; 0 failed; 0 ignored; …`; `None` for any other line.
+    pub fn parse(line: &str) -> Option<Self> {
+        let (_, counts) = line.split_once("test result: ")?;
+        let words: Vec<&str> = counts.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+        let before = |name: &str| words.windows(2).find(|pair| pair[1] == name)?[0].parse().ok();
+        Some(Self { passed: before("passed")?, failed: before("failed")?, ignored: before("ignored")? })
+    }
+
+    /// Adds what this line reports, if it does.
+    pub fn read(&mut self, line: &str) {
+        let Self { passed, failed, ignored } = Self::parse(line).unwrap_or_default();
+        self.passed += passed;
+        self.failed += failed;
+        self.ignored += ignored;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_line_is_read() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.10s";
+        assert_eq!(Reported::parse(line), Some(Reported { passed: 12, failed: 3, ignored: 1 }));
+        assert_eq!(Reported::parse(&format!("set 1: {line}")), Some(Reported { passed: 12, failed: 3, ignored: 1 }));
+        for other in ["test a ... ok", "running 3 tests", "test result: ok"] {
+            assert_eq!(Reported::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_a_failure() {
+        let of = |reported, succeeded| Total::of(Counts::Tests, &reported, succeeded).0;
+        let all_well = Reported { passed: 2, ..Reported::default() };
+        assert_eq!(of(all_well, true), Total { passed: 2, failed: 0 });
+        assert_eq!(of(Reported::default(), true), Total { passed: 0, failed: 1 });
+        assert_eq!(of(Reported { passed: 2, ..Reported::default() }, false), Total { passed: 2, failed: 1 });
+        assert_eq!(of(Reported { ignored: 2, ..Reported::default() }, true), Total { passed: 0, failed: 2 });
+        assert_eq!(Total::of(Counts::Itself, &Reported::default(), true).0, Total { passed: 1, failed: 0 });
+    }
+}
