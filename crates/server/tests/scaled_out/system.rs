@@ -194,6 +194,16 @@ impl System {
         self.set("DATABASE_URL", &url);
     }
 
+    fn drop_database(&self) -> Result<(), sqlx::Error> {
+        let Self { kind, name, .. } = self;
+        let force = if *kind == Kind::Postgres { " WITH (FORCE)" } else { "" };
+        kind.try_sql(&format!("DROP DATABASE {name}{force}"))?;
+        if *kind == Kind::Postgres && self.disk.is_some() {
+            kind.try_sql(&format!("DROP TABLESPACE {name}"))?;
+        }
+        Ok(())
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = throng(self.directory.path());
         command.args(arguments).envs(self.settings.iter().map(|(name, value)| (name, value)));
@@ -203,13 +213,15 @@ impl System {
 
 impl Drop for System {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let Self { kind, name, .. } = self;
-            let force = if *kind == Kind::Postgres { " WITH (FORCE)" } else { "" };
-            kind.sql(&format!("DROP DATABASE {name}{force}"));
-            if *kind == Kind::Postgres && self.disk.is_some() {
-                kind.sql(&format!("DROP TABLESPACE {name}"));
-            }
+        // After a failure the database stays, to be looked at; but not where its disk goes, without which its server would
+        // fail every test after this one.
+        let failed = std::thread::panicking();
+        if failed && self.disk.is_none() {
+            return;
+        }
+        let dropped = self.drop_database();
+        if !failed {
+            dropped.unwrap();
         }
     }
 }
@@ -255,11 +267,16 @@ impl Kind {
     /// Runs a statement in the database that is there before any other.
     #[track_caller]
     fn sql(self, statement: &str) {
+        self.try_sql(statement).unwrap();
+    }
+
+    /// The same where it may fail.
+    fn try_sql(self, statement: &str) -> Result<(), sqlx::Error> {
         let database = match self {
             Self::MySql => "mysql",
             Self::Postgres => "postgres",
         };
-        sql(self, database, statement).unwrap();
+        sql(self, database, statement)
     }
 }
 
