@@ -157,3 +157,25 @@ fn merge(deliveries: Vec<Delivery>) -> (Vec<DeliveryTag>, Vec<Ballot>) {
     });
     (tags.collect(), ballots)
 }
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::ballot::{BallotId, Choices};
+    use throng_domain::clock::Timestamp;
+    use throng_domain::poll::{OptionId, PollId};
+
+    use super::*;
+
+    #[test]
+    fn a_backlog_isnt_held_whether_its_messages_are_full_or_have_a_ballot_each() {
+        let choices = Choices::new([OptionId(1)]).unwrap();
+        let ballot = Ballot::unlimited(PollId(1), BallotId(uuid::Uuid::nil()), choices, Timestamp(0));
+        let is_large = |messages: usize, ballots: usize| {
+            let tags: Vec<_> = (0..messages).map(|_| DeliveryTag { generation: 1, number: 1 }).collect();
+            is_large(&tags, &vec![ballot.clone(); ballots])
+        };
+        // A crowd of 64, ten milliseconds of it.
+        assert!(!is_large(23, 300));
+        assert!(is_large(128, 128) && is_large(5, 5_000));
+    }
+}
