@@ -106,11 +106,13 @@ const MUTANTS: [Mutant; 10] = [
     },
     Mutant {
         name: "return ignored",
-        file: "crates/backends/src/queue/rabbitmq/lane.rs",
-        find: "                Err(Unconfirmed::Returned(returned.reply_text.to_string()))
+        file: "crates/backends/src/queue/rabbitmq/pipe/ledger.rs",
+        find: "            (Some(words), _) => Err(Unconfirmed::Returned(words)),
 ",
-        replace: "                let _ = Unconfirmed::Returned(returned.reply_text.to_string());
+        replace: "            (Some(words), _) => {
+                drop(Unconfirmed::Returned(words));
                 Ok(())
+            }
 ",
         suite: Suite::ScaledOut,
         tests: &["broker::without_its_queue"],

@@ -15,9 +15,11 @@ use self::rabbitmq::{
 };
 pub use self::url::QueueUrl;
 
-/// The sides of a broker that a web node has to do with. What is there has names that begin with `prefix`; what is made
-/// or read under another `key` isn't ours. They may be used from any runtime, and are looked after on the one that this is
-/// called on, which has to run for as long as they are used.
+/// The sides of a broker that a web node has to do with: a publisher for each of its `cores`, and what it hears. What is there
+/// has names that begin with `prefix`; what is made or read under another `key` isn't ours.
+///
+/// A publisher is to be used on its core's runtime. All else may be used from any runtime, and is looked after on the one
+/// that this is called on, which has to run for as long as they are used.
 ///
 /// # Errors
 /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
@@ -25,10 +27,12 @@ pub async fn connect_server(
     url: &QueueUrl,
     prefix: &str,
     key: MessageKey,
-) -> Result<(Arc<dyn Publisher>, Box<dyn Announcements>), QueueError> {
+    cores: usize,
+) -> Result<(Vec<Arc<dyn Publisher>>, Box<dyn Announcements>), QueueError> {
     let publisher = RabbitPublisher::connect(broker(url, prefix), key.clone()).await?;
+    let publishers = (0..cores).map(|_| Arc::new(publisher.another()) as Arc<dyn Publisher>).collect();
     let announcements = RabbitAnnouncements::connect(broker(url, prefix), key).await?;
-    Ok((Arc::new(publisher), Box::new(announcements)))
+    Ok((publishers, Box::new(announcements)))
 }
 
 /// Where a worker takes ballots from. Messages that it can't read are set aside, with the time of `clock`.

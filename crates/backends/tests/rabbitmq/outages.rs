@@ -84,6 +84,19 @@ async fn a_lost_connection_is_made_anew_however_often() {
     .await;
 }
 
+/// Of several hosts, ballots go to the one that was found to answer.
+#[tokio::test]
+async fn a_host_that_is_frozen_costs_no_message_its_time() {
+    on_ground(async |ground| {
+        let (proxy, _) = proxied(&ground).await;
+        proxy.be(Mood::Frozen);
+        let publisher = ground.by_way_of(&format!("{},{}", proxy.host(), host())).publisher().await;
+        within(2, "it is published", publisher.publish(&ballots(0, 1))).await.unwrap();
+        assert!(publisher.is_ready());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn while_messages_are_on_their_way_a_cut_loses_none_that_was_confirmed() {
     on_ground(async |ground| {

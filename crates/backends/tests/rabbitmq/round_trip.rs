@@ -102,14 +102,14 @@ async fn a_large_batch_is_one_message_and_more_than_is_asked_for_waits() {
     .await;
 }
 
-/// As web nodes do it: a runtime a core, none of them the one that connected.
+/// As web nodes do it: a runtime and a publisher a core, none of them the one that connected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_runtime_can_publish() {
     on_ground(async |ground| {
-        let publisher = Arc::new(ground.publisher().await);
+        let publisher = ground.publisher().await;
         let cores: Vec<_> = (0..3)
             .map(|core| {
-                let publisher = Arc::clone(&publisher);
+                let publisher = publisher.another();
                 std::thread::spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                     runtime.block_on(async {
@@ -126,6 +126,25 @@ async fn every_runtime_can_publish() {
         let joined = tokio::task::spawn_blocking(|| cores.into_iter().for_each(|core| core.join().unwrap()));
         within(30, "all is published", joined).await.unwrap();
         assert_eq!(ground.ready("ballots").await, Some(120));
+    })
+    .await;
+}
+
+/// What it sent on has ended with the runtime.
+#[tokio::test]
+async fn a_publisher_outlives_its_runtime() {
+    on_ground(async |ground| {
+        let publisher = Arc::new(ground.publisher().await);
+        for round in 0..2 {
+            let publisher = Arc::clone(&publisher);
+            let thread = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(publisher.publish(&ballots(round, 1)))
+            });
+            tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap().unwrap();
+        }
+        publisher.publish(&ballots(2, 1)).await.unwrap();
+        assert_eq!(ground.ready("ballots").await, Some(3));
     })
     .await;
 }

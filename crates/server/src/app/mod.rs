@@ -40,21 +40,20 @@ pub struct App {
     pub shutdown: Arc<Shutdown>,
     /// Cancelled when ballots can't be recorded any more.
     pub recorder_failed: CancellationToken,
-    /// Where ballots go that workers record; none where this process records them itself.
-    pub publisher: Option<Arc<dyn Publisher>>,
+    behind_broker: bool,
     /// Shared by all cores, so that their ids ascend together: the index that they go to grows at its end.
     ballot_ids: Mutex<BallotIds>,
 }
 
 impl App {
+    /// Whether others record the ballots that are taken here.
+    pub fn is_behind_broker(&self) -> bool {
+        self.behind_broker
+    }
+
     /// An id for a ballot that came without one.
     pub fn next_ballot_id(&self, now: Timestamp) -> BallotId {
         self.ballot_ids.lock().unwrap_or_else(PoisonError::into_inner).next(now)
-    }
-
-    /// Whether others record the ballots that are taken here.
-    pub fn is_behind_broker(&self) -> bool {
-        self.publisher.is_some()
     }
 
     /// Whether every result here is exact at any moment: this process alone counts.
@@ -104,6 +103,8 @@ pub struct CoreState {
     pub desk: Arc<Desk>,
     /// What this core's HTTP measures.
     pub metrics: Arc<HttpMetrics>,
+    /// Where this core's ballots go that workers record; none where this process records them itself.
+    pub publisher: Option<Arc<dyn Publisher>>,
 }
 
 impl CoreState {

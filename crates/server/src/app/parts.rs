@@ -36,8 +36,8 @@ pub struct Parts {
 /// The two sides of a broker that a server has to do with.
 #[derive(Debug)]
 pub struct Broker {
-    /// Takes its ballots.
-    pub publisher: Arc<dyn Publisher>,
+    /// Take its ballots, one from each core.
+    pub publishers: Vec<Arc<dyn Publisher>>,
     /// Brings the results.
     pub announcements: Box<dyn Announcements>,
 }

@@ -61,9 +61,9 @@ impl Server {
         let store = open_database(&config).await?;
         let broker = match &config.queue {
             Some(url) => {
-                let connecting = queue::connect_server(url, &config.queue_prefix.0, config.message_key()?);
-                let (publisher, announcements) = connecting.await.with_context(|| cant_use(url))?;
-                Some(Broker { publisher, announcements })
+                let connecting = queue::connect_server(url, &config.queue_prefix.0, config.message_key()?, cores);
+                let (publishers, announcements) = connecting.await.with_context(|| cant_use(url))?;
+                Some(Broker { publishers, announcements })
             }
             None => None,
         };
@@ -94,7 +94,6 @@ impl Server {
             warn!(poll = %config.default_poll, "there is no such poll yet; make it with `throng poll create`");
         }
         let recorder_failed = CancellationToken::new();
-        let publisher = broker.as_ref().map(|broker| Arc::clone(&broker.publisher));
         let app = Arc::new(App {
             shutdown: Arc::new(Shutdown::default()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
@@ -104,11 +103,11 @@ impl Server {
             polls,
             metrics,
             recorder_failed,
-            publisher,
+            behind_broker: broker.is_some(),
         });
         let counting = match broker {
-            Some(Broker { publisher, announcements }) => {
-                Counting::ByWorkers { couriers: couriers(&app, &desks, &publisher), announcements }
+            Some(Broker { publishers, announcements }) => {
+                Counting::ByWorkers { couriers: couriers(&app, &desks, publishers), announcements }
             }
             None => Counting::Here(start_recorder(&app, &desks)?),
         };
@@ -147,11 +146,36 @@ impl Server {
         self.cores.join();
         match self.counting {
             Counting::Here(recorder) => recorder.finish(),
-            Counting::ByWorkers { couriers, .. } => {
-                for courier in couriers {
-                    courier.finish().await;
-                }
-                Ok(())
+            // Couriers finish before their cores do.
+            Counting::ByWorkers { .. } => Ok(()),
+        }
+    }
+}
+
+impl Counting {
+    /// What carries ballots from this core's desk until the shutdown has ended, and where they go if that is a broker.
+    fn on_core(
+        &self,
+        number: usize,
+        desk: &Arc<Desk>,
+        shutdown: &Arc<Shutdown>,
+    ) -> (Beside, Option<Arc<dyn Publisher>>) {
+        let (desk, shutdown) = (Arc::clone(desk), Arc::clone(shutdown));
+        match self {
+            Self::Here(recorder) => {
+                let recorder = recorder.thread();
+                let carries = async move {
+                    tokio::select! {
+                        () = desk.carry(recorder) => {}
+                        () = shutdown.ended() => {}
+                    }
+                };
+                (Box::pin(carries), None)
+            }
+            Self::ByWorkers { couriers, .. } => {
+                let courier = Arc::clone(&couriers[number]);
+                let publisher = Arc::clone(&courier.publisher);
+                (Box::pin(async move { courier.carry_until(shutdown.ended()).await }), Some(publisher))
             }
         }
     }
@@ -170,17 +194,17 @@ fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThre
     recorder.start().context("the recorder's thread can't be started")
 }
 
-fn couriers(app: &App, desks: &[Arc<Desk>], publisher: &Arc<dyn Publisher>) -> Vec<Arc<Courier>> {
+fn couriers(app: &App, desks: &[Arc<Desk>], publishers: Vec<Arc<dyn Publisher>>) -> Vec<Arc<Courier>> {
     let complaints: Arc<Complaints> = Arc::default();
-    let courier = |desk: &Arc<Desk>| Courier {
+    let courier = |(desk, publisher): (&Arc<Desk>, Arc<dyn Publisher>)| Courier {
         desk: Arc::clone(desk),
-        publisher: Arc::clone(publisher),
+        publisher,
         polls: Arc::clone(&app.polls),
         metrics: Arc::clone(&app.metrics.intake),
         clock: Arc::clone(&app.clock),
         complaints: Arc::clone(&complaints),
     };
-    desks.iter().map(|desk| Arc::new(courier(desk))).collect()
+    desks.iter().zip(publishers).map(|parts| Arc::new(courier(parts))).collect()
 }
 
 fn start_cores(
@@ -191,22 +215,18 @@ fn start_cores(
 ) -> anyhow::Result<Cores> {
     let core = |(number, metrics): (usize, &Arc<HttpMetrics>)| {
         let desk = Arc::clone(&desks[number]);
-        let core = Arc::new(CoreState { app: Arc::clone(app), desk: Arc::clone(&desk), metrics: Arc::clone(metrics) });
-        let carries: Beside = match counting {
-            Counting::Here(recorder) => {
-                let recorder = recorder.thread();
-                Box::pin(async move { desk.carry(recorder).await })
-            }
-            Counting::ByWorkers { couriers, .. } => Box::pin(Arc::clone(&couriers[number]).carry()),
-        };
-        let failed = app.recorder_failed.clone();
+        let (carries, publisher) = counting.on_core(number, &desk, &app.shutdown);
+        let (failed, connections) = (app.recorder_failed.clone(), metrics.connections.clone());
+        let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
+        let core = Arc::new(CoreState { app, desk, metrics, publisher });
         Core {
-            connections: metrics.connections.clone(),
+            connections,
             service: Front::new(http::router(Arc::clone(&core)), core),
             beside: Box::pin(async move {
                 // Without its porter or courier a core answers no vote.
-                let _end = failed.drop_guard();
+                let unless_ended = failed.drop_guard();
                 carries.await;
+                unless_ended.disarm();
             }),
         }
     };

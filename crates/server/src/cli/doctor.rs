@@ -119,9 +119,10 @@ async fn examine_queue(config: &Config) -> Finding {
     let Some(url) = &config.queue else { return fine("queue", String::new()) };
     let found = async {
         let key = config.message_key().map_err(|error| error.to_string())?;
-        let connected = queue::connect_server(url, &config.queue_prefix.0, key);
-        let (publisher, _) = connected.await.map_err(|error| error.to_string())?;
-        publisher.is_ready().then_some(()).ok_or_else(|| "it takes nothing: an alarm of its memory or disk?".to_owned())
+        let connected = queue::connect_server(url, &config.queue_prefix.0, key, 1);
+        let (publishers, _) = connected.await.map_err(|error| error.to_string())?;
+        let takes = publishers.iter().all(|publisher| publisher.is_ready());
+        takes.then_some(()).ok_or_else(|| "it takes nothing: an alarm of its memory or disk?".to_owned())
     };
     match tokio::time::timeout(CHECK_MAX, found).await {
         Ok(Ok(())) => fine("queue", format!("{url} takes ballots, and its queues are durable")),

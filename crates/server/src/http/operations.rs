@@ -26,7 +26,7 @@ pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Prob
     if app.shutdown.is_draining() || app.recorder_failed.is_cancelled() {
         return Err(Problem::ShuttingDown);
     }
-    match &app.publisher {
+    match &core.publisher {
         // Ballots are taken without the store.
         Some(publisher) if publisher.is_ready() => {}
         Some(_) => return Err(Problem::QueueUnavailable),

@@ -1,5 +1,6 @@
 //! The courier: takes one core's ballots to the broker, batch after batch.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use throng_domain::clock::Clock;
@@ -18,9 +19,9 @@ use crate::results::LivePolls;
 /// make a message's own cost count.
 const BATCH_BALLOTS_MAX: usize = 1_000;
 
-/// Messages on their way to the broker at once, a core. While one waits for its confirm the next one is taken there; a
-/// third would only make batches smaller.
-const IN_FLIGHT_MAX: usize = 2;
+/// Messages on their way to the broker at once, a core: while some wait for the disks, the next one is taken there. More
+/// would only make them smaller.
+const IN_FLIGHT_MAX: usize = 3;
 
 /// What a courier works with.
 #[derive(Debug)]
@@ -40,16 +41,24 @@ pub struct Courier {
 }
 
 impl Courier {
-    /// Publishes what gathers at the desk for as long as it is polled: run it on the desk's own core. No timer: a
-    /// batch is what came while those before it were on their way.
-    pub async fn carry(self: Arc<Self>) {
-        let mut in_flight = JoinSet::new();
+    /// Publishes what gathers at the desk until `ended` is done, then what is left there, in the place of clients that went
+    /// away. To be run on the desk's own core. No timer: a batch is what came while those before it were on their way.
+    pub async fn carry_until(self: Arc<Self>, ended: impl Future<Output = ()>) {
+        let mut ended = pin!(ended);
+        let (mut in_flight, mut is_ending) = (JoinSet::new(), false);
         loop {
+            // Where messages are on their way, answers and with them new ballots come in batches too. One alone goes at once.
+            if (1..IN_FLIGHT_MAX).contains(&in_flight.len()) {
+                self.desk.gather(1).await;
+            }
             while in_flight.len() < IN_FLIGHT_MAX
                 && let Some(batch) = self.desk.take(BATCH_BALLOTS_MAX)
             {
                 let courier = Arc::clone(&self);
                 in_flight.spawn(async move { courier.publish(batch).await });
+            }
+            if is_ending && in_flight.is_empty() {
+                return;
             }
             tokio::select! {
                 Some(published) = in_flight.join_next() => match published {
@@ -57,16 +66,12 @@ impl Courier {
                     // Its callers know already that the outcome is unknown; without its courier a core takes no vote.
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),
                 },
-                () = self.desk.rung(), if in_flight.len() < IN_FLIGHT_MAX => {}
+                () = self.desk.rung(), if !is_ending && in_flight.len() < IN_FLIGHT_MAX => {}
+                () = &mut ended, if !is_ending => {
+                    is_ending = true;
+                    self.desk.close();
+                }
             }
-        }
-    }
-
-    /// Publishes what is left at the desk, which must be closed, in the place of clients that went away.
-    pub async fn finish(&self) {
-        while let Some(batch) = self.desk.take(BATCH_BALLOTS_MAX) {
-            let answered = self.publish(batch).await;
-            self.desk.answer(answered);
         }
     }
 

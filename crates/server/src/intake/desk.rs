@@ -108,20 +108,20 @@ impl Desk {
             for answered in std::mem::take(&mut *lock(&self.answered)) {
                 self.answer(answered);
             }
-            if self.gather().await > 0 {
+            if self.gather(GATHERED_FEW).await > 0 {
                 recorder.unpark();
             }
         }
     }
 
-    /// In a storm, waits while each turn of this core brings more ballots: requests that arrived together are recorded
-    /// together. A turn without one ends it, and a few ballots don't wait at all. Returns how many have gathered.
-    async fn gather(&self) -> usize {
+    /// In a storm, waits while each turn of this core brings more ballots: requests that arrived together are made safe
+    /// together. A turn without one ends it, and fewer than `few` ballots don't wait at all. Returns how many have gathered.
+    pub(super) async fn gather(&self, few: usize) -> usize {
         let mut gathered = 0;
         loop {
             let ballots = self.counter().batch.ballots.len();
             // No more than before: the turn brought none, or the recorder was here, and is awake.
-            if ballots <= gathered || !(GATHERED_FEW..GATHERED_ENOUGH).contains(&ballots) {
+            if ballots <= gathered || !(few..GATHERED_ENOUGH).contains(&ballots) {
                 return ballots;
             }
             gathered = ballots;

@@ -67,7 +67,7 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> 
 /// The body of an answer that HTTP itself gives, to a request that can't be read.
 pub type RefusalBody = fn(StatusCode) -> Bytes;
 
-/// Work that goes on beside the requests.
+/// Work that goes on beside the requests, and ends by itself once the shutdown does: see [`Shutdown::ended`].
 pub type Beside = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Threads a core may have for work that blocks, such as asking the database whether it is there: none is on the way
@@ -87,7 +87,7 @@ pub struct Listen {
 pub struct Core<S> {
     /// Answers its requests.
     pub service: S,
-    /// Runs on its thread for as long as it serves.
+    /// Runs on its thread, which ends when this does.
     pub beside: Beside,
     /// Counts its open connections.
     pub connections: Gauge,
@@ -165,7 +165,7 @@ fn serve<S: Answer>(
     accepts: TaskTrackerToken,
 ) {
     runtime.block_on(async {
-        tokio::spawn(beside);
+        let beside = tokio::spawn(beside);
         let dated = Arc::clone(host);
         tokio::spawn(async move { dated.date.keep().await });
         let places = Arc::new(Semaphore::new(connections_max));
@@ -195,7 +195,9 @@ fn serve<S: Answer>(
         drop(accepts);
         host.shutdown.ended().await;
         if connections.get() > 0 {
-            warn!(connections = connections.get(), "connections were cut at the end of the shutdown");
+            warn!(connections = connections.get(), "connections are cut at the end of the shutdown");
         }
+        // If it panicked, that was told when it did.
+        let _ = beside.await;
     });
 }

@@ -59,7 +59,8 @@ impl Shutdown {
         self.close_idle.is_cancelled()
     }
 
-    pub(super) async fn ended(&self) {
+    /// Done once [`Self::run`] is: nobody waits for an answer any more.
+    pub async fn ended(&self) {
         self.end.cancelled().await;
     }
 }

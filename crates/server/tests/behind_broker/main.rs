@@ -13,16 +13,18 @@ use throng::app::Broker;
 use throng::metrics::WorkerMetrics;
 use throng::worker::{Herald, Recording, RecordingError};
 use throng_domain::clock::{Clock, ManualClock};
+use throng_domain::queue::Publisher;
 use throng_domain::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use self::broker::{FakeBroker, Mood};
-use self::support::{GatedStore, NOW, TestServer, eventually};
+use self::support::{CORES, GatedStore, NOW, TestServer, eventually};
 
 const ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
 
 fn server(broker: &FakeBroker) -> (TestServer, Arc<GatedStore>) {
-    let sides = Broker { publisher: Arc::new(broker.clone()), announcements: Box::new(broker.listen()) };
+    let publishers = (0..CORES).map(|_| Arc::new(broker.clone()) as Arc<dyn Publisher>).collect();
+    let sides = Broker { publishers, announcements: Box::new(broker.listen()) };
     TestServer::start_behind(sides)
 }
 

@@ -34,6 +34,9 @@ use self::workers::TestWorker;
 /// How long a test waits for an answer before it fails.
 pub const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// The threads that a server of parts serves on.
+pub const CORES: usize = 2;
+
 /// When the servers' clock stands, unless a test moves it.
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -107,7 +110,7 @@ impl TestServer {
             sqlite.migrate().await?;
             let store = Arc::new(GatedStore::new(sqlite));
             made.send(Arc::clone(&store)).unwrap();
-            let parts = Parts { store, clock, cores: 2, ballots_waiting_max, broker, cache: None };
+            let parts = Parts { store, clock, cores: CORES, ballots_waiting_max, broker, cache: None };
             Server::start_with(config, parts).await
         });
         (server, makes.recv().unwrap())

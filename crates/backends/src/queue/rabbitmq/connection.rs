@@ -28,13 +28,15 @@ pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// After twice this time without a sign of life either side gives a connection up.
-const HEARTBEAT_SECONDS: u16 = 5;
+pub(super) const HEARTBEAT_SECONDS: u16 = 5;
 
 /// A connection. When it is dropped it takes its leave of the broker.
 pub(super) struct Session {
     /// There until it is dropped.
     connection: Option<Connection>,
     wire: Wire,
+    /// Where it leads, and as whom.
+    uri: AMQPUri,
 }
 
 impl Session {
@@ -69,11 +71,12 @@ impl Session {
                 AMQPScheme::AMQPS => Ok(stream.into_tls(&uri.authority.host, TLSConfig::default()).await?),
             }
         };
-        let connecting = Connection::connector(uri(url, host, port), runtime, dial, properties);
+        let uri = uri(url, host, port);
+        let connecting = Connection::connector(uri.clone(), runtime, dial, properties);
         match timeout(CONNECT_MAX, connecting).await {
             Ok(Ok(connection)) => {
                 unless_connected.keep();
-                Ok(Self { connection: Some(connection), wire })
+                Ok(Self { connection: Some(connection), wire, uri })
             }
             Ok(Err(error)) => Err(failure::of_connecting(error, &url.vhost)),
             Err(_) => Err(no_answer(&format!("{host}:{port} doesn't answer"))),
@@ -87,6 +90,11 @@ impl Session {
             Ok(Err(error)) => Err(failure::unavailable(error)),
             Err(_) => Err(no_answer("it opens no channel")),
         }
+    }
+
+    /// Where it leads, and as whom: another connection can be made there.
+    pub(super) fn uri(&self) -> &AMQPUri {
+        &self.uri
     }
 
     /// Whether it is there, as far as is known.

@@ -1,19 +1,14 @@
 //! A channel on which one message at a time is sent and confirmed.
 
-use std::time::Duration;
-
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation};
 use throng_domain::queue::QueueError;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::PERSISTENT;
 use super::connection::{ANSWER_MAX, Session};
 use super::failure::{self, no_answer};
-
-/// How long sending a message may take, its confirm included.
-pub(super) const SEND_MAX: Duration = Duration::from_secs(3);
-
-const PERSISTENT: u8 = 2;
+use super::unconfirmed::Unconfirmed;
 
 /// A channel with confirms, for one message at a time.
 ///
@@ -29,52 +24,6 @@ pub(super) enum Address<'a> {
     Queue(&'a str),
     /// To whichever queues hang on this exchange, perhaps none.
     Exchange(&'a str),
-}
-
-/// Why a message wasn't confirmed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unconfirmed {
-    /// There is no such queue. The message was not taken.
-    #[error("the broker returned the message: {0}")]
-    Returned(String),
-    /// The queue takes no more. The message was not taken.
-    #[error("the broker refused the message: its queue is full, or has no majority")]
-    Refused,
-    /// The lane is of no more use, and the broker perhaps neither.
-    #[error("the broker didn't confirm in time")]
-    NoAnswer,
-    /// The lane had ended before. The message was not sent.
-    #[error("the connection was lost before the message was sent")]
-    NotSent,
-    /// The lane has ended.
-    #[error("the connection was lost before the broker confirmed: {0}")]
-    Lost(lapin::Error),
-    /// The library asked for no confirm.
-    #[error("no confirm was asked for")]
-    NotAsked,
-}
-
-impl Unconfirmed {
-    /// Whether the lane can go on: the broker has said its last word on the message.
-    pub(super) fn is_settled(&self) -> bool {
-        match self {
-            Self::Returned(_) | Self::Refused => true,
-            Self::NotSent | Self::NoAnswer | Self::Lost(_) | Self::NotAsked => false,
-        }
-    }
-}
-
-impl From<Unconfirmed> for QueueError {
-    fn from(unconfirmed: Unconfirmed) -> Self {
-        match unconfirmed {
-            Unconfirmed::Returned(_) | Unconfirmed::Refused | Unconfirmed::NotSent => {
-                Self::Unavailable(Box::new(unconfirmed))
-            }
-            Unconfirmed::NoAnswer | Unconfirmed::Lost(_) | Unconfirmed::NotAsked => {
-                Self::Unknown(Box::new(unconfirmed))
-            }
-        }
-    }
 }
 
 impl Lane {
@@ -113,8 +62,8 @@ impl Lane {
         let options = BasicPublishOptions { mandatory, immediate: false };
         let publishing = self.0.basic_publish(exchange.into(), key.into(), options, body, properties);
         // Even where this fails, some of it may be on its way.
-        let confirm = publishing.await.map_err(Unconfirmed::Lost)?;
-        match confirm.await.map_err(Unconfirmed::Lost)? {
+        let confirm = publishing.await.map_err(lost)?;
+        match confirm.await.map_err(lost)? {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
                 Err(Unconfirmed::Returned(returned.reply_text.to_string()))
@@ -123,4 +72,8 @@ impl Lane {
             Confirmation::NotRequested => Err(Unconfirmed::NotAsked),
         }
     }
+}
+
+fn lost(error: lapin::Error) -> Unconfirmed {
+    Unconfirmed::Lost(Box::new(error))
 }

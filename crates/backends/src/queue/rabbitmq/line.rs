@@ -4,16 +4,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapin::BasicProperties;
+use lapin::uri::AMQPUri;
 use throng_domain::queue::QueueError;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::Broker;
 use super::connection::Session;
 use super::failure::no_answer;
-use super::lane::{Address, Lane, SEND_MAX, Unconfirmed};
+use super::lane::{Address, Lane};
 use super::supervision::supervise;
+use super::unconfirmed::Unconfirmed;
+use super::{Broker, SEND_MAX};
 
 /// The messages that may be on their way at once.
 const LANES_MAX: usize = 64;
@@ -80,6 +82,23 @@ impl Line {
         self.state.ready.load(Ordering::Acquire)
     }
 
+    /// Why nothing is sent now.
+    pub(super) fn refusal(&self) -> Result<(), QueueError> {
+        self.state.condition().refusal()
+    }
+
+    /// Where the broker is that the line leads to.
+    pub(super) fn uri(&self) -> Result<AMQPUri, QueueError> {
+        let condition = self.state.condition();
+        condition.refusal()?;
+        condition.session.as_ref().map(|session| session.uri().clone()).ok_or_else(is_away)
+    }
+
+    /// Has it looked at whether the broker and its queues are there; until it is known, nothing is sent.
+    pub(super) fn doubt(&self) {
+        self.state.doubt();
+    }
+
     /// Sends a message; returns once the broker has confirmed that it has it.
     pub(super) async fn send(
         &self,
@@ -121,7 +140,7 @@ impl LineState {
         let (session, idle) = {
             let mut condition = self.condition();
             condition.refusal()?;
-            let session = condition.session.clone().ok_or_else(|| no_answer("the broker is away"))?;
+            let session = condition.session.clone().ok_or_else(is_away)?;
             (session, condition.idle.pop())
         };
         let lane = match idle {
@@ -178,10 +197,14 @@ impl Condition {
     /// Why nothing is sent now.
     fn refusal(&self) -> Result<(), QueueError> {
         match self {
-            Self { session: None, .. } => Err(no_answer("the broker is away")),
+            Self { session: None, .. } => Err(is_away()),
             Self { blocked: Some(words), .. } => Err(no_answer(&format!("the broker takes nothing for now: {words}"))),
             Self { in_doubt: true, .. } => Err(no_answer("the broker didn't confirm a message; it is being looked at")),
             Self { in_doubt: false, .. } => Ok(()),
         }
     }
+}
+
+fn is_away() -> QueueError {
+    no_answer("the broker is away")
 }

@@ -1,14 +1,14 @@
 //! RabbitMQ, spoken to in AMQP 0-9-1.
 //!
 //! ```text
-//! publisher ── line ─ lane ─ lane ─► {prefix}.ballots ─► deliveries ──────┐ can't be read
-//!                                                                         └─► {prefix}.dead ◄─► dead letters
-//! announcer ── line ─ lane ────────► {prefix}.results ─► a queue a node ─► announcements
+//! publishers ─┬─ pipe, one a core ─► {prefix}.ballots ─► deliveries ──────┐ can't be read
+//!             └─ line                                                     └─► {prefix}.dead ◄─► dead letters
+//! announcer ──── line ─ lane ──────► {prefix}.results ─► a queue a node ─► announcements
 //! ```
 //!
 //! What sends has a [`line`](line::Line), which is looked after in the background and knows before anything is sent
-//! whether the broker takes it. What receives has a [`subscription`](subscription::Subscription), and connects again
-//! when it is next asked.
+//! whether the broker takes it. Ballots don't go out on the line itself, but on the [`pipe`](pipe::Pipe) of the core that
+//! took them. What receives has a [`subscription`](subscription::Subscription), and connects again when it is next asked.
 
 mod announcements;
 mod announcer;
@@ -20,15 +20,18 @@ mod depth;
 mod failure;
 mod lane;
 mod line;
+mod pipe;
 mod publisher;
 mod set_aside;
 mod subscription;
 mod supervision;
 mod topology;
 mod unacknowledged;
+mod unconfirmed;
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_core::Stream;
 
@@ -40,6 +43,12 @@ pub use self::depth::Depth;
 pub use self::publisher::RabbitPublisher;
 pub use self::topology::Topology;
 use super::QueueUrl;
+
+/// How long sending a message may take, its confirm included.
+const SEND_MAX: Duration = Duration::from_secs(3);
+
+/// AMQP's mode of delivery for a message that is kept on disk.
+const PERSISTENT: u8 = 2;
 
 /// A broker, and what Throng has there.
 #[derive(Clone, Debug)]
