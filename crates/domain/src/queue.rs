@@ -13,7 +13,7 @@ use crate::ballot::Ballot;
 pub use crate::store::Source;
 use crate::tally::Tallies;
 
-/// Puts ballots on the queue.
+/// Puts ballots on the queue, from one runtime.
 #[async_trait]
 pub trait Publisher: Send + Sync + std::fmt::Debug {
     /// One message with these ballots; returns once the broker has confirmed that it is safe on a majority's disks.
@@ -31,8 +31,11 @@ pub trait Publisher: Send + Sync + std::fmt::Debug {
     async fn publish(&self, ballots: &[Ballot]) -> Result<(), QueueError>;
 
     /// Whether a batch could be published now, as far as is known: connected, not blocked by an alarm. What `/readyz`
-    /// says, and what intake asks before it takes anything. Cheap enough to be asked for every ballot.
+    /// says.
     fn is_ready(&self) -> bool;
+
+    /// Takes leave of the broker, once nothing more is to be published.
+    async fn close(&self);
 }
 
 /// Takes ballots off the queue, for one worker.

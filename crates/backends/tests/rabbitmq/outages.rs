@@ -183,9 +183,13 @@ async fn a_broker_that_takes_nothing_for_now_is_refused_at_once_until_it_does() 
     on_ground(async |ground| {
         let (proxy, ground) = proxied(&ground).await;
         let publisher = ground.publisher().await;
+        let another = publisher.another();
         publisher.publish(&ballots(0, 1)).await.unwrap();
         proxy.say_blocked(true);
         within(1, "it is noticed", becomes(&publisher, false)).await;
+        // What one has heard holds for all.
+        assert!(!another.is_ready());
+        refuses_at_once(&another).await;
         let error = publisher.publish(&ballots(0, 1)).await.unwrap_err();
         assert!(matches!(error, QueueError::Unavailable(_)), "{error}");
         refuses_at_once(&publisher).await;
@@ -195,6 +199,7 @@ async fn a_broker_that_takes_nothing_for_now_is_refused_at_once_until_it_does() 
         proxy.say_blocked(false);
         within(3, "it recovers", becomes(&publisher, true)).await;
         publisher.publish(&ballots(1, 1)).await.unwrap();
+        another.publish(&ballots(2, 1)).await.unwrap();
     })
     .await;
 }

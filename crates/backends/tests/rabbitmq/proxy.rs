@@ -1,6 +1,8 @@
 //! A TCP proxy before the broker that can be frozen, cut, and made to say what the broker doesn't.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -30,6 +32,9 @@ const BLOCKED: &[u8] = b"\x01\0\0\0\0\0\x0b\0\x0a\0\x3c\x06memory\xce";
 /// `connection.unblocked`.
 const UNBLOCKED: &[u8] = b"\x01\0\0\0\0\0\x04\0\x0a\0\x3d\xce";
 
+/// `basic.publish`.
+const PUBLISH: &[u8] = b"\0\x3c\0\x28";
+
 impl Proxy {
     pub async fn start(upstream: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -45,9 +50,10 @@ impl Proxy {
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = TcpStream::connect(&upstream).await.unwrap().into_split();
                 // Nobody says anything to the broker.
-                let silence = broadcast::channel(1).1;
-                tokio::spawn(pass(from_client, to_server, watched.clone(), silence));
-                tokio::spawn(pass(from_server, to_client, watched.clone(), speaker.subscribe()));
+                let (silence, has_published) = (broadcast::channel(1).1, Arc::new(AtomicBool::new(false)));
+                let passes = watched.clone();
+                tokio::spawn(pass(from_client, to_server, passes, silence, Arc::clone(&has_published)));
+                tokio::spawn(pass(from_server, to_client, watched.clone(), speaker.subscribe(), has_published));
             }
         });
         Self { address, mood, said }
@@ -61,8 +67,8 @@ impl Proxy {
         self.mood.send_replace(mood);
     }
 
-    /// Says in the broker's place, on all connections, that it takes nothing, or takes messages again. To be said while
-    /// the broker itself says nothing.
+    /// Says in the broker's place that it takes nothing, or takes messages again, on all connections on which something was
+    /// published, as the broker does. To be said while the broker itself says nothing.
     pub fn say_blocked(&self, blocked: bool) {
         self.said.send(if blocked { BLOCKED } else { UNBLOCKED }).unwrap();
     }
@@ -73,15 +79,21 @@ async fn pass(
     mut to: OwnedWriteHalf,
     mut mood: watch::Receiver<Mood>,
     mut said: broadcast::Receiver<&'static [u8]>,
+    has_published: Arc<AtomicBool>,
 ) {
     let mut bytes = [0; 65_536];
     loop {
         let count = tokio::select! {
             read = from.read(&mut bytes) => match read {
-                Ok(count @ 1..) => count,
+                Ok(count @ 1..) => {
+                    if bytes[..count].windows(PUBLISH.len()).any(|window| window == PUBLISH) {
+                        has_published.store(true, Ordering::Relaxed);
+                    }
+                    count
+                }
                 Ok(0) | Err(_) => return,
             },
-            Ok(words) = said.recv() => {
+            Ok(words) = said.recv(), if has_published.load(Ordering::Relaxed) => {
                 bytes[..words.len()].copy_from_slice(words);
                 words.len()
             }

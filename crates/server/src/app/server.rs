@@ -143,7 +143,11 @@ impl Server {
         }
         app.shutdown.run().await;
         self.desks.iter().for_each(|desk| desk.close());
-        self.cores.join();
+        // What couriers still publish needs this runtime: it looks after the connection that knows whether the broker is there.
+        let cores = self.cores;
+        if let Err(error) = tokio::task::spawn_blocking(move || cores.join()).await {
+            std::panic::resume_unwind(error.into_panic());
+        }
         match self.counting {
             Counting::Here(recorder) => recorder.finish(),
             // Couriers finish before their cores do.

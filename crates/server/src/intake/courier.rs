@@ -6,7 +6,7 @@ use std::sync::Arc;
 use throng_domain::clock::Clock;
 use throng_domain::poll::PollId;
 use throng_domain::queue::{Publisher, QueueError};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug_span};
 
@@ -45,33 +45,55 @@ impl Courier {
     /// away. To be run on the desk's own core. No timer: a batch is what came while those before it were on their way.
     pub async fn carry_until(self: Arc<Self>, ended: impl Future<Output = ()>) {
         let mut ended = pin!(ended);
-        let (mut in_flight, mut is_ending) = (JoinSet::new(), false);
+        let mut in_flight = JoinSet::new();
         loop {
-            // Where messages are on their way, answers and with them new ballots come in batches too. One alone goes at once.
-            if (1..IN_FLIGHT_MAX).contains(&in_flight.len()) {
-                self.desk.gather(1).await;
+            let messages = in_flight.len();
+            tokio::select! {
+                biased;
+                Some(published) = in_flight.join_next() => self.answer(published),
+                () = &mut ended => break,
+                batch = self.batch(messages == 0), if messages < IN_FLIGHT_MAX => {
+                    self.send(batch, &mut in_flight);
+                }
             }
+        }
+        self.desk.close();
+        loop {
             while in_flight.len() < IN_FLIGHT_MAX
                 && let Some(batch) = self.desk.take(BATCH_BALLOTS_MAX)
             {
-                let courier = Arc::clone(&self);
-                in_flight.spawn(async move { courier.publish(batch).await });
+                self.send(batch, &mut in_flight);
             }
-            if is_ending && in_flight.is_empty() {
-                return;
+            let Some(published) = in_flight.join_next().await else { break };
+            self.answer(published);
+        }
+        self.publisher.close().await;
+    }
+
+    /// The next batch. Where messages are on their way, answers and with them new ballots come in batches too, so that it is
+    /// worth waiting for those of the same turns; where there are none it goes `at_once`. Dropping the future loses nothing.
+    async fn batch(&self, at_once: bool) -> Batch {
+        loop {
+            if !at_once {
+                self.desk.gather(1).await;
             }
-            tokio::select! {
-                Some(published) = in_flight.join_next() => match published {
-                    Ok(answered) => self.desk.answer(answered),
-                    // Its callers know already that the outcome is unknown; without its courier a core takes no vote.
-                    Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-                },
-                () = self.desk.rung(), if !is_ending && in_flight.len() < IN_FLIGHT_MAX => {}
-                () = &mut ended, if !is_ending => {
-                    is_ending = true;
-                    self.desk.close();
-                }
+            if let Some(batch) = self.desk.take(BATCH_BALLOTS_MAX) {
+                return batch;
             }
+            self.desk.rung().await;
+        }
+    }
+
+    fn send(self: &Arc<Self>, batch: Batch, in_flight: &mut JoinSet<Answered>) {
+        let courier = Arc::clone(self);
+        in_flight.spawn(async move { courier.publish(batch).await });
+    }
+
+    fn answer(&self, published: Result<Answered, JoinError>) {
+        match published {
+            Ok(answered) => self.desk.answer(answered),
+            // Its callers know already that the outcome is unknown; without its courier a core takes no vote.
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 

@@ -70,8 +70,8 @@ pub type RefusalBody = fn(StatusCode) -> Bytes;
 /// Work that goes on beside the requests, and ends by itself once the shutdown does: see [`Shutdown::ended`].
 pub type Beside = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Threads a core may have for work that blocks, such as asking the database whether it is there: none is on the way
-/// of a vote.
+/// Threads a core may have for work that blocks, such as asking the database whether it is there, or finding the broker's
+/// address when a connection is made anew: none is on the way of a vote otherwise.
 const BLOCKING_THREADS_MAX: usize = 2;
 
 /// Where connections are taken, and how.

@@ -59,7 +59,7 @@ impl Shutdown {
         self.close_idle.is_cancelled()
     }
 
-    /// Done once [`Self::run`] is: nobody waits for an answer any more.
+    /// Done once [`Self::run`] is: who waits for an answer still is cut off.
     pub async fn ended(&self) {
         self.end.cancelled().await;
     }

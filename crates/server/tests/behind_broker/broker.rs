@@ -19,6 +19,8 @@ pub enum Mood {
     Refuses,
     /// It is taken, and the confirm is lost.
     LosesConfirms,
+    /// Nothing, until the mood changes.
+    Waits,
 }
 
 /// The broker: all its sides share one state.
@@ -35,6 +37,7 @@ struct State {
     ready: VecDeque<(u64, Vec<Ballot>)>,
     unacknowledged: Vec<(u64, Vec<Ballot>)>,
     last: u64,
+    left: usize,
 }
 
 impl FakeBroker {
@@ -44,6 +47,7 @@ impl FakeBroker {
 
     pub fn set_mood(&self, mood: Mood) {
         self.state().mood = mood;
+        self.bell.notify_waiters();
     }
 
     /// Delivers again what was delivered and not done with, and once more each of what waits.
@@ -62,6 +66,16 @@ impl FakeBroker {
         state.ready.len() + state.unacknowledged.len()
     }
 
+    /// How many publishers have taken their leave.
+    pub fn left(&self) -> usize {
+        self.state().left
+    }
+
+    /// How many ballots are in the messages that are neither recorded nor lost.
+    pub fn pending_ballots(&self) -> usize {
+        self.state().ready.iter().map(|(_, ballots)| ballots.len()).sum()
+    }
+
     /// A listener to what is announced from now on.
     pub fn listen(&self) -> Listener {
         Listener(self.results.subscribe())
@@ -75,6 +89,15 @@ impl FakeBroker {
 #[async_trait]
 impl Publisher for FakeBroker {
     async fn publish(&self, ballots: &[Ballot]) -> Result<(), QueueError> {
+        loop {
+            let rung = Arc::clone(&self.bell).notified_owned();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            if self.state().mood != Mood::Waits {
+                break;
+            }
+            rung.await;
+        }
         let mut state = self.state();
         if state.mood == Mood::Refuses {
             return Err(QueueError::Unavailable("it is in a mood".into()));
@@ -90,6 +113,10 @@ impl Publisher for FakeBroker {
 
     fn is_ready(&self) -> bool {
         self.state().mood != Mood::Refuses
+    }
+
+    async fn close(&self) {
+        self.state().left += 1;
     }
 }
 

@@ -124,6 +124,29 @@ fn a_broker_that_takes_nothing_is_told_as_nothing_taken() {
     assert_eq!(broker.pending(), 1);
 }
 
+/// More of them than may be on their way at once.
+#[test]
+fn what_was_admitted_is_published_though_its_clients_are_gone_and_the_server_ends() {
+    let broker = FakeBroker::new();
+    let (mut server, _) = server(&broker);
+    broker.set_mood(Mood::Waits);
+    let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    for (sent, client) in (1..).zip(&mut clients) {
+        client.send_request("POST", "/api/submit", &[], b"[1]");
+        let admitted = format!("throng_ballots_admitted_total {sent}\n");
+        eventually("it is admitted", || server.get("/metrics").text().contains(&admitted).then_some(()));
+    }
+    drop(clients);
+    server.begin_stop();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(server.app.shutdown.ended());
+    assert_eq!(broker.pending_ballots(), 0);
+    broker.set_mood(Mood::Confirms);
+    server.join();
+    assert_eq!(broker.pending_ballots(), 40);
+    assert_eq!(broker.left(), CORES);
+}
+
 #[test]
 fn a_lost_confirm_is_unknown_and_sending_again_counts_once() {
     let broker = FakeBroker::new();

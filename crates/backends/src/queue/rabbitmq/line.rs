@@ -1,6 +1,6 @@
 //! A line to the broker on which messages are sent, and which mends itself.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapin::BasicProperties;
@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
+use super::alarms::{Alarm, Alarms};
 use super::connection::Session;
 use super::failure::no_answer;
 use super::lane::{Address, Lane};
@@ -20,8 +21,9 @@ use super::{Broker, SEND_MAX};
 /// The messages that may be on their way at once.
 const LANES_MAX: usize = 64;
 
-/// A connection for sending, with as many lanes as messages were ever on their way at once. It is made anew when it is
-/// lost, for as long as the line exists. May be used from any runtime; it is looked after on the one that opened it.
+/// A connection for sending, with as many lanes as messages were ever on their way on it at once. It is made anew when it is
+/// lost, for as long as the line exists. May be used from any runtime; it is looked after on the one that opened it. Pipes go
+/// where it leads, and send nothing while it says no.
 #[derive(Debug)]
 pub(super) struct Line {
     state: Arc<LineState>,
@@ -35,6 +37,10 @@ pub(super) struct LineState {
     pub(super) purpose: &'static str,
     /// Rung when somebody has a reason to doubt that the broker takes messages.
     pub(super) doubts: Notify,
+    /// What the pipes that go the same way have heard.
+    alarms: Arc<Alarms>,
+    /// The connections made so far.
+    generation: AtomicU64,
     ready: AtomicBool,
     free: Semaphore,
     condition: Mutex<Condition>,
@@ -67,6 +73,8 @@ impl Line {
             broker,
             purpose,
             doubts: Notify::new(),
+            alarms: Arc::default(),
+            generation: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             free: Semaphore::new(LANES_MAX),
             condition: Mutex::default(),
@@ -84,14 +92,31 @@ impl Line {
 
     /// Why nothing is sent now.
     pub(super) fn refusal(&self) -> Result<(), QueueError> {
-        self.state.condition().refusal()
+        self.state.condition().refusal()?;
+        self.state.alarms.words().map_or(Ok(()), |words| Err(takes_nothing(&words)))
     }
 
-    /// Where the broker is that the line leads to.
-    pub(super) fn uri(&self) -> Result<AMQPUri, QueueError> {
+    /// Where the line leads, and its [`Self::generation`].
+    pub(super) fn way(&self) -> Result<(AMQPUri, u64), QueueError> {
         let condition = self.state.condition();
         condition.refusal()?;
-        condition.session.as_ref().map(|session| session.uri().clone()).ok_or_else(is_away)
+        let session = condition.session.as_ref().ok_or_else(is_away)?;
+        Ok((session.uri().clone(), self.generation()))
+    }
+
+    /// Which of its connections the line is at.
+    pub(super) fn generation(&self) -> u64 {
+        self.state.generation.load(Ordering::Acquire)
+    }
+
+    /// For a pipe that goes the same way, to say what it hears.
+    pub(super) fn alarm(&self) -> Alarm {
+        self.state.alarms.of_connection()
+    }
+
+    /// Whether a pipe has heard that the broker takes nothing for now.
+    pub(super) fn is_alarmed(&self) -> bool {
+        self.state.alarms.words().is_some()
     }
 
     /// Has it looked at whether the broker and its queues are there; until it is known, nothing is sent.
@@ -163,7 +188,10 @@ impl LineState {
     }
 
     pub(super) fn connected(&self, session: Arc<Session>) {
-        self.update(|condition| *condition = Condition { session: Some(session), ..Condition::default() });
+        self.update(|condition| {
+            *condition = Condition { session: Some(session), ..Condition::default() };
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        });
     }
 
     pub(super) fn disconnected(&self) {
@@ -198,7 +226,7 @@ impl Condition {
     fn refusal(&self) -> Result<(), QueueError> {
         match self {
             Self { session: None, .. } => Err(is_away()),
-            Self { blocked: Some(words), .. } => Err(no_answer(&format!("the broker takes nothing for now: {words}"))),
+            Self { blocked: Some(words), .. } => Err(takes_nothing(words)),
             Self { in_doubt: true, .. } => Err(no_answer("the broker didn't confirm a message; it is being looked at")),
             Self { in_doubt: false, .. } => Ok(()),
         }
@@ -207,4 +235,8 @@ impl Condition {
 
 fn is_away() -> QueueError {
     no_answer("the broker is away")
+}
+
+fn takes_nothing(words: &str) -> QueueError {
+    no_answer(&format!("the broker takes nothing for now: {words}"))
 }

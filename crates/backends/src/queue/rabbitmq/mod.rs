@@ -10,6 +10,7 @@
 //! whether the broker takes it. Ballots don't go out on the line itself, but on the [`pipe`](pipe::Pipe) of the core that
 //! took them. What receives has a [`subscription`](subscription::Subscription), and connects again when it is next asked.
 
+mod alarms;
 mod announcements;
 mod announcer;
 mod backoff;

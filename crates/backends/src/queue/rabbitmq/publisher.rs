@@ -1,6 +1,7 @@
 //! Putting ballots on the queue.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use throng_domain::ballot::Ballot;
@@ -16,6 +17,9 @@ use crate::queue::message::{MessageKey, encode_ballots};
 
 const PURPOSE: &str = "ballots out";
 
+/// How long nothing is sent after a pipe couldn't be opened: a broker that refuses isn't asked again for each batch.
+const REOPEN_AFTER: Duration = Duration::from_millis(500);
+
 /// Publishes on a pipe of its own, which stays on the runtime that publishes first; to be used there. Whether the broker and
 /// its queue are there it knows by a line, which all publishers of a node share.
 #[derive(Debug)]
@@ -23,8 +27,23 @@ pub struct RabbitPublisher {
     queue: String,
     key: MessageKey,
     line: Arc<Line>,
-    pipe: Mutex<Option<Arc<Pipe>>>,
+    state: Mutex<PipeState>,
     opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+enum PipeState {
+    #[default]
+    NotOpened,
+    /// When it was opened, the line was at its `generation`th connection.
+    Opened {
+        pipe: Arc<Pipe>,
+        generation: u64,
+    },
+    CouldntOpen {
+        at: Instant,
+        why: String,
+    },
 }
 
 impl RabbitPublisher {
@@ -44,40 +63,63 @@ impl RabbitPublisher {
     }
 
     fn on(line: Arc<Line>, queue: String, key: MessageKey) -> Self {
-        Self { queue, key, line, pipe: Mutex::default(), opening: tokio::sync::Mutex::default() }
+        Self { queue, key, line, state: Mutex::default(), opening: tokio::sync::Mutex::default() }
+    }
+
+    /// Why nothing is sent now.
+    fn refusal(&self) -> Result<(), QueueError> {
+        self.line.refusal()?;
+        match &*self.state() {
+            PipeState::CouldntOpen { at, why } if at.elapsed() < REOPEN_AFTER => Err(no_answer(why)),
+            PipeState::NotOpened | PipeState::Opened { .. } | PipeState::CouldntOpen { .. } => Ok(()),
+        }
     }
 
     /// The pipe, opened if there is none.
     async fn pipe(&self) -> Result<Arc<Pipe>, QueueError> {
-        if let Some(pipe) = self.open_pipe() {
+        if let Some(pipe) = self.usable_pipe() {
             return Ok(pipe);
         }
         let _opening = self.opening.lock().await;
-        if let Some(pipe) = self.open_pipe() {
+        // Somebody else may have opened it meanwhile, or tried to.
+        if let Some(pipe) = self.usable_pipe() {
             return Ok(pipe);
         }
-        let pipe = Pipe::open(&self.line.uri()?, PURPOSE, &self.queue).await?;
-        let pipe = Arc::new(pipe);
-        *self.slot() = Some(Arc::clone(&pipe));
-        Ok(pipe)
+        self.refusal()?;
+        let (uri, generation) = self.line.way()?;
+        match Pipe::open(&uri, PURPOSE, &self.queue, self.line.alarm()).await {
+            Ok(pipe) => {
+                let pipe = Arc::new(pipe);
+                *self.state() = PipeState::Opened { pipe: Arc::clone(&pipe), generation };
+                Ok(pipe)
+            }
+            Err(error) => {
+                *self.state() = PipeState::CouldntOpen { at: Instant::now(), why: error.to_string() };
+                Err(error)
+            }
+        }
     }
 
-    fn open_pipe(&self) -> Option<Arc<Pipe>> {
-        self.slot().clone().filter(|pipe| pipe.is_open())
-    }
-
-    /// Why the broker takes nothing for now, if so.
-    fn alarm(&self) -> Option<String> {
-        self.open_pipe().and_then(|pipe| pipe.alarm())
+    /// The pipe, if it is there and leads where the line does.
+    fn usable_pipe(&self) -> Option<Arc<Pipe>> {
+        match &*self.state() {
+            PipeState::Opened { pipe, generation } if pipe.is_open() && *generation == self.line.generation() => {
+                Some(Arc::clone(pipe))
+            }
+            PipeState::NotOpened | PipeState::Opened { .. } | PipeState::CouldntOpen { .. } => None,
+        }
     }
 
     /// Makes the next message open another pipe.
     fn forget(&self, pipe: &Arc<Pipe>) {
-        self.slot().take_if(|current| Arc::ptr_eq(current, pipe));
+        let mut state = self.state();
+        if matches!(&*state, PipeState::Opened { pipe: current, .. } if Arc::ptr_eq(current, pipe)) {
+            *state = PipeState::NotOpened;
+        }
     }
 
-    fn slot(&self) -> MutexGuard<'_, Option<Arc<Pipe>>> {
-        self.pipe.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, PipeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,10 +128,7 @@ impl Publisher for RabbitPublisher {
     async fn publish(&self, ballots: &[Ballot]) -> Result<(), QueueError> {
         let message = encode_ballots(&self.key, ballots).map_err(|error| QueueError::Rejected(error.to_string()))?;
         let deadline = Instant::now() + SEND_MAX;
-        self.line.refusal()?;
-        if let Some(words) = self.alarm() {
-            return Err(no_answer(&format!("the broker takes nothing for now: {words}")));
-        }
+        self.refusal()?;
         let Ok(pipe) = timeout_at(deadline, self.pipe()).await else {
             self.line.doubt();
             return Err(no_answer("the broker didn't answer in time, and nothing was sent"));
@@ -99,8 +138,8 @@ impl Publisher for RabbitPublisher {
         match &sent {
             Ok(()) | Err(Unconfirmed::Refused) => {}
             Err(Unconfirmed::Returned(_)) => self.line.doubt(),
-            // It still hears when the alarm is over.
-            Err(Unconfirmed::NoAnswer) if pipe.alarm().is_some() => {}
+            // The pipe will hear when the alarm is over.
+            Err(Unconfirmed::NoAnswer) if self.line.is_alarmed() => {}
             Err(Unconfirmed::NoAnswer) => {
                 self.forget(&pipe);
                 self.line.doubt();
@@ -112,6 +151,15 @@ impl Publisher for RabbitPublisher {
     }
 
     fn is_ready(&self) -> bool {
-        self.line.is_ready() && self.alarm().is_none()
+        self.line.is_ready() && self.refusal().is_ok()
+    }
+
+    async fn close(&self) {
+        let state = std::mem::take(&mut *self.state());
+        if let PipeState::Opened { pipe, .. } = state
+            && let Some(pipe) = Arc::into_inner(pipe)
+        {
+            pipe.leave().await;
+        }
     }
 }

@@ -11,7 +11,7 @@ pub(super) enum Unconfirmed {
     /// The queue takes no more. The message was not taken.
     #[error("the broker refused the message: its queue is full, or has no majority")]
     Refused,
-    /// What it was sent on is of no more use, and the broker perhaps neither.
+    /// The broker said nothing of it, and perhaps never will.
     #[error("the broker didn't confirm in time")]
     NoAnswer,
     /// What it was to be sent on had ended before. The message was not sent.

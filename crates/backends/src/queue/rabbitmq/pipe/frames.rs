@@ -84,3 +84,66 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::duplex;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn frames() -> Vec<AMQPFrame> {
+        (0..200).map(|number| AMQPFrame::Body(1, vec![number; usize::from(number) * 3])).collect()
+    }
+
+    /// The pipe between them holds less than one frame, and both are broken off again and again.
+    #[tokio::test]
+    async fn frames_come_as_they_went_however_they_are_cut() {
+        let (ours, theirs) = duplex(7);
+        let (mut writer, mut reader) = (FrameWriter::new(ours), FrameReader::new(theirs));
+        let writing = async {
+            for frame in frames() {
+                writer.put(&frame).unwrap();
+                while writer.has_unsent() {
+                    if let Ok(sent) = timeout(Duration::ZERO, writer.send()).await {
+                        sent.unwrap();
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        let reading = async {
+            for frame in frames() {
+                let read = loop {
+                    if let Ok(read) = timeout(Duration::ZERO, reader.next()).await {
+                        break read.unwrap();
+                    }
+                    tokio::task::yield_now().await;
+                };
+                assert_eq!(read, frame);
+            }
+        };
+        tokio::join!(writing, reading);
+        drop(writer);
+        assert!(matches!(reader.next().await, Err(Broken::Ended)));
+    }
+
+    #[tokio::test]
+    async fn a_frame_without_end_is_given_up() {
+        let (ours, mut theirs) = duplex(64 * 1024);
+        let mut reader = FrameReader::new(ours);
+        let endless = async {
+            theirs.write_all(b"\x03\0\x01\xff\xff\xff\xff").await.unwrap();
+            while theirs.write_all(&[0; 1024]).await.is_ok() {}
+        };
+        let reading = async {
+            let read = reader.next().await;
+            drop(reader);
+            assert!(matches!(read, Err(Broken::Unreadable(_))), "{read:?}");
+        };
+        tokio::join!(endless, reading);
+    }
+}

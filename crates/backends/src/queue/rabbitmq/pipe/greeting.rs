@@ -130,3 +130,85 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Talk<'_, R, W> {
         wanted(&answer).ok_or_else(|| Broken::by(&answer))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+mod tests {
+    use tokio::io::{duplex, split};
+
+    use super::*;
+
+    /// What is agreed on with a broker that offers this; its answer to the user is `refusal`, if there is one.
+    async fn meet(
+        frame_max: u32,
+        heartbeat: u16,
+        refusal: Option<connection::Close>,
+    ) -> (Result<Agreed, Broken>, Vec<AMQPClass>) {
+        let (ours, theirs) = duplex(64 * 1024);
+        let ((our_reader, our_writer), (their_reader, their_writer)) = (split(ours), split(theirs));
+        let (mut reader, mut writer) = (FrameReader::new(their_reader), FrameWriter::new(their_writer));
+        let start = connection::Start {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: FieldTable::default(),
+            mechanisms: "PLAIN".into(),
+            locales: "en_US".into(),
+        };
+        let tune = connection::Tune { channel_max: 2_047, frame_max, heartbeat };
+        let mut answers = vec![on_connection(connection::AMQPMethod::Start(start))];
+        if let Some(refusal) = refusal {
+            answers.push(on_connection(connection::AMQPMethod::Close(refusal)));
+        } else {
+            answers.extend([
+                on_connection(connection::AMQPMethod::Tune(tune)),
+                on_connection(connection::AMQPMethod::OpenOk(connection::OpenOk {})),
+                AMQPFrame::Method(CHANNEL, AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))),
+                AMQPFrame::Method(CHANNEL, AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}))),
+            ]);
+        }
+        let broker = async {
+            let mut heard = Vec::new();
+            for answer in answers {
+                loop {
+                    let AMQPFrame::Method(_, method) = reader.next().await.unwrap() else { break };
+                    let is_question = !matches!(method, AMQPClass::Connection(connection::AMQPMethod::TuneOk(_)));
+                    heard.push(method);
+                    if is_question {
+                        break;
+                    }
+                }
+                writer.put(&AMQPFrame::Heartbeat).unwrap();
+                writer.put(&answer).unwrap();
+                writer.send().await.unwrap();
+            }
+            heard
+        };
+        let uri: AMQPUri = "amqp://tom:secret@localhost:5672/votes".parse().unwrap();
+        let (mut our_reader, mut our_writer) = (FrameReader::new(our_reader), FrameWriter::new(our_writer));
+        tokio::join!(greet(&mut our_reader, &mut our_writer, &uri, "tests"), broker)
+    }
+
+    #[tokio::test]
+    async fn what_the_broker_offers_is_kept_to_within_our_own_bounds() {
+        for (frame_max, heartbeat, body_max, seconds) in
+            [(131_072, 60, 131_064, 5), (0, 0, 131_064, 5), (4_096, 2, 4_088, 2), (1 << 30, 5, 131_064, 5)]
+        {
+            let (agreed, heard) = meet(frame_max, heartbeat, None).await;
+            let agreed = agreed.unwrap();
+            assert_eq!((agreed.body_max, agreed.heartbeat), (body_max, Duration::from_secs(seconds)));
+            let tuned =
+                connection::TuneOk { channel_max: 2_047, frame_max, heartbeat: u16::try_from(seconds).unwrap() };
+            assert_eq!(heard[1], AMQPClass::Connection(connection::AMQPMethod::TuneOk(tuned)));
+            let open = connection::Open { virtual_host: "votes".into() };
+            assert_eq!(heard[2], AMQPClass::Connection(connection::AMQPMethod::Open(open)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_in_the_brokers_words() {
+        let words = "ACCESS_REFUSED - Login was refused";
+        let close = connection::Close { reply_code: 403, reply_text: words.into(), class_id: 10, method_id: 11 };
+        let (refused, _) = meet(0, 0, Some(close)).await;
+        assert!(matches!(&refused, Err(Broken::Closed(told)) if told == words), "{refused:?}");
+    }
+}

@@ -40,8 +40,12 @@ impl Ledger {
         entry.map(|entry| entry.returned = Some(words)).is_some()
     }
 
-    /// The broker has said its last word on this message, or with `and_before` on all up to it: whether it `took` them.
-    pub(super) fn settle(&mut self, number: u64, and_before: bool, took: bool) {
+    /// The broker has said its last word on this message, or with `and_before` on all up to it: whether it `took` them. Returns
+    /// whether such a message was ever sent.
+    pub(super) fn settle(&mut self, number: u64, and_before: bool, took: bool) -> bool {
+        if !(1..=self.sent).contains(&number) {
+            return false;
+        }
         while let Some(first) = self.waiting.pop_front_if(|first| and_before && first.number <= number) {
             first.settle(took);
         }
@@ -50,6 +54,7 @@ impl Ledger {
         {
             entry.settle(took);
         }
+        true
     }
 
     /// The broker will say nothing more: what came of the rest isn't known.
@@ -105,11 +110,11 @@ mod tests {
     #[test]
     fn confirms_come_in_any_order_and_several_at_once() {
         let (mut ledger, mut outcomes) = ledger(5);
-        ledger.settle(4, false, true);
+        assert!(ledger.settle(4, false, true));
         assert_eq!(told(&mut outcomes), "...c.");
-        ledger.settle(2, true, true);
+        assert!(ledger.settle(2, true, true));
         assert_eq!(told(&mut outcomes), "cc...");
-        ledger.settle(5, true, false);
+        assert!(ledger.settle(5, true, false));
         assert_eq!(told(&mut outcomes), "..f.f");
     }
 
@@ -118,8 +123,8 @@ mod tests {
         let (mut ledger, mut outcomes) = ledger(3);
         assert!(ledger.returned(2, "NO_ROUTE".to_owned()));
         assert_eq!(told(&mut outcomes), "...");
-        ledger.settle(1, false, true);
-        ledger.settle(3, true, true);
+        assert!(ledger.settle(1, false, true));
+        assert!(ledger.settle(3, true, true));
         assert_eq!(told(&mut outcomes), "crc");
         assert!(!ledger.returned(2, "NO_ROUTE".to_owned()));
     }
@@ -127,9 +132,10 @@ mod tests {
     #[test]
     fn what_was_sent_and_is_not_settled_is_lost_with_the_connection() {
         let (mut ledger, mut outcomes) = ledger(3);
-        ledger.settle(2, false, true);
-        ledger.settle(2, false, true);
-        ledger.settle(9, false, true);
+        assert!(ledger.settle(2, false, true));
+        assert!(ledger.settle(2, false, true));
+        assert!(!ledger.settle(0, true, true));
+        assert!(!ledger.settle(4, true, true));
         ledger.lose("it ended");
         assert_eq!(told(&mut outcomes), "lcl");
     }

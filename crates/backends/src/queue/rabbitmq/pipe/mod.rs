@@ -11,17 +11,18 @@ mod greeting;
 mod ledger;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use amq_protocol::protocol::{AMQPClass, channel, connection};
 use amq_protocol::tcp::AMQPUriTcpExt as _;
 use amq_protocol::uri::AMQPUri;
 use throng_domain::queue::QueueError;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 
 use self::driver::{Driver, Post};
 use self::frames::{FrameReader, FrameWriter};
+use super::alarms::Alarm;
 use super::failure;
 use super::unconfirmed::Unconfirmed;
 
@@ -31,16 +32,13 @@ const POSTS_MAX: usize = 16;
 /// The only channel of a pipe.
 const CHANNEL: u16 = 1;
 
-/// A connection to one queue, gone for good once it is lost. When it is dropped it takes its leave of the broker.
+/// A connection to one queue, gone for good once it is lost. When it is dropped it takes its leave of the broker, if its runtime
+/// goes on for so long.
 #[derive(Debug)]
 pub(super) struct Pipe {
     posts: mpsc::Sender<Post>,
-    alarm: Arc<Alarm>,
+    driver: JoinHandle<()>,
 }
-
-/// The broker's words, while it takes nothing for want of memory or disk.
-#[derive(Debug, Default)]
-struct Alarm(Mutex<Option<String>>);
 
 /// Why a connection is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +58,7 @@ enum Broken {
 impl Pipe {
     /// Connects to the broker at `uri`, on the runtime that this is called on. `purpose` is what the broker's operator sees.
     /// Sets no deadline.
-    pub(super) async fn open(uri: &AMQPUri, purpose: &str, queue: &str) -> Result<Self, QueueError> {
+    pub(super) async fn open(uri: &AMQPUri, purpose: &str, queue: &str, alarm: Alarm) -> Result<Self, QueueError> {
         let runtime = lapin::runtime::default_runtime().map_err(failure::unavailable)?;
         let stream = uri.connect_async(&runtime).await.map_err(|error| QueueError::Unavailable(Box::new(error)))?;
         let (reader, writer) = tokio::io::split(stream.compat());
@@ -69,11 +67,8 @@ impl Pipe {
             .await
             .map_err(|error| QueueError::Unavailable(Box::new(error)))?;
         let (posts, posted) = mpsc::channel(POSTS_MAX);
-        let alarm = Arc::new(Alarm::default());
-        let driver =
-            Driver { reader, writer, agreed, queue: queue.to_owned(), posts: posted, alarm: Arc::clone(&alarm) };
-        tokio::spawn(driver.run());
-        Ok(Self { posts, alarm })
+        let driver = Driver { reader, writer, agreed, queue: queue.to_owned(), posts: posted, alarm };
+        Ok(Self { posts, driver: tokio::spawn(driver.run()) })
     }
 
     /// Sends a message; returns once the broker has confirmed that it has it. Sets no deadline.
@@ -90,19 +85,11 @@ impl Pipe {
         !self.posts.is_closed()
     }
 
-    /// Why the broker takes nothing on it for now, if so.
-    pub(super) fn alarm(&self) -> Option<String> {
-        self.alarm.words()
-    }
-}
-
-impl Alarm {
-    fn words(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, words: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    /// Takes its leave of the broker, and waits until that is done.
+    pub(super) async fn leave(self) {
+        drop(self.posts);
+        // If it panicked, that was told when it did.
+        let _ = self.driver.await;
     }
 }
 
