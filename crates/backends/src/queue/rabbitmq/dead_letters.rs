@@ -12,11 +12,10 @@ use throng_domain::clock::Timestamp;
 use throng_domain::queue::QueueError;
 use tokio::time::{Instant, timeout};
 
-use super::Broker;
-use super::SEND_MAX;
 use super::connection::{ANSWER_MAX, Session};
 use super::failure::{self, no_answer};
 use super::lane::{Address, Lane};
+use super::{Broker, SEND_MAX};
 use crate::queue::message::{MessageKey, NotAMessage, decode_ballots};
 
 /// The most messages that are gone through at once.

@@ -9,11 +9,10 @@ use throng_domain::queue::QueueError;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, warn};
 
-use super::Broker;
-use super::SEND_MAX;
 use super::connection::Session;
 use super::dead_letters::{WHY, id_of};
 use super::lane::{Address, Lane};
+use super::{Broker, SEND_MAX};
 use crate::queue::message::NotAMessage;
 
 /// How long is waited before it is tried again where it didn't succeed. The messages stay unacknowledged meanwhile.

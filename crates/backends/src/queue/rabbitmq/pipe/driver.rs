@@ -225,6 +225,15 @@ mod tests {
             self.posts.send(Post { body: body.to_vec(), sender }).await.unwrap();
             outcome
         }
+
+        /// The broker says that it takes nothing, which is heard.
+        async fn raise_alarm(&mut self) {
+            let blocked = connection::Blocked { reason: "low on disk".into() };
+            self.broker.say(on_connection(connection::AMQPMethod::Blocked(blocked))).await;
+            while self.alarms.words().is_none() {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 
     impl FakeBroker {
@@ -332,11 +341,7 @@ mod tests {
     #[tokio::test]
     async fn an_alarm_ends_with_the_connection_that_heard_it() {
         let mut ground = ground(RARELY);
-        let blocked = connection::Blocked { reason: "low on disk".into() };
-        ground.broker.say(on_connection(connection::AMQPMethod::Blocked(blocked))).await;
-        while ground.alarms.words().is_none() {
-            tokio::task::yield_now().await;
-        }
+        ground.raise_alarm().await;
         drop(ground.broker);
         ground.driver.await.unwrap();
         assert_eq!(ground.alarms.words(), None);
@@ -345,11 +350,7 @@ mod tests {
     #[tokio::test]
     async fn an_alarm_is_heard_and_its_end() {
         let mut ground = ground(RARELY);
-        let blocked = connection::Blocked { reason: "low on disk".into() };
-        ground.broker.say(on_connection(connection::AMQPMethod::Blocked(blocked))).await;
-        while ground.alarms.words().is_none() {
-            tokio::task::yield_now().await;
-        }
+        ground.raise_alarm().await;
         assert_eq!(ground.alarms.words().as_deref(), Some("low on disk"));
         ground.broker.say(on_connection(connection::AMQPMethod::Unblocked(connection::Unblocked {}))).await;
         while ground.alarms.words().is_some() {
