@@ -1,10 +1,10 @@
 //! The serving layout: one thread and one single-threaded runtime a core, each with its own listening socket on the
 //! same port (`SO_REUSEPORT`), so that the kernel spreads connections and a request never changes its core.
 //!
-//! This is what `axum::serve` would be, with four differences: no work moves between threads (some 15 to 25 percent
-//! more requests a second on two cores), plain requests are answered without HTTP's library around them (see [`lane`];
-//! a quarter more at 1,000 connections), every connection has deadlines (see
-//! [`guard`]), and a shutdown closes nothing that a client could still be writing to. Everything unusual about how
+//! This is what `axum::serve` would be, with five differences: no work moves between threads (some 15 to 25 percent
+//! more requests a second on two cores), a thread interrupts nobody and works off all that has come (see [`turns`]),
+//! plain requests are answered without HTTP's library around them (see [`lane`]; a quarter more at 1,000 connections),
+//! every connection has deadlines (see [`guard`]), and a shutdown closes nothing that a client could still be writing to. Everything unusual about how
 //! Throng serves is in this module; what it serves is an [`Answer`].
 
 mod connection;
@@ -20,6 +20,7 @@ mod plain;
 mod refusal;
 mod shutdown;
 mod tls;
+mod turns;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +37,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use self::connection::Host;
 use self::date::Date;
@@ -164,6 +165,9 @@ fn serve<S: Answer>(
     beside: Beside,
     accepts: TaskTrackerToken,
 ) {
+    if let Err(error) = turns::take_whole_turns() {
+        debug!(%error, "this core's thread is scheduled as any other");
+    }
     runtime.block_on(async {
         let beside = tokio::spawn(beside);
         let dated = Arc::clone(host);
