@@ -65,9 +65,18 @@ pub enum Kind {
     /// nginx with `return 200`.
     Nginx,
     /// Throng, at this path, on a database.
-    Throng(PathBuf, Database),
+    Throng(PathBuf, Database, Processors),
     /// Throng scaled out: a web node and a broker, with or without a worker.
     ScaledOut { system: ScaledOut, worker: bool },
+}
+
+/// Whether Throng keeps processors from sleeping while a crowd votes, where the system lets it: `KEEP_AWAKE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processors {
+    /// As shipped.
+    Awake,
+    /// As where it may not.
+    MaySleep,
 }
 
 /// Where Throng keeps its ballots.
@@ -108,12 +117,12 @@ impl Contender {
                 }
                 Ok(web)
             }
-            Kind::Throng(program, database) => {
+            Kind::Throng(program, database, processors) => {
                 let file = match database {
                     Database::Fresh => directory.join("throng.db"),
                     Database::Kept(file) => file.clone(),
                 };
-                start_throng(program, directory, &file)
+                start_throng(program, directory, &file, *processors)
             }
         }
     }
@@ -133,10 +142,11 @@ impl Contender {
 ///
 /// # Errors
 /// If it doesn't answer.
-pub fn start_throng(program: &Path, directory: &Path, file: &Path) -> anyhow::Result<Server> {
+pub fn start_throng(program: &Path, directory: &Path, file: &Path, processors: Processors) -> anyhow::Result<Server> {
     Server::start(program, directory, Request::Result, |command, address| {
         let database = format!("sqlite://{}", file.display());
         command.args(["--listen", &address.to_string(), "--database-url", &database]);
+        command.env("KEEP_AWAKE", (processors == Processors::Awake).to_string());
         Ok(())
     })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::contender::{Contender, Database, Kind, Request};
+use super::contender::{Contender, Database, Kind, Processors, Request};
 use super::machine::Machine;
 use super::report::{Comparison, Fact, Ratio, Report, median};
 use super::runs::{self, Run};
@@ -21,10 +21,12 @@ const EMPTY_OWN: &str = "empty on our layout";
 const EMPTY_LANE: &str = "empty on our lane";
 const NGINX_200: &str = "nginx return 200";
 const VOTE: &str = "durable vote";
+const VOTE_ASLEEP: &str = "durable vote, processors may sleep";
 const RESULT: &str = "result read";
 
 const COMPARISONS: &[Comparison] = &[
     Comparison { top: VOTE, bottom: EMPTY_AXUM, bars: &[(64, Some(0.72)), (256, Some(0.95)), (1000, Some(0.95))] },
+    Comparison { top: VOTE_ASLEEP, bottom: EMPTY_AXUM, bars: &[(64, None), (256, None), (1000, None)] },
     Comparison { top: VOTE, bottom: EMPTY_OWN, bars: &[(64, None), (256, None), (1000, Some(0.75))] },
     Comparison { top: VOTE, bottom: EMPTY_LANE, bars: &[(64, None), (256, None), (1000, None)] },
     Comparison { top: VOTE, bottom: NGINX_200, bars: &[(64, None), (256, None), (1000, Some(0.60))] },
@@ -51,25 +53,32 @@ pub fn run(plan: &Plan) -> anyhow::Result<bool> {
         "nginx answers with 2 workers. \"Beyond\" are ballots whose clients hung up at the end of the load: they were counted, \
          the answer found nobody."
             .to_owned(),
+        "While votes come, Throng keeps the processors from sleeping, which `KEEP_AWAKE=false` turns off (\"may sleep\"). What a \
+         processor does awake and idle is not in its CPU time."
+            .to_owned(),
     ];
     Report { name: "embedded", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }
         .publish(&plan.out)?;
     Ok(went_well(&faults))
 }
 
-fn contenders(workshop: &Workshop) -> [Contender; 6] {
+fn contenders(workshop: &Workshop) -> [Contender; 7] {
     let empty = |name, example, words| {
         let kind = Kind::Empty(workshop.example(example), words);
         Contender { name, kind, request: Request::Vote }
     };
-    let throng = |name, request| Contender { name, kind: Kind::Throng(workshop.throng(), Database::Fresh), request };
+    let throng = |name, request, processors| {
+        let kind = Kind::Throng(workshop.throng(), Database::Fresh, processors);
+        Contender { name, kind, request }
+    };
     [
         empty(EMPTY_AXUM, "empty_axum", &[]),
         empty(EMPTY_OWN, "empty_own", &[]),
         empty(EMPTY_LANE, "empty_own", &["lane"]),
         Contender { name: NGINX_200, kind: Kind::Nginx, request: Request::Vote },
-        throng(VOTE, Request::Vote),
-        throng(RESULT, Request::Result),
+        throng(VOTE, Request::Vote, Processors::Awake),
+        throng(VOTE_ASLEEP, Request::Vote, Processors::MaySleep),
+        throng(RESULT, Request::Result, Processors::Awake),
     ]
 }
 
@@ -79,8 +88,12 @@ fn binary_facts(workshop: &Workshop) -> anyhow::Result<Vec<Fact>> {
     let mut starts_ms = Vec::new();
     for _ in 0..STARTS {
         let directory = tempfile::tempdir_in(&workshop.scratch)?;
-        let server =
-            contender::start_throng(&workshop.throng(), directory.path(), &directory.path().join("throng.db"))?;
+        let server = contender::start_throng(
+            &workshop.throng(),
+            directory.path(),
+            &directory.path().join("throng.db"),
+            Processors::Awake,
+        )?;
         starts_ms.push(server.started_in.as_secs_f64() * 1e3);
         server.stop()?;
     }

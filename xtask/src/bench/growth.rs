@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::contender::{Contender, Database, Kind, Request, start_throng};
+use super::contender::{Contender, Database, Kind, Processors, Request, start_throng};
 use super::machine::Machine;
 use super::report::{Comparison, Ratio, Report};
 use super::{Plan, Workshop, load, machine, runs, seed, went_well};
@@ -45,13 +45,15 @@ pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
     println!("seeding {ballots} ballots");
     let watch = Stopwatch::start();
     // Started once, Throng makes its tables and the demo poll.
-    start_throng(&workshop.throng(), directory.path(), &file)?.stop()?;
+    start_throng(&workshop.throng(), directory.path(), &file, Processors::Awake)?.stop()?;
     seed::seed(&file, *ballots, machine::now_ms())?;
     let size_mb = std::fs::metadata(&file)?.len() / 1_000_000;
     println!("seeded in {:.0} s, {size_mb} MB", watch.elapsed().as_secs_f64());
 
-    let contender =
-        |name, database, request| Contender { name, kind: Kind::Throng(workshop.throng(), database), request };
+    let contender = |name, database, request| {
+        let kind = Kind::Throng(workshop.throng(), database, Processors::Awake);
+        Contender { name, kind, request }
+    };
     let contenders = [
         contender(VOTE_FULL, Database::Kept(file.clone()), Request::Vote),
         contender(VOTE_EMPTY, Database::Fresh, Request::Vote),

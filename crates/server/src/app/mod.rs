@@ -1,5 +1,6 @@
 //! The whole server, wired: the only place where parts are put together.
 
+mod awake;
 mod parts;
 mod server;
 

@@ -13,6 +13,7 @@ use throng_domain::queue::{Announcements, Publisher};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::awake::keep_processors_awake;
 use super::{App, Broker, CoreState, Parts, cant_use, create_demo_poll, open_cache, open_database};
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Front};
@@ -140,6 +141,7 @@ impl Server {
             never = hear(app, &mut self.counting) => match never {},
             never = measure_queue(app, self.depth.as_ref()) => match never {},
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
+            never = keep_awake(app, &self.desks) => match never {},
         }
         app.shutdown.run().await;
         self.desks.iter().for_each(|desk| desk.close());
@@ -267,6 +269,10 @@ async fn keep_certificate_current(tls: Option<&Arc<Tls>>) -> Infallible {
         Some(tls) => Arc::clone(tls).keep_current().await,
         None => std::future::pending().await,
     }
+}
+
+async fn keep_awake(app: &App, desks: &[Arc<Desk>]) -> Infallible {
+    if app.config.keep_awake { keep_processors_awake(desks).await } else { std::future::pending().await }
 }
 
 /// Takes in the results that workers announce.

@@ -95,6 +95,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "networks of proxies whose X-Forwarded-For, Forwarded and X-Request-Id count: 10.0.0.0/8,::1",
     },
     Setting {
+        name: "KEEP_AWAKE",
+        default: "true",
+        meaning: "keep processors from sleeping while a crowd votes, where this process may; false: never",
+    },
+    Setting {
         name: "LOG",
         default: "info",
         meaning: "what is logged: error, warn, info, debug, or a filter such as throng=debug",
@@ -138,6 +143,8 @@ pub struct Config {
     pub cors_origins: CorsOrigins,
     /// The proxies whose word on a client counts.
     pub trusted_proxies: TrustedProxies,
+    /// Whether processors are kept from sleeping while a crowd votes.
+    pub keep_awake: bool,
     /// What is logged, as a filter of `tracing`.
     pub log: String,
     /// Where spans are sent; none in a build that can't.
@@ -209,6 +216,7 @@ impl Config {
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
             cors_origins: read.cors_origins(cors_default),
             trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
+            keep_awake: read.setting("KEEP_AWAKE", true),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
             otlp_endpoint: read.optional("OTLP_ENDPOINT"),
         };

@@ -1,0 +1,95 @@
+//! Processors kept awake while a crowd votes.
+//!
+//! A processor with nothing to do goes to sleep, and takes its time to wake: 30 to 50 µs in a virtual machine, more in
+//! the deep sleep of a real one. A commit waits for the disk twice, and twice finds processors asleep: on two cores with 64
+//! clients that was a third of a commit. Linux lets a process that may write to `/dev/cpu_dma_latency` say how long waking
+//! may take, for as long as it holds the file open (its PM QoS interface, which tuned's profile `latency-performance`
+//! uses too). With 0 they wait awake, which uses energy as work does; so it is said while a crowd votes, and only then.
+
+use std::convert::Infallible;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, warn};
+
+use crate::intake::Desk;
+
+/// Where Linux is told.
+const DEVICE: &str = "/dev/cpu_dma_latency";
+
+/// How often it is looked whether a crowd votes.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The ballots between two looks that make a crowd: 1,000 a second.
+const CROWD: u64 = 100;
+
+/// No processor may sleep: the longest that waking may take, in microseconds.
+const AWAKE_US: i32 = 0;
+
+/// Any sleep is fine: the kernel's own default, `PM_QOS_CPU_LATENCY_DEFAULT_VALUE`, in microseconds.
+const ANY_SLEEP_US: i32 = 2_000_000_000;
+
+/// Keeps processors awake while the ballots that come to `desks` are a crowd's, if this process may.
+pub(super) async fn keep_processors_awake(desks: &[Arc<Desk>]) -> Infallible {
+    let mut processors = match Processors::at(Path::new(DEVICE)) {
+        Ok(processors) => processors,
+        Err(error) => {
+            debug!(%error, "{DEVICE} can't be opened: processors may sleep while a crowd votes");
+            return std::future::pending().await;
+        }
+    };
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen = 0;
+    loop {
+        tick.tick().await;
+        let admitted = desks.iter().map(|desk| desk.admitted()).sum();
+        if let Err(error) = processors.let_sleep(admitted - seen < CROWD) {
+            warn!(%error, "{DEVICE} takes no latency: processors may sleep while a crowd votes");
+            return std::future::pending().await;
+        }
+        seen = admitted;
+    }
+}
+
+/// The processors, as far as this process has a say. What it said ends when this is dropped.
+struct Processors {
+    device: File,
+    may_sleep: bool,
+}
+
+impl Processors {
+    fn at(device: &Path) -> io::Result<Self> {
+        Ok(Self { device: OpenOptions::new().write(true).open(device)?, may_sleep: true })
+    }
+
+    fn let_sleep(&mut self, may_sleep: bool) -> io::Result<()> {
+        if may_sleep != self.may_sleep {
+            let latency_us = if may_sleep { ANY_SLEEP_US } else { AWAKE_US };
+            self.device.write_all(&latency_us.to_ne_bytes())?;
+            self.may_sleep = may_sleep;
+            debug!(may_sleep, "processors");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_is_told_of_changes_alone() {
+        let device = tempfile::NamedTempFile::new().unwrap();
+        let mut processors = Processors::at(device.path()).unwrap();
+        for may_sleep in [true, false, false, true, true] {
+            processors.let_sleep(may_sleep).unwrap();
+        }
+        let told = [AWAKE_US.to_ne_bytes(), ANY_SLEEP_US.to_ne_bytes()].concat();
+        assert_eq!(std::fs::read(device.path()).unwrap(), told);
+    }
+}
