@@ -18,6 +18,7 @@ mod ballot_ids;
 mod complaints;
 mod courier;
 mod desk;
+mod precedence;
 mod recorder;
 
 use bytes::Bytes;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, error};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
+use super::precedence::Precedence;
 use super::{BATCH_SPANS, Complaints, Fate, NotRecorded};
 use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::{LivePolls, SharedSnapshot};
@@ -104,6 +105,7 @@ impl Recorder {
     async fn run(self, finish: &CancellationToken) -> Result<(), WriteFailure> {
         let mut batch = Batch::default();
         let mut ends = Vec::with_capacity(self.desks.len());
+        let mut precedence = Precedence::of_this_thread();
         let _end = End(&self);
         loop {
             let finishing = finish.is_cancelled();
@@ -117,6 +119,7 @@ impl Recorder {
                 thread::park();
                 continue;
             }
+            precedence.suit(batch.ballots.len());
             let recorded = self.record(&batch).await;
             let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
             self.answer(&mut batch, &ends, outcomes);
