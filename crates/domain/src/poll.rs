@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::ballot::Choices;
@@ -58,9 +59,28 @@ pub struct PollOption {
 }
 
 /// An option's number in its poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct OptionId(pub u16);
+
+impl<'de> Deserialize<'de> for OptionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = OptionId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an option's id, a number such as 3")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<OptionId, E> {
+                let id = u16::try_from(number);
+                id.map(OptionId).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+            }
+        }
+        deserializer.deserialize_u16(Number)
+    }
+}
 
 impl fmt::Display for OptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

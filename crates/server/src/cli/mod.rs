@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::config::{Config, Faults, SETTINGS, Sources};
+use crate::config::{Config, Faults, SETTINGS, Sources, flag_of};
 
 /// A poll server for crowds that all vote at once.
 #[derive(Debug, Parser)]
@@ -100,7 +100,15 @@ enum Command {
 /// Runs the command line.
 pub fn run() -> ExitCode {
     let Cli { flags, command } = Cli::parse();
-    let result = match command.unwrap_or(Command::Serve) {
+    let command = command.unwrap_or(Command::Serve);
+    if command.reads_no_settings()
+        && let Some((name, _)) = flags.given().next()
+    {
+        let flag = flag_of(name);
+        complain(&anyhow::anyhow!("{flag} is a setting of a server, which this command doesn't read; leave it out"));
+        return ExitCode::from(2);
+    }
+    let result = match command {
         Command::Serve => serve::run(&flags),
         Command::Worker(arguments) => worker::run(&arguments, &flags),
         Command::Poll(command) => poll::run(command, &flags),
@@ -145,6 +153,13 @@ fn complain(error: &anyhow::Error) {
     eprintln!("throng: {error:#}");
 }
 
+impl Command {
+    /// Whether it has nothing to do with a server's settings.
+    fn reads_no_settings(&self) -> bool {
+        matches!(self, Self::Completions(_) | Self::Man(_) | Self::Bench(_))
+    }
+}
+
 impl Flags {
     fn config(&self) -> Result<Config, Faults> {
         Config::read(&self.sources()?)
@@ -154,17 +169,21 @@ impl Flags {
         Config::read_to_serve(&self.sources()?)
     }
 
-    fn sources(&self) -> Result<Sources, Faults> {
-        let given = [
+    /// The settings that flags gave.
+    fn given(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let flags = [
             ("LISTEN", &self.listen),
             ("DATABASE_URL", &self.database_url),
             ("APP_ENV", &self.app_env),
             ("DEFAULT_POLL", &self.default_poll),
         ];
-        let flags = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)))
+    }
+
+    fn sources(&self) -> Result<Sources, Faults> {
         // A value that isn't text can't be a setting of ours.
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        Sources::read(flags, environment, std::path::Path::new("."))
+        Sources::read(self.given(), environment, std::path::Path::new("."))
     }
 }
 

@@ -43,6 +43,9 @@ impl FromStr for Moment {
         if let Some(wait) = text.strip_prefix('+') {
             return parse_wait(wait).map(|wait_ms| Self::After { wait_ms });
         }
+        if text.starts_with('-') {
+            return Err("what is past stays as it was; write `now`, a moment, or a while such as +2h".to_owned());
+        }
         match text.parse::<jiff::Timestamp>() {
             Ok(at) => Ok(Self::At(Timestamp(at.as_millisecond()))),
             Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() => {

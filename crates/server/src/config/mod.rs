@@ -18,7 +18,7 @@ use throng_domain::poll::Slug;
 
 pub use self::otlp::OtlpEndpoint;
 pub use self::secret::AppSecret;
-pub use self::sources::Sources;
+pub use self::sources::{Sources, flag_of};
 use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, TrustedProxies};
 use crate::serve::TlsFiles;
 
@@ -204,7 +204,7 @@ impl Config {
         };
         let config = Self {
             app_env,
-            listen: read.setting("LISTEN", SocketAddr::from(([127, 0, 0, 1], 8080))),
+            listen: read.setting("LISTEN", Address(([127, 0, 0, 1], 8080).into())).0,
             tls: read.tls(),
             app_secret: read.optional("APP_SECRET"),
             database: read.setting("DATABASE_URL", DatabaseUrl::Sqlite("var/throng.db".into())),
@@ -212,7 +212,7 @@ impl Config {
             queue_prefix: read.setting("QUEUE_PREFIX", QueuePrefix("throng".to_owned())),
             cache: read.optional("CACHE_URL"),
             cache_life_ms: read.setting("CACHE_LIFE_TIME", Seconds(5_000)).0,
-            worker_listen: read.setting("WORKER_LISTEN", SocketAddr::from(([127, 0, 0, 1], 8081))),
+            worker_listen: read.setting("WORKER_LISTEN", Address(([127, 0, 0, 1], 8081).into())).0,
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
             cors_origins: read.cors_origins(cors_default),
             trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
@@ -334,6 +334,18 @@ impl FromStr for QueuePrefix {
         } else {
             Err("use up to 64 letters, digits and dashes, such as song-contest".to_owned())
         }
+    }
+}
+
+/// An address and port to serve on.
+struct Address(SocketAddr);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let what = "is no address and port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for all networks";
+        text.parse().map(Self).map_err(|_| format!("`{text}` {what}"))
     }
 }
 

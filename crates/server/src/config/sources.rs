@@ -6,6 +6,11 @@ use std::path::Path;
 
 use super::Faults;
 
+/// The flag that gives a setting: `--database-url` for `DATABASE_URL`.
+pub fn flag_of(setting: &str) -> String {
+    format!("--{}", setting.to_lowercase().replace('_', "-"))
+}
+
 /// Values by name.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -33,7 +38,7 @@ impl Sources {
     ) -> Result<Self, Faults> {
         let mut sources = Self::default();
         for (name, value) in flags {
-            sources.add(name, value, &format!("--{}", name.to_lowercase().replace('_', "-")));
+            sources.add(name, value, &flag_of(name));
         }
         for (name, value) in environment {
             sources.add(&name, value, "the environment");
@@ -87,9 +92,19 @@ fn file(directory: &Path, name: &str, faults: &mut Vec<String>) -> Vec<(String, 
     }
     let lines = dotenvy::from_path_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     lines.unwrap_or_else(|error| {
-        faults.push(format!("{}: {error}", path.display()));
+        faults.push(format!("{}: {}", path.display(), unread(&path, &error)));
         Vec::new()
     })
+}
+
+/// Why a `.env` file can't be read. A line that isn't understood, in whole or in part, is told by its number: it may have a
+/// password in it.
+fn unread(path: &Path, error: &dotenvy::Error) -> String {
+    let dotenvy::Error::LineParse(broken, _) = error else { return error.to_string() };
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let number = text.lines().position(|line| line.contains(broken.trim())).map(|index| index + 1);
+    let line = number.map_or_else(|| "a line".to_owned(), |number| format!("line {number}"));
+    format!("{line} isn't NAME=value; a value with spaces, quotes or # goes in single quotes")
 }
 
 #[cfg(test)]
@@ -115,8 +130,9 @@ mod tests {
     #[test]
     fn a_broken_file_is_a_fault() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join(".env"), "this is no setting\n").unwrap();
+        std::fs::write(directory.path().join(".env"), "LOG=info\nAPP_SECRET=hunter2 is no setting\n").unwrap();
         let Faults(faults) = Sources::read([], [], directory.path()).unwrap_err();
-        assert!(faults[0].contains(".env"), "{faults:?}");
+        assert!(faults[0].contains(".env: line 2 isn't NAME=value"), "{faults:?}");
+        assert!(!faults[0].contains("hunter2"), "{faults:?}");
     }
 }

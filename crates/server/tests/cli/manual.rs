@@ -19,6 +19,7 @@ fn help_is_enough_by_itself() {
     }
     shell.run("pol list").fails(2, &["'poll'"]);
     shell.run("poll").fails(2, &["create", "recount"]);
+    shell.run("bench --listen 127.0.0.1:9999").fails(2, &["--listen is a setting of a server"]);
     assert_eq!(std::fs::read_dir(shell.directory.path()).unwrap().count(), 0);
 }
 

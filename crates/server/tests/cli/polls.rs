@@ -169,6 +169,7 @@ fn opening_and_closing_say_what_is_wrong_and_what_to_do() {
     shell.run("poll open song").succeeds();
     shell.run("poll open song").fails(1, &["is open already", "throng poll close song --at"]);
     shell.run("poll close song --at 2020-01-01T00:00:00Z").fails(1, &["has passed"]);
+    shell.run("poll close song --at -5m").fails(2, &["what is past stays as it was"]);
     assert!(shell.run("poll close song --at +10m").succeeds().contains("it closes at"));
     shell.run("poll close song").succeeds();
     shell.run("poll close song").fails(1, &["is closed already", "--again"]);

@@ -43,10 +43,10 @@ pub(in crate::cli) struct Create {
     #[arg(long, value_name = "N")]
     max: Option<u16>,
     /// When it opens: `now`, a moment such as 2026-07-01T20:00:00Z, or a while from now such as +15m
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     opens_at: Option<Moment>,
     /// When it closes: a moment, or a while after it opens such as +2h [default: never]
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     closes_at: Option<Moment>,
     /// Who sees the results before the close: everybody, those who voted, nobody, or nobody even after it
     #[arg(long, default_value = "always", value_parser = one_of::<Visibility>(Visibility::WORDS))]

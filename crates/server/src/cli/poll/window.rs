@@ -23,10 +23,10 @@ pub(in crate::cli) struct Open {
     /// The poll
     slug: Slug,
     /// When: `now`, a moment such as 2026-07-01T20:00:00Z, or a while from now such as +15m
-    #[arg(long, value_name = "WHEN", default_value = "now")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, default_value = "now")]
     at: Moment,
     /// When it closes: a moment, or a while after it opens such as +2h [default: as it was set before]
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     closes_at: Option<Moment>,
     /// Let a closed poll take ballots again from now on, beside those it has
     #[arg(long, conflicts_with = "at")]
@@ -53,7 +53,7 @@ pub(in crate::cli) struct Close {
     /// The poll
     slug: Slug,
     /// When: `now`, a moment such as 2026-07-01T22:00:00Z, or a while from now such as +10m
-    #[arg(long, value_name = "WHEN", default_value = "now")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, default_value = "now")]
     at: Moment,
     #[command(flatten)]
     json: Json,
