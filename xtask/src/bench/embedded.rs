@@ -53,8 +53,9 @@ pub fn run(plan: &Plan) -> anyhow::Result<bool> {
         "nginx answers with 2 workers. \"Beyond\" are ballots whose clients hung up at the end of the load: they were counted, \
          the answer found nobody."
             .to_owned(),
-        "While votes come, Throng keeps the processors from sleeping, which `KEEP_AWAKE=false` turns off (\"may sleep\"). What a \
-         processor does awake and idle is not in its CPU time."
+        "While votes come, Throng keeps the processors from sleeping, which `KEEP_AWAKE=false` turns off (\"may sleep\"); \
+         the empty servers and nginx are measured with processors that may sleep. What a processor does awake and idle is not in \
+         the CPU time."
             .to_owned(),
     ];
     Report { name: "embedded", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }

@@ -2,7 +2,7 @@
 //!
 //! A processor with nothing to do goes to sleep, and takes its time to wake: 30 to 50 µs in a virtual machine, more in
 //! the deep sleep of a real one. A commit waits for the disk twice, and twice finds processors asleep: on two cores with 64
-//! clients that was a third of a commit. Linux lets a process that may write to `/dev/cpu_dma_latency` say how long waking
+//! clients that was a quarter of a commit. Linux lets a process that may write to `/dev/cpu_dma_latency` say how long waking
 //! may take, for as long as it holds the file open (its PM QoS interface, which tuned's profile `latency-performance`
 //! uses too). With 0 they wait awake, which uses energy as work does; so it is said while a crowd votes, and only then.
 
@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The ballots between two looks that make a crowd: 1,000 a second.
 const CROWD: u64 = 100;
 
+/// The looks without a crowd after which processors may sleep again: half a second.
+const LOOKS_UNTIL_QUIET: u32 = 5;
+
 /// No processor may sleep: the longest that waking may take, in microseconds.
 const AWAKE_US: i32 = 0;
 
@@ -44,16 +47,20 @@ pub(super) async fn keep_processors_awake(desks: &[Arc<Desk>]) -> Infallible {
     };
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = 0;
+    let (mut seen, mut quiet) = (0, LOOKS_UNTIL_QUIET);
     loop {
         tick.tick().await;
-        let admitted = desks.iter().map(|desk| desk.admitted()).sum();
-        if let Err(error) = processors.let_sleep(admitted - seen < CROWD) {
-            warn!(%error, "{DEVICE} takes no latency: processors may sleep while a crowd votes");
-            return std::future::pending().await;
-        }
+        let admitted: u64 = desks.iter().map(|desk| desk.admitted()).sum();
+        quiet = if admitted - seen < CROWD { quiet.saturating_add(1) } else { 0 };
         seen = admitted;
+        if let Err(error) = processors.let_sleep(quiet >= LOOKS_UNTIL_QUIET) {
+            warn!(%error, "{DEVICE} takes no latency: processors may sleep while a crowd votes");
+            break;
+        }
     }
+    // With the device closed, nothing that was said holds any more.
+    drop(processors);
+    std::future::pending().await
 }
 
 /// The processors, as far as this process has a say. What it said ends when this is dropped.
@@ -72,7 +79,14 @@ impl Processors {
             let latency_us = if may_sleep { ANY_SLEEP_US } else { AWAKE_US };
             self.device.write_all(&latency_us.to_ne_bytes())?;
             self.may_sleep = may_sleep;
-            debug!(may_sleep, "processors");
+            debug!(
+                "{}",
+                if may_sleep {
+                    "the crowd has gone: processors may sleep"
+                } else {
+                    "a crowd votes: processors stay awake"
+                }
+            );
         }
         Ok(())
     }
