@@ -204,6 +204,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_wrong_with_an_options_id_is_said_in_words() {
+        for (choice, told) in [("\"1\"", "string \"1\""), ("70000", "integer `70000`"), ("-1", "integer `-1`")] {
+            let body = format!(r#"{{"ballot_id":"018f4d1e-7c00-7000-8000-000000000001","choices":[{choice}]}}"#);
+            let error = Submission::parse(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(told) && error.contains("an option's id, a number such as 3"), "{error}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_body_breaks_the_parser(body in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -101,11 +101,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let Cli { flags, command } = Cli::parse();
     let command = command.unwrap_or(Command::Serve);
-    if command.reads_no_settings()
-        && let Some((name, _)) = flags.given().next()
-    {
-        let flag = flag_of(name);
-        complain(&anyhow::anyhow!("{flag} is a setting of a server, which this command doesn't read; leave it out"));
+    if let Some((flag, why)) = flags.given().find_map(|(name, _)| Some((flag_of(name), command.ignores(name)?))) {
+        complain(&anyhow::anyhow!("{flag} has no meaning here: {why}"));
         return ExitCode::from(2);
     }
     let result = match command {
@@ -154,9 +151,14 @@ fn complain(error: &anyhow::Error) {
 }
 
 impl Command {
-    /// Whether it has nothing to do with a server's settings.
-    fn reads_no_settings(&self) -> bool {
-        matches!(self, Self::Completions(_) | Self::Man(_) | Self::Bench(_))
+    /// Why a setting has no meaning to it, if it has none.
+    fn ignores(&self, setting: &str) -> Option<&'static str> {
+        match self {
+            Self::Bench(_) => Some("--url says which server is voted at"),
+            Self::Worker(_) if setting == "LISTEN" => Some("a worker's health and metrics are at WORKER_LISTEN"),
+            Self::Completions(_) | Self::Man(_) => Some("this command reads no settings"),
+            Self::Serve | Self::Worker(_) | Self::Poll(_) | Self::Schema(_) | Self::Dead(_) | Self::Doctor(_) => None,
+        }
     }
 }
 

@@ -43,8 +43,8 @@ impl FromStr for Moment {
         if let Some(wait) = text.strip_prefix('+') {
             return parse_wait(wait).map(|wait_ms| Self::After { wait_ms });
         }
-        if text.starts_with('-') {
-            return Err("what is past stays as it was; write `now`, a moment, or a while such as +2h".to_owned());
+        if text.strip_prefix('-').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit())) {
+            return Err("a while counts forwards, such as +2h; what is past stays as it was".to_owned());
         }
         match text.parse::<jiff::Timestamp>() {
             Ok(at) => Ok(Self::At(Timestamp(at.as_millisecond()))),

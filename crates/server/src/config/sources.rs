@@ -102,9 +102,12 @@ fn file(directory: &Path, name: &str, faults: &mut Vec<String>) -> Vec<(String, 
 fn unread(path: &Path, error: &dotenvy::Error) -> String {
     let dotenvy::Error::LineParse(broken, _) = error else { return error.to_string() };
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let number = text.lines().position(|line| line.contains(broken.trim())).map(|index| index + 1);
+    // Of a value that isn't understood the crate tells the value alone; of a quote that isn't closed, all that follows.
+    let first = broken.trim().lines().next().unwrap_or_default();
+    let is_it = |line: &str| !line.trim_start().starts_with('#') && line.trim_end().ends_with(first);
+    let number = text.lines().position(is_it).map(|index| index + 1);
     let line = number.map_or_else(|| "a line".to_owned(), |number| format!("line {number}"));
-    format!("{line} isn't NAME=value; a value with spaces, quotes or # goes in single quotes")
+    format!("{line} isn't NAME=value; put a value with spaces or # in quotes, and close them")
 }
 
 #[cfg(test)]
@@ -130,9 +133,15 @@ mod tests {
     #[test]
     fn a_broken_file_is_a_fault() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join(".env"), "LOG=info\nAPP_SECRET=hunter2 is no setting\n").unwrap();
-        let Faults(faults) = Sources::read([], [], directory.path()).unwrap_err();
-        assert!(faults[0].contains(".env: line 2 isn't NAME=value"), "{faults:?}");
-        assert!(!faults[0].contains("hunter2"), "{faults:?}");
+        for text in [
+            "LOG=info\n# APP_SECRET=hunter2 is no setting\nAPP_SECRET=hunter2 is no setting\nA=b\n",
+            "LOG=info\n\nAPP_SECRET=it's hunter2\nA=b\n",
+            "LOG=info\n\nhunter2\nA=b\n",
+        ] {
+            std::fs::write(directory.path().join(".env"), text).unwrap();
+            let Faults(faults) = Sources::read([], [], directory.path()).unwrap_err();
+            assert!(faults[0].contains(".env: line 3 isn't NAME=value"), "{text}: {faults:?}");
+            assert!(!faults[0].contains("hunter2"), "{faults:?}");
+        }
     }
 }
