@@ -47,13 +47,11 @@ pub(super) async fn keep_processors_awake(desks: &[Arc<Desk>]) -> Infallible {
     };
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut seen, mut quiet) = (0, LOOKS_UNTIL_QUIET);
+    let mut crowd = Crowd::default();
     loop {
         tick.tick().await;
-        let admitted: u64 = desks.iter().map(|desk| desk.admitted()).sum();
-        quiet = if admitted - seen < CROWD { quiet.saturating_add(1) } else { 0 };
-        seen = admitted;
-        if let Err(error) = processors.let_sleep(quiet >= LOOKS_UNTIL_QUIET) {
+        let votes = crowd.votes(desks.iter().map(|desk| desk.admitted()).sum());
+        if let Err(error) = processors.let_sleep(!votes) {
             warn!(%error, "{DEVICE} takes no latency: processors may sleep while a crowd votes");
             break;
         }
@@ -61,6 +59,23 @@ pub(super) async fn keep_processors_awake(desks: &[Arc<Desk>]) -> Infallible {
     // With the device closed, nothing that was said holds any more.
     drop(processors);
     std::future::pending().await
+}
+
+/// Tells a crowd by what comes from look to look.
+#[derive(Default)]
+struct Crowd {
+    admitted: u64,
+    /// The looks for which it still counts as there.
+    looks_left: u32,
+}
+
+impl Crowd {
+    /// Whether one votes, now that so many ballots were admitted in all.
+    fn votes(&mut self, admitted: u64) -> bool {
+        let came = admitted - std::mem::replace(&mut self.admitted, admitted);
+        self.looks_left = if came >= CROWD { LOOKS_UNTIL_QUIET } else { self.looks_left.saturating_sub(1) };
+        self.looks_left > 0
+    }
 }
 
 /// The processors, as far as this process has a say. What it said ends when this is dropped.
@@ -95,6 +110,20 @@ impl Processors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crowd_is_there_until_it_was_quiet_for_a_while() {
+        let (mut crowd, mut admitted) = (Crowd::default(), 0);
+        let mut look = |came| {
+            admitted += came;
+            crowd.votes(admitted)
+        };
+        assert!(!look(0) && !look(CROWD - 1));
+        assert!(look(CROWD) && look(0) && look(CROWD));
+        let looks: Vec<bool> = (0..6).map(|_| look(CROWD - 1)).collect();
+        assert_eq!(looks, [true, true, true, true, false, false]);
+        assert!(look(CROWD));
+    }
 
     #[test]
     fn the_system_is_told_of_changes_alone() {

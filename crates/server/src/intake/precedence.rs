@@ -67,6 +67,7 @@ mod tests {
         let (given, before, few, many) = std::thread::spawn(nicenesses).join().unwrap();
         assert_eq!((before, many), (given, given));
         // It takes a privilege, and a niceness that nobody chose.
-        assert!(few == given || (given, few) == (0, NICENESS), "{given} {few}");
+        let may = std::thread::spawn(|| setpriority_process(None, NICENESS).is_ok()).join().unwrap();
+        assert_eq!(few, if may && given == 0 { NICENESS } else { given });
     }
 }

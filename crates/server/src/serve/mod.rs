@@ -4,8 +4,8 @@
 //! This is what `axum::serve` would be, with five differences: no work moves between threads (some 15 to 25 percent
 //! more requests a second on two cores), a thread interrupts nobody and works off all that has come (see [`turns`]),
 //! plain requests are answered without HTTP's library around them (see [`lane`]; a quarter more at 1,000 connections),
-//! every connection has deadlines (see [`guard`]), and a shutdown closes nothing that a client could still be writing to. Everything unusual about how
-//! Throng serves is in this module; what it serves is an [`Answer`].
+//! every connection has deadlines (see [`guard`]), and a shutdown closes nothing that a client could still be writing to.
+//! Everything unusual about how Throng serves is in this module; what it serves is an [`Answer`].
 
 mod connection;
 mod date;
