@@ -127,6 +127,8 @@ impl Recorder {
                 self.refuse_the_rest(batch);
                 return Err(failure);
             }
+            // Cores that wait for this processor have answers to send and ballots to read, for the next batch to share.
+            thread::yield_now();
         }
     }
 
