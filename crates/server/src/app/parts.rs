@@ -49,7 +49,7 @@ pub struct Broker {
 pub async fn open_database(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
     let database = store::open(&config.database).await.with_context(|| format!("can't open {}", config.database))?;
     for migration in database.migrate().await? {
-        info!(migration, "schema migrated");
+        info!(migration, database = %config.database, "schema migrated");
     }
     refuse_unsafe(&*database, config.app_env).await?;
     Ok(database)

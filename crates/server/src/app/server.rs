@@ -22,7 +22,7 @@ use crate::intake::{
 };
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePolls, Origin};
-use crate::serve::{Beside, Core, Cores, Listen, Shutdown, Tls};
+use crate::serve::{self, Beside, Core, Cores, Listen, Shutdown, Tls};
 
 /// How often it is looked whether another process, such as `throng poll close`, changed a poll.
 const POLLS_REFRESH: Duration = Duration::from_millis(250);
@@ -57,6 +57,8 @@ impl Server {
     /// # Errors
     /// If one of them, the address or a thread can't be had.
     pub async fn start(config: Config, clock: Arc<dyn Clock>, cores: usize) -> anyhow::Result<Self> {
+        // Before a database is made for a server that can't serve.
+        serve::free(config.listen).with_context(|| cant_serve(config.listen))?;
         // Who records claims the database.
         let claim = if config.queue.is_none() { config.database.claim()? } else { None };
         let store = open_database(&config).await?;
@@ -239,7 +241,11 @@ fn start_cores(
     let listen = Listen { address: app.config.listen, tls };
     let cores = app.metrics.http.iter().enumerate().map(core).collect();
     Cores::start(&listen, cores, http::refusal_body, &app.clock, Arc::clone(&app.shutdown))
-        .with_context(|| format!("can't serve on {}; is something else running there? Set LISTEN", listen.address))
+        .with_context(|| cant_serve(listen.address))
+}
+
+fn cant_serve(address: SocketAddr) -> String {
+    format!("can't serve on {address}; is something else running there? Set LISTEN")
 }
 
 async fn keep_polls_fresh(app: &App) -> Infallible {

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::Cli;
+use super::command_line;
 
 /// Print a shell's completions
 ///
@@ -24,7 +24,7 @@ impl Completions {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         // The generator panics where it can't write, and a reader may be gone at any time.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "throng", &mut script);
+        clap_complete::generate(self.shell, &mut command_line(), "throng", &mut script);
         Ok(out.write_all(&script)?)
     }
 }
@@ -43,7 +43,7 @@ pub(super) struct Man {
 
 impl Man {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let mut throng = Cli::command();
+        let mut throng = command_line();
         if let Some(directory) = &self.output {
             let written = std::fs::create_dir_all(directory)
                 .and_then(|()| clap_mangen::generate_to(throng.disable_help_subcommand(true), directory));

@@ -21,7 +21,7 @@ mod worker;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::config::{Config, Faults, SETTINGS, Sources, flag_of};
@@ -99,7 +99,8 @@ enum Command {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let Cli { flags, command } = Cli::parse();
+    let Cli { flags, command } =
+        Cli::from_arg_matches(&command_line().get_matches()).unwrap_or_else(|error| error.exit());
     let command = command.unwrap_or(Command::Serve);
     if let Some((flag, why)) = flags.given().find_map(|(name, _)| Some((flag_of(name), command.ignores(name)?))) {
         complain(&anyhow::anyhow!("{flag} has no meaning here: {why}"));
@@ -126,6 +127,15 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The command line, as its help and its manual show it: without flags where they have no meaning.
+fn command_line() -> clap::Command {
+    let throng = Cli::command();
+    let flags = throng.get_arguments().filter(|flag| flag.is_global_set());
+    let hidden: Vec<_> = flags.map(|flag| flag.clone().hide(true)).collect();
+    let without = |throng: clap::Command, name| throng.mut_subcommand(name, |command| command.args(hidden.clone()));
+    ["bench", "completions", "man"].into_iter().fold(throng, without)
+}
+
 /// Has `write` write to standard output, and sees that all of it gets there.
 fn print(write: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -147,7 +157,18 @@ fn reader_is_gone(error: &anyhow::Error) -> bool {
 
 #[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("throng: {error:#}");
+    eprintln!("throng: {}", with_causes(error));
+}
+
+/// The error and its causes, each said once: some errors say their cause themselves.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut words = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !words.ends_with(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }
 
 impl Command {
@@ -212,12 +233,18 @@ fn settings_help() -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
+    fn a_cause_is_said_once() {
+        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        let says_its_cause = anyhow::Error::new(refused()).context("can't connect: refused").context("can't open it");
+        assert_eq!(with_causes(&says_its_cause), "can't open it: can't connect: refused");
+        assert_eq!(with_causes(&anyhow::Error::new(refused()).context("can't connect")), "can't connect: refused");
+    }
+
+    #[test]
     fn the_commands_are_well_formed() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 }

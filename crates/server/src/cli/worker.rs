@@ -17,7 +17,7 @@ use crate::app::{cant_use, open_cache, open_database};
 use crate::config::Config;
 use crate::metrics::WorkerMetrics;
 use crate::serve::Shutdown;
-use crate::worker::{Health, Herald, Recording, RecordingError, serve};
+use crate::worker::{Health, Herald, Recording, RecordingError, ensure_free, serve};
 
 /// How a worker works.
 #[derive(Debug, Args)]
@@ -39,6 +39,7 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
 
 async fn work(config: &Config, concurrency: u16) -> anyhow::Result<()> {
     let stop_signal = stop_signal().context("signals can't be received")?;
+    ensure_free(config.worker_listen)?;
     let _claim = config.database.claim()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_database(config).await?;

@@ -18,14 +18,21 @@ const DESCRIPTORS_KEPT: u64 = 128;
 /// How long to wait when the system has no descriptor left for a connection.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(50);
 
-/// `count` sockets listening on the same address, among which the kernel spreads connections.
-pub(super) fn sockets(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
+/// Finds that `address` can be had, now; gives it with the port that was found where 0 asks for any.
+///
+/// # Errors
+/// If somebody listens there, or the system doesn't let this process.
+pub fn free(address: SocketAddr) -> io::Result<SocketAddr> {
     // Sockets that share a port also share it with another process that does the same. A socket that doesn't share
     // can't be bound while somebody listens there: so a second server fails here instead of taking half the votes.
-    let first = socket(address)?;
-    first.bind(&address.into())?;
-    let address = local_address(&first)?;
-    drop(first);
+    let socket = socket(address)?;
+    socket.bind(&address.into())?;
+    local_address(&socket)
+}
+
+/// `count` sockets listening on the same address, among which the kernel spreads connections.
+pub(super) fn sockets(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
+    let address = free(address)?;
     (0..count)
         .map(|_| {
             let socket = socket(address)?;

@@ -16,4 +16,4 @@ mod server;
 
 pub use self::herald::Herald;
 pub use self::recording::{Recording, RecordingError};
-pub use self::server::{Health, serve};
+pub use self::server::{Health, ensure_free, serve};

@@ -19,7 +19,7 @@ use tracing::warn;
 
 use crate::http::{OK, Problem, json, openmetrics, refusal_body, uncached};
 use crate::metrics::WorkerMetrics;
-use crate::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown};
+use crate::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown, free};
 
 /// What is asked of a worker.
 #[derive(Debug)]
@@ -46,9 +46,19 @@ pub fn serve(
     let core = Core { service, beside: Box::pin(std::future::ready(())), connections: Gauge::default() };
     // For those who operate it, on a network of theirs.
     let listen = Listen { address: listen, tls: None };
-    Cores::start(&listen, vec![core], refusal_body, clock, shutdown).with_context(|| {
-        format!("can't serve on {}; is another worker running here? Set WORKER_LISTEN", listen.address)
-    })
+    Cores::start(&listen, vec![core], refusal_body, clock, shutdown).with_context(|| cant_serve(listen.address))
+}
+
+/// Finds that they can be served at `listen`, before a worker takes what it would have to give back.
+///
+/// # Errors
+/// If the address can't be had.
+pub fn ensure_free(listen: SocketAddr) -> anyhow::Result<()> {
+    free(listen).map(drop).with_context(|| cant_serve(listen))
+}
+
+fn cant_serve(address: SocketAddr) -> String {
+    format!("can't serve on {address}; is another worker running here? Set WORKER_LISTEN")
 }
 
 fn router(health: Arc<Health>) -> Router {

@@ -38,7 +38,19 @@ fn a_port_has_one_server() {
     let server = shell.serve();
     let listen = server.address.to_string();
     other.run_args(&["serve", "--listen", &listen]).fails(1, &[&listen, "LISTEN"]);
+    assert!(!other.path("var").exists(), "a server that can't serve made a database");
     assert_eq!(server.get("/livez").status, 200);
+}
+
+#[test]
+fn a_worker_that_cannot_serve_says_so_before_it_takes_anything() {
+    let (shell, other) = (Shell::new(), Shell::new());
+    let server = shell.serve();
+    let taken = server.address.to_string();
+    let broker = "amqp://throng:secret@127.0.0.1:1/%2f";
+    other.write(".env", &format!("QUEUE_URL={broker}\nWORKER_LISTEN={taken}\nAPP_SECRET={}\n", "s".repeat(32)));
+    other.run("worker").fails(1, &[&taken, "WORKER_LISTEN"]);
+    assert!(!other.path("var").exists(), "it made a database");
 }
 
 #[test]
