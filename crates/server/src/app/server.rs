@@ -58,7 +58,7 @@ impl Server {
     /// If one of them, the address or a thread can't be had.
     pub async fn start(config: Config, clock: Arc<dyn Clock>, cores: usize) -> anyhow::Result<Self> {
         // Before a database is made for a server that can't serve.
-        serve::free(config.listen).with_context(|| cant_serve(config.listen))?;
+        serve::find_free(config.listen).with_context(|| cant_serve(config.listen))?;
         // Who records claims the database.
         let claim = if config.queue.is_none() { config.database.claim()? } else { None };
         let store = open_database(&config).await?;

@@ -99,13 +99,16 @@ enum Command {
 
 /// Runs the command line.
 pub fn run() -> ExitCode {
-    let Cli { flags, command } =
-        Cli::from_arg_matches(&command_line().get_matches()).unwrap_or_else(|error| error.exit());
-    let command = command.unwrap_or(Command::Serve);
-    if let Some((flag, why)) = flags.given().find_map(|(name, _)| Some((flag_of(name), command.ignores(name)?))) {
+    let given = command_line().get_matches();
+    let Cli { flags, command } = Cli::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
+    let name = given.subcommand_name().unwrap_or_default();
+    if let Some((flag, why)) =
+        flags.given().find_map(|(setting, _)| Some((flag_of(setting), why_ignored(name, setting)?)))
+    {
         complain(&anyhow::anyhow!("{flag} has no meaning here: {why}"));
         return ExitCode::from(2);
     }
+    let command = command.unwrap_or(Command::Serve);
     let result = match command {
         Command::Serve => serve::run(&flags),
         Command::Worker(arguments) => worker::run(&arguments, &flags),
@@ -127,13 +130,25 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The command line, as its help and its manual show it: without flags where they have no meaning.
+/// The command line, as its help and its manual show it: each command without the flags that mean nothing to it.
 fn command_line() -> clap::Command {
     let throng = Cli::command();
-    let flags = throng.get_arguments().filter(|flag| flag.is_global_set());
-    let hidden: Vec<_> = flags.map(|flag| flag.clone().hide(true)).collect();
-    let without = |throng: clap::Command, name| throng.mut_subcommand(name, |command| command.args(hidden.clone()));
-    ["bench", "completions", "man"].into_iter().fold(throng, without)
+    let flags: Vec<_> = throng.get_arguments().filter(|flag| flag.is_global_set()).cloned().collect();
+    throng.mut_subcommands(|command| {
+        let name = command.get_name().to_owned();
+        let ignored = |flag: &&clap::Arg| why_ignored(&name, &flag.get_id().as_str().to_uppercase()).is_some();
+        command.args(flags.iter().filter(ignored).map(|flag| flag.clone().hide(true)))
+    })
+}
+
+/// Why a setting means nothing to a command, if it means nothing.
+fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
+    match (command, setting) {
+        ("bench", _) => Some("--url says which server is voted at"),
+        ("worker", "LISTEN") => Some("a worker's health and metrics are at WORKER_LISTEN"),
+        ("completions" | "man", _) => Some("this command reads no settings"),
+        _ => None,
+    }
 }
 
 /// Has `write` write to standard output, and sees that all of it gets there.
@@ -169,18 +184,6 @@ fn with_causes(error: &anyhow::Error) -> String {
         }
     }
     words
-}
-
-impl Command {
-    /// Why a setting has no meaning to it, if it has none.
-    fn ignores(&self, setting: &str) -> Option<&'static str> {
-        match self {
-            Self::Bench(_) => Some("--url says which server is voted at"),
-            Self::Worker(_) if setting == "LISTEN" => Some("a worker's health and metrics are at WORKER_LISTEN"),
-            Self::Completions(_) | Self::Man(_) => Some("this command reads no settings"),
-            Self::Serve | Self::Worker(_) | Self::Poll(_) | Self::Schema(_) | Self::Dead(_) | Self::Doctor(_) => None,
-        }
-    }
 }
 
 impl Flags {

@@ -14,7 +14,8 @@ const WEIGHT: f32 = 1.0 / 16.0;
 
 /// Gives the recorder's thread precedence while batches are small, where the system lets it: all clients wait for the
 /// recorder then, which sleeps twice in a commit and finds its processor taken. Answers come some 7 percent sooner with up
-/// to 64 clients. With larger batches it would only cut the next one short.
+/// to 64 clients, on one kind of processor (see the decision, `docs/adr/0007-whole-turns-awake.md`). With larger batches
+/// it would only cut the next one short.
 #[derive(Debug)]
 pub(super) struct Precedence {
     may: bool,

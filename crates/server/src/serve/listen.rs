@@ -22,7 +22,7 @@ const EXHAUSTED_WAIT: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// If somebody listens there, or the system doesn't let this process.
-pub fn free(address: SocketAddr) -> io::Result<SocketAddr> {
+pub fn find_free(address: SocketAddr) -> io::Result<SocketAddr> {
     // Sockets that share a port also share it with another process that does the same. A socket that doesn't share
     // can't be bound while somebody listens there: so a second server fails here instead of taking half the votes.
     let socket = socket(address)?;
@@ -32,7 +32,7 @@ pub fn free(address: SocketAddr) -> io::Result<SocketAddr> {
 
 /// `count` sockets listening on the same address, among which the kernel spreads connections.
 pub(super) fn sockets(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
-    let address = free(address)?;
+    let address = find_free(address)?;
     (0..count)
         .map(|_| {
             let socket = socket(address)?;

@@ -41,7 +41,7 @@ use tracing::{debug, warn};
 
 use self::connection::Host;
 use self::date::Date;
-pub use self::listen::free;
+pub use self::listen::find_free;
 pub use self::plain::{PlainMethod, PlainRequest};
 pub use self::shutdown::Shutdown;
 pub use self::tls::{Tls, TlsFaults, TlsFiles};

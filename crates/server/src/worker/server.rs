@@ -19,7 +19,7 @@ use tracing::warn;
 
 use crate::http::{OK, Problem, json, openmetrics, refusal_body, uncached};
 use crate::metrics::WorkerMetrics;
-use crate::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown, free};
+use crate::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown, find_free};
 
 /// What is asked of a worker.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub fn serve(
 /// # Errors
 /// If the address can't be had.
 pub fn ensure_free(listen: SocketAddr) -> anyhow::Result<()> {
-    free(listen).map(drop).with_context(|| cant_serve(listen))
+    find_free(listen).map(drop).with_context(|| cant_serve(listen))
 }
 
 fn cant_serve(address: SocketAddr) -> String {

@@ -17,8 +17,11 @@ fn help_is_enough_by_itself() {
             assert!(help.contains(part), "`{part}` is missing in `throng {args}`: {help}");
         }
     }
-    let bench = shell.run("bench --help").succeeds();
-    assert!(bench.contains("--url") && !bench.contains("--database-url"), "{bench}");
+    for (args, flag) in [("bench --help", "--database-url"), ("worker --help", "--listen"), ("man --help", "--app-env")]
+    {
+        let help = shell.run(args).succeeds();
+        assert!(!help.contains(flag), "`throng {args}` shows {flag}, which it refuses: {help}");
+    }
     shell.run("pol list").fails(2, &["'poll'"]);
     shell.run("poll").fails(2, &["create", "recount"]);
     shell.run("bench --listen 127.0.0.1:9999").fails(2, &["--listen has no meaning here", "--url"]);
