@@ -1,9 +1,9 @@
 //! The serving layout: one thread and one single-threaded runtime a core, each with its own listening socket on the
 //! same port (`SO_REUSEPORT`), so that the kernel spreads connections and a request never changes its core.
 //!
-//! This is what `axum::serve` would be, with five differences: no work moves between threads (some 15 to 25 percent
-//! more requests a second on two cores), a thread interrupts nobody and works off all that has come (see [`turns`]),
-//! plain requests are answered without HTTP's library around them (see [`lane`]; a quarter more at 1,000 connections),
+//! This is what `axum::serve` would be, with six differences: no work moves between threads (some 15 to 25 percent
+//! more requests a second on two cores), nor a thread between processors (see [`processors`]), a thread interrupts nobody and
+//! works off all that has come (see [`turns`]), plain requests are answered without HTTP's library around them (see [`lane`]; a quarter more at 1,000 connections),
 //! every connection has deadlines (see [`guard`]), and a shutdown closes nothing that a client could still be writing to.
 //! Everything unusual about how Throng serves is in this module; what it serves is an [`Answer`].
 
@@ -17,6 +17,7 @@ mod lane;
 mod listen;
 mod outgoing;
 mod plain;
+mod processors;
 mod refusal;
 mod shutdown;
 mod tls;
@@ -119,6 +120,7 @@ impl Cores {
         let sockets = listen::sockets(listen.address, cores.len())?;
         let address = sockets.first().map_or(Ok(listen.address), |socket| socket.local_addr())?;
         let connections_max = listen::connections_max()? / sockets.len().max(1);
+        let processors = processors::one_each(cores.len()).unwrap_or_default();
         let mut threads = Vec::new();
         for (number, (socket, core)) in sockets.into_iter().zip(cores).enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -135,7 +137,11 @@ impl Cores {
             let (date, shutdown, tls) = (Date::new(Arc::clone(clock)), Arc::clone(&shutdown), listen.tls.clone());
             let host = Arc::new(Host { service, refusal_body, shutdown, date, tls });
             let door = Door { listener, connections_max, connections };
-            let serve = move || serve(&runtime, door, &host, beside, accepts);
+            let processor = processors.get(number).copied();
+            let serve = move || {
+                schedule(processor);
+                serve(&runtime, door, &host, beside, accepts);
+            };
             threads.push(thread::Builder::new().name(format!("core-{number}")).spawn(serve)?);
         }
         Ok(Self { address, shutdown, threads })
@@ -159,6 +165,16 @@ struct Door {
     connections: Gauge,
 }
 
+/// Tells the system how this thread, a core's, is to be run. It serves as well when that is refused, only not as fast.
+fn schedule(processor: Option<usize>) {
+    if let Err(error) = turns::take_whole_turns() {
+        debug!(%error, "this core's thread is scheduled as any other");
+    }
+    if let Some(Err(error)) = processor.map(processors::stay_on) {
+        debug!(%error, "this core's thread stays on no processor");
+    }
+}
+
 fn serve<S: Answer>(
     runtime: &Runtime,
     Door { listener, connections_max, connections }: Door,
@@ -166,9 +182,6 @@ fn serve<S: Answer>(
     beside: Beside,
     accepts: TaskTrackerToken,
 ) {
-    if let Err(error) = turns::take_whole_turns() {
-        debug!(%error, "this core's thread is scheduled as any other");
-    }
     runtime.block_on(async {
         let beside = tokio::spawn(beside);
         let dated = Arc::clone(host);
