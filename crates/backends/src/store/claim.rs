@@ -1,7 +1,8 @@
 //! One process serves a file.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use throng_domain::store::StoreError;
 
@@ -30,17 +31,31 @@ impl DatabaseUrl {
 
 fn claim_file(path: &Path) -> Result<Claim, StoreError> {
     make_directory(path)?;
-    let mut name = path.as_os_str().to_owned();
+    let unavailable = |error: io::Error| StoreError::Unavailable(error.into());
+    let mut name = real(path).map_err(unavailable)?.into_os_string();
     name.push(".lock");
-    let lock = File::create(&name).map_err(|error| StoreError::Unavailable(error.into()))?;
-    lock.try_lock().map_err(|_| {
-        StoreError::Conflict(format!(
+    let lock = File::create(&name).map_err(unavailable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Claim { _lock: lock }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Conflict(format!(
             "another throng serves {} (it holds {}); stop it first, or set another DATABASE_URL",
             path.display(),
             Path::new(&name).display()
-        ))
-    })?;
-    Ok(Claim { _lock: lock })
+        ))),
+        Err(TryLockError::Error(error)) => Err(unavailable(error)),
+    }
+}
+
+/// The path without symbolic links, by whichever of them it was named; the file itself may be missing.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Err(error), Some(directory), Some(file)) if error.kind() == io::ErrorKind::NotFound => {
+            // The parent of a bare name is the empty path.
+            let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+            Ok(directory.canonicalize()?.join(file))
+        }
+        (real, ..) => real,
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +68,10 @@ mod tests {
         let url = DatabaseUrl::Sqlite(directory.path().join("below/throng.db"));
         let claim = url.claim().unwrap();
         assert!(matches!(url.claim(), Err(StoreError::Conflict(why)) if why.contains("another throng serves")));
+        File::create(directory.path().join("below/throng.db")).unwrap();
+        std::os::unix::fs::symlink("below/throng.db", directory.path().join("other.db")).unwrap();
+        let other = DatabaseUrl::Sqlite(directory.path().join("other.db"));
+        assert!(matches!(other.claim(), Err(StoreError::Conflict(_))), "another name of the same file");
         drop(claim);
         url.claim().unwrap();
     }

@@ -33,6 +33,9 @@ pub use self::schema::migrations;
 /// How long a statement waits for another process's write to end, in milliseconds.
 const BUSY_WAIT_MAX_MS: u64 = 2_000;
 
+/// How often it is tried to have a new file written through a log. Each try that fails waits for another process's.
+const TURNS_MAX: usize = 100;
+
 /// The size of a new file's pages, in bytes. The ballots' index is put in order page by page as it grows, so larger
 /// pages than SQLite's 4 KiB mean fewer of them in a commit; a single ballot's commit writes two.
 const PAGE_BYTES: u32 = 8_192;
@@ -189,13 +192,29 @@ fn open_writer(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let mut writer = Connection::open_with_flags(path, flags)?;
     writer.busy_timeout(Duration::from_millis(BUSY_WAIT_MAX_MS))?;
     writer.pragma_update(None, "page_size", PAGE_BYTES)?;
-    writer.pragma_update(None, "journal_mode", "WAL")?;
+    turn_to_log(&writer)?;
     writer.pragma_update(None, "synchronous", "FULL")?;
     writer.wal_hook(Some(checkpoint))?;
     writer.pragma_update(None, "foreign_keys", false)?;
     // Otherwise a statement is planned anew whenever another value is bound to it: here, with every batch.
     writer.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(writer)
+}
+
+/// Has the file written through a log. Where several open a new file at once, those who are in the way of one another are
+/// told at once that it is busy, whatever they would wait: it could be for each other. So they wait for the right to
+/// write, which SQLite does wait for, and try again.
+fn turn_to_log(writer: &Connection) -> rusqlite::Result<()> {
+    let turn = || writer.pragma_update(None, "journal_mode", "WAL");
+    for _ in 1..TURNS_MAX {
+        match turn() {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+            }
+            turned => return turned,
+        }
+    }
+    turn()
 }
 
 /// Runs after each commit, with the log's length: copies a long log into the database file.

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Barrier;
 
 use super::*;
 
@@ -29,6 +30,25 @@ async fn a_file_that_nobody_has_open_is_whole_by_itself() {
     assert!(log.exists());
     drop(store);
     assert!(!log.exists());
+}
+
+#[test]
+fn several_may_open_a_new_file_at_once() {
+    const OPENERS: usize = 4;
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..50 {
+        let path = directory.path().join(format!("{number}.db"));
+        let together = Barrier::new(OPENERS);
+        let open = || {
+            together.wait();
+            SqliteStore::open(&path).map(drop)
+        };
+        let opened = std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..OPENERS).map(|_| scope.spawn(open)).collect();
+            opening.into_iter().try_for_each(|opening| opening.join().unwrap())
+        });
+        opened.unwrap();
+    }
 }
 
 #[tokio::test]
