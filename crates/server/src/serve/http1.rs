@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::Answer;
 use super::connection::{HEAD_BYTES_MAX, Host};
 use super::guard::GuardedStream;
 use super::lane::{self, Left};
 use super::outgoing::Transport;
+use super::{Answer, RefusalBody};
 
 /// The most headers a request may have.
 const HEADERS_MAX: usize = 64;
@@ -89,9 +89,33 @@ async fn answer<S: Answer>(
     request: Request<Incoming>,
     peer: IpAddr,
 ) -> Result<Response<Body>, Infallible> {
-    let mut response = host.service.answer(request, peer).await;
+    let mut response = if names_its_host(&request) {
+        host.service.answer(request, peer).await
+    } else {
+        bad_request(host.refusal_body)
+    };
     if host.shutdown.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// Whether it says once which host it is for, as it must: what stands in front might go by another of two (RFC 9112, 3.2).
+/// The library leaves that to us.
+fn names_its_host(request: &Request<Incoming>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() < Version::HTTP_11,
+        hosts => hosts == 1,
+    }
+}
+
+/// The last answer on a connection, to a request that isn't as HTTP wants it.
+fn bad_request(body: RefusalBody) -> Response<Body> {
+    let mut response = Response::new(Body::from(body(StatusCode::BAD_REQUEST)));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }

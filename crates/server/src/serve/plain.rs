@@ -44,10 +44,11 @@ impl<'a> PlainRequest<'a> {
             _ => return None,
         };
         let path = request.path.filter(|path| !path.contains('?'))?;
-        let (mut length, mut origin) = (None, None);
+        let (mut host, mut length, mut origin) = (None, None, None);
         for header in &*request.headers {
             let first = match Kind::of(header.name) {
                 Kind::Other => true,
+                Kind::Host => host.replace(()).is_none(),
                 Kind::Connection => header.value.eq_ignore_ascii_case(b"keep-alive"),
                 Kind::ContentLength => length.replace(digits(header.value)?).is_none(),
                 Kind::Origin => origin.replace(header.value).is_none(),
@@ -57,6 +58,7 @@ impl<'a> PlainRequest<'a> {
                 return None;
             }
         }
+        host?;
         let (head, body) = bytes.split_at_checked(head_length)?;
         let body_length = match (method, length) {
             (PlainMethod::Get, None) => 0,
@@ -81,6 +83,7 @@ impl<'a> PlainRequest<'a> {
 enum Kind {
     /// Nothing.
     Other,
+    Host,
     Connection,
     ContentLength,
     Origin,
@@ -93,6 +96,7 @@ impl Kind {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         // Few headers have one of these lengths, so few are compared at all.
         match name.len() {
+            4 if is("host") => Self::Host,
             6 if is("origin") => Self::Origin,
             6 if is("expect") => Self::Unusual,
             7 if is("upgrade") => Self::Unusual,
@@ -177,7 +181,9 @@ mod tests {
         for start in ["GET /x HTTP/1.0", "GET /x?y HTTP/1.1", "GET /x", "GET  /x HTTP/1.1", "\u{16}\u{3}\u{1}"] {
             assert_eq!(parse(&format!("{start}\r\nHost: a\r\n\r\n")), None, "{start}");
         }
+        assert_eq!(parse("GET /x HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(parse("GET /x HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), None);
         let many = "X: y\r\n".repeat(HEADERS_MAX + 1);
-        assert_eq!(parse(&format!("GET /x HTTP/1.1\r\n{many}\r\n")), None);
+        assert_eq!(parse(&format!("GET /x HTTP/1.1\r\nHost: a\r\n{many}\r\n")), None);
     }
 }

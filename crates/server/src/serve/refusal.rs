@@ -11,6 +11,7 @@ use super::RefusalBody;
 
 const STATUS_LINE: &[u8] = b"HTTP/1.1 4";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+const DATE: &[u8] = b"date: ";
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
 
 /// What is left to send of an answer that took the place of hyper's.
@@ -28,17 +29,20 @@ impl Refusal {
     /// Takes `bytes` over if they end in an answer of hyper's own: what is to be sent in their place is then in
     /// [`Self::rest`].
     pub(super) fn take_over(&mut self, bytes: &[u8]) -> bool {
-        let Some((before, status)) = split_refusal(bytes) else { return false };
+        let Some((before, own, status)) = split_refusal(bytes) else { return false };
         let body = (self.body)(status);
         let mut answer = before.to_vec();
         answer.extend_from_slice(
             format!(
                 "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
-                 cache-control: no-store\r\nconnection: close\r\n\r\n",
+                 cache-control: no-store\r\nconnection: close\r\n",
                 body.len()
             )
             .as_bytes(),
         );
+        let date = own.split_inclusive(|byte| *byte == b'\n').find(|line| line.starts_with(DATE));
+        answer.extend_from_slice(date.unwrap_or_default());
+        answer.extend_from_slice(b"\r\n");
         answer.extend_from_slice(&body);
         self.rest = answer.into();
         true
@@ -55,8 +59,8 @@ impl Refusal {
     }
 }
 
-/// The bytes before an answer of hyper's own, and its status.
-fn split_refusal(bytes: &[u8]) -> Option<(&[u8], StatusCode)> {
+/// The bytes before an answer of hyper's own, that answer, and its status.
+fn split_refusal(bytes: &[u8]) -> Option<(&[u8], &[u8], StatusCode)> {
     if !bytes.ends_with(END_OF_HEAD) {
         return None;
     }
@@ -64,7 +68,7 @@ fn split_refusal(bytes: &[u8]) -> Option<(&[u8], StatusCode)> {
     let (before, answer) = bytes.split_at(start);
     let without_body = answer.windows(NO_BODY.len()).any(|window| window == NO_BODY);
     let status = StatusCode::from_bytes(answer.get(9..12)?).ok()?;
-    without_body.then_some((before, status))
+    without_body.then_some((before, answer, status))
 }
 
 #[cfg(test)]
@@ -82,7 +86,7 @@ mod tests {
     fn a_bare_refusal_gets_a_body() {
         let answer = sent(BARE).unwrap();
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n") && answer.ends_with("\r\n\r\n400"), "{answer}");
-        assert!(answer.contains("application/problem+json"));
+        assert!(answer.contains("application/problem+json") && answer.contains("\r\ndate: x\r\n"), "{answer}");
     }
 
     #[test]

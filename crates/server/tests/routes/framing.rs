@@ -211,8 +211,7 @@ fn unusual_and_right_requests_are_answered() {
         (&b"GET http://throng.test/api/result HTTP/1.1\r\nhost: throng.test\r\n\r\n"[..], 200),
         (b"\r\nGET /api/result HTTP/1.1\r\nhost: x\r\n\r\n", 200),
         (b"GET /api/result?a=b#c HTTP/1.1\r\nhost: x\r\n\r\n", 200),
-        (b"GET /livez HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", 200),
-        (b"GET /livez HTTP/1.1\r\n\r\n", 200),
+        (b"GET /livez HTTP/1.0\r\n\r\n", 200),
         (b"get /api/result HTTP/1.1\r\nhost: x\r\n\r\n", 405),
         (b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", 404),
         (b"CONNECT evil.example:443 HTTP/1.1\r\nhost: x\r\n\r\n", 404),
@@ -220,6 +219,22 @@ fn unusual_and_right_requests_are_answered() {
     ] {
         assert_eq!(statuses(&answers(&server, bytes)), [expected], "{:?}", String::from_utf8_lossy(bytes));
     }
+}
+
+#[test]
+fn a_request_says_once_which_host_it_is_for() {
+    let server = TestServer::start();
+    for bytes in [
+        &b"GET /api/result HTTP/1.1\r\n\r\n"[..],
+        b"GET /api/result HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n",
+        b"GET /livez HTTP/1.0\r\nhost: x\r\nhost: y\r\n\r\n",
+        b"GET http://x/livez HTTP/1.1\r\n\r\n",
+        b"POST /api/submit HTTP/1.1\r\ncontent-length: 3\r\n\r\n[1]",
+    ] {
+        assert_refused(&server, bytes, 400);
+    }
+    assert_eq!(server.voters(), 0);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 use tracing::debug;
@@ -123,6 +123,10 @@ async fn answer<S: Answer>(
     let mut response = host.service.answer(request, peer).await;
     if is_head {
         take_body(&mut response);
+    }
+    if response.status() == StatusCode::NOT_MODIFIED {
+        // Its length would be that of the answer that it stands for (RFC 9110, 8.6); with HTTP/1 the library sees to it.
+        response.headers_mut().remove(CONTENT_LENGTH);
     }
     let leaving = answering.answered();
     Ok(response.map(|body| AnswerBody::new(body, leaving)))

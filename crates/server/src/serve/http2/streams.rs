@@ -1,5 +1,6 @@
 //! What goes on at a connection's streams, as far as its deadlines are concerned.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use super::super::deadlines::{IDLE_MAX, UNREAD_MAX};
 /// From having told the client that no more requests are taken to cutting a connection that has none.
 const GOODBYE_MAX: Duration = Duration::from_millis(500);
 
+/// How long an answer may take to be taken whole, however steadily: until then it is held here.
+const LEAVING_MAX: Duration = Duration::from_secs(60);
+
 /// A connection's streams.
 #[derive(Debug)]
 pub(super) struct Streams(Mutex<State>);
@@ -18,8 +22,10 @@ pub(super) struct Streams(Mutex<State>);
 struct State {
     /// Requests that are being answered. Each has its own deadline for its body; the rest is our own time.
     answering: usize,
-    /// Answers that the client hasn't taken whole.
-    leaving: usize,
+    /// Answers that the client hasn't taken whole, in the order in which they were there, with when that was.
+    leaving: BTreeMap<u64, Instant>,
+    /// How many were answered.
+    answered: u64,
     /// Whether those open are the last.
     last: bool,
     /// When the client is late; none while it is our turn.
@@ -29,7 +35,8 @@ struct State {
 impl Streams {
     /// None yet; the first is late after `first_request_by`.
     pub(super) fn new(first_request_by: Instant) -> Self {
-        Self(Mutex::new(State { answering: 0, leaving: 0, last: false, deadline: Some(first_request_by) }))
+        let deadline = Some(first_request_by);
+        Self(Mutex::new(State { answering: 0, leaving: BTreeMap::new(), answered: 0, last: false, deadline }))
     }
 
     /// A request has come.
@@ -51,7 +58,7 @@ impl Streams {
     /// Whether no stream is open.
     pub(super) fn are_none(&self) -> bool {
         let state = self.state();
-        state.answering + state.leaving == 0
+        state.answering == 0 && state.leaving.is_empty()
     }
 
     /// When the client is late; none while it is our turn.
@@ -63,13 +70,16 @@ impl Streams {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        state.deadline = match *state {
+        let is_leaving = !state.leaving.is_empty();
+        let wait = match *state {
             State { answering: 1.., .. } => None,
-            State { leaving: 1.., .. } => Some(UNREAD_MAX),
+            _ if is_leaving => Some(UNREAD_MAX),
             State { last: true, .. } => Some(GOODBYE_MAX),
             State { .. } => Some(IDLE_MAX),
-        }
-        .map(|wait| Instant::now() + wait);
+        };
+        let next = wait.map(|wait| Instant::now() + wait);
+        let whole = state.leaving.values().next().map(|since| *since + LEAVING_MAX);
+        state.deadline = next.into_iter().chain(whole).min();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,8 +94,13 @@ pub(super) struct Answering(Arc<Streams>);
 impl Answering {
     /// The answer is there, and on its way.
     pub(super) fn answered(self) -> Leaving {
-        self.0.change(|state| state.leaving += 1);
-        Leaving(Arc::clone(&self.0))
+        let mut number = 0;
+        self.0.change(|state| {
+            number = state.answered;
+            state.answered += 1;
+            state.leaving.insert(number, Instant::now());
+        });
+        Leaving { streams: Arc::clone(&self.0), number }
     }
 }
 
@@ -97,18 +112,23 @@ impl Drop for Answering {
 
 /// An answer that the client hasn't taken whole.
 #[derive(Debug)]
-pub(super) struct Leaving(Arc<Streams>);
+pub(super) struct Leaving {
+    streams: Arc<Streams>,
+    number: u64,
+}
 
 impl Leaving {
     /// The client took some of it.
     pub(super) fn goes_on(&self) {
-        self.0.change(|_| ());
+        self.streams.change(|_| ());
     }
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.change(|state| state.leaving -= 1);
+        self.streams.change(|state| {
+            state.leaving.remove(&self.number);
+        });
     }
 }
 
@@ -132,8 +152,10 @@ mod tests {
         assert_eq!(streams.deadline(), Some(first));
         let (one, other) = (streams.begin(), streams.begin());
         assert_eq!(streams.deadline(), None);
-        let leaving = one.answered();
-        assert_eq!(streams.deadline(), None, "the other is still our turn");
+        let mut leaving = None;
+        // The other is still our turn, so its own 8 seconds don't run yet.
+        assert_gives(&streams, LEAVING_MAX, || leaving = Some(one.answered()));
+        let leaving = leaving.unwrap();
         assert_gives(&streams, UNREAD_MAX, || drop(other));
         assert_gives(&streams, UNREAD_MAX, || leaving.goes_on());
         assert!(!streams.are_none());
