@@ -13,7 +13,7 @@ use throng_domain::store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 pub use self::parts::{Broker, Parts, cant_use, create_demo_poll, open_cache, open_database};
-pub use self::server::Server;
+pub use self::server::{Failed, Server};
 use crate::config::Config;
 use crate::http::Problem;
 use crate::intake::{BallotIds, Desk};
@@ -39,8 +39,8 @@ pub struct App {
     pub metrics: Metrics,
     /// The end, in steps.
     pub shutdown: Arc<Shutdown>,
-    /// Cancelled when ballots can't be recorded any more.
-    pub recorder_failed: CancellationToken,
+    /// Cancelled when ballots can't be made safe any more.
+    pub intake_failed: CancellationToken,
     behind_broker: bool,
     /// Shared by all cores, so that their ids ascend together: the index that they go to grows at its end.
     ballot_ids: Mutex<BallotIds>,

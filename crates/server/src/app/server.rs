@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::awake::keep_processors_awake;
 use super::{App, Broker, CoreState, Parts, cant_use, create_demo_poll, open_cache, open_database};
+use crate::allowance::Allowance;
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Front};
 use crate::intake::{
@@ -96,7 +97,7 @@ impl Server {
         if polls.current().default_poll().is_none() {
             warn!(poll = %config.default_poll, "there is no such poll yet; make it with `throng poll create`");
         }
-        let recorder_failed = CancellationToken::new();
+        let intake_failed = CancellationToken::new();
         let app = Arc::new(App {
             shutdown: Arc::new(Shutdown::default()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
@@ -105,7 +106,7 @@ impl Server {
             origin,
             polls,
             metrics,
-            recorder_failed,
+            intake_failed,
             behind_broker: broker.is_some(),
         });
         let counting = match broker {
@@ -128,16 +129,23 @@ impl Server {
         &self.app
     }
 
-    /// Serves until `stop` is done or ballots can't be recorded any more; then answers what was accepted, makes safe
+    /// Serves until `stop` is done or ballots can't be made safe any more; then answers what was accepted, makes safe
     /// what was admitted, and returns.
     ///
     /// # Errors
-    /// The failed write, if one ended it.
-    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), WriteFailure> {
+    /// What ended it, if that wasn't `stop`.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Failed> {
         let app = &self.app;
+        let to_the_end = async {
+            tokio::select! {
+                () = stop => info!("shutting down"),
+                () = app.intake_failed.cancelled() => self.desks.iter().for_each(|desk| desk.close()),
+            }
+            app.shutdown.run().await;
+        };
+        // Those who still come are judged and answered by what is true now.
         tokio::select! {
-            () = stop => info!("shutting down"),
-            () = app.recorder_failed.cancelled() => {}
+            () = to_the_end => {}
             never = keep_polls_fresh(app) => match never {},
             never = app.polls.keep_renewing(&app.origin) => match never {},
             never = hear(app, &mut self.counting) => match never {},
@@ -145,19 +153,35 @@ impl Server {
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
             never = keep_awake(app, &self.desks) => match never {},
         }
-        app.shutdown.run().await;
         self.desks.iter().for_each(|desk| desk.close());
         // What couriers still publish needs this runtime: it looks after the connection that knows whether the broker is there.
         let cores = self.cores;
         if let Err(error) = tokio::task::spawn_blocking(move || cores.join()).await {
             std::panic::resume_unwind(error.into_panic());
         }
+        // A recorder that finishes cancels it as well.
+        let failed = self.app.intake_failed.is_cancelled();
         match self.counting {
-            Counting::Here(recorder) => recorder.finish(),
+            Counting::Here(recorder) => recorder.finish()?,
             // Couriers finish before their cores do.
-            Counting::ByWorkers { .. } => Ok(()),
+            Counting::ByWorkers { .. } => {}
         }
+        if failed { Err(Failed::Intake) } else { Ok(()) }
     }
+}
+
+/// What ended a server that nobody stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// Ballots can't be recorded any more.
+    #[error(transparent)]
+    Write(#[from] WriteFailure),
+    /// A fault of ours ended what carries ballots from a core.
+    #[error(
+        "ballots can't be carried any more, so this server has stopped: a fault in Throng, told above. No ballot was answered \
+         as counted that isn't safe. Start throng again, and report the fault"
+    )]
+    Intake,
 }
 
 impl Counting {
@@ -197,7 +221,7 @@ fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThre
         clock: Arc::clone(&app.clock),
         metrics: Arc::clone(&app.metrics.intake),
         complaints: Arc::default(),
-        failed: app.recorder_failed.clone(),
+        failed: app.intake_failed.clone(),
     };
     recorder.start().context("the recorder's thread can't be started")
 }
@@ -224,7 +248,7 @@ fn start_cores(
     let core = |(number, metrics): (usize, &Arc<HttpMetrics>)| {
         let desk = Arc::clone(&desks[number]);
         let (carries, publisher) = counting.on_core(number, &desk, &app.shutdown);
-        let (failed, connections) = (app.recorder_failed.clone(), metrics.connections.clone());
+        let (failed, connections) = (app.intake_failed.clone(), metrics.connections.clone());
         let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
         let core = Arc::new(CoreState { app, desk, metrics, publisher });
         Core {
@@ -251,10 +275,13 @@ fn cant_serve(address: SocketAddr) -> String {
 async fn keep_polls_fresh(app: &App) -> Infallible {
     let mut tick = tokio::time::interval(POLLS_REFRESH);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let complaints = Allowance::new(1);
     loop {
         tick.tick().await;
-        if let Err(error) = app.polls.refresh(&app.origin).await {
-            warn!(%error, "polls can't be read; those known are served on");
+        if let Err(error) = app.polls.refresh(&app.origin).await
+            && let Some(unlogged) = complaints.take(app.clock.now())
+        {
+            warn!(%error, unlogged, "polls can't be read; those known are served on");
         }
     }
 }

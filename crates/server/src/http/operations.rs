@@ -23,7 +23,7 @@ pub async fn livez() -> Response {
 /// behind a broker, nor while that takes none.
 pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
     let app = &core.app;
-    if app.shutdown.is_draining() || app.recorder_failed.is_cancelled() {
+    if app.shutdown.is_draining() || app.intake_failed.is_cancelled() {
         return Err(Problem::ShuttingDown);
     }
     match &core.publisher {

@@ -84,7 +84,10 @@ impl Desk {
 
     fn admit(&self, ballot: Ballot) -> Result<oneshot::Receiver<Answer>, NotRecorded> {
         let mut counter = self.counter();
-        if counter.closed || counter.waiting >= self.waiting_max {
+        if counter.closed {
+            return Err(NotRecorded::Unavailable);
+        }
+        if counter.waiting >= self.waiting_max {
             return Err(NotRecorded::Busy);
         }
         let (caller, answer) = oneshot::channel();

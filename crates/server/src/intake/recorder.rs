@@ -30,7 +30,7 @@ pub struct Recorder {
     pub metrics: Arc<IntakeMetrics>,
     /// What is logged of batches that fail.
     pub complaints: Arc<Complaints>,
-    /// Cancelled by the recorder when it can't go on.
+    /// To be cancelled when the recorder can't go on.
     pub failed: CancellationToken,
 }
 

@@ -21,6 +21,8 @@ pub enum Mood {
     LosesConfirms,
     /// Nothing, until the mood changes.
     Waits,
+    /// The publisher panics.
+    Panics,
 }
 
 /// The broker: all its sides share one state.
@@ -98,6 +100,8 @@ impl Publisher for FakeBroker {
             }
             rung.await;
         }
+        let mood = self.state().mood;
+        assert_ne!(mood, Mood::Panics, "a fault of ours");
         let mut state = self.state();
         if state.mood == Mood::Refuses {
             return Err(QueueError::Unavailable("it is in a mood".into()));

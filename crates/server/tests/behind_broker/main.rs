@@ -163,6 +163,16 @@ fn a_lost_confirm_is_unknown_and_sending_again_counts_once() {
 }
 
 #[test]
+fn a_courier_that_panics_ends_the_server_which_says_so() {
+    let broker = FakeBroker::new();
+    let (mut server, _) = server(&broker);
+    broker.set_mood(Mood::Panics);
+    server.post("/api/submit", b"[2]").assert_problem(500, "outcome_unknown");
+    let failure = server.end().unwrap_err();
+    assert!(failure.to_string().contains("ballots can't be carried any more"), "{failure}");
+}
+
+#[test]
 fn a_worker_keeps_what_it_has_while_the_store_is_away() {
     let broker = FakeBroker::new();
     let (server, store) = server(&broker);

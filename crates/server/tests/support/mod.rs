@@ -13,9 +13,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use throng::app::{App, Broker, Parts, Server};
+use throng::app::{App, Broker, Failed, Parts, Server};
 use throng::config::{Config, Sources};
-use throng::intake::WriteFailure;
+
 use throng_backends::store::DatabaseUrl;
 use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::clock::{Clock, ManualClock, Timestamp};
@@ -62,7 +62,7 @@ pub struct TestServer {
     worker: Option<TestWorker>,
     pub database: TestDatabase,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Result<(), WriteFailure>>>,
+    thread: Option<JoinHandle<Result<(), Failed>>>,
 }
 
 impl TestServer {
@@ -239,7 +239,7 @@ impl TestServer {
     }
 
     /// Waits for the server's end, without stopping it.
-    pub fn end(&mut self) -> Result<(), WriteFailure> {
+    pub fn end(&mut self) -> Result<(), Failed> {
         self.thread.take().expect("a server ends once").join().unwrap()
     }
 
