@@ -91,7 +91,7 @@ pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Settled, Problem
         NotRecorded::Busy => Problem::Overloaded,
         NotRecorded::Unavailable if core.app.is_behind_broker() => Problem::QueueUnavailable,
         NotRecorded::Unavailable => Problem::StoreUnavailable(None),
-        NotRecorded::Unknown => Problem::OutcomeUnknown(None),
+        NotRecorded::Unknown => Problem::OutcomeUnknown(Some(id), None),
     })?;
     match settled.fate {
         Fate::Accepted | Fate::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(settled),

@@ -1,4 +1,5 @@
-//! Which pages of other sites may call the public routes.
+//! Which pages of other sites may read what the public routes answer, and send them JSON. Any page may send a ballot as
+//! text, as browsers let it: that is no permission that a server could refuse.
 //!
 //! No route that may be called from elsewhere looks at a cookie, so no answer allows credentials unless it is asked for:
 //! by a page whose requests carry some for a gate in front of Throng.
@@ -15,14 +16,14 @@ use hyper::{HeaderMap, Uri};
 /// What a page may read beside the body: the version of a result, when to come again, and what to complain with.
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, x-request-id");
 
-/// The origins that may call.
+/// The origins whose pages may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
-    /// Every one; never with credentials.
+    /// Those of every one; never with credentials.
     Any,
-    /// These; with none, only pages of this server itself.
+    /// Those of these; with none, of this server itself alone.
     Listed(Vec<HeaderValue>),
-    /// These, and their requests may carry cookies and the like.
+    /// Those of these, and their requests may carry cookies and the like.
     ListedWithCredentials(Vec<HeaderValue>),
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
-use throng_domain::ballot::Choices;
+use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::poll::InvalidChoice;
 use throng_domain::store::StoreError;
 use throng_domain::submission::NotABallot;
@@ -41,6 +41,8 @@ pub enum Problem {
     PollClosed,
     /// The results aren't to be seen, now or by this caller.
     ResultsHidden,
+    /// The results can't be read.
+    ResultsUnavailable(Cause),
     /// Too many ballots are waiting.
     Overloaded,
     /// The store can't be reached.
@@ -49,8 +51,8 @@ pub enum Problem {
     QueueUnavailable,
     /// The server is on its way out: others may be ready.
     ShuttingDown,
-    /// A write failed: whether the ballot is counted isn't known.
-    OutcomeUnknown(Cause),
+    /// A write failed: whether the ballot of this id is counted isn't known.
+    OutcomeUnknown(Option<BallotId>, Cause),
     /// A fault of ours.
     Internal(Cause),
 }
@@ -79,6 +81,8 @@ struct Details<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     choices: Option<&'a Choices>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ballot_id: Option<BallotId>,
 }
 
 impl Problem {
@@ -109,6 +113,9 @@ impl Problem {
             Self::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
             Self::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
             Self::ResultsHidden => (StatusCode::FORBIDDEN, "results_hidden", "The results aren't public"),
+            Self::ResultsUnavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "results_unavailable", "The results can't be read right now")
+            }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many are voting at once"),
             Self::StoreUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
@@ -117,7 +124,7 @@ impl Problem {
                 (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", "Ballots can't be queued right now")
             }
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is about to stop"),
-            Self::OutcomeUnknown(_) => {
+            Self::OutcomeUnknown(..) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "Whether the ballot was counted isn't known")
             }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
@@ -143,17 +150,30 @@ impl Problem {
             Self::PollNotOpen => "Nothing was counted. The poll's opens_at says when it opens.".into(),
             Self::PollClosed => "Nothing was counted: the ballot arrived after the poll's close.".into(),
             Self::ResultsHidden => "The poll shows its results to others, later, or not at all.".into(),
+            Self::ResultsUnavailable(_) => "Ask again after the seconds in Retry-After.".into(),
             Self::Overloaded | Self::StoreUnavailable(_) | Self::QueueUnavailable => {
                 "Nothing was taken. Send the same ballot again after the seconds in Retry-After.".into()
             }
             Self::ShuttingDown => "Send requests to another server, or to this one once it is back.".into(),
-            Self::OutcomeUnknown(_) => "Send the same ballot again, with the same ballot_id: it counts once.".into(),
-            Self::Internal(_) => "The fault is logged. Sending a ballot again with the same ballot_id is safe.".into(),
+            Self::OutcomeUnknown(..) => {
+                "Send the same ballot again, with this ballot_id, to the poll's address in version 1 \
+                of the API: it counts once. Sent without it, it may count twice."
+                    .into()
+            }
+            Self::Internal(_) => {
+                "The fault is logged. A ballot sent again counts once if it has the same ballot_id, and may \
+                count twice if it has none."
+                    .into()
+            }
         }
     }
 
     fn cause(&self) -> Cause {
-        if let Self::StoreUnavailable(cause) | Self::OutcomeUnknown(cause) | Self::Internal(cause) = self {
+        if let Self::ResultsUnavailable(cause)
+        | Self::StoreUnavailable(cause)
+        | Self::OutcomeUnknown(_, cause)
+        | Self::Internal(cause) = self
+        {
             cause.clone()
         } else {
             None
@@ -180,8 +200,9 @@ impl Problem {
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
         let choices = if let Self::AlreadyVoted(choices) = self { Some(choices) } else { None };
-        let detail = self.detail();
-        let details = Details { r#type: "about:blank", title, status: status.as_u16(), detail: &detail, code, choices };
+        let ballot_id = if let Self::OutcomeUnknown(ballot_id, _) = self { *ballot_id } else { None };
+        let (detail, status) = (&*self.detail(), status.as_u16());
+        let details = Details { r#type: "about:blank", title, status, detail, code, choices, ballot_id };
         serde_json::to_vec(&details).expect("problem details have only strings for keys").into()
     }
 }
@@ -214,7 +235,7 @@ impl From<StoreError> for Problem {
         let cause = Some(error.to_string());
         match error {
             StoreError::Unavailable(_) => Self::StoreUnavailable(cause),
-            StoreError::Unknown(_) => Self::OutcomeUnknown(cause),
+            StoreError::Unknown(_) => Self::OutcomeUnknown(None, cause),
             StoreError::Conflict(_) | StoreError::Rejected(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_) => {
                 Self::Internal(cause)
             }

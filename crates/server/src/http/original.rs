@@ -11,7 +11,7 @@ use throng_domain::submission;
 
 use super::ballots::{accepted, settle};
 use super::error::Problem;
-use super::results::{json, uncached};
+use super::results::{freshen, json, uncached};
 use crate::app::CoreState;
 
 const HIDDEN: Bytes = Bytes::from_static(b"{}");
@@ -43,12 +43,12 @@ fn accept(core: &CoreState, body: &[u8]) -> Result<(Ballot, bool), Problem> {
 /// `GET /api/result`: the result.
 ///
 /// # Errors
-/// If there is no default poll.
+/// If there is no default poll, or its result can't be read.
 pub async fn result<B: From<Bytes>>(core: &CoreState) -> Result<Response<B>, Problem> {
     let now = core.app.clock.now();
     if !core.app.is_exact() {
         let live = core.app.polls.current().default_poll().cloned().ok_or(Problem::PollNotFound)?;
-        core.app.freshen(&live, now).await?;
+        freshen(core, &live, now).await?;
     }
     let polls = core.app.polls.current();
     let live = polls.default_poll().ok_or(Problem::PollNotFound)?;

@@ -17,6 +17,7 @@ use tracing::warn;
 
 use super::origin::Origin;
 use super::snapshot::{Rendered, SharedSnapshot, Snapshot};
+use crate::allowance::Allowance;
 use crate::view::ResultsView;
 
 /// How long a reader waits for a result that is asked for anew, before the one that is known has to do.
@@ -70,9 +71,10 @@ impl LivePoll {
         }
         let view = ResultsView::new(&self.poll, &snapshot, now, stale);
         let json = serde_json::to_vec(&view).expect("a result has only strings for keys").into();
-        // The version counts ballots' changes; a close, a corrected label or doubt changes what is sent as well.
+        // The version counts ballots' changes; a close, a corrected label or doubt changes what is sent as well. It is a weak
+        // tag: `as_of` goes on while all else stays.
         let doubt = if stale { "-stale" } else { "" };
-        let etag = format!("\"{}-{}-{}{doubt}\"", snapshot.tallies.seq, self.poll.version, state.as_str());
+        let etag = format!("W/\"{}-{}-{}{doubt}\"", snapshot.tallies.seq, self.poll.version, state.as_str());
         let made = Arc::new(Rendered { kind, json, etag });
         self.rendered.store(Some(Arc::clone(&made)));
         made
@@ -174,12 +176,15 @@ impl LivePolls {
 
     /// Asks for the results that are wanted, for as long as it is polled.
     pub async fn keep_renewing(&self, origin: &Origin) -> Infallible {
+        let complaints = Allowance::new(1);
         loop {
             self.bell.notified().await;
             let renewed = self.renew_wanted(origin).await;
             self.is_failing.store(renewed.is_err(), Ordering::Relaxed);
             if let Err(error) = renewed {
-                warn!(%error, "results can't be read; those known are shown on");
+                if let Some(unlogged) = complaints.take(origin.clock.now()) {
+                    warn!(%error, unlogged, "results can't be read; those known are shown on");
+                }
                 sleep(AFTER_FAILURE).await;
             }
         }

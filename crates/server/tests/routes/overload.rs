@@ -1,5 +1,6 @@
 //! A store that is slow, away or broken: what callers are told is true.
 
+use serde_json::json;
 use throng_domain::store::StoreError;
 
 use crate::support::{Connection, GatedStore, TestServer, eventually};
@@ -78,6 +79,20 @@ fn a_store_that_is_away_has_taken_nothing() {
     }
     store.fail_with(None);
     assert_eq!(vote(&server, 2).answer().text(), r#"{"1":0,"2":1,"3":0,"4":0,"5":0}"#);
+}
+
+#[test]
+fn a_ballot_without_an_id_of_its_own_is_told_one_to_come_again_with() {
+    let (server, store) = TestServer::start_gated(WAITING_MAX);
+    store.fail_with(Some(|| StoreError::Unknown("the connection broke".into())));
+    let problem = vote(&server, 2).answer();
+    problem.assert_problem(500, "outcome_unknown");
+    store.fail_with(None);
+    let ballot = json!({"ballot_id": problem.json()["ballot_id"], "choices": [2]}).to_string();
+    for _ in 0..2 {
+        assert_eq!(server.post("/api/v1/polls/demo/ballots", ballot.as_bytes()).status, 201);
+    }
+    assert_eq!(server.voters(), 1);
 }
 
 #[test]

@@ -17,8 +17,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, StatusCode};
 use throng_domain::ballot::{BallotId, Choices};
@@ -31,7 +30,7 @@ use super::ballots::{accepted, settle};
 use super::body::WholeBody;
 use super::error::Problem;
 use super::poll_path::PollPath;
-use super::results::{CURRENT, SHARED};
+use super::results::{cached, uncached};
 use crate::app::CoreState;
 use crate::results::LivePoll;
 
@@ -73,8 +72,9 @@ async fn show(
     // Whoever writes the address can say that they voted, so this opens no result that is for voters alone.
     let visit = Visit::new(core.app.is_behind_broker());
     let visit = Visit { voted: own.is_some(), own: own.unwrap_or_default(), viewer: Viewer::Anybody, ..visit };
-    let cache_control = if visit.voted { CURRENT } else { SHARED };
-    html(&PollPage::new(&live, now, visit), cache_control)
+    let voted = visit.voted;
+    let page = html(&PollPage::new(&live, now, visit));
+    if voted { uncached(page) } else { cached(page) }
 }
 
 /// `POST /polls/{slug}`: the vote of a page's form.
@@ -98,7 +98,7 @@ async fn vote(
     match cast_form(&core, &live, &form, id, now).await.inspect_err(refuse) {
         Ok(choices) => taken(&live, now, visit, choices),
         // With its id in the form, sending it again counts it once.
-        Err(unknown @ Problem::OutcomeUnknown(_)) => {
+        Err(unknown @ Problem::OutcomeUnknown(..)) => {
             refused(&live, now, visit, BallotForm { ballot_id: Some(id), ..form }, unknown)
         }
         Err(problem) => refused(&live, now, visit, form, problem),
@@ -124,15 +124,14 @@ fn taken(live: &LivePoll, now: Timestamp, visit: Visit, choices: Choices) -> Res
         // An address can be passed on, this answer can't: only it may show what is for voters alone.
         let own = choices.as_slice().to_vec();
         let visit = Visit { voted: true, own, viewer: Viewer::Voter, ..visit };
-        return html(&PollPage::new(live, now, visit), CURRENT);
+        return uncached(html(&PollPage::new(live, now, visit)));
     }
     let ids: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
     let address = format!("/polls/{}?voted={}", live.poll.slug, ids.join(","));
     let mut response = StatusCode::SEE_OTHER.into_response();
     let address = HeaderValue::from_str(&address).expect("slugs and numbers fit in a header");
     response.headers_mut().insert(LOCATION, address);
-    response.headers_mut().insert(CACHE_CONTROL, CURRENT);
-    response
+    uncached(response)
 }
 
 /// The page again, with what went wrong and what was chosen.
@@ -162,10 +161,8 @@ fn refused_without_poll(problem: Problem, headers: &HeaderMap) -> Response {
     response
 }
 
-fn html(page: &impl Template, cache_control: HeaderValue) -> Response {
-    let mut response = Response::new(Body::empty());
-    response.headers_mut().insert(CACHE_CONTROL, cache_control);
-    as_page(response, page)
+fn html(page: &impl Template) -> Response {
+    as_page(Response::new(Body::empty()), page)
 }
 
 /// `response` with a page for its body: status and the headers that go with it stay.
@@ -208,7 +205,7 @@ mod tests {
         for (problem, status, retry_after, ballot_id, words) in [
             (Problem::Overloaded, 503, Some("1"), None, "Too many people are voting"),
             (Problem::StoreUnavailable(None), 503, Some("1"), None, "be stored at this moment"),
-            (Problem::OutcomeUnknown(None), 500, None, Some(BallotId(id)), "it counts once"),
+            (Problem::OutcomeUnknown(Some(BallotId(id)), None), 500, None, Some(BallotId(id)), "it counts once"),
         ] {
             let form = BallotForm { choices: vec![OptionId(2)], ballot_id };
             let response = refused(&live, now, Visit::new(false), form, problem);

@@ -71,7 +71,7 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         Problem::StoreUnavailable(_) | Problem::QueueUnavailable | Problem::ShuttingDown => {
             "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
         }
-        Problem::OutcomeUnknown(_) => {
+        Problem::OutcomeUnknown(..) => {
             "Something broke, and we can't tell whether your vote was counted. Vote again from here: it counts once."
         }
         Problem::NotABallot(_)
@@ -83,6 +83,7 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         | Problem::BodyUnreadable
         | Problem::UnsupportedMediaType
         | Problem::ResultsHidden
+        | Problem::ResultsUnavailable(_)
         | Problem::Internal(_) => "Your vote could not be read, so it was not counted. Choose again, then vote.",
     };
     words.to_owned()
