@@ -146,6 +146,9 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
     match (command, setting) {
         ("bench", _) => Some("--url says which server is voted at"),
         ("worker", "LISTEN") => Some("a worker's health and metrics are at WORKER_LISTEN"),
+        ("poll" | "schema" | "dead", "LISTEN") => Some("this command serves nothing"),
+        ("poll" | "schema" | "dead" | "worker", "DEFAULT_POLL") => Some("only a server has a default poll"),
+        ("dead", "DATABASE_URL") => Some("these messages are at QUEUE_URL"),
         ("completions" | "man", _) => Some("this command reads no settings"),
         _ => None,
     }
@@ -219,7 +222,7 @@ Examples:
   throng poll create song --title 'Best song?' --option Alpha --option Beta --opens-at now
   throng poll list                        what there is, and how many voted
   throng poll results song --json         the result, as the API gives it
-  throng poll close song                  a server that runs takes it up at once
+  throng poll close song                  a server that runs takes it up within a quarter of a second
   throng poll export song --output song.csv
   throng doctor                           is all there that this deployment needs?
   throng help poll create                 more on any command";

@@ -75,14 +75,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "CACHE_LIFE_TIME",
         default: "5",
-        meaning: "seconds that a result may lag behind a broker; 0: every reader asks the database",
+        meaning: "seconds until a node behind a broker that hears of no change asks the database; 0: it does for every reader",
     },
     Setting { name: "WORKER_LISTEN", default: "127.0.0.1:8081", meaning: "a worker's health and metrics" },
     Setting { name: "DEFAULT_POLL", default: "demo", meaning: "the poll of /api/submit, /api/result and /" },
     Setting {
         name: "CORS_ALLOW_ORIGIN",
         default: "* in dev, none in prod",
-        meaning: "origins whose pages may call /api/, by commas; *: all",
+        meaning: "origins whose pages may read answers of /api/ and send it JSON, by commas; *: all",
     },
     Setting {
         name: "CORS_ALLOW_CREDENTIALS",

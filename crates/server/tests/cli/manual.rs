@@ -25,6 +25,8 @@ fn help_is_enough_by_itself() {
     shell.run("pol list").fails(2, &["'poll'"]);
     shell.run("poll").fails(2, &["create", "recount"]);
     shell.run("bench --listen 127.0.0.1:9999").fails(2, &["--listen has no meaning here", "--url"]);
+    shell.run("poll list --listen 127.0.0.1:9999").fails(2, &["--listen has no meaning here", "serves nothing"]);
+    shell.run("dead list --database-url sqlite://x.db").fails(2, &["--database-url has no meaning", "QUEUE_URL"]);
     shell.run("worker --listen 127.0.0.1:9999").fails(2, &["--listen has no meaning here", "WORKER_LISTEN"]);
     shell.run("man --app-env prod").fails(2, &["--app-env has no meaning here"]);
     assert_eq!(std::fs::read_dir(shell.directory.path()).unwrap().count(), 0);

@@ -13,7 +13,7 @@ fn a_whole_deployment_has_no_fault() {
         let checks = findings(&system);
         assert!(checks.iter().all(|(_, ok, _)| *ok), "{checks:?}");
         let checked: Vec<&str> = checks.iter().map(|(checked, _, _)| checked.as_str()).collect();
-        assert_eq!(checked, ["database", "schema", "tables", "durability", "clock", "queue", "cache"]);
+        assert_eq!(checked, ["database", "schema", "tables", "default poll", "durability", "clock", "queue", "cache"]);
         assert!(system.run(&["doctor"]).status.success());
     }
 }
@@ -33,6 +33,16 @@ fn a_wrong_password_and_a_cache_that_is_away_are_named() {
         let said = system.run(&["doctor"]);
         assert_eq!(said.status.code(), Some(1));
     }
+}
+
+#[test]
+fn a_default_poll_that_nobody_made_is_named() {
+    let _alone = in_war();
+    let mut system = made(Kind::Postgres);
+    system.output(&["poll", "create", "song", "--title", "Best song?", "--option", "A", "--option", "B"]);
+    assert_fault(&system, "default poll", "throng poll create demo");
+    system.set("DEFAULT_POLL", "song");
+    assert!(findings(&system).iter().all(|(_, ok, _)| *ok));
 }
 
 #[test]

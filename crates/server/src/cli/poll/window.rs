@@ -45,8 +45,9 @@ Examples:
 /// Close a poll, now or later
 ///
 /// A ballot that arrives later is not counted, unless it was recorded before this close was. The result is final ten
-/// seconds after the close. Where a broker stands between, `now` is a second from now, so that every node knows when it
-/// comes, and the result is final once the workers have recorded what was accepted.
+/// seconds after the close. With a broker, or a database that several servers may share, the close is a second from now at the
+/// soonest, so that every node knows when it comes, and the result is final once the workers have recorded what was
+/// accepted.
 #[derive(Debug, Args)]
 #[command(after_help = CLOSE_EXAMPLES)]
 pub(in crate::cli) struct Close {
@@ -59,10 +60,6 @@ pub(in crate::cli) struct Close {
     json: Json,
 }
 
-/// How soon behind a broker `now` is, in milliseconds: every node must have heard of the close when it comes, since what it
-/// accepts afterwards would not count.
-const HEARD_MS: i64 = 1_000;
-
 const CLOSE_EXAMPLES: &str = "\
 Examples:
   throng poll close song
@@ -70,31 +67,40 @@ Examples:
   throng poll close song --at 2026-07-01T22:00:00+02:00";
 
 impl Open {
-    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+    /// `heard_ms`: see [`Close::run`].
+    pub(super) async fn run(
+        self,
+        store: &dyn Store,
+        clock: &dyn Clock,
+        heard_ms: i64,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
         let poll = change(store, clock, &self.slug, |poll, now| {
             let opens_at = self.at.resolve(now, now);
             let closes_at = self.closes_at.map(|closes_at| closes_at.resolve(now, opens_at));
-            if self.again { poll.reopened(now, closes_at) } else { poll.opened(now, opens_at, closes_at) }
+            // A poll that will be open before every node has heard counts as open: it can't be put off any more.
+            let heard_at = now.plus_ms(heard_ms);
+            if self.again { poll.reopened(now, closes_at) } else { poll.opened(heard_at, opens_at, closes_at) }
         });
         write_poll(&poll.await?, clock, self.json, out)
     }
 }
 
 impl Close {
-    /// `is_behind_broker`: whether ballots are taken by nodes that don't count them.
+    /// `heard_ms`: how long it takes until every node has heard of a change, in milliseconds. The close is no sooner: what a
+    /// node accepted after it would not count.
     pub(super) async fn run(
         self,
         store: &dyn Store,
         clock: &dyn Clock,
-        is_behind_broker: bool,
+        heard_ms: i64,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
-        let heard_ms = if is_behind_broker { HEARD_MS } else { 0 };
-        let at = |now: Timestamp| match self.at {
-            Moment::Now => now.plus_ms(heard_ms),
-            Moment::At(_) | Moment::After { .. } => self.at.resolve(now, now),
-        };
-        let poll = change(store, clock, &self.slug, |poll, now| poll.closed(now, at(now)));
+        let poll = change(store, clock, &self.slug, |poll, now| {
+            let asked = self.at.resolve(now, now);
+            let has_passed = asked < now;
+            poll.closed(now, if has_passed { asked } else { asked.max(now.plus_ms(heard_ms)) })
+        });
         write_poll(&poll.await?, clock, self.json, out)
     }
 }
@@ -131,7 +137,7 @@ fn fault_in_words(slug: &Slug, fault: WindowFault) -> String {
             rfc3339_text(opens_at)
         ),
         WindowFault::Open { opens_at } => format!(
-            "the poll `{slug}` is open already, since {}; to set when it closes: throng poll close {slug} --at WHEN",
+            "the poll `{slug}` is open already, from {} on; to set when it closes: throng poll close {slug} --at WHEN",
             rfc3339_text(opens_at)
         ),
         WindowFault::Closed { closes_at } => format!(
