@@ -32,6 +32,9 @@ fn vote_through(start: fn(&TestServer) -> Front) {
     assert_eq!(kept.request("GET", "/api/result", &[], b"").json()["1"], 50);
     kept.request("POST", "/api/submit", &[], b"[9]").assert_problem(422, "invalid_choice");
     assert!(kept.request("GET", "/polls/demo", &[], b"").text().contains("<form"));
+    for private in ["/metrics", "/readyz"] {
+        assert_eq!(Connection::open(front.address).request("GET", private, &[], b"").status, 404);
+    }
     let large = Connection::open(front.address).request("POST", "/api/submit", &[], &[b' '; 17_000]);
     assert_eq!(large.status, 413);
     assert_eq!(server.stored_voters(), 50);
