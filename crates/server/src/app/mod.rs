@@ -13,7 +13,7 @@ use throng_domain::store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 pub use self::parts::{Broker, Parts, cant_use, create_demo_poll, open_cache, open_database};
-pub use self::server::{Failed, Server};
+pub use self::server::Server;
 use crate::config::Config;
 use crate::http::Problem;
 use crate::intake::{BallotIds, Desk};

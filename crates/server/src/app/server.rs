@@ -18,9 +18,7 @@ use super::{App, Broker, CoreState, Parts, cant_use, create_demo_poll, open_cach
 use crate::allowance::Allowance;
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Front};
-use crate::intake::{
-    BALLOTS_WAITING_MAX, BallotIds, Complaints, Courier, Desk, Recorder, RecorderThread, WriteFailure,
-};
+use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Complaints, Courier, Desk, Failed, Recorder, RecorderThread};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePolls, Origin};
 use crate::serve::{self, Beside, Core, Cores, Listen, Shutdown, Tls};
@@ -166,22 +164,8 @@ impl Server {
             // Couriers finish before their cores do.
             Counting::ByWorkers { .. } => {}
         }
-        if failed { Err(Failed::Intake) } else { Ok(()) }
+        if failed { Err(Failed::Fault) } else { Ok(()) }
     }
-}
-
-/// What ended a server that nobody stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum Failed {
-    /// Ballots can't be recorded any more.
-    #[error(transparent)]
-    Write(#[from] WriteFailure),
-    /// A fault of ours ended what carries ballots from a core.
-    #[error(
-        "ballots can't be carried any more, so this server has stopped: a fault in Throng, told above. No ballot was answered \
-         as counted that isn't safe. Start throng again, and report the fault"
-    )]
-    Intake,
 }
 
 impl Counting {
@@ -250,15 +234,14 @@ fn start_cores(
         let (carries, publisher) = counting.on_core(number, &desk, &app.shutdown);
         let (failed, connections) = (app.intake_failed.clone(), metrics.connections.clone());
         let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
-        let core = Arc::new(CoreState { app, desk, metrics, publisher });
+        let core = Arc::new(CoreState { app, desk: Arc::clone(&desk), metrics, publisher });
         Core {
             connections,
             service: Front::new(http::router(Arc::clone(&core)), core),
             beside: Box::pin(async move {
-                // Without its porter or courier a core answers no vote.
-                let unless_ended = failed.drop_guard();
+                let unless_ended = Unless(Some((desk, failed)));
                 carries.await;
-                unless_ended.disarm();
+                unless_ended.ended();
             }),
         }
     };
@@ -266,6 +249,25 @@ fn start_cores(
     let cores = app.metrics.http.iter().enumerate().map(core).collect();
     Cores::start(&listen, cores, http::refusal_body, &app.clock, Arc::clone(&app.shutdown))
         .with_context(|| cant_serve(listen.address))
+}
+
+/// Sees to a core whose porter or courier doesn't come to its end: it answers no vote any more, so the server ends, and
+/// nobody is left waiting at its desk.
+struct Unless(Option<(Arc<Desk>, CancellationToken)>);
+
+impl Unless {
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unless {
+    fn drop(&mut self) {
+        if let Some((desk, failed)) = self.0.take() {
+            failed.cancel();
+            desk.abandon();
+        }
+    }
 }
 
 fn cant_serve(address: SocketAddr) -> String {

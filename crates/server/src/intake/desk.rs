@@ -172,6 +172,20 @@ impl Desk {
         self.counter().closed = true;
     }
 
+    /// Closes a desk that nobody carries from any more, and tells those who wait what is known.
+    pub fn abandon(&self) {
+        let gathered = {
+            let mut counter = self.counter();
+            counter.closed = true;
+            std::mem::take(&mut counter.batch)
+        };
+        // Nobody has taken these, and nobody will.
+        self.answer(Answered { callers: gathered.callers, outcomes: Err(NotRecorded::Unavailable) });
+        for answered in std::mem::take(&mut *lock(&self.answered)) {
+            self.answer(answered);
+        }
+    }
+
     /// How many ballots wait here.
     pub fn waiting(&self) -> usize {
         self.counter().waiting

@@ -28,7 +28,7 @@ pub use self::ballot_ids::BallotIds;
 pub use self::complaints::Complaints;
 pub use self::courier::Courier;
 pub use self::desk::Desk;
-pub use self::recorder::{Recorder, RecorderThread, WriteFailure};
+pub use self::recorder::{Failed, Recorder, RecorderThread, WriteFailure};
 
 /// The ballots that may wait for the disk at once, at all desks together. At 100,000 a second the last of them waits
 /// about a third of a second; each takes some 300 bytes.

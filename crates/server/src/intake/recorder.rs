@@ -55,7 +55,7 @@ type BatchOutcomes = Result<(Vec<Outcome>, Arc<[SharedSnapshot]>), NotRecorded>;
 /// The running recorder.
 #[derive(Debug)]
 pub struct RecorderThread {
-    thread: JoinHandle<Result<(), WriteFailure>>,
+    thread: JoinHandle<Result<(), Failed>>,
     finish: CancellationToken,
 }
 
@@ -68,15 +68,27 @@ impl RecorderThread {
     /// Has the recorder record what is left at the desks, which must be closed, and waits for its end.
     ///
     /// # Errors
-    /// The failure that ended it, if one did.
-    pub fn finish(self) -> Result<(), WriteFailure> {
+    /// What ended it before.
+    pub fn finish(self) -> Result<(), Failed> {
         self.finish.cancel();
         self.thread.thread().unpark();
-        match self.thread.join() {
-            Ok(ended) => ended,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        // A panic was told when it happened.
+        self.thread.join().unwrap_or(Err(Failed::Fault))
     }
+}
+
+/// What ends intake before it is told to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// A write failed.
+    #[error(transparent)]
+    Write(#[from] WriteFailure),
+    /// A fault of ours ended the recorder, or what carries ballots from a core.
+    #[error(
+        "ballots can't be made safe any more, so this server has stopped: a fault in Throng, told above. No ballot was \
+         answered as counted that isn't safe. Start throng again, and report the fault"
+    )]
+    Fault,
 }
 
 /// The write that failed, for whoever has to tell the operator.
@@ -102,7 +114,7 @@ impl Recorder {
     }
 
     /// Records batch after batch until told to finish.
-    async fn run(self, finish: &CancellationToken) -> Result<(), WriteFailure> {
+    async fn run(self, finish: &CancellationToken) -> Result<(), Failed> {
         let mut batch = Batch::default();
         let mut ends = Vec::with_capacity(self.desks.len());
         let mut precedence = Precedence::of_this_thread();
@@ -125,7 +137,7 @@ impl Recorder {
             self.answer(&mut batch, &ends, outcomes);
             if let Some(failure) = failure {
                 self.refuse_the_rest(batch);
-                return Err(failure);
+                return Err(failure.into());
             }
             // Cores that wait for this processor have answers to send and ballots to read, for the next batch to share.
             thread::yield_now();

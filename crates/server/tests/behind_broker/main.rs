@@ -166,10 +166,21 @@ fn a_lost_confirm_is_unknown_and_sending_again_counts_once() {
 fn a_courier_that_panics_ends_the_server_which_says_so() {
     let broker = FakeBroker::new();
     let (mut server, _) = server(&broker);
+    broker.set_mood(Mood::Waits);
+    // More than may be on their way at once, on each core: those that can't be are left at the desks.
+    let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    for (sent, client) in (1..).zip(&mut clients) {
+        client.send_request("POST", "/api/submit", &[], b"[1]");
+        let admitted = format!("throng_ballots_admitted_total {sent}\n");
+        eventually("it is admitted", || server.get("/metrics").text().contains(&admitted).then_some(()));
+    }
     broker.set_mood(Mood::Panics);
-    server.post("/api/submit", b"[2]").assert_problem(500, "outcome_unknown");
+    let codes: Vec<_> = clients.iter_mut().map(|client| client.answer().json()["code"].clone()).collect();
+    assert!(codes.iter().all(|code| ["outcome_unknown", "queue_unavailable"].iter().any(|known| code == known)));
+    assert!(codes.iter().any(|code| code == "queue_unavailable"), "these were never sent");
+    assert_eq!(broker.pending_ballots(), 0);
     let failure = server.end().unwrap_err();
-    assert!(failure.to_string().contains("ballots can't be carried any more"), "{failure}");
+    assert!(failure.to_string().contains("ballots can't be made safe any more"), "{failure}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use throng::intake::{Desk, Fate, NotRecorded, Recorder, Settled, WriteFailure};
+use throng::intake::{Desk, Failed, Fate, NotRecorded, Recorder, Settled};
 use throng::metrics::Metrics;
 use throng::results::{LivePolls, Origin};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
@@ -62,7 +62,7 @@ async fn vote(
     voters: &[Voter],
     waiting_max: usize,
     store: Arc<ScriptedStore>,
-) -> (Vec<Answer>, usize, Result<(), WriteFailure>) {
+) -> (Vec<Answer>, usize, Result<(), Failed>) {
     let clock = Arc::new(ManualClock::new(Timestamp(1)));
     let desks: Vec<_> = (0..3).map(|_| Desk::new(waiting_max)).collect();
     let origin = Origin::of_store(store.clone(), clock.clone());

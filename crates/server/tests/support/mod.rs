@@ -13,8 +13,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use throng::app::{App, Broker, Failed, Parts, Server};
+use throng::app::{App, Broker, Parts, Server};
 use throng::config::{Config, Sources};
+use throng::intake::Failed;
 
 use throng_backends::store::DatabaseUrl;
 use throng_backends::store::sqlite::SqliteStore;
