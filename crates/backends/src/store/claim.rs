@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use throng_domain::store::StoreError;
 
@@ -32,7 +32,9 @@ impl DatabaseUrl {
 fn claim_file(path: &Path) -> Result<Claim, StoreError> {
     make_directory(path)?;
     let unavailable = |error: io::Error| StoreError::Unavailable(error.into());
-    let mut name = real(path).map_err(unavailable)?.into_os_string();
+    // Empty, it is as good as missing; but missing it has no name that is the same by every symbolic link.
+    File::options().create(true).append(true).open(path).map_err(unavailable)?;
+    let mut name = path.canonicalize().map_err(unavailable)?.into_os_string();
     name.push(".lock");
     let lock = File::create(&name).map_err(unavailable)?;
     match lock.try_lock() {
@@ -46,18 +48,6 @@ fn claim_file(path: &Path) -> Result<Claim, StoreError> {
     }
 }
 
-/// The path without symbolic links, by whichever of them it was named; the file itself may be missing.
-fn real(path: &Path) -> io::Result<PathBuf> {
-    match (path.canonicalize(), path.parent(), path.file_name()) {
-        (Err(error), Some(directory), Some(file)) if error.kind() == io::ErrorKind::NotFound => {
-            // The parent of a bare name is the empty path.
-            let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-            Ok(directory.canonicalize()?.join(file))
-        }
-        (real, ..) => real,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,7 +58,6 @@ mod tests {
         let url = DatabaseUrl::Sqlite(directory.path().join("below/throng.db"));
         let claim = url.claim().unwrap();
         assert!(matches!(url.claim(), Err(StoreError::Conflict(why)) if why.contains("another throng serves")));
-        File::create(directory.path().join("below/throng.db")).unwrap();
         std::os::unix::fs::symlink("below/throng.db", directory.path().join("other.db")).unwrap();
         let other = DatabaseUrl::Sqlite(directory.path().join("other.db"));
         assert!(matches!(other.claim(), Err(StoreError::Conflict(_))), "another name of the same file");

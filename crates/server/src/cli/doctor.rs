@@ -36,9 +36,15 @@ struct Finding {
 }
 
 pub(super) fn run(Json { json }: Json, flags: &Flags) -> anyhow::Result<()> {
-    let config = flags.config_to_serve()?;
+    let config = flags.config()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let findings = runtime.block_on(examine(&config));
+    let mut findings = runtime.block_on(examine(&config));
+    if config.tls.is_some() {
+        findings.push(match flags.config_to_serve() {
+            Ok(_) => fine("certificate", "it can be read, with its key".to_owned()),
+            Err(faults) => fault("certificate", faults.to_string()),
+        });
+    }
     print(|out| write(&findings, json, out))?;
     match findings.iter().filter(|finding| !finding.ok).count() {
         0 => Ok(()),
@@ -109,7 +115,7 @@ async fn read_tables(database: &dyn Database) -> Result<Vec<Poll>, StoreError> {
     Ok(polls)
 }
 
-/// Without it the original routes have no poll.
+/// Without it the original routes answer 404.
 fn find_default_poll(config: &Config, polls: &[Poll]) -> Finding {
     let name = &config.default_poll;
     if polls.iter().any(|poll| poll.slug == *name) {
@@ -117,11 +123,12 @@ fn find_default_poll(config: &Config, polls: &[Poll]) -> Finding {
     } else if polls.is_empty() && config.app_env == AppEnv::Dev {
         fine("default poll", format!("`{name}` isn't there yet; in dev the first start makes it"))
     } else {
-        fault(
+        // Who uses version 1 of the API alone needs none.
+        fine(
             "default poll",
             format!(
-                "there is no `{name}`, so /, /api/submit and /api/result answer 404; make it with `throng poll create \
-                 {name}`, or name another with DEFAULT_POLL"
+                "there is no `{name}`, so /, /api/submit and /api/result answer 404; if somebody is to use them, `throng \
+                 poll create {name}`, or name another with DEFAULT_POLL"
             ),
         )
     }

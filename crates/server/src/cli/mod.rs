@@ -222,7 +222,7 @@ Examples:
   throng poll create song --title 'Best song?' --option Alpha --option Beta --opens-at now
   throng poll list                        what there is, and how many voted
   throng poll results song --json         the result, as the API gives it
-  throng poll close song                  a server that runs takes it up within a quarter of a second
+  throng poll close song                  now, or as soon as every server has heard of it
   throng poll export song --output song.csv
   throng doctor                           is all there that this deployment needs?
   throng help poll create                 more on any command";

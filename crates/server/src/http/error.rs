@@ -134,7 +134,9 @@ impl Problem {
     /// What to do next, in words.
     fn detail(&self) -> String {
         match self {
-            Self::BadRequest(_) => "Send a well-formed HTTP/1.1 request: one length, a head of at most 16 KB.".into(),
+            Self::BadRequest(_) => {
+                "Send a well-formed HTTP/1.1 request: one host, one length, a head of at most 16 KB.".into()
+            }
             Self::NotFound => "Check the address. The API's routes begin with /api/.".into(),
             Self::PollNotFound => "Check the poll's name in the address.".into(),
             Self::MethodNotAllowed => "The Allow header names the methods that this address takes.".into(),

@@ -32,6 +32,9 @@ fn vote_through(start: fn(&TestServer) -> Front) {
     assert_eq!(kept.request("GET", "/api/result", &[], b"").json()["1"], 50);
     kept.request("POST", "/api/submit", &[], b"[9]").assert_problem(422, "invalid_choice");
     assert!(kept.request("GET", "/polls/demo", &[], b"").text().contains("<form"));
+    let mut old = Connection::open(front.address);
+    old.send(b"GET /api/result HTTP/1.0\r\n\r\n");
+    assert_eq!(old.answer().json()["1"], 50, "a client of old doesn't say which host it means");
     for private in ["/metrics", "/readyz"] {
         assert_eq!(Connection::open(front.address).request("GET", private, &[], b"").status, 404);
     }

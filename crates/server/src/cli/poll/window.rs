@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 use throng_domain::clock::{Clock, Timestamp};
-use throng_domain::poll::{Poll, Slug};
+use throng_domain::poll::{Poll, PollState, Slug};
 use throng_domain::store::{Store, Window};
 use throng_domain::window::WindowFault;
 
@@ -79,16 +79,19 @@ impl Open {
             let opens_at = self.at.resolve(now, now);
             let closes_at = self.closes_at.map(|closes_at| closes_at.resolve(now, opens_at));
             // A poll that will be open before every node has heard counts as open: it can't be put off any more.
-            let heard_at = now.plus_ms(heard_ms);
-            if self.again { poll.reopened(now, closes_at) } else { poll.opened(heard_at, opens_at, closes_at) }
+            match (poll.state(now.plus_ms(heard_ms)), poll.opens_at) {
+                _ if self.again => poll.reopened(now, closes_at),
+                (PollState::Open, Some(opens_at)) => Err(WindowFault::Open { opens_at }),
+                _ => poll.opened(now, opens_at, closes_at),
+            }
         });
         write_poll(&poll.await?, clock, self.json, out)
     }
 }
 
 impl Close {
-    /// `heard_ms`: how long it takes until every node has heard of a change, in milliseconds. The close is no sooner: what a
-    /// node accepted after it would not count.
+    /// `heard_ms`: how long it takes until every node has heard of a change, in milliseconds. The close is no sooner, since
+    /// what a node accepted after it would not count; nor is it put off beyond the one that they know of.
     pub(super) async fn run(
         self,
         store: &dyn Store,
@@ -98,8 +101,9 @@ impl Close {
     ) -> anyhow::Result<()> {
         let poll = change(store, clock, &self.slug, |poll, now| {
             let asked = self.at.resolve(now, now);
-            let has_passed = asked < now;
-            poll.closed(now, if has_passed { asked } else { asked.max(now.plus_ms(heard_ms)) })
+            let heard = asked.max(now.plus_ms(heard_ms));
+            let known = poll.closes_at.filter(|known| asked <= *known);
+            poll.closed(now, if asked < now { asked } else { known.map_or(heard, |known| heard.min(known)) })
         });
         write_poll(&poll.await?, clock, self.json, out)
     }
