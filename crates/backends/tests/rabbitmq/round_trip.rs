@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use throng_backends::queue::rabbitmq::Depth;
+use throng_backends::queue::rabbitmq::{Depth, Messages};
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, Publisher, QueueError};
 
@@ -37,7 +37,7 @@ async fn what_is_published_is_delivered_and_done_with_once() {
         assert!(publisher.is_ready());
         publisher.publish(&ballots(0, 3)).await.unwrap();
         publisher.publish(&ballots(3, 1)).await.unwrap();
-        assert_eq!(depth.messages().await, Some(2));
+        assert_eq!(depth.messages().await, Some(Messages { ballots: 2, dead: 0 }));
         let mut worker = ground.worker().await;
         let deliveries = take(&mut worker, 2).await;
         assert_eq!(together(&deliveries), ballots(0, 4));
@@ -50,7 +50,10 @@ async fn what_is_published_is_delivered_and_done_with_once() {
         assert_eq!((together(&third), third[0].tag.generation), (ballots(4, 1), 1));
         worker.done(&tags(&third)).await.unwrap();
         drop(worker);
-        eventually("nothing is left", async || (depth.messages().await == Some(0)).then_some(())).await;
+        eventually("nothing is left", async || {
+            (depth.messages().await == Some(Messages { ballots: 0, dead: 0 })).then_some(())
+        })
+        .await;
     })
     .await;
 }

@@ -295,7 +295,7 @@ async fn measure_queue(app: &App, depth: Option<&Depth>) -> Infallible {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        app.metrics.queue_messages(depth.messages().await);
+        app.metrics.on_queues(depth.messages().await);
     }
 }
 

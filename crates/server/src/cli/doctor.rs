@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use serde::Serialize;
+use throng_backends::queue::QueueUrl;
 use throng_backends::{queue, store};
 use throng_domain::cache::Lease;
 use throng_domain::clock::{Clock, SystemClock, Timestamp};
@@ -61,8 +62,9 @@ async fn examine(config: &Config) -> Vec<Finding> {
         }
         Err(error) => findings.push(fault("database", format!("{}: {error}", config.database))),
     }
-    if config.queue.is_some() {
-        findings.push(examine_queue(config).await);
+    if let Some(url) = &config.queue {
+        findings.push(examine_queue(config, url).await);
+        findings.extend(find_dead(config, url).await);
     }
     if let Some(cache) = open_cache(config) {
         let away = cache.lease(NO_POLL, 1).await == Lease::Unknown;
@@ -145,8 +147,7 @@ fn compare_clocks(before: Timestamp, there: Timestamp, after: Timestamp) -> Find
     }
 }
 
-async fn examine_queue(config: &Config) -> Finding {
-    let Some(url) = &config.queue else { return fine("queue", String::new()) };
+async fn examine_queue(config: &Config, url: &QueueUrl) -> Finding {
     let found = async {
         let key = config.message_key().map_err(|error| error.to_string())?;
         let connected = queue::connect_server(url, &config.queue_prefix.0, key, 1);
@@ -159,6 +160,17 @@ async fn examine_queue(config: &Config) -> Finding {
         Ok(Err(error)) => fault("queue", format!("{}: {error}", cant_use(url))),
         Err(_) => fault("queue", format!("{url} doesn't answer")),
     }
+}
+
+/// Whether there are ballots that were answered and can't be read; `None` where the broker doesn't say.
+async fn find_dead(config: &Config, url: &QueueUrl) -> Option<Finding> {
+    Some(match queue::depth(url, &config.queue_prefix.0).messages().await?.dead {
+        0 => fine("dead letters", "there are none".to_owned()),
+        dead => fault(
+            "dead letters",
+            format!("no worker could read {dead} messages, so the ballots in them don't count; see `throng dead list`"),
+        ),
+    })
 }
 
 async fn within<T>(check: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {

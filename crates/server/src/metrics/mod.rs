@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use throng_backends::queue::rabbitmq::Messages;
 use throng_domain::clock::Clock;
 
 pub use self::herald::HeraldMetrics;
@@ -36,6 +37,7 @@ pub struct Metrics {
     /// Of coming by results.
     pub results: Arc<ResultsMetrics>,
     queue_messages: Gauge<f64, AtomicU64>,
+    dead_messages: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -45,17 +47,22 @@ impl Metrics {
         let intake = Arc::new(IntakeMetrics::register(&mut registry));
         intake.register_confirms(&mut registry);
         let results = Arc::new(ResultsMetrics::register(&mut registry));
-        let queue_messages = Gauge::<f64, AtomicU64>::default();
+        let (queue_messages, dead_messages) = (Gauge::<f64, AtomicU64>::default(), Gauge::<f64, AtomicU64>::default());
         let help = "Messages that wait for a worker, each with up to 1,000 ballots; NaN while the broker doesn't tell";
         registry.register("queue_messages", help, queue_messages.clone());
+        let help =
+            "Messages that no worker could read, so that their ballots don't count; NaN while the broker doesn't tell";
+        registry.register("dead_messages", help, dead_messages.clone());
         let http: Vec<Arc<HttpMetrics>> = desks.iter().map(|_| Arc::default()).collect();
         registry.register_collector(Box::new(PerCore { http: http.clone(), desks: desks.to_vec() }));
-        Self { registry, intake, http, results, queue_messages }
+        Self { registry, intake, http, results, queue_messages, dead_messages }
     }
 
-    /// So many messages wait for a worker, as far as is known.
-    pub fn queue_messages(&self, messages: Option<u64>) {
-        self.queue_messages.set(messages.map_or(f64::NAN, |messages| messages as f64));
+    /// These messages are on the broker's queues, as far as is known.
+    pub fn on_queues(&self, messages: Option<Messages>) {
+        let shown = |count: fn(Messages) -> u64| messages.map_or(f64::NAN, |messages| count(messages) as f64);
+        self.queue_messages.set(shown(|messages| messages.ballots));
+        self.dead_messages.set(shown(|messages| messages.dead));
     }
 
     /// The text that a scrape gets.

@@ -13,7 +13,10 @@ fn a_whole_deployment_has_no_fault() {
         let checks = findings(&system);
         assert!(checks.iter().all(|(_, ok, _)| *ok), "{checks:?}");
         let checked: Vec<&str> = checks.iter().map(|(checked, _, _)| checked.as_str()).collect();
-        assert_eq!(checked, ["database", "schema", "tables", "default poll", "durability", "clock", "queue", "cache"]);
+        assert_eq!(
+            checked,
+            ["database", "schema", "tables", "default poll", "durability", "clock", "queue", "dead letters", "cache"]
+        );
         assert!(system.run(&["doctor"]).status.success());
     }
 }

@@ -1,4 +1,4 @@
-//! How much waits to be recorded.
+//! How much waits to be recorded, and how much can't be.
 
 use lapin::Channel;
 use throng_domain::queue::QueueError;
@@ -6,6 +6,15 @@ use tokio::sync::Mutex;
 
 use super::Broker;
 use super::connection::Session;
+
+/// The messages on the queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Messages {
+    /// Those that are ready for a worker: not those which one has and isn't done with.
+    pub ballots: u64,
+    /// Those that no worker could read.
+    pub dead: u64,
+}
 
 /// Asks the broker how much it has, on a connection of its own that is made when it is needed.
 #[derive(Debug)]
@@ -20,9 +29,8 @@ impl Depth {
         Self { broker, asked: Mutex::default() }
     }
 
-    /// The messages that are ready for a worker: not those which one has and isn't done with. `None` where the broker
-    /// doesn't tell within a few seconds.
-    pub async fn messages(&self) -> Option<u64> {
+    /// The messages there are. `None` where the broker doesn't tell within a few seconds.
+    pub async fn messages(&self) -> Option<Messages> {
         let mut asked = self.asked.lock().await;
         // Taken out meanwhile: after a failure, or when nobody waits any more, the next one connects anew.
         let count = async {
@@ -30,11 +38,13 @@ impl Depth {
                 Some(connected) => connected,
                 None => self.connect().await?,
             };
-            let messages = self.broker.topology.count_ballots(&channel).await?;
+            let topology = &self.broker.topology;
+            let ballots = topology.count(&channel, &topology.ballots).await?.into();
+            let dead = topology.count(&channel, &topology.dead).await?.into();
             *asked = Some((session, channel));
-            Ok::<_, QueueError>(messages)
+            Ok::<_, QueueError>(Messages { ballots, dead })
         };
-        count.await.ok().map(u64::from)
+        count.await.ok()
     }
 
     async fn connect(&self) -> Result<(Session, Channel), QueueError> {

@@ -40,7 +40,7 @@ pub use self::announcements::RabbitAnnouncements;
 pub use self::announcer::RabbitAnnouncer;
 pub use self::dead_letters::{DeadLetter, DeadLetters, OpenedLetter, SCAN_MAX, Selection};
 pub use self::deliveries::RabbitDeliveries;
-pub use self::depth::Depth;
+pub use self::depth::{Depth, Messages};
 pub use self::publisher::RabbitPublisher;
 pub use self::topology::Topology;
 use super::QueueUrl;

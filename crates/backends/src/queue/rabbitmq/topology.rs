@@ -157,12 +157,10 @@ impl Topology {
         }
     }
 
-    /// How many messages of ballots are ready to be delivered.
-    pub(super) async fn count_ballots(&self, channel: &Channel) -> Result<u32, QueueError> {
+    /// How many messages are ready to be taken off the queue of this name.
+    pub(super) async fn count(&self, channel: &Channel, name: &str) -> Result<u32, QueueError> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        match timeout(ANSWER_MAX, channel.queue_declare(self.ballots.as_str().into(), passive, FieldTable::default()))
-            .await
-        {
+        match timeout(ANSWER_MAX, channel.queue_declare(name.into(), passive, FieldTable::default())).await {
             Ok(Ok(queue)) => Ok(queue.message_count()),
             Ok(Err(error)) => Err(failure::unavailable(error)),
             Err(_) => Err(no_answer("it doesn't count")),
