@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tracing::warn;
 
 /// Connections that may wait in the kernel to be accepted, a socket; the system's `somaxconn` may allow fewer.
@@ -14,6 +17,9 @@ const BACKLOG: i32 = 8_192;
 
 /// File descriptors kept for everything that is no connection.
 const DESCRIPTORS_KEPT: u64 = 128;
+
+/// How often it is said that clients wait for a place.
+const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// How long to wait when the system has no descriptor left for a connection.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(50);
@@ -64,6 +70,40 @@ pub(super) fn connections_max() -> io::Result<usize> {
     setrlimit(Resource::Nofile, limit)?;
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
     Ok(usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX).max(1))
+}
+
+/// The places for connections on one core.
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    max: usize,
+    said: Option<Instant>,
+}
+
+impl Places {
+    pub(super) fn new(max: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(max)), max, said: None }
+    }
+
+    /// A place. With none free, clients wait in the kernel's queue, where they cost nothing; the log says so now and then.
+    pub(super) async fn take(&mut self) -> OwnedSemaphorePermit {
+        if let Some(place) = self.try_take() {
+            return place;
+        }
+        if self.said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+            self.said = Some(Instant::now());
+            warn!(
+                connections = self.max,
+                "a core has no place for another connection, so clients wait until one closes; raise the limit of open \
+                 files (systemd's LimitNOFILE, ulimit -n), or add nodes"
+            );
+        }
+        Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    /// A place, if one is free.
+    pub(super) fn try_take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().ok()
+    }
 }
 
 /// Waits out an error of `accept`, where waiting helps.

@@ -36,12 +36,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use throng_domain::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, warn};
 
 use self::connection::Host;
 use self::date::Date;
+use self::listen::Places;
 pub use self::listen::find_free;
 pub use self::plain::{PlainMethod, PlainRequest};
 pub use self::shutdown::Shutdown;
@@ -186,11 +186,10 @@ fn serve<S: Answer>(
         let beside = tokio::spawn(beside);
         let dated = Arc::clone(host);
         tokio::spawn(async move { dated.date.keep().await });
-        let places = Arc::new(Semaphore::new(connections_max));
+        let mut places = Places::new(connections_max);
         let accepting = async {
             loop {
-                // A place first: with none free, clients wait in the kernel's queue, where they cost nothing.
-                let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+                let place = places.take().await;
                 match listener.accept().await {
                     Ok(accepted) => {
                         let opened = connection::Opened::new(place, connections.clone());
@@ -206,7 +205,7 @@ fn serve<S: Answer>(
         }
         // Connections that the kernel has accepted already would be reset with the socket: take them along.
         for accepted in listen::accept_waiting(listener) {
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { break };
+            let Some(place) = places.try_take() else { break };
             let opened = connection::Opened::new(place, connections.clone());
             connection::spawn(accepted, Arc::clone(host), opened);
         }
