@@ -59,7 +59,11 @@ impl Server {
         // Before a database is made for a server that can't serve.
         serve::find_free(config.listen).with_context(|| cant_serve(config.listen))?;
         // Who records claims the database.
-        let claim = if config.queue.is_none() { config.database.claim()? } else { None };
+        let claim = if config.queue.is_none() {
+            config.database.claim().with_context(|| format!("can't serve {}", config.database))?
+        } else {
+            None
+        };
         let store = open_database(&config).await?;
         let broker = match &config.queue {
             Some(url) => {

@@ -87,7 +87,7 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
     });
     match within(read_tables(database)).await {
         Ok(polls) => {
-            findings.push(fine("tables", format!("they can be read; there are {} polls", polls.len())));
+            findings.push(fine("tables", format!("they can be read; polls: {}", polls.len())));
             findings.push(find_default_poll(config, &polls));
         }
         Err(error) => findings.push(fault(

@@ -191,11 +191,11 @@ fn with_causes(error: &anyhow::Error) -> String {
 
 impl Flags {
     fn config(&self) -> Result<Config, Faults> {
-        Config::read(&self.sources()?)
+        Config::read(&self.sources())
     }
 
     fn config_to_serve(&self) -> Result<Config, Faults> {
-        Config::read_to_serve(&self.sources()?)
+        Config::read_to_serve(&self.sources())
     }
 
     /// The settings that flags gave.
@@ -209,7 +209,7 @@ impl Flags {
         flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)))
     }
 
-    fn sources(&self) -> Result<Sources, Faults> {
+    fn sources(&self) -> Sources {
         // A value that isn't text can't be a setting of ours.
         let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         Sources::read(self.given(), environment, std::path::Path::new("."))

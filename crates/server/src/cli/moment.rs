@@ -48,6 +48,9 @@ impl FromStr for Moment {
         }
         match text.parse::<jiff::Timestamp>() {
             Ok(at) => Ok(Self::At(Timestamp(at.as_millisecond()))),
+            Err(_) if text.parse::<jiff::civil::Date>().is_ok() && !text.contains([':', 'T', ' ']) => Err(format!(
+                "say at what time and in which time zone, such as {text}T20:00:00Z or {text}T20:00:00+02:00"
+            )),
             Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() => {
                 Err(format!("say in which time zone, such as {text}Z or {text}+02:00"))
             }

@@ -19,6 +19,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     runtime.block_on(async {
         let stop = stop_signal().context("signals can't be received")?;
         let scheme = if config.tls.is_some() { "https" } else { "http" };
+        info!(database = %config.database, queue = config.queue.as_ref().map(tracing::field::display), "starting");
         let server = Server::start(config, Arc::new(SystemClock), cores).await?;
         info!("serving on {scheme}://{}", server.address());
         server.run_until(stop).await?;

@@ -191,7 +191,7 @@ impl Config {
     }
 
     fn read_with(sources: &Sources, check: impl FnOnce(&mut Reader<'_>, &Self)) -> Result<Self, Faults> {
-        let mut read = Reader { sources, faults: Vec::new() };
+        let mut read = Reader { sources, faults: sources.faults().to_vec() };
         for name in NOT_YET {
             if read.sources.get(name).is_some_and(|found| !found.value.is_empty()) {
                 read.fault(name, "this version of Throng can't do that yet; unset it");
@@ -367,6 +367,14 @@ impl FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // A single word that is no level would be taken for a part of a program, of which all is logged, and of ours nothing.
+        let is_slip = |part: &str| {
+            let is_level = part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+            !is_level && !part.contains(['=', ':', '[']) && part != "throng"
+        };
+        if let Some(part) = text.split(',').map(str::trim).find(|part| is_slip(part)) {
+            return Err(format!("`{part}` is neither a level (error, warn, info, debug, trace, off) nor PART=LEVEL"));
+        }
         match tracing_subscriber::EnvFilter::try_new(text) {
             Ok(_) => Ok(Self(text.to_owned())),
             Err(error) => Err(format!("`{text}` is no filter such as info or throng=debug: {error}")),

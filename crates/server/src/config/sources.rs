@@ -4,17 +4,24 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::Faults;
+use super::SETTINGS;
 
 /// The flag that gives a setting: `--database-url` for `DATABASE_URL`.
 pub fn flag_of(setting: &str) -> String {
     format!("--{}", setting.to_lowercase().replace('_', "-"))
 }
 
-/// Values by name.
+/// How many letters a name in a `.env` file may be from a setting's to be taken for a slip of the keyboard.
+const SLIP_MAX: usize = 2;
+
+/// The shortest setting that is looked for among slips: shorter names are too often those of something else.
+const SLIP_LENGTH_MIN: usize = 6;
+
+/// Values by name, and what is wrong with where they come from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     found: HashMap<String, Found>,
+    faults: Vec<String>,
 }
 
 /// A value, and where it was found.
@@ -27,15 +34,13 @@ pub struct Found {
 }
 
 impl Sources {
-    /// What flags, environment and the `.env` files in `directory` say.
-    ///
-    /// # Errors
-    /// If a file is there but can't be read.
+    /// What flags, environment and the `.env` files in `directory` say. A file that can't be read, or not all of it, is among
+    /// the [`Self::faults`].
     pub fn read(
         flags: impl IntoIterator<Item = (&'static str, String)>,
         environment: impl IntoIterator<Item = (String, String)>,
         directory: &Path,
-    ) -> Result<Self, Faults> {
+    ) -> Self {
         let mut sources = Self::default();
         for (name, value) in flags {
             sources.add(name, value, &flag_of(name));
@@ -61,7 +66,8 @@ impl Sources {
                 sources.add(&key, value, name);
             }
         }
-        if faults.is_empty() { Ok(sources) } else { Err(Faults(faults)) }
+        sources.faults = faults;
+        sources
     }
 
     /// Settings given in code.
@@ -71,6 +77,11 @@ impl Sources {
             sources.add(name, (*value).to_owned(), "code");
         }
         sources
+    }
+
+    /// What can't be read of them, or is surely not meant.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
     }
 
     /// The value of `name` that wins.
@@ -90,11 +101,30 @@ fn file(directory: &Path, name: &str, faults: &mut Vec<String>) -> Vec<(String, 
     if !path.exists() {
         return Vec::new();
     }
-    let lines = dotenvy::from_path_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    lines.unwrap_or_else(|error| {
-        faults.push(format!("{}: {}", path.display(), unread(&path, &error)));
-        Vec::new()
-    })
+    let mut values = Vec::new();
+    let mut add = |line: Result<(String, String), dotenvy::Error>| match line {
+        Ok((name, value)) => {
+            if let Some(meant) = setting_meant(&name) {
+                faults.push(format!("{}: {name} is no setting; {meant} is", path.display()));
+            }
+            values.push((name, value));
+        }
+        Err(error) => faults.push(format!("{}: {}", path.display(), unread(&path, &error))),
+    };
+    match dotenvy::from_path_iter(&path) {
+        Ok(lines) => lines.for_each(add),
+        Err(error) => add(Err(error)),
+    }
+    values
+}
+
+/// The setting that somebody meant who wrote `name`, if that is none.
+fn setting_meant(name: &str) -> Option<&'static str> {
+    let mut settings = SETTINGS.iter().map(|setting| setting.name);
+    if settings.clone().any(|setting| setting == name) {
+        return None;
+    }
+    settings.find(|setting| setting.len() >= SLIP_LENGTH_MIN && strsim::osa_distance(setting, name) <= SLIP_MAX)
 }
 
 /// Why a `.env` file can't be read. A line that isn't understood, in whole or in part, is told by its number: it may have a
@@ -124,7 +154,7 @@ mod tests {
         write(".env.prod.local", "D=prod-local\nE=prod-local\nF=prod-local\n");
         write(".env.dev", "F=never\n");
         let environment = [("E", "environment"), ("F", "environment")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let sources = Sources::read([("F", "flag".to_owned())], environment, directory.path()).unwrap();
+        let sources = Sources::read([("F", "flag".to_owned())], environment, directory.path());
         let values = ["A", "B", "C", "D", "E", "F"].map(|name| sources.get(name).unwrap().value.clone());
         assert_eq!(values, ["env", "local", "prod", "prod-local", "environment", "flag"]);
         assert_eq!(sources.get("F").unwrap().from, "--f");
@@ -139,9 +169,36 @@ mod tests {
             "LOG=info\n\nhunter2\nA=b\n",
         ] {
             std::fs::write(directory.path().join(".env"), text).unwrap();
-            let Faults(faults) = Sources::read([], [], directory.path()).unwrap_err();
+            let sources = Sources::read([], [], directory.path());
+            let faults = sources.faults();
             assert!(faults[0].contains(".env: line 3 isn't NAME=value"), "{text}: {faults:?}");
-            assert!(!faults[0].contains("hunter2"), "{faults:?}");
+            assert!(faults.iter().all(|fault| !fault.contains("hunter2")), "{faults:?}");
+            assert_eq!(sources.get("LOG").unwrap().value, "info", "what can be read is");
+        }
+    }
+
+    #[test]
+    fn every_broken_line_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(".env"), "one\nLOG=info\ntwo\nLISTEN=x\n").unwrap();
+        let sources = Sources::read([], [], directory.path());
+        let lines: Vec<_> =
+            sources.faults().iter().map(|fault| fault.contains("line 1") || fault.contains("line 3")).collect();
+        assert_eq!(lines, [true, true], "{:?}", sources.faults());
+        assert_eq!(sources.get("LISTEN").unwrap().value, "x");
+    }
+
+    #[test]
+    fn a_slip_in_a_settings_name_is_told() {
+        for (name, meant) in [
+            ("DATABSE_URL", Some("DATABASE_URL")),
+            ("DATABASE_ULR", Some("DATABASE_URL")),
+            ("LISTEM", Some("LISTEN")),
+            ("DATABASE_URL", None),
+            ("LOGS", None),
+            ("MESSENGER_TRANSPORT_DSN", None),
+        ] {
+            assert_eq!(setting_meant(name), meant, "{name}");
         }
     }
 }

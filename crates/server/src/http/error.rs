@@ -149,7 +149,9 @@ impl Problem {
                 "A ballot of this id was sent with other choices. Make a new id for a new ballot.".into()
             }
             Self::AlreadyVoted(_) => "A voter has one vote in this poll; the first ballot stands.".into(),
-            Self::PollNotOpen => "Nothing was counted. The poll's opens_at says when it opens.".into(),
+            Self::PollNotOpen => {
+                "Nothing was counted. The poll's opens_at says when it opens, if that is known.".into()
+            }
             Self::PollClosed => "Nothing was counted: the ballot arrived after the poll's close.".into(),
             Self::ResultsHidden => "The poll shows its results to others, later, or not at all.".into(),
             Self::ResultsUnavailable(_) => "Ask again after the seconds in Retry-After.".into(),
