@@ -391,6 +391,16 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_would_log_nothing_of_ours_is_a_slip() {
+        for text in ["verbose", "inf", "info,throngg"] {
+            assert!(read(&[("LOG", text)]).is_err(), "{text}");
+        }
+        for text in ["info", "off", "throng", "warn,throng=debug", "info,throng::request=debug,hyper=warn"] {
+            assert!(read(&[("LOG", text)]).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn without_settings_it_is_a_development_server() {
         let config = read(&[]).unwrap();
         assert_eq!(config.app_env, AppEnv::Dev);

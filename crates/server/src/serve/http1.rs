@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tracing::debug;
@@ -20,7 +20,7 @@ use super::connection::{HEAD_BYTES_MAX, Host};
 use super::guard::GuardedStream;
 use super::lane::{self, Left};
 use super::outgoing::Transport;
-use super::{Answer, RefusalBody};
+use super::{Answer, refusal};
 
 /// The most headers a request may have.
 const HEADERS_MAX: usize = 64;
@@ -92,7 +92,7 @@ async fn answer<S: Answer>(
     let mut response = if names_its_host(&request) {
         host.service.answer(request, peer).await
     } else {
-        bad_request(host.refusal_body)
+        refusal::bad_request(host.refusal_body)
     };
     if host.shutdown.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -107,15 +107,4 @@ fn names_its_host(request: &Request<Incoming>) -> bool {
         0 => request.version() < Version::HTTP_11,
         hosts => hosts == 1,
     }
-}
-
-/// The last answer on a connection, to a request that isn't as HTTP wants it.
-fn bad_request(body: RefusalBody) -> Response<Body> {
-    let mut response = Response::new(Body::from(body(StatusCode::BAD_REQUEST)));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    response
 }

@@ -2,9 +2,10 @@
 //! same port (`SO_REUSEPORT`), so that the kernel spreads connections and a request never changes its core.
 //!
 //! This is what `axum::serve` would be, with six differences: no work moves between threads (some 15 to 25 percent
-//! more requests a second on two cores), nor a thread between processors (see [`processors`]), a thread interrupts nobody and
-//! works off all that has come (see [`turns`]), plain requests are answered without HTTP's library around them (see [`lane`]; a quarter more at 1,000 connections),
-//! every connection has deadlines (see [`guard`]), and a shutdown closes nothing that a client could still be writing to.
+//! more requests a second on two cores), nor a thread between processors (see [`processors`]), a thread interrupts nobody
+//! and works off all that has come (see [`turns`]), plain requests are answered without HTTP's library around them (see
+//! [`lane`]; a quarter more at 1,000 connections), every connection has deadlines (see [`guard`]), and a shutdown closes
+//! nothing that a client could still be writing to.
 //! Everything unusual about how Throng serves is in this module; what it serves is an [`Answer`].
 
 mod connection;

@@ -4,8 +4,10 @@
 //! bare status line, and offers no way to say more. Such an answer is the last on its connection and the only one of
 //! ours with an error status and no body, so it is known when it is written, and sent with a body instead.
 
+use axum::body::Body;
 use bytes::{Buf as _, Bytes};
-use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
 
 use super::RefusalBody;
 
@@ -13,6 +15,17 @@ const STATUS_LINE: &[u8] = b"HTTP/1.1 4";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const DATE: &[u8] = b"date: ";
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
+
+/// The last answer on a connection, to a request that the library could read and HTTP doesn't allow.
+pub(super) fn bad_request(body: RefusalBody) -> Response<Body> {
+    let mut response = Response::new(Body::from(body(StatusCode::BAD_REQUEST)));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
 
 /// What is left to send of an answer that took the place of hyper's.
 #[derive(Debug)]

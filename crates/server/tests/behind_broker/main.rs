@@ -18,7 +18,7 @@ use throng_domain::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use self::broker::{FakeBroker, Mood};
-use self::support::{CORES, GatedStore, NOW, TestServer, eventually};
+use self::support::{CORES, Connection, GatedStore, NOW, TestServer, eventually};
 
 const ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
 
@@ -124,18 +124,23 @@ fn a_broker_that_takes_nothing_is_told_as_nothing_taken() {
     assert_eq!(broker.pending(), 1);
 }
 
-/// More of them than may be on their way at once.
-#[test]
-fn what_was_admitted_is_published_though_its_clients_are_gone_and_the_server_ends() {
-    let broker = FakeBroker::new();
-    let (mut server, _) = server(&broker);
-    broker.set_mood(Mood::Waits);
+/// Those who voted one by one and wait for their answers: more than may be on their way at once.
+fn forty_admitted(server: &TestServer) -> Vec<Connection> {
     let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
     for (sent, client) in (1..).zip(&mut clients) {
         client.send_request("POST", "/api/submit", &[], b"[1]");
         let admitted = format!("throng_ballots_admitted_total {sent}\n");
         eventually("it is admitted", || server.get("/metrics").text().contains(&admitted).then_some(()));
     }
+    clients
+}
+
+#[test]
+fn what_was_admitted_is_published_though_its_clients_are_gone_and_the_server_ends() {
+    let broker = FakeBroker::new();
+    let (mut server, _) = server(&broker);
+    broker.set_mood(Mood::Waits);
+    let clients = forty_admitted(&server);
     drop(clients);
     server.begin_stop();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -167,13 +172,8 @@ fn a_courier_that_panics_ends_the_server_which_says_so() {
     let broker = FakeBroker::new();
     let (mut server, _) = server(&broker);
     broker.set_mood(Mood::Waits);
-    // More than may be on their way at once, on each core: those that can't be are left at the desks.
-    let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
-    for (sent, client) in (1..).zip(&mut clients) {
-        client.send_request("POST", "/api/submit", &[], b"[1]");
-        let admitted = format!("throng_ballots_admitted_total {sent}\n");
-        eventually("it is admitted", || server.get("/metrics").text().contains(&admitted).then_some(()));
-    }
+    // Those that can't be on their way at once are left at the desks.
+    let mut clients = forty_admitted(&server);
     broker.set_mood(Mood::Panics);
     let codes: Vec<_> = clients.iter_mut().map(|client| client.answer().json()["code"].clone()).collect();
     assert!(codes.iter().all(|code| ["outcome_unknown", "queue_unavailable"].iter().any(|known| code == known)));

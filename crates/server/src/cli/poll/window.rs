@@ -100,13 +100,19 @@ impl Close {
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
         let poll = change(store, clock, &self.slug, |poll, now| {
-            let asked = self.at.resolve(now, now);
-            let heard = asked.max(now.plus_ms(heard_ms));
-            let known = poll.closes_at.filter(|known| asked <= *known);
-            poll.closed(now, if asked < now { asked } else { known.map_or(heard, |known| heard.min(known)) })
+            poll.closed(now, close_heard_of(poll, self.at.resolve(now, now), now, heard_ms))
         });
         write_poll(&poll.await?, clock, self.json, out)
     }
+}
+
+/// When the poll closes that is to close at `asked`: not before every node has heard of it, nor later than they know.
+fn close_heard_of(poll: &Poll, asked: Timestamp, now: Timestamp, heard_ms: i64) -> Timestamp {
+    if asked < now {
+        return asked;
+    }
+    let heard = asked.max(now.plus_ms(heard_ms));
+    poll.closes_at.filter(|known| asked <= *known).map_or(heard, |known| heard.min(known))
 }
 
 /// Gives the poll the window that `decide` finds right for it, as it stands when that is stored.
@@ -162,5 +168,34 @@ fn fault_in_words(slug: &Slug, fault: WindowFault) -> String {
             rfc3339_text(closes_at),
             rfc3339_text(opens_at)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll::PollId;
+
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+
+    #[test]
+    fn every_node_hears_of_a_close_before_it_comes() {
+        let demo = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
+        for (known, asked, heard_ms, closes) in [
+            (None, 0, 0, 0),
+            (None, 0, 1_000, 1_000),
+            (None, 400, 1_000, 1_000),
+            (None, 5_000, 1_000, 5_000),
+            (None, -1, 1_000, -1),
+            (Some(400), 0, 1_000, 400),
+            (Some(400), 600, 1_000, 1_000),
+            (Some(9_000), 0, 1_000, 1_000),
+        ] {
+            let poll = Poll { closes_at: known.map(|known| Timestamp(NOW + known)), ..demo.clone() };
+            let found = close_heard_of(&poll, Timestamp(NOW + asked), Timestamp(NOW), heard_ms);
+            assert_eq!(found.0 - NOW, closes, "{known:?} {asked}");
+        }
     }
 }
