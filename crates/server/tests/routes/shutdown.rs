@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::{TestServer, eventually};
+use crate::support::{NOW, TestServer, eventually};
 
 fn begin(server: &mut TestServer) {
     server.begin_stop();
@@ -39,6 +39,22 @@ fn a_half_sent_request_may_be_finished() {
     connection.send(b"1]");
     let answer = connection.answer();
     assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    server.join();
+}
+
+#[test]
+fn who_still_comes_is_judged_by_what_is_true_then() {
+    let mut server = TestServer::start();
+    let mut connection = server.connect();
+    connection.send(b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[");
+    eventually("the server has the connection", || {
+        server.app.metrics.http.iter().any(|core| core.connections.get() == 1).then_some(())
+    });
+    begin(&mut server);
+    // Waits until the server has seen it.
+    server.set_window("demo", Some(NOW.plus_ms(60_000)), None);
+    connection.send(b"1]");
+    connection.answer().assert_problem(409, "poll_not_open");
     server.join();
 }
 

@@ -78,6 +78,16 @@ fn a_head_has_the_body_s_length_and_no_body() {
 }
 
 #[test]
+fn what_has_not_changed_has_no_length() {
+    let server = TlsServer::start();
+    let client = Client::open(&server);
+    let results = client.request("GET", "/api/v1/polls/demo/results", &[], b"");
+    let asked = [("if-none-match", results.header("etag").unwrap())];
+    let unchanged = client.request("GET", "/api/v1/polls/demo/results", &asked, b"");
+    assert_eq!((unchanged.status, unchanged.header("content-length")), (304, None));
+}
+
+#[test]
 fn many_votes_at_once_on_one_connection_count_once_each() {
     let server = TlsServer::start();
     let client = Client::open(&server);
