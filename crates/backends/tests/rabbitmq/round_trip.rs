@@ -37,9 +37,11 @@ async fn what_is_published_is_delivered_and_done_with_once() {
         assert!(publisher.is_ready());
         publisher.publish(&ballots(0, 3)).await.unwrap();
         publisher.publish(&ballots(3, 1)).await.unwrap();
-        assert_eq!(depth.messages().await, Some(Messages { ballots: 2, dead: 0 }));
+        assert_eq!(depth.messages().await, Some(Messages { ballots: 2, dead: 0, consumers: 0 }));
         let mut worker = ground.worker().await;
         let deliveries = take(&mut worker, 2).await;
+        // What a worker has and isn't done with doesn't wait any more.
+        assert_eq!(depth.messages().await, Some(Messages { ballots: 0, dead: 0, consumers: 1 }));
         assert_eq!(together(&deliveries), ballots(0, 4));
         assert!(deliveries.iter().all(|delivery| delivery.tag.generation == 1 && !delivery.redelivered));
         worker.done(&tags(&deliveries)).await.unwrap();
@@ -51,7 +53,7 @@ async fn what_is_published_is_delivered_and_done_with_once() {
         worker.done(&tags(&third)).await.unwrap();
         drop(worker);
         eventually("nothing is left", async || {
-            (depth.messages().await == Some(Messages { ballots: 0, dead: 0 })).then_some(())
+            (depth.messages().await == Some(Messages { ballots: 0, dead: 0, consumers: 0 })).then_some(())
         })
         .await;
     })

@@ -1,4 +1,4 @@
-//! How much waits to be recorded, and how much can't be.
+//! How much waits to be recorded, how much can't be, and how many take it off the queue.
 
 use lapin::Channel;
 use throng_domain::queue::QueueError;
@@ -6,6 +6,7 @@ use tokio::sync::Mutex;
 
 use super::Broker;
 use super::connection::Session;
+use super::topology::Contents;
 
 /// The messages on the queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Messages {
     pub ballots: u64,
     /// Those that no worker could read.
     pub dead: u64,
+    /// The consumers of the ballots' queue: one for each of every worker's lines. With none, nothing is recorded.
+    pub consumers: u64,
 }
 
 /// Asks the broker how much it has, on a connection of its own that is made when it is needed.
@@ -29,7 +32,8 @@ impl Depth {
         Self { broker, asked: Mutex::default() }
     }
 
-    /// The messages there are. `None` where the broker doesn't tell within a few seconds.
+    /// The messages and consumers there are, all asked of the queues themselves (passive declares): no management plugin is
+    /// needed. `None` where the broker doesn't tell within a few seconds.
     pub async fn messages(&self) -> Option<Messages> {
         let mut asked = self.asked.lock().await;
         // Taken out meanwhile: after a failure, or when nobody waits any more, the next one connects anew.
@@ -39,10 +43,15 @@ impl Depth {
                 None => self.connect().await?,
             };
             let topology = &self.broker.topology;
-            let ballots = topology.count(&channel, &topology.ballots).await?.into();
-            let dead = topology.count(&channel, &topology.dead).await?.into();
+            let ballots = topology.inspect(&channel, &topology.ballots).await?;
+            let dead = topology.inspect(&channel, &topology.dead).await?;
             *asked = Some((session, channel));
-            Ok::<_, QueueError>(Messages { ballots, dead })
+            let Contents { messages, consumers } = ballots;
+            Ok::<_, QueueError>(Messages {
+                ballots: messages.into(),
+                dead: dead.messages.into(),
+                consumers: consumers.into(),
+            })
         };
         count.await.ok()
     }

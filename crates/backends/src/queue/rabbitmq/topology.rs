@@ -60,6 +60,14 @@ pub struct Topology {
     ballots_messages_max: i64,
 }
 
+/// What the broker says of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contents {
+    /// The messages that are ready to be taken: not those that a consumer has and didn't acknowledge.
+    pub(super) messages: u32,
+    pub(super) consumers: u32,
+}
+
 impl Topology {
     /// The one whose names begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
@@ -157,11 +165,11 @@ impl Topology {
         }
     }
 
-    /// How many messages are ready to be taken off the queue of this name.
-    pub(super) async fn count(&self, channel: &Channel, name: &str) -> Result<u32, QueueError> {
+    /// What the queue of this name holds, and who takes it off.
+    pub(super) async fn inspect(&self, channel: &Channel, name: &str) -> Result<Contents, QueueError> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         match timeout(ANSWER_MAX, channel.queue_declare(name.into(), passive, FieldTable::default())).await {
-            Ok(Ok(queue)) => Ok(queue.message_count()),
+            Ok(Ok(queue)) => Ok(Contents { messages: queue.message_count(), consumers: queue.consumer_count() }),
             Ok(Err(error)) => Err(failure::unavailable(error)),
             Err(_) => Err(no_answer("it doesn't count")),
         }
