@@ -54,6 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         service: Empty { router: router.clone(), lane },
         beside: Box::pin(std::future::ready(())),
         connections: Gauge::default(),
+        unsent_bytes: Gauge::default(),
     });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let listen = Listen { address: address.parse()?, tls: None };

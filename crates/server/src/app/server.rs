@@ -236,11 +236,13 @@ fn start_cores(
     let core = |(number, metrics): (usize, &Arc<HttpMetrics>)| {
         let desk = Arc::clone(&desks[number]);
         let (carries, publisher) = counting.on_core(number, &desk, &app.shutdown);
-        let (failed, connections) = (app.intake_failed.clone(), metrics.connections.clone());
+        let failed = app.intake_failed.clone();
+        let (connections, unsent_bytes) = (metrics.connections.clone(), metrics.unsent_bytes.clone());
         let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
         let core = Arc::new(CoreState { app, desk: Arc::clone(&desk), metrics, publisher });
         Core {
             connections,
+            unsent_bytes,
             service: Front::new(http::router(Arc::clone(&core)), core),
             beside: Box::pin(async move {
                 let unless_ended = Unless(Some((desk, failed)));

@@ -211,9 +211,13 @@ impl Problem {
     }
 }
 
-/// The body of an answer that HTTP itself gives.
+/// The body of an answer that is given before a request comes to its route.
 pub fn refusal_body(status: StatusCode) -> Bytes {
-    Problem::BadRequest(status).body()
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        Problem::Overloaded.body()
+    } else {
+        Problem::BadRequest(status).body()
+    }
 }
 
 impl IntoResponse for Problem {

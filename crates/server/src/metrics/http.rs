@@ -39,6 +39,8 @@ pub struct HttpMetrics {
     refused: [AtomicU64; REASONS.len()],
     /// Connections open now.
     pub connections: Gauge,
+    /// Bytes of responses that clients of HTTP/2 have yet to take.
+    pub unsent_bytes: Gauge,
 }
 
 impl HttpMetrics {
@@ -71,6 +73,8 @@ impl Collector for PerCore {
         self.encode_counters(&mut encoder)?;
         let connections = self.http.iter().map(|core| core.connections.get()).sum();
         gauge(&mut encoder, "connections", "Connections open now", connections)?;
+        let unsent = self.http.iter().map(|core| core.unsent_bytes.get()).sum();
+        gauge(&mut encoder, "unsent_bytes", "Bytes of HTTP/2 responses that clients have yet to take", unsent)?;
         let waiting: usize = self.desks.iter().map(|desk| desk.waiting()).sum();
         let help = "Ballots admitted and not yet safe";
         gauge(&mut encoder, "ballots_waiting", help, i64::try_from(waiting).unwrap_or(i64::MAX))

@@ -11,6 +11,7 @@ use tracing::debug;
 
 use super::date::Date;
 use super::deadlines::FIRST_BYTE_MAX;
+use super::http2::UnsentBytes;
 use super::tls::{Protocol, Tls};
 use super::{Answer, RefusalBody, Shutdown, http1, http2};
 
@@ -44,6 +45,8 @@ pub(super) struct Host<S> {
     pub(super) date: Date,
     /// None where connections aren't encrypted, or somebody in front does it.
     pub(super) tls: Option<Arc<Tls>>,
+    /// What waits on connections of HTTP/2.
+    pub(super) unsent: UnsentBytes,
 }
 
 /// Serves an accepted connection in a task of its own.

@@ -42,6 +42,7 @@ use tracing::{debug, warn};
 
 use self::connection::Host;
 use self::date::Date;
+use self::http2::UnsentBytes;
 use self::listen::Places;
 pub use self::listen::find_free;
 pub use self::plain::{PlainMethod, PlainRequest};
@@ -87,7 +88,7 @@ pub struct Listen {
     pub tls: Option<Arc<Tls>>,
 }
 
-/// One core: what it answers with, what runs beside, and its gauge of open connections.
+/// One core: what it answers with, what runs beside, and its gauges.
 pub struct Core<S> {
     /// Answers its requests.
     pub service: S,
@@ -95,6 +96,8 @@ pub struct Core<S> {
     pub beside: Beside,
     /// Counts its open connections.
     pub connections: Gauge,
+    /// Counts the bytes of responses that its clients of HTTP/2 have yet to take.
+    pub unsent_bytes: Gauge,
 }
 
 /// Threads that serve.
@@ -118,10 +121,11 @@ impl Cores {
         clock: &Arc<dyn Clock>,
         shutdown: Arc<Shutdown>,
     ) -> io::Result<Self> {
-        let sockets = listen::sockets(listen.address, cores.len())?;
+        let cores_count = cores.len();
+        let sockets = listen::sockets(listen.address, cores_count)?;
         let address = sockets.first().map_or(Ok(listen.address), |socket| socket.local_addr())?;
-        let connections_max = listen::connections_max()? / sockets.len().max(1);
-        let processors = processors::one_each(cores.len()).unwrap_or_default();
+        let connections_max = listen::connections_max()? / cores_count.max(1);
+        let processors = processors::one_each(cores_count).unwrap_or_default();
         let mut threads = Vec::new();
         for (number, (socket, core)) in sockets.into_iter().zip(cores).enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -134,9 +138,10 @@ impl Cores {
                 let _in_runtime = runtime.enter();
                 TcpListener::from_std(socket)?
             };
-            let Core { service, beside, connections } = core;
+            let Core { service, beside, connections, unsent_bytes } = core;
+            let unsent = UnsentBytes::new(unsent_bytes, cores_count);
             let (date, shutdown, tls) = (Date::new(Arc::clone(clock)), Arc::clone(&shutdown), listen.tls.clone());
-            let host = Arc::new(Host { service, refusal_body, shutdown, date, tls });
+            let host = Arc::new(Host { service, refusal_body, shutdown, date, tls, unsent });
             let door = Door { listener, connections_max, connections };
             let processor = processors.get(number).copied();
             let serve = move || {

@@ -6,7 +6,7 @@
 
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use super::RefusalBody;
@@ -18,12 +18,24 @@ const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
 
 /// The last answer on a connection, to a request that the library could read and HTTP doesn't allow.
 pub(super) fn bad_request(body: RefusalBody) -> Response<Body> {
-    let mut response = Response::new(Body::from(body(StatusCode::BAD_REQUEST)));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let mut response = refused(StatusCode::BAD_REQUEST, body);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer to a request for which nothing was done, because too much is to be done already.
+pub(super) fn overloaded(body: RefusalBody) -> Response<Body> {
+    let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, body);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+fn refused(status: StatusCode, body: RefusalBody) -> Response<Body> {
+    let mut response = Response::new(Body::from(body(status)));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

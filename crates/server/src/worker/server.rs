@@ -43,7 +43,8 @@ pub fn serve(
     shutdown: Arc<Shutdown>,
 ) -> anyhow::Result<Cores> {
     let service = Service { router: router(Arc::new(health)) };
-    let core = Core { service, beside: Box::pin(std::future::ready(())), connections: Gauge::default() };
+    let beside = Box::pin(std::future::ready(()));
+    let core = Core { service, beside, connections: Gauge::default(), unsent_bytes: Gauge::default() };
     // For those who operate it, on a network of theirs.
     let listen = Listen { address: listen, tls: None };
     Cores::start(&listen, vec![core], refusal_body, clock, shutdown).with_context(|| cant_serve(listen.address))

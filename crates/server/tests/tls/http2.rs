@@ -42,8 +42,13 @@ impl Client {
 
     /// The answers to as many votes, all sent at once.
     pub fn votes(&self, count: usize) -> Vec<Answer> {
-        let votes = (0..count).map(|_| self.answer("POST", "/api/submit", &[], b"[1]"));
-        let answers = self.runtime.block_on(futures_util::future::join_all(votes));
+        self.requests(count, "POST", "/api/submit", b"[1]")
+    }
+
+    /// The answers to as many requests, all sent at once.
+    pub fn requests(&self, count: usize, method: &str, path: &str, body: &[u8]) -> Vec<Answer> {
+        let requests = (0..count).map(|_| self.answer(method, path, &[], body));
+        let answers = self.runtime.block_on(futures_util::future::join_all(requests));
         answers.into_iter().collect::<Result<_, _>>().unwrap()
     }
 

@@ -15,4 +15,5 @@ mod reload;
 mod settings;
 mod shutdown;
 mod slow;
+mod unread;
 mod votes;

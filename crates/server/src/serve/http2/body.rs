@@ -59,12 +59,17 @@ impl HttpBody for TimedBody {
 #[derive(Debug)]
 pub(super) struct AnswerBody {
     body: Body,
-    leaving: Arc<Leaving>,
+    /// None for a refusal, which is small.
+    leaving: Option<Arc<Leaving>>,
 }
 
 impl AnswerBody {
     pub(super) fn new(body: Body, leaving: Leaving) -> Self {
-        Self { body, leaving: Arc::new(leaving) }
+        Self { body, leaving: Some(Arc::new(leaving)) }
+    }
+
+    pub(super) fn unwatched(body: Body) -> Self {
+        Self { body, leaving: None }
     }
 }
 
@@ -77,7 +82,7 @@ impl HttpBody for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
-        let piece = |bytes| Piece { bytes, leaving: Arc::clone(&self.leaving) };
+        let piece = |bytes| Piece { bytes, leaving: self.leaving.clone() };
         frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
 
@@ -95,7 +100,7 @@ impl HttpBody for AnswerBody {
 #[derive(Debug)]
 pub(super) struct Piece {
     bytes: Bytes,
-    leaving: Arc<Leaving>,
+    leaving: Option<Arc<Leaving>>,
 }
 
 impl Buf for Piece {
@@ -109,6 +114,8 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.leaving.goes_on();
+        if let Some(leaving) = &self.leaving {
+            leaving.goes_on();
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod streams;
+mod unsent;
 mod watch;
 
 use std::convert::Infallible;
@@ -24,10 +25,12 @@ use tracing::debug;
 
 use self::body::{AnswerBody, TimedBody};
 use self::streams::Streams;
+pub(super) use self::unsent::UnsentBytes;
+use self::unsent::{BALLOT_BYTES, READ_BYTES};
 use self::watch::{Watch, Word};
-use super::Answer;
 use super::connection::{HEAD_BYTES_MAX, Host};
 use super::outgoing::{Outgoing, Transport};
+use super::{Answer, refusal};
 
 /// Requests that a connection may have open at once.
 const STREAMS_MAX: u32 = 128;
@@ -56,7 +59,7 @@ pub(super) async fn serve<S: Answer, T: Transport>(
     host: &Arc<Host<S>>,
     first_request_by: Instant,
 ) -> Result<(), hyper::Error> {
-    let streams = Arc::new(Streams::new(first_request_by));
+    let streams = Arc::new(Streams::new(first_request_by, host.unsent.clone()));
     let service = service_fn({
         let (host, streams) = (Arc::clone(host), Arc::clone(&streams));
         move |request| answer(Arc::clone(&host), peer, Arc::clone(&streams), request)
@@ -117,7 +120,10 @@ async fn answer<S: Answer>(
     streams: Arc<Streams>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    let answering = streams.begin();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let Some(answering) = streams.begin(if is_read { READ_BYTES } else { BALLOT_BYTES }).await else {
+        return Ok(refusal::overloaded(host.refusal_body).map(AnswerBody::unwatched));
+    };
     let is_head = *request.method() == Method::HEAD;
     let request = request.map(|body| TimedBody::new(body, streams));
     let mut response = host.service.answer(request, peer).await;
@@ -128,7 +134,8 @@ async fn answer<S: Answer>(
         // Its length would be that of the answer that it stands for (RFC 9110, 8.6); with HTTP/1 the library sees to it.
         response.headers_mut().remove(CONTENT_LENGTH);
     }
-    let leaving = answering.answered();
+    let bytes = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+    let leaving = answering.answered(bytes);
     Ok(response.map(|body| AnswerBody::new(body, leaving)))
 }
 
