@@ -20,6 +20,7 @@ mod worker;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::Serialize;
@@ -53,6 +54,9 @@ struct Flags {
     #[arg(long, global = true, value_name = "SLUG")]
     default_poll: Option<String>,
 }
+
+/// How long a command that failed waits until somebody has read why.
+const COMPLAINT_MAX: Duration = Duration::from_secs(1);
 
 /// How a command prints.
 #[derive(Clone, Copy, Debug, Args)]
@@ -173,9 +177,11 @@ fn reader_is_gone(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-#[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
+/// Says why a command failed. It ends even if nobody reads that.
 fn complain(error: &anyhow::Error) {
-    eprintln!("throng: {}", with_causes(error));
+    let complaint = with_causes(error);
+    #[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
+    log::within(COMPLAINT_MAX, move || eprintln!("throng: {complaint}"));
 }
 
 /// The error and its causes, each said once: some errors say their cause themselves.

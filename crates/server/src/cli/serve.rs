@@ -13,7 +13,7 @@ use crate::app::Server;
 
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let config = flags.config_to_serve()?;
-    let _log = log_to_stderr(&config)?;
+    let log = log_to_stderr(&config)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -22,6 +22,8 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
         info!(database = %config.database, queue = config.queue.as_ref().map(tracing::field::display), "starting");
         let server = Server::start(config, Arc::new(SystemClock), cores).await?;
         info!("serving on {scheme}://{}", server.address());
+        let counter = server.app().metrics.log_lines_dropped.clone();
+        tokio::spawn(log.watch(counter));
         server.run_until(stop).await?;
         info!("stopped");
         Ok(())

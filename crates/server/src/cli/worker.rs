@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Flags;
-use super::log::log_to_stderr;
+use super::log::{Log, log_to_stderr};
 use super::serve::stop_signal;
 use crate::app::{cant_use, open_cache, open_database};
 use crate::config::Config;
@@ -32,12 +32,12 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
     if config.queue.is_none() {
         bail!("a worker takes ballots from a queue; set QUEUE_URL, here and for the web nodes");
     }
-    let _log = log_to_stderr(&config)?;
+    let log = log_to_stderr(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(work(&config, arguments.concurrency))
+    runtime.block_on(work(&config, arguments.concurrency, &log))
 }
 
-async fn work(config: &Config, concurrency: u16) -> anyhow::Result<()> {
+async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()> {
     let stop_signal = stop_signal().context("signals can't be received")?;
     ensure_free(config.worker_listen)?;
     let _claim = config.database.claim()?;
@@ -45,6 +45,7 @@ async fn work(config: &Config, concurrency: u16) -> anyhow::Result<()> {
     let store = open_database(config).await?;
     let (stop, metrics, shutdown) =
         (CancellationToken::new(), WorkerMetrics::new(&clock), Arc::new(Shutdown::default()));
+    tokio::spawn(log.watch(metrics.log_lines_dropped.clone()));
     let (mut recordings, quiet) = (JoinSet::new(), CancellationToken::new());
     let herald = start_recordings(config, concurrency, &clock, &metrics, &stop, &mut recordings).await?;
     let announcing = tokio::spawn({

@@ -12,6 +12,7 @@ mod results;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use throng_backends::queue::rabbitmq::Messages;
@@ -36,6 +37,8 @@ pub struct Metrics {
     pub http: Vec<Arc<HttpMetrics>>,
     /// Of coming by results.
     pub results: Arc<ResultsMetrics>,
+    /// Lines of the log that were dropped.
+    pub log_lines_dropped: Counter,
     queue_messages: Gauge<f64, AtomicU64>,
     dead_messages: Gauge<f64, AtomicU64>,
 }
@@ -55,7 +58,8 @@ impl Metrics {
         registry.register("dead_messages", help, dead_messages.clone());
         let http: Vec<Arc<HttpMetrics>> = desks.iter().map(|_| Arc::default()).collect();
         registry.register_collector(Box::new(PerCore { http: http.clone(), desks: desks.to_vec() }));
-        Self { registry, intake, http, results, queue_messages, dead_messages }
+        let log_lines_dropped = register_log(&mut registry);
+        Self { registry, intake, http, results, log_lines_dropped, queue_messages, dead_messages }
     }
 
     /// These messages are on the broker's queues, as far as is known.
@@ -80,6 +84,8 @@ pub struct WorkerMetrics {
     lines: Arc<Lines>,
     /// Of telling all nodes.
     pub herald: Arc<HeraldMetrics>,
+    /// Lines of the log that were dropped.
+    pub log_lines_dropped: Counter,
 }
 
 impl WorkerMetrics {
@@ -89,7 +95,8 @@ impl WorkerMetrics {
         let intake = Arc::new(IntakeMetrics::register(&mut registry));
         let lines = Lines::register(&mut registry, clock);
         let herald = Arc::new(HeraldMetrics::register(&mut registry));
-        Self { registry, intake, lines, herald }
+        let log_lines_dropped = register_log(&mut registry);
+        Self { registry, intake, lines, herald, log_lines_dropped }
     }
 
     /// What one more line of recording measures with.
@@ -101,6 +108,16 @@ impl WorkerMetrics {
     pub fn text(&self) -> String {
         text(&self.registry)
     }
+}
+
+fn register_log(registry: &mut Registry) -> Counter {
+    let dropped = Counter::default();
+    registry.register(
+        "log_lines_dropped",
+        "Lines of the log dropped, since they were read too slowly",
+        dropped.clone(),
+    );
+    dropped
 }
 
 fn text(registry: &Registry) -> String {

@@ -1,9 +1,9 @@
 //! A directory to run `throng` in, and a server that runs there.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::support::{Answer, Connection};
+use crate::support::{Answer, Connection, eventually};
 
 /// How long a test waits for something to happen before it fails.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -73,22 +73,30 @@ impl Shell {
 
     /// Starts `throng serve` on a port of its own, with this environment.
     pub fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
-        let mut command = self.command(&["--listen", "127.0.0.1:0"]);
-        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (mut serving, mut lines) = self.serve_unread(environment);
         let (logs, log) = mpsc::channel();
+        serving.log = log;
         // Reads all of it, so that the server never waits for somebody to read its log.
         std::thread::spawn(move || {
             while let Some(Ok(line)) = lines.next() {
                 let _ = logs.send(line);
             }
         });
-        let mut serving = Serving { address: SocketAddr::from(([0; 4], 0)), log, child };
-        let line = serving.logged("serving on http://");
+        serving
+    }
+
+    /// Starts `throng serve`, and reads its log only until it serves.
+    pub fn serve_unread(&self, environment: &[(&str, &str)]) -> (Serving, Lines<BufReader<ChildStderr>>) {
+        let mut command = self.command(&["--listen", "127.0.0.1:0"]);
+        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let serves = |line: &String| line.contains("serving on http://");
+        let line = lines.by_ref().map(Result::unwrap).find(serves).expect("it serves");
         let (_, address) = line.split_once("http://").unwrap();
         // In production a quotation mark follows.
-        serving.address = address.split('"').next().unwrap().trim().parse().unwrap();
-        serving
+        let address = address.split('"').next().unwrap().trim().parse().unwrap();
+        let (_, log) = mpsc::channel();
+        (Serving { address, log, child }, lines)
     }
 }
 
@@ -119,6 +127,12 @@ impl Serving {
     /// Asks the server to stop.
     pub fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end; its exit code.
+    #[track_caller]
+    pub fn ended(&mut self) -> Option<i32> {
+        eventually("it ends", || self.child.try_wait().unwrap()).code()
     }
 
     pub fn get(&self, path: &str) -> Answer {
