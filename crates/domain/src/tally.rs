@@ -52,20 +52,40 @@ impl Tallies {
         self.poll == other.poll && self.voters == other.voters && self.counts == other.counts
     }
 
-    /// `option`'s share in percent, to one decimal, rounded half up; 0 where there is nothing to be a part of.
-    pub fn percent(&self, option: OptionId, base: PercentBase) -> f64 {
+    /// Each option's share of `base` in percent, to one decimal, in the order of `counts`; 0 where there is nothing to be a
+    /// share of.
+    ///
+    /// Shares that make up the whole add up to exactly 100, by the largest remainder method (Hamilton): each is rounded
+    /// down to a tenth, and the tenths that are missing go to the largest remainders, of equal ones to the option that
+    /// comes first. Shares that don't, since a voter may choose several options, are rounded half up, each by itself.
+    pub fn percents(&self, base: PercentBase) -> Vec<f64> {
+        let selections = self.selections();
         let whole = match base {
             PercentBase::Voters => self.voters,
-            PercentBase::Selections => self.selections(),
+            PercentBase::Selections => selections,
         };
-        if whole == 0 {
-            return 0.0;
-        }
-        let tenths = (u128::from(self.count(option)) * 1_000 + u128::from(whole) / 2) / u128::from(whole);
+        let whole_u128 = u128::from(whole.max(1));
+        let scaled = self.counts.iter().map(|(_, count)| u128::from(*count) * TENTHS);
+        let tenths: Vec<u128> = if whole == selections {
+            let (mut tenths, remainders): (Vec<_>, Vec<_>) =
+                scaled.map(|share| (share / whole_u128, share % whole_u128)).unzip();
+            let missing = if whole == 0 { 0 } else { TENTHS - tenths.iter().sum::<u128>() };
+            let mut by_remainder: Vec<usize> = (0..tenths.len()).collect();
+            by_remainder.sort_by_key(|position| std::cmp::Reverse(remainders[*position]));
+            for position in by_remainder.into_iter().take(usize::try_from(missing).unwrap_or(usize::MAX)) {
+                tenths[position] += 1;
+            }
+            tenths
+        } else {
+            scaled.map(|share| (share + whole_u128 / 2) / whole_u128).collect()
+        };
         // A share is at most 1,000 tenths, so this is exact.
-        tenths as f64 / 10.0
+        tenths.into_iter().map(|tenths| tenths as f64 / 10.0).collect()
     }
 }
+
+/// The whole, in tenths of a percent.
+const TENTHS: u128 = 1_000;
 
 /// One option's line in a result.
 #[derive(Clone, Debug, Serialize)]
@@ -82,12 +102,16 @@ pub struct OptionResult<'a> {
 
 impl Poll {
     /// The lines of this poll's result, in the order the options are shown.
-    pub fn option_results<'a>(&'a self, tallies: &'a Tallies) -> impl Iterator<Item = OptionResult<'a>> {
-        self.options.iter().map(|option| OptionResult {
-            id: option.id,
-            label: &option.label,
-            count: tallies.count(option.id),
-            percent: tallies.percent(option.id, self.percent_base),
+    pub fn option_results<'a>(&'a self, tallies: &Tallies) -> impl Iterator<Item = OptionResult<'a>> {
+        let percents = tallies.percents(self.percent_base);
+        self.options.iter().map(move |option| {
+            let position = tallies.counts.iter().position(|(id, _)| *id == option.id);
+            OptionResult {
+                id: option.id,
+                label: &option.label,
+                count: position.map_or(0, |position| tallies.counts[position].1),
+                percent: position.map_or(0.0, |position| percents[position]),
+            }
         })
     }
 }
@@ -103,14 +127,36 @@ mod tests {
 
     #[test]
     fn nothing_is_zero_percent() {
-        assert_eq!(tallies(0, [0, 0, 0]).percent(OptionId(1), PercentBase::Voters), 0.0);
+        for base in [PercentBase::Voters, PercentBase::Selections] {
+            assert_eq!(tallies(0, [0, 0, 0]).percents(base), [0.0, 0.0, 0.0]);
+        }
     }
 
     #[test]
     fn percentages_are_of_voters_or_of_selections() {
         let tallies = tallies(3, [3, 2, 1]);
-        let percent = |base| [1, 2, 3].map(|id| tallies.percent(OptionId(id), base));
-        assert_eq!(percent(PercentBase::Voters), [100.0, 66.7, 33.3]);
-        assert_eq!(percent(PercentBase::Selections), [50.0, 33.3, 16.7]);
+        assert_eq!(tallies.percents(PercentBase::Voters), [100.0, 66.7, 33.3]);
+        assert_eq!(tallies.percents(PercentBase::Selections), [50.0, 33.3, 16.7]);
+    }
+
+    #[test]
+    fn shares_of_one_whole_add_up_to_a_hundred() {
+        // Rounded one by one they would be 28.6, 28.6 and 42.9.
+        assert_eq!(tallies(14, [4, 4, 6]).percents(PercentBase::Voters), [28.6, 28.6, 42.8]);
+        // Rounded one by one they would be 33.3 each.
+        assert_eq!(tallies(3, [1, 1, 1]).percents(PercentBase::Voters), [33.4, 33.3, 33.3]);
+        assert_eq!(tallies(1, [0, 1, 0]).percents(PercentBase::Voters), [0.0, 100.0, 0.0]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn shares_of_selections_add_up_and_keep_their_order(counts in proptest::array::uniform3(0..=u64::MAX / 4)) {
+            let percents = tallies(0, counts).percents(PercentBase::Selections);
+            let tenths: f64 = percents.iter().map(|percent| (percent * 10.0).round()).sum();
+            proptest::prop_assert_eq!(tenths, if counts == [0; 3] { 0.0 } else { 1_000.0 });
+            for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+                proptest::prop_assert!(counts[one] <= counts[other] || percents[one] >= percents[other]);
+            }
+        }
     }
 }

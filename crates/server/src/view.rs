@@ -53,6 +53,8 @@ impl<'a> PollView<'a> {
 #[derive(Debug, Serialize)]
 pub struct ResultsView<'a> {
     poll: &'a str,
+    kind: Kind,
+    percent_base: PercentBase,
     seq: u64,
     state: PollState,
     provisional: bool,
@@ -70,6 +72,8 @@ impl<'a> ResultsView<'a> {
         let state = poll.state(now);
         Self {
             poll: poll.slug.as_str(),
+            kind: poll.kind,
+            percent_base: poll.percent_base,
             seq: snapshot.tallies.seq,
             state,
             provisional: state != PollState::Final,

@@ -1,7 +1,7 @@
 //! Results in version 1.
 
 use throng_domain::new_poll::NewPoll;
-use throng_domain::poll::PercentBase;
+use throng_domain::poll::{Kind, PercentBase};
 
 use crate::support::{NOW, TestServer};
 
@@ -15,6 +15,7 @@ fn nothing_counted_is_a_result_too() {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let results = answer.json();
     assert_eq!((results["poll"].as_str(), results["state"].as_str()), (Some("demo"), Some("open")));
+    assert_eq!((&results["kind"], &results["percent_base"]), (&"multiple".into(), &"voters".into()));
     assert_eq!([&results["seq"], &results["voters"], &results["selections"]], [0, 0, 0]);
     assert_eq!((results["provisional"].as_bool(), results["stale"].as_bool()), (Some(true), Some(false)));
     assert_eq!(results["as_of"], "2027-01-15T08:00:00.000Z");
@@ -28,6 +29,7 @@ fn counts_and_percentages_are_exact() {
         percent_base: PercentBase::Selections,
         ..NewPoll::demo("selections".parse().unwrap(), NOW)
     });
+    server.create_poll(NewPoll { kind: Kind::Single, ..NewPoll::demo("single".parse().unwrap(), NOW) });
     let mut number = 0;
     for choices in ["[1,2,3]", "[1,2]", "[1]"] {
         for slug in ["demo", "selections"] {
@@ -36,17 +38,23 @@ fn counts_and_percentages_are_exact() {
             assert_eq!(server.post(&format!("/api/v1/polls/{slug}/ballots"), body.as_bytes()).status, server.taken());
         }
     }
-    let seen = |slug: &str| {
+    for choice in [1, 2, 3] {
+        number += 1;
+        let body = format!(r#"{{"ballot_id":"018f4d1e-7c00-7000-8000-{number:012}","choices":[{choice}]}}"#);
+        assert_eq!(server.post("/api/v1/polls/single/ballots", body.as_bytes()).status, server.taken());
+    }
+    let seen = |slug: &str, selections| {
         let results = server.get(&format!("/api/v1/polls/{slug}/results")).json();
-        assert_eq!((results["voters"].as_u64(), results["selections"].as_u64()), (Some(3), Some(6)));
+        assert_eq!((results["voters"].as_u64(), results["selections"].as_u64()), (Some(3), Some(selections)));
         let options = results["options"].as_array().unwrap().clone();
         let line = |option: &serde_json::Value| {
             (option["id"].as_u64().unwrap(), option["count"].as_u64().unwrap(), option["percent"].as_f64().unwrap())
         };
         options.iter().map(line).collect::<Vec<_>>()
     };
-    assert_eq!(seen("demo"), [(1, 3, 100.0), (2, 2, 66.7), (3, 1, 33.3), (4, 0, 0.0), (5, 0, 0.0)]);
-    assert_eq!(seen("selections"), [(1, 3, 50.0), (2, 2, 33.3), (3, 1, 16.7), (4, 0, 0.0), (5, 0, 0.0)]);
+    assert_eq!(seen("demo", 6), [(1, 3, 100.0), (2, 2, 66.7), (3, 1, 33.3), (4, 0, 0.0), (5, 0, 0.0)]);
+    assert_eq!(seen("selections", 6), [(1, 3, 50.0), (2, 2, 33.3), (3, 1, 16.7), (4, 0, 0.0), (5, 0, 0.0)]);
+    assert_eq!(seen("single", 3), [(1, 1, 33.4), (2, 1, 33.3), (3, 1, 33.3), (4, 0, 0.0), (5, 0, 0.0)]);
 }
 
 #[test]

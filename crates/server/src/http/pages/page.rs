@@ -158,12 +158,11 @@ impl<'a> Outcome<'a> {
         let latest = live.latest();
         outcome.voters = words::voters(latest.tallies.voters, outcome.votable);
         outcome.rows = poll
-            .options
-            .iter()
+            .option_results(&latest.tallies)
             .map(|option| Row {
-                label: &option.label,
-                percent: latest.tallies.percent(option.id, poll.percent_base),
-                count: words::votes(latest.tallies.count(option.id)),
+                label: option.label,
+                percent: option.percent,
+                count: words::votes(option.count),
                 own: visit.voted && visit.own.contains(&option.id),
             })
             .collect();
