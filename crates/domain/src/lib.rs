@@ -18,4 +18,5 @@ pub mod queue;
 pub mod store;
 pub mod submission;
 pub mod tally;
+pub mod text;
 pub mod window;

@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::poll::{Kind, OptionId, PercentBase, Poll, PollId, PollOption, Slug, Visibility};
+use crate::text;
 
 /// The most options a poll may have.
 pub const OPTIONS_MAX: usize = 100;
@@ -71,15 +72,23 @@ impl NewPoll {
             self.intro.is_empty() || fits(&self.intro, INTRO_CHARS_MAX),
             format!("the intro has at most {INTRO_CHARS_MAX} characters"),
         );
+        for (name, shown) in [("title", &self.title), ("intro", &self.intro)] {
+            check_hidden(shown, &format!("the {name}"), &mut check);
+        }
         let options = self.labels.len();
         check(
             (2..=OPTIONS_MAX).contains(&options),
             format!("a poll has 2 to {OPTIONS_MAX} options, this one {options}"),
         );
+        let appearances: Vec<String> = self.labels.iter().map(|label| text::appearance(label)).collect();
         for (position, label) in self.labels.iter().enumerate() {
             let number = position + 1;
             check(fits(label, LABEL_CHARS_MAX), format!("option {number} needs 1 to {LABEL_CHARS_MAX} characters"));
-            check(!self.labels[..position].contains(label), format!("option {number}, `{label}`, is there twice"));
+            check_hidden(label, &format!("option {number}"), &mut check);
+            let twin = appearances[..position].iter().position(|earlier| *earlier == appearances[position]);
+            if let Some(twin) = twin {
+                check(false, format!("option {number}, `{label}`, looks the same as option {}", twin + 1));
+            }
         }
         let (min, max) = self.limits();
         check(min >= 1, "a ballot chooses at least 1 option".to_owned());
@@ -127,7 +136,14 @@ impl NewPoll {
 }
 
 fn fits(text: &str, chars_max: usize) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= chars_max && !text.chars().any(|c| c.is_control() && c != '\n')
+    text::is_visible(text) && text.chars().count() <= chars_max
+}
+
+fn check_hidden(text: &str, name: &str, check: &mut impl FnMut(bool, String)) {
+    if let Some(hidden) = text::first_hidden(text) {
+        let code = u32::from(hidden);
+        check(false, format!("{name} has a character that voters can't see, U+{code:04X}; leave it out"));
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +173,28 @@ mod tests {
         for part in ["title", "2 to 100 options", "at most 3 choices", "closes before"] {
             assert!(faults.contains(part), "{part} is missing in: {faults}");
         }
+    }
+
+    #[test]
+    fn options_that_look_the_same_are_refused() {
+        let mut poll = demo();
+        poll.labels = ["Café", "Cafe\u{301}", "New York", "New  York "].map(str::to_owned).into();
+        let faults = poll.faults();
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert_eq!(faults[0], "option 2, `Cafe\u{301}`, looks the same as option 1");
+        assert!(faults[1].ends_with("looks the same as option 3"), "{faults:?}");
+    }
+
+    #[test]
+    fn characters_that_voters_cannot_see_are_refused() {
+        let mut poll = demo();
+        poll.title = "Best\u{202E} song?".to_owned();
+        poll.intro = "Vote\u{200B} now".to_owned();
+        poll.labels[1].push('\u{FEFF}');
+        let faults = poll.faults();
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert_eq!(faults[0], "the title has a character that voters can't see, U+202E; leave it out");
+        assert!(faults[2].starts_with("option 2 has") && faults[2].contains("U+FEFF"), "{faults:?}");
     }
 
     #[test]
