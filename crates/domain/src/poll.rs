@@ -197,6 +197,11 @@ impl Poll {
         }
     }
 
+    /// Whether no opening time was set yet: a poll that only its makers know of.
+    pub fn is_draft(&self) -> bool {
+        self.opens_at.is_none()
+    }
+
     /// Whether the poll takes no ballots any more at `now`.
     pub fn is_closed(&self, now: Timestamp) -> bool {
         matches!(self.state(now), PollState::Closing | PollState::Final)

@@ -97,7 +97,7 @@ impl Server {
         let origin = Origin { store, clock: Arc::clone(&clock), cache, life_ms, metrics: measured };
         let polls = Arc::new(LivePolls::load(config.default_poll.clone(), &origin).await?);
         if polls.current().default_poll().is_none() {
-            warn!(poll = %config.default_poll, "there is no such poll yet; make it with `throng poll create`");
+            warn!(poll = %config.default_poll, "there is no such poll yet, or it is a draft; make it with `throng poll create`, open it with `throng poll open`");
         }
         let intake_failed = CancellationToken::new();
         let app = Arc::new(App {

@@ -91,12 +91,12 @@ fn is_older_than(as_of: Timestamp, age_max_ms: i64, now: Timestamp) -> bool {
 }
 
 impl Polls {
-    /// The poll of the original routes and of `/`.
+    /// The poll of the original routes and of `/`, if it is there and no draft.
     pub fn default_poll(&self) -> Option<&Arc<LivePoll>> {
         self.default.as_ref()
     }
 
-    /// The poll of this name.
+    /// The poll of this name, if it is there and no draft.
     pub fn by_slug(&self, slug: &str) -> Option<&Arc<LivePoll>> {
         self.by_slug.get(slug)
     }
@@ -155,7 +155,10 @@ impl LivePolls {
                 }
             };
             let live = Arc::new(LivePoll { poll, latest, rendered: ArcSwapOption::empty() });
-            polls.by_slug.insert(live.poll.slug.to_string(), Arc::clone(&live));
+            // What is asked is nobody's business before it is opened: a draft is as absent to the public as a poll never made.
+            if !live.poll.is_draft() {
+                polls.by_slug.insert(live.poll.slug.to_string(), Arc::clone(&live));
+            }
             polls.by_id.insert(live.poll.id, live);
         }
         polls.default = polls.by_slug.get(self.default_slug.as_str()).cloned();

@@ -7,11 +7,10 @@ fn a_server_that_runs_sees_what_commands_change() {
     let shell = Shell::new();
     let server = shell.serve();
     shell.create("song", "").succeeds();
-    let draft = server.get_until("/api/v1/polls/song", |answer| answer.status == 200).json();
-    assert_eq!(draft, shell.run("poll show song --json").json());
-
     shell.run("poll open song").succeeds();
-    server.get_until("/api/v1/polls/song", |answer| answer.json()["state"] == "open");
+    let open = server.get_until("/api/v1/polls/song", |answer| answer.status == 200).json();
+    assert_eq!(open["state"], "open");
+    assert_eq!(open, shell.run("poll show song --json").json());
     let ballot = br#"{"ballot_id":"018f4d1e-7c00-7000-8000-000000000001","choices":[2]}"#;
     assert_eq!(server.post("/api/v1/polls/song/ballots", ballot).status, 201);
     assert_eq!(shell.run("poll results song --json").json()["options"][1]["count"], 1);

@@ -161,9 +161,7 @@ fn json_and_text_are_taken_and_nothing_else() {
 fn a_poll_takes_ballots_from_its_opening_to_its_close() {
     let server = TestServer::start();
     let demo = |slug: &str| NewPoll::demo(slug.parse().unwrap(), NOW);
-    server.create_poll(NewPoll { opens_at: None, ..demo("draft") });
     server.create_poll(NewPoll { opens_at: Some(NOW.plus_ms(10)), closes_at: Some(NOW.plus_ms(20)), ..demo("timed") });
-    server.post("/api/v1/polls/draft/ballots", &body(1, "[1]")).assert_problem(409, "poll_not_open");
     let cast = |number, at| {
         server.clock.set(NOW.plus_ms(at));
         server.post("/api/v1/polls/timed/ballots", &body(number, "[1]"))

@@ -75,10 +75,29 @@ fn its_state_follows_the_clock_and_its_tag_the_state() {
 fn polls_of_another_process_are_seen_and_their_changes_too() {
     let server = TestServer::start();
     server.get("/api/v1/polls/late").assert_problem(404, "poll_not_found");
-    server.create_poll(NewPoll { opens_at: None, ..poll("late") });
-    assert_eq!(server.get("/api/v1/polls/late").json()["state"], "draft");
+    server.create_poll(NewPoll { opens_at: Some(NOW.plus_ms(10)), ..poll("late") });
+    assert_eq!(server.get("/api/v1/polls/late").json()["state"], "scheduled");
     server.set_window("late", Some(NOW), None);
     assert_eq!(server.get("/api/v1/polls/late").json()["state"], "open");
+}
+
+#[test]
+fn a_draft_looks_like_a_poll_that_is_not_there() {
+    let server = TestServer::start();
+    server.create_poll(NewPoll { opens_at: None, title: "Nobody knows yet".to_owned(), ..poll("draft") });
+    server.create_poll(poll("seen-after-it"));
+    let same = |path: &str| {
+        let [draft, absent] = ["draft", "nosuch"].map(|slug| server.get(&path.replace("{slug}", slug)));
+        assert_eq!((draft.status, draft.text()), (404, absent.text()), "{path}");
+        assert_eq!(draft.header("etag"), absent.header("etag"), "{path}");
+    };
+    for path in ["/api/v1/polls/{slug}", "/api/v1/polls/{slug}/results", "/polls/{slug}"] {
+        same(path);
+    }
+    let ballot = br#"{"ballot_id":"018f4d1e-7c00-7000-8000-000000000001","choices":[1]}"#;
+    server.post("/api/v1/polls/draft/ballots", ballot).assert_problem(404, "poll_not_found");
+    server.set_window("draft", Some(NOW), None);
+    assert_eq!(server.get("/api/v1/polls/draft").json()["title"], "Nobody knows yet");
 }
 
 #[test]

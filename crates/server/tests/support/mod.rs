@@ -141,18 +141,25 @@ impl TestServer {
         Self { address, clock, app, database, worker: None, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Creates a poll as another process does, on a handle of its own, and waits until the server has seen it.
+    /// Creates a poll as another process does, on a handle of its own, and waits until the server has seen it; a draft is
+    /// seen with the next poll that isn't one.
     pub fn create_poll(&self, poll: NewPoll) {
         let slug = poll.slug.clone();
-        self.database.with_store(async |store| store.create_poll(poll).await.unwrap());
+        let created = self.database.with_store(async |store| store.create_poll(poll).await.unwrap());
+        if created.is_draft() {
+            return;
+        }
         eventually("the server sees the new poll", || self.poll(slug.as_str()));
     }
 
     /// Sets when a poll opens and closes, as another process does, and waits until the server has seen it.
     pub fn set_window(&self, slug: &str, opens_at: Option<Timestamp>, closes_at: Option<Timestamp>) {
-        let poll = self.poll(slug).unwrap();
         let window = Window { opens_at, closes_at };
-        let changed = async |store: Arc<dyn Database>| store.set_window(poll.id, poll.version, window).await.unwrap();
+        let name = slug.parse().unwrap();
+        let changed = async |store: Arc<dyn Database>| {
+            let poll = store.poll(&name).await.unwrap().unwrap();
+            store.set_window(poll.id, poll.version, window).await.unwrap()
+        };
         let version = self.database.with_store(changed).version;
         eventually("the server sees the change", || self.poll(slug).filter(|poll| poll.version == version));
     }
