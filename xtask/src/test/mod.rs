@@ -47,7 +47,8 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
     let binaries = Binary::all()?;
     let needs = || binaries.iter().filter_map(Binary::need);
     if !quick {
-        let programs: Vec<Program> = needs().flat_map(|need| need.programs).copied().collect();
+        let mut programs: Vec<Program> = needs().flat_map(|need| need.programs).copied().collect();
+        programs.extend(steps::STEPS_NEED);
         packages::ensure(&programs).context(QUICK)?;
     }
     children::adopt_orphans()?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::total::Counts;
 use crate::command::{self, cargo};
 use crate::faults;
-use crate::packages::Program;
+use crate::packages::{self, Program};
 use crate::services::{self, Kind};
 
 /// One thing that is checked.
@@ -32,6 +32,9 @@ pub struct Binary {
     features: Vec<String>,
 }
 
+/// What is needed by steps that are no test binaries.
+pub const STEPS_NEED: &[Program] = &[PROMTOOL];
+
 /// What a test binary needs, beside Rust.
 pub struct Need {
     binary: &'static str,
@@ -44,6 +47,7 @@ const CHROMEDRIVER: Program = Program { name: "chromedriver", package: "chromium
 const STRACE: Program = Program { name: "strace", package: "strace" };
 const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const APACHE: Program = Program { name: "apache2", package: "apache2" };
+const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
 const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
 
 /// The tests of a system that is scaled out, a stage by themselves.
@@ -107,6 +111,10 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
         stages.push(vec![step(&format!("the feature {features}"), &tests, Counts::Tests)]);
     }
     if !quick {
+        let mut alerts = step("alerts", "", Counts::Itself);
+        alerts.command = command::program(packages::find(PROMTOOL.name).unwrap_or_else(|| PROMTOOL.name.into()));
+        alerts.command.args(["test", "rules", "deploy/prometheus/alerts_test.yml"]);
+        stages.push(vec![alerts]);
         stages.push(vec![step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself)]);
     }
     stages

@@ -58,6 +58,27 @@ fn the_dashboard_shows_every_metric_and_no_other() {
     assert_eq!(shown.into_iter().map(|name| metric(&printed, name)).collect::<BTreeSet<_>>(), metrics(&printed));
 }
 
+/// The words after `key` on the lines of `text` that have it.
+fn values<'a>(text: &'a str, key: &str) -> BTreeSet<&'a str> {
+    let after = text.lines().filter_map(|line| line.split_once(key));
+    after.map(|(_, rest)| rest.trim_start().split([' ', ',', '`']).next().unwrap()).collect()
+}
+
+#[test]
+fn every_alert_is_tested_described_and_of_metrics_that_exist() {
+    let (alerts, tests) = (file("deploy/prometheus/alerts.yml"), file("deploy/prometheus/alerts_test.yml"));
+    let rules = values(&alerts, "alert:");
+    assert_eq!(rules, values(&tests, "alertname:"));
+    let described = file("docs/metrics.md");
+    let rows: Vec<_> = described.lines().filter(|line| line.starts_with("| `Throng")).collect();
+    assert_eq!(rules, values(&rows.join("\n"), "| `"));
+    let expressions: Vec<_> = alerts.lines().filter(|line| line.trim_start().starts_with("expr:")).collect();
+    let expressions = expressions.join("\n");
+    let (printed, used) = (printed(), names(&expressions));
+    let unknown: Vec<_> = used.difference(&samples(&printed)).copied().collect();
+    assert!(!used.is_empty() && unknown.is_empty(), "not measured: {unknown:?}");
+}
+
 #[test]
 fn every_metric_is_described() {
     let (printed, described) = (printed(), file("docs/metrics.md"));
