@@ -46,6 +46,11 @@ impl Submission {
     /// # Errors
     /// [`NotABallot`] if it is no such object or has a field that isn't known.
     pub fn parse(body: &[u8]) -> Result<Self, NotABallot> {
+        // What is derived would take a list of the fields' values for the object.
+        if body.trim_ascii_start().starts_with(b"[") {
+            let expected = &r#"an object such as {"ballot_id":"…","choices":[1,3]}"#;
+            return Err(<serde_json::Error as de::Error>::invalid_type(de::Unexpected::Seq, expected).into());
+        }
         Ok(serde_json::from_slice(body)?)
     }
 }
@@ -198,6 +203,8 @@ mod tests {
             format!(r#"{{"ballot_id":"{id}"}}"#),
             format!(r#"{{"ballot_id":"{id}","choices":[1],"choices":[2]}}"#),
             r#"{"ballot_id":"x","choices":[1]}"#.to_owned(),
+            format!(r#"["{id}",[1]]"#),
+            format!("\n [\"{id}\",[1]]"),
             r#"{"choices":[1]}"#.to_owned(),
         ] {
             assert!(Submission::parse(body.as_bytes()).is_err(), "{body}");

@@ -197,3 +197,18 @@ fn a_ballot_is_judged_by_its_arrival() {
     assert_eq!(sent_again.answer().status, 201, "its first answer could have been lost");
     assert_eq!(server.get("/api/v1/polls/closing/results").json()["voters"], 1);
 }
+
+#[test]
+fn a_list_is_no_ballot_here() {
+    let server = TestServer::start();
+    let id = "018f4d1e-7c00-7000-8000-000000000001";
+    for body in [format!(r#"["{id}",[1]]"#), format!(r#" ["{id}",[1]]"#), "[1]".to_owned(), "[]".to_owned()] {
+        let answer = server.post("/api/v1/polls/demo/ballots", body.as_bytes());
+        answer.assert_problem(422, "not_a_ballot");
+        assert!(
+            answer.json()["detail"].as_str().unwrap().contains(r#"{"ballot_id":"…","choices":[1,3]}"#),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(server.voters(), 0);
+}
