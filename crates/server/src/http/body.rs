@@ -1,9 +1,15 @@
 //! Request bodies, whole and small.
 
+use std::error::Error;
+use std::io;
+
+use axum::BoxError;
 use axum::body::HttpBody as Body;
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use hyper::HeaderMap;
+use hyper::header::CONTENT_ENCODING;
 
 use super::error::Problem;
 
@@ -18,15 +24,26 @@ impl<S: Sync> FromRequest<S> for WholeBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        require_no_coding(request.headers())?;
         read(request.into_body()).await.map(Self)
     }
+}
+
+/// Refuses a body that is compressed, or in another content coding: none is decoded.
+///
+/// # Errors
+/// [`Problem::UnsupportedContentEncoding`].
+pub fn require_no_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    let plain = codings.all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
+    if plain { Ok(()) } else { Err(Problem::UnsupportedContentEncoding) }
 }
 
 /// The whole of `body`, if it isn't too large.
 ///
 /// # Errors
-/// [`Problem::TooLarge`], or [`Problem::BodyUnreadable`] if it ends early.
-pub async fn read(mut body: impl Body<Data = Bytes> + Unpin) -> Result<Bytes, Problem> {
+/// [`Problem::TooLarge`], [`Problem::RequestTimeout`], or [`Problem::BodyUnreadable`] if it ends early.
+pub async fn read(mut body: impl Body<Data = Bytes, Error: Into<BoxError>> + Unpin) -> Result<Bytes, Problem> {
     // A length that is announced is refused before it is sent.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Problem::TooLarge);
@@ -44,11 +61,24 @@ pub async fn read(mut body: impl Body<Data = Bytes> + Unpin) -> Result<Bytes, Pr
 }
 
 /// The next part of a body, if it has at most `bytes_max`; `None` at its end.
-async fn next_part(body: &mut (impl Body<Data = Bytes> + Unpin), bytes_max: usize) -> Result<Option<Bytes>, Problem> {
+async fn next_part(
+    body: &mut (impl Body<Data = Bytes, Error: Into<BoxError>> + Unpin),
+    bytes_max: usize,
+) -> Result<Option<Bytes>, Problem> {
     while let Some(frame) = body.frame().await {
         // What comes after the last part, in trailers, nobody reads.
-        let Ok(part) = frame.map_err(|_| Problem::BodyUnreadable)?.into_data() else { continue };
+        let Ok(part) = frame.map_err(|error| unreadable(&*error.into()))?.into_data() else { continue };
         return if part.len() > bytes_max { Err(Problem::TooLarge) } else { Ok(Some(part)) };
     }
     Ok(None)
+}
+
+fn unreadable(error: &(dyn Error + 'static)) -> Problem {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    if causes.any(|cause| cause.downcast_ref().is_some_and(late)) {
+        Problem::RequestTimeout
+    } else {
+        Problem::BodyUnreadable
+    }
 }

@@ -25,6 +25,10 @@ pub enum Problem {
     TooLarge,
     /// The body ended early, or could not be read.
     BodyUnreadable,
+    /// The body took too long to arrive.
+    RequestTimeout,
+    /// The body is compressed, or in another content coding.
+    UnsupportedContentEncoding,
     /// The body is of a kind that this address doesn't take.
     UnsupportedMediaType,
     /// The body isn't a ballot.
@@ -101,6 +105,10 @@ impl Problem {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
             Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "The body can't be read"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout"),
+            Self::UnsupportedContentEncoding => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", "Unsupported content encoding")
+            }
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is of the wrong type")
             }
@@ -142,6 +150,8 @@ impl Problem {
             Self::MethodNotAllowed => "The Allow header names the methods that this address takes.".into(),
             Self::TooLarge => "A body has at most 16 KB.".into(),
             Self::BodyUnreadable => "Send the whole body, as long as its Content-Length says.".into(),
+            Self::RequestTimeout => "Send the whole request within 8 seconds.".into(),
+            Self::UnsupportedContentEncoding => "Send the body uncompressed, without Content-Encoding.".into(),
             Self::UnsupportedMediaType => "Send application/json or text/plain.".into(),
             Self::NotABallot(why) => why.clone(),
             Self::InvalidChoice(why) => format!("{why}."),

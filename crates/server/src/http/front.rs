@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use tower::ServiceExt as _;
 
 use super::asker::Asker;
-use super::body::read;
+use super::body::{read, require_no_coding};
 use super::cors::CorsOrigins;
 use super::error::Problem;
 use super::original;
@@ -98,7 +98,11 @@ impl Front {
     async fn route<B: RequestBody>(&self, request: Request<B>, public: bool) -> Response {
         match (request.uri().path(), request.method()) {
             (SUBMIT, &Method::POST) => {
-                match read(request.into_body()).await.inspect_err(|why| self.core.refused(why)) {
+                let body = match require_no_coding(request.headers()) {
+                    Ok(()) => read(request.into_body()).await,
+                    Err(problem) => Err(problem),
+                };
+                match body.inspect_err(|why| self.core.refused(why)) {
                     Ok(body) => self.original(Original::Submit, &body).await,
                     Err(problem) => problem.response(),
                 }

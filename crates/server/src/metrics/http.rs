@@ -12,11 +12,13 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use crate::intake::Desk;
 
 /// What a ballot may be refused for: the codes of the problems that it is answered with.
-const REASONS: [&str; 15] = [
+const REASONS: [&str; 17] = [
     "not_a_ballot",
     "invalid_choice",
     "too_large",
     "body_unreadable",
+    "request_timeout",
+    "unsupported_content_encoding",
     "unsupported_media_type",
     "poll_not_found",
     "poll_not_open",

@@ -105,6 +105,6 @@ fn a_client_that_is_stuck_holds_it_up_for_a_while_only() {
     let began = Instant::now();
     server.join();
     assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
-    stuck.answer().assert_problem(400, "body_unreadable");
+    stuck.answer().assert_problem(408, "request_timeout");
     assert!(stuck.is_closed() && half_a_head.is_closed());
 }

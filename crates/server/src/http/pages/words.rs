@@ -81,6 +81,8 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         | Problem::MethodNotAllowed
         | Problem::TooLarge
         | Problem::BodyUnreadable
+        | Problem::RequestTimeout
+        | Problem::UnsupportedContentEncoding
         | Problem::UnsupportedMediaType
         | Problem::ResultsHidden
         | Problem::ResultsUnavailable(_)
