@@ -7,11 +7,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
+use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tracing::debug;
@@ -20,7 +21,8 @@ use super::connection::{HEAD_BYTES_MAX, Host};
 use super::guard::GuardedStream;
 use super::lane::{self, Left};
 use super::outgoing::Transport;
-use super::{Answer, refusal};
+use super::unread::{LentBody, Unread};
+use super::{Answer, refusal, rules};
 
 /// The most headers a request may have.
 const HEADERS_MAX: usize = 64;
@@ -54,8 +56,8 @@ async fn serve_by_library<S: Answer, T: Transport>(
     host: &Arc<Host<S>>,
 ) -> Result<(), hyper::Error> {
     let service = service_fn({
-        let host = Arc::clone(host);
-        move |request| answer(Arc::clone(&host), request, peer)
+        let (host, unread) = (Arc::clone(host), Arc::<Unread>::default());
+        move |request| answer(Arc::clone(&host), request, peer, Arc::clone(&unread))
     });
     let connection = http1::Builder::new()
         .keep_alive(true)
@@ -83,28 +85,34 @@ async fn serve_by_library<S: Answer, T: Transport>(
     .await
 }
 
-/// The service's answer; while shutting down, the connection's last one.
+/// The service's answer; while shutting down, or after a body that can't be read to its end, the connection's last one.
 async fn answer<S: Answer>(
     host: Arc<Host<S>>,
     request: Request<Incoming>,
     peer: IpAddr,
+    unread: Arc<Unread>,
 ) -> Result<Response<Body>, Infallible> {
-    let mut response = if names_its_host(&request) {
-        host.service.answer(request, peer).await
-    } else {
-        refusal::bad_request(host.refusal_body)
+    let (mut response, goes_on) = match rules::http1_fault(&request) {
+        Some(status) => (refusal::refused(status, host.refusal_body), false),
+        None => {
+            let (is_head, is_on_its_way) = (*request.method() == Method::HEAD, !request.headers().contains_key(EXPECT));
+            let request = request.map(|body| LentBody::new(body, is_on_its_way, &unread));
+            let mut response = host.service.answer(request, peer).await;
+            if is_head && response.status() == StatusCode::NOT_MODIFIED {
+                leave_length_out(&mut response);
+            }
+            (response, unread.read_rest().await)
+        }
     };
-    if host.shutdown.is_draining() {
+    if !goes_on || host.shutdown.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }
 
-/// Whether it says once which host it is for, as it must: what stands in front might go by another of two (RFC 9112, 3.2).
-/// The library leaves that to us.
-fn names_its_host(request: &Request<Incoming>) -> bool {
-    match request.headers().get_all(HOST).iter().count() {
-        0 => request.version() < Version::HTTP_11,
-        hosts => hosts == 1,
-    }
+/// Has the library write no length, which would be that of no body: it would have to be that of the answer that this
+/// one stands for (RFC 9110, 8.6).
+fn leave_length_out(response: &mut Response<Body>) {
+    response.headers_mut().remove(CONTENT_LENGTH);
+    *response.body_mut() = Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>());
 }

@@ -20,9 +20,11 @@ mod outgoing;
 mod plain;
 mod processors;
 mod refusal;
+mod rules;
 mod shutdown;
 mod tls;
 mod turns;
+mod unread;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::rules::is_host;
+
 /// The most headers of a plain request; browsers send some twenty.
 const HEADERS_MAX: usize = 32;
 
@@ -48,7 +50,7 @@ impl<'a> PlainRequest<'a> {
         for header in &*request.headers {
             let first = match Kind::of(header.name) {
                 Kind::Other => true,
-                Kind::Host => host.replace(()).is_none(),
+                Kind::Host => host.replace(()).is_none() && is_host(header.value),
                 Kind::Connection => header.value.eq_ignore_ascii_case(b"keep-alive"),
                 Kind::ContentLength => length.replace(digits(header.value)?).is_none(),
                 Kind::Origin => origin.replace(header.value).is_none(),
@@ -102,6 +104,7 @@ impl Kind {
             7 if is("upgrade") => Self::Unusual,
             10 if is("connection") => Self::Connection,
             14 if is("content-length") => Self::ContentLength,
+            16 if is("content-encoding") => Self::Unusual,
             17 if is("transfer-encoding") => Self::Unusual,
             _ => Self::Other,
         }
@@ -169,6 +172,7 @@ mod tests {
             ("POST", "Content-Length: 3\r\nConnection: close\r\n", "[1]"),
             ("POST", "Content-Length: 3\r\nExpect: 100-continue\r\n", "[1]"),
             ("POST", "Content-Length: 3\r\nUpgrade: h2c\r\n", "[1]"),
+            ("POST", "Content-Length: 3\r\nContent-Encoding: gzip\r\n", "[1]"),
             ("POST", "Content-Length: 3\r\nOrigin: a\r\nOrigin: b\r\n", "[1]"),
             ("POST", "", ""),
             ("GET", "Content-Length: 0\r\n", ""),
@@ -182,6 +186,7 @@ mod tests {
             assert_eq!(parse(&format!("{start}\r\nHost: a\r\n\r\n")), None, "{start}");
         }
         assert_eq!(parse("GET /x HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(parse("GET /x HTTP/1.1\r\nHost: a b\r\n\r\n"), None);
         assert_eq!(parse("GET /x HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), None);
         let many = "X: y\r\n".repeat(HEADERS_MAX + 1);
         assert_eq!(parse(&format!("GET /x HTTP/1.1\r\nHost: a\r\n{many}\r\n")), None);

@@ -6,7 +6,7 @@
 
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use super::RefusalBody;
@@ -16,13 +16,6 @@ const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const DATE: &[u8] = b"date: ";
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
 
-/// The last answer on a connection, to a request that the library could read and HTTP doesn't allow.
-pub(super) fn bad_request(body: RefusalBody) -> Response<Body> {
-    let mut response = refused(StatusCode::BAD_REQUEST, body);
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
 /// The answer to a request for which nothing was done, because too much is to be done already.
 pub(super) fn overloaded(body: RefusalBody) -> Response<Body> {
     let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, body);
@@ -30,7 +23,8 @@ pub(super) fn overloaded(body: RefusalBody) -> Response<Body> {
     response
 }
 
-fn refused(status: StatusCode, body: RefusalBody) -> Response<Body> {
+/// The answer to a request that the library could read and HTTP doesn't allow.
+pub(super) fn refused(status: StatusCode, body: RefusalBody) -> Response<Body> {
     let mut response = Response::new(Body::from(body(status)));
     *response.status_mut() = status;
     let headers = response.headers_mut();

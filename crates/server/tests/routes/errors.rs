@@ -67,3 +67,47 @@ fn an_error_leaves_the_connection_usable() {
     connection.request("POST", "/nowhere", &[], b"a body that nobody reads").assert_problem(404, "not_found");
     assert_eq!(connection.request("POST", "/api/submit", &[], b"[1]").status, 200);
 }
+
+#[test]
+fn a_body_that_nobody_waits_for_ends_the_connection() {
+    let server = TestServer::start();
+    let large = "x".repeat(20_000);
+    for (headers, body) in [
+        ("content-length: 20000\r\n", large.as_str()),
+        ("content-length: 5\r\n", "[1]"),
+        ("transfer-encoding: chunked\r\n", "3\r\n[1]\r\n"),
+        ("content-length: 3\r\nexpect: 100-continue\r\n", ""),
+    ] {
+        for path in ["/nowhere", "/api/result"] {
+            let mut connection = server.connect();
+            connection.send(format!("POST {path} HTTP/1.1\r\nhost: throng.test\r\n{headers}\r\n{body}").as_bytes());
+            let answer = connection.answer();
+            assert!([404, 405].contains(&answer.status), "{path} {headers}");
+            assert_eq!(answer.header("connection"), Some("close"), "{path} {headers}");
+            assert!(connection.is_closed());
+        }
+    }
+}
+
+#[test]
+fn a_body_in_a_content_coding_is_refused() {
+    let server = TestServer::start();
+    let v1 = br#"{"ballot_id":"018f4d1e-7c00-7000-8000-000000000001","choices":[1]}"#;
+    for (path, kind, body) in [
+        ("/api/submit", "application/json", &b"[1]"[..]),
+        ("/api/v1/polls/demo/ballots", "application/json", v1),
+        ("/polls/demo", "application/x-www-form-urlencoded", b"choice=1"),
+    ] {
+        for coding in ["gzip", "br", "identity, gzip", "x"] {
+            let headers = [("content-type", kind), ("content-encoding", coding)];
+            let answer = server.connect().request("POST", path, &headers, body);
+            assert_eq!(answer.status, 415, "{path} {coding}");
+            if path.starts_with("/api/") {
+                answer.assert_problem(415, "unsupported_content_encoding");
+            }
+        }
+        let headers = [("content-type", kind), ("content-encoding", "identity")];
+        assert!(server.connect().request("POST", path, &headers, body).status < 400, "{path}");
+    }
+    assert_eq!(server.stored_voters(), 3);
+}

@@ -12,7 +12,11 @@ fn answer_to(connection: &mut Connection, head: &str, body: Vec<u8>) -> Answer {
     let mut writer = connection.writer();
     let request = [head.as_bytes(), &body].concat();
     std::thread::spawn(move || writer.write_all(&request)).join().unwrap().ok();
-    connection.answer()
+    let answer = connection.answer();
+    if answer.status == 413 {
+        assert_eq!(answer.header("connection"), Some("close"), "the rest of the body isn't read");
+    }
+    answer
 }
 
 fn spaces() -> Vec<u8> {
@@ -56,7 +60,9 @@ fn who_asks_first_needs_to_send_nothing() {
     let mut connection = server.connect();
     let head = "POST /api/submit HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 10485763\r\n\r\n";
     connection.send(head.as_bytes());
-    connection.answer().assert_problem(413, "too_large");
+    let answer = connection.answer();
+    answer.assert_problem(413, "too_large");
+    assert_eq!(answer.header("connection"), Some("close"));
     assert!(connection.is_closed(), "what follows could be the body, or the next request");
 }
 

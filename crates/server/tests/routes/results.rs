@@ -106,6 +106,11 @@ fn who_has_it_already_is_told_so_until_it_changes() {
     let known = connection.head().unwrap();
     assert_eq!((known.status, known.header("etag")), (304, Some(&*etag)));
     assert_eq!(known.header("cache-control"), server.get(RESULTS).header("cache-control"));
+    // The length would be that of the answer that it stands for.
+    connection.send_request("HEAD", RESULTS, &asked, b"");
+    let head = connection.head().unwrap();
+    assert_eq!((head.status, head.header("content-length")), (304, None), "{head:?}");
+    assert_eq!((head.header("transfer-encoding"), head.header("connection")), (None, None), "{head:?}");
     // No byte of a body came before the next answer.
     assert_eq!(connection.request("POST", "/api/submit", &[], b"[2]").status, 200);
     server.settle();

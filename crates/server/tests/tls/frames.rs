@@ -26,6 +26,9 @@ pub const ENHANCE_YOUR_CALM: u32 = 11;
 /// What an answer's head begins with where its status is 200: an entry of the table that HPACK begins with.
 pub const STATUS_200: u8 = 0x88;
 
+/// As [`STATUS_200`], for 400.
+pub const STATUS_400: u8 = 0x8c;
+
 #[derive(Debug)]
 pub struct Frame {
     pub kind: u8,
@@ -61,8 +64,13 @@ pub fn reset(stream: u32) -> Vec<u8> {
 /// A request's head as HPACK has it (RFC 7541), each field spelt out.
 pub fn fields(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let own = [(":method", method), (":scheme", "https"), (":path", path), (":authority", "throng.test")];
+    block(&[&own, more].concat())
+}
+
+/// Fields as HPACK has them, each spelt out.
+pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
-    for (name, value) in own.iter().chain(more) {
+    for (name, value) in fields {
         block.push(0);
         text(&mut block, name);
         text(&mut block, value);

@@ -2,8 +2,8 @@
 
 use crate::certificate::TlsServer;
 use crate::frames::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, Http2, NO_ERROR, REFUSED_STREAM, RST_STREAM, STATUS_200, fields, frame,
-    head,
+    DATA, END_HEADERS, END_STREAM, HEADERS, Http2, NO_ERROR, REFUSED_STREAM, RST_STREAM, STATUS_200, STATUS_400, block,
+    fields, frame, head,
 };
 use crate::http2::Client;
 
@@ -82,6 +82,51 @@ fn a_body_that_is_not_as_long_as_announced_is_no_ballot() {
         assert_ne!(end.payload.first(), Some(&STATUS_200), "{announced}");
     }
     assert_eq!(server.voters(), 0);
+}
+
+/// What the first byte of the answer's head to a request with these fields says of its status.
+fn status_of(client: &mut Http2, stream: u32, fields: &[(&str, &str)]) -> u8 {
+    client.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(fields))).unwrap();
+    client.until("an answer", |frame| frame.kind == HEADERS && frame.stream == stream).payload[0]
+}
+
+#[test]
+fn a_request_names_one_host() {
+    let server = TlsServer::start();
+    let mut client = server.http2();
+    let mut streams = (0..).map(|number| 2 * number + 1);
+    let mut status = |more: &[(&str, &str)]| {
+        let own = [(":method", "GET"), (":scheme", "https"), (":path", "/api/result")];
+        status_of(&mut client, streams.next().unwrap(), &[&own, more].concat())
+    };
+    for fields in [
+        &[(":authority", "a.example"), ("host", "b.example")][..],
+        &[(":authority", "a.example"), ("host", "a.example"), ("host", "a.example")],
+        &[("host", "a.example"), ("host", "b.example")],
+        &[("host", "a b")],
+        &[(":authority", "a.example"), ("host", "")],
+        &[(":authority", "a.example:1"), ("host", "a.example:2")],
+        &[],
+    ] {
+        assert_eq!(status(fields), STATUS_400, "{fields:?}");
+    }
+    for fields in [
+        &[(":authority", "a.example")][..],
+        &[(":authority", "a.example"), ("host", "A.example")],
+        &[(":authority", "a.example:443"), ("host", "a.example")],
+        &[("host", "a.example:8080")],
+    ] {
+        assert_eq!(status(fields), STATUS_200, "{fields:?}");
+    }
+}
+
+#[test]
+fn a_body_that_comes_too_slowly_is_told_so() {
+    let server = TlsServer::start();
+    let mut client = server.http2();
+    client.send(&head(1, END_HEADERS, "POST", "/api/submit")).unwrap();
+    client.send(&frame(DATA, 0, 1, b"[")).unwrap();
+    assert!(client.body(1).contains("\"request_timeout\""));
 }
 
 fn vote(client: &mut Http2, stream: u32) -> String {

@@ -30,7 +30,7 @@ use self::unsent::{BALLOT_BYTES, READ_BYTES};
 use self::watch::{Watch, Word};
 use super::connection::{HEAD_BYTES_MAX, Host};
 use super::outgoing::{Outgoing, Transport};
-use super::{Answer, refusal};
+use super::{Answer, refusal, rules};
 
 /// Requests that a connection may have open at once.
 const STREAMS_MAX: u32 = 128;
@@ -120,6 +120,9 @@ async fn answer<S: Answer>(
     streams: Arc<Streams>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
+    if let Some(status) = rules::http2_fault(&request) {
+        return Ok(refusal::refused(status, host.refusal_body).map(AnswerBody::unwatched));
+    }
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let Some(answering) = streams.begin(if is_read { READ_BYTES } else { BALLOT_BYTES }).await else {
         return Ok(refusal::overloaded(host.refusal_body).map(AnswerBody::unwatched));
