@@ -45,9 +45,7 @@ impl FromStr for DatabaseUrl {
             return Err("write it as a URL, such as sqlite://var/throng.db".to_owned());
         };
         match scheme {
-            "sqlite" if rest.is_empty() => Err("name a file, such as sqlite://var/throng.db".to_owned()),
-            "sqlite" if rest.contains(['?', '#']) => Err("sqlite:// takes a path and no options".to_owned()),
-            "sqlite" => Ok(Self::Sqlite(rest.into())),
+            "sqlite" => parse_path(rest).map(Self::Sqlite),
             "mysql" | "mariadb" => ServerUrl::parse("mysql", 3306, rest).map(Self::MySql),
             "postgres" | "postgresql" => ServerUrl::parse("postgres", 5432, rest).map(Self::Postgres),
             other => Err(format!(
@@ -58,9 +56,44 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+/// The path of a file, unless it is one that hardly anybody means.
+fn parse_path(path: &str) -> Result<PathBuf, String> {
+    if path.is_empty() || path.ends_with('/') {
+        return Err("name a file, such as sqlite://var/throng.db".to_owned());
+    }
+    if path.contains(['?', '#']) {
+        return Err("sqlite:// takes a path and no options".to_owned());
+    }
+    if path == ":memory:" {
+        return Err("a database in memory would lose every ballot with the process; name a file".to_owned());
+    }
+    if path.trim() != path || path.contains(char::is_control) {
+        return Err(format!("the path {path:?} has a blank at an end, or a line break; take it out"));
+    }
+    Ok(path.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn path_that_nobody_means_is_refused() {
+        assert_eq!("sqlite:///var/my votes.db".parse(), Ok(DatabaseUrl::Sqlite("/var/my votes.db".into())));
+        for (wrong, told) in [
+            ("sqlite://", "name a file"),
+            ("sqlite://var/", "name a file"),
+            ("sqlite://:memory:", "lose every ballot"),
+            ("sqlite://var/throng.db\n", "line break"),
+            ("sqlite://var/throng.db ", "blank at an end"),
+            ("sqlite:// var/throng.db", "blank at an end"),
+            ("sqlite://var/throng\r.db", "line break"),
+            ("sqlite://var/throng.db?mode=ro", "no options"),
+        ] {
+            let error = wrong.parse::<DatabaseUrl>().unwrap_err();
+            assert!(error.contains(told), "{wrong:?}: {error}");
+        }
+    }
 
     #[test]
     fn a_server_is_named_in_full_and_its_password_not_shown() {
