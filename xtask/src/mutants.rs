@@ -62,7 +62,7 @@ const MUTANTS: [Mutant; 10] = [
     },
     Mutant {
         name: "synchronous=NORMAL",
-        file: "crates/backends/src/store/sqlite/mod.rs",
+        file: "crates/backends/src/store/sqlite/open.rs",
         find: r#""synchronous", "FULL""#,
         replace: r#""synchronous", "NORMAL""#,
         suite: Suite::Embedded,

@@ -72,6 +72,27 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The poll's ballots in the order of their keys, from just after `after`, `limit` at the most: a page of an
     /// export.
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError>;
+
+    /// What has to be done from time to time, also while nothing is recorded: whoever records calls it about once a
+    /// second. It checks that the store can be written and is the one that was opened, and brings what stands in a log
+    /// to where it belongs. A server that does all that by itself has nothing to do here.
+    ///
+    /// May block its thread, as [`Self::record`] does.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if it can't be written now. After any other but [`StoreError::Unknown`], record
+    /// nothing more.
+    async fn maintain(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// After [`StoreError::Displaced`]: saves what no other process can reach any more, if there is such; returns where.
+    ///
+    /// # Errors
+    /// If it can't be saved.
+    async fn rescue(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// A store together with its tables: what the start of a server, `throng schema` and `throng doctor` ask.
@@ -185,6 +206,10 @@ pub enum StoreError {
     /// recover from what was stored.
     #[error("the store failed while writing: {0}")]
     WriteFailed(#[source] Source),
+    /// The store that was opened isn't the one at its address any more: it was moved, deleted or replaced. What was
+    /// recorded before this is in the one that was opened; whether this is, isn't known. Record nothing more and exit.
+    #[error("{0}")]
+    Displaced(String),
     /// What is stored isn't what was written there.
     #[error("the store's data is damaged: {0}")]
     Corrupt(#[source] Source),

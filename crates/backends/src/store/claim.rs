@@ -2,17 +2,25 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use throng_domain::store::StoreError;
 
 use super::DatabaseUrl;
-use super::sqlite::make_directory;
+use super::sqlite::{create_file, refuse_left_log, with_suffix};
 
 /// The right to serve a file: held by one process at a time, given back when dropped, however that process ends.
-#[derive(Debug)]
+///
+/// Two locks make it: one on a file beside it, which is found by the database's name, and one on the database itself,
+/// which every other name of it leads to. Neither has to do with SQLite's own locks.
+#[derive(Clone, Debug)]
 pub struct Claim {
-    _lock: File,
+    /// The database. Closed, it would take SQLite's locks on the same file along, so it stays open for as long as a
+    /// store of this process has it.
+    database: Option<Arc<File>>,
+    _name: Arc<File>,
 }
 
 impl DatabaseUrl {
@@ -20,7 +28,8 @@ impl DatabaseUrl {
     /// many may serve one database.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if another process serves it.
+    /// [`StoreError::Conflict`] if another process serves it; [`StoreError::Rejected`] if there is no database but a log
+    /// of one.
     pub fn claim(&self) -> Result<Option<Claim>, StoreError> {
         match self {
             Self::Sqlite(path) => claim_file(path).map(Some),
@@ -29,23 +38,79 @@ impl DatabaseUrl {
     }
 }
 
-fn claim_file(path: &Path) -> Result<Claim, StoreError> {
-    make_directory(path)?;
-    let unavailable = |error: io::Error| StoreError::Unavailable(error.into());
-    // Empty, it is as good as missing; but missing it has no name that is the same by every symbolic link.
-    File::options().create(true).append(true).open(path).map_err(unavailable)?;
-    let mut name = path.canonicalize().map_err(unavailable)?.into_os_string();
-    name.push(".lock");
-    let lock = File::create(&name).map_err(unavailable)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Claim { _lock: lock }),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Conflict(format!(
-            "another throng serves {} (it holds {}); stop it first, or set another DATABASE_URL",
-            path.display(),
-            Path::new(&name).display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(unavailable(error)),
+impl Claim {
+    /// Claims what is at `path`, if anything is, in order to put another file there.
+    pub(super) fn to_replace(path: &Path) -> Result<Self, StoreError> {
+        let database = match File::open(path) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unavailable(error)),
+        };
+        Self::take(path, database)
     }
+
+    /// The claimed file.
+    pub(super) fn database(&self) -> Option<&Arc<File>> {
+        self.database.as_ref()
+    }
+
+    fn take(path: &Path, database: Option<File>) -> Result<Self, StoreError> {
+        let name = lock_name(path)?;
+        let lock = open_lock(&name)?;
+        for (file, by) in [(&lock, name.as_path())].into_iter().chain(database.as_ref().map(|file| (file, path))) {
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Conflict(format!(
+                        "another throng serves {} (it holds {}); stop it first, or set another DATABASE_URL",
+                        path.display(),
+                        by.display()
+                    )));
+                }
+                Err(TryLockError::Error(error)) => return Err(unavailable(error)),
+            }
+        }
+        Ok(Self { database: database.map(Arc::new), _name: Arc::new(lock) })
+    }
+}
+
+fn claim_file(path: &Path) -> Result<Claim, StoreError> {
+    refuse_left_log(path)?;
+    create_file(path)?;
+    Claim::take(path, Some(File::open(path).map_err(unavailable)?))
+}
+
+/// Refuses a file that another process serves under another name: SQLite would give it a second log here, and neither
+/// process would see what is in the other's.
+pub(super) fn refuse_other_name(path: &Path) -> Result<(), StoreError> {
+    let database = File::open(path).map_err(unavailable)?;
+    if database.metadata().map_err(unavailable)?.nlink() < 2 {
+        return Ok(());
+    }
+    let is_locked = |file: &File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    if is_locked(&database) && !is_locked(&open_lock(&lock_name(path)?)?) {
+        return Err(StoreError::Conflict(format!(
+            "a throng serves {} under another name, a hard link; use the name that it has in that throng's DATABASE_URL",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The same by every symbolic link.
+fn lock_name(path: &Path) -> Result<PathBuf, StoreError> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(with_suffix(path, ".lock")),
+        real => Ok(with_suffix(&real.map_err(unavailable)?, ".lock")),
+    }
+}
+
+fn open_lock(name: &Path) -> Result<File, StoreError> {
+    File::options().create(true).append(true).mode(0o600).open(name).map_err(unavailable)
+}
+
+fn unavailable(error: io::Error) -> StoreError {
+    StoreError::Unavailable(error.into())
 }
 
 #[cfg(test)]
@@ -55,13 +120,21 @@ mod tests {
     #[test]
     fn one_process_serves_a_file() {
         let directory = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::Sqlite(directory.path().join("below/throng.db"));
+        let path = directory.path().join("throng.db");
+        let url = DatabaseUrl::Sqlite(path.clone());
         let claim = url.claim().unwrap();
         assert!(matches!(url.claim(), Err(StoreError::Conflict(why)) if why.contains("another throng serves")));
-        std::os::unix::fs::symlink("below/throng.db", directory.path().join("other.db")).unwrap();
+        std::os::unix::fs::symlink("throng.db", directory.path().join("other.db")).unwrap();
         let other = DatabaseUrl::Sqlite(directory.path().join("other.db"));
         assert!(matches!(other.claim(), Err(StoreError::Conflict(_))), "another name of the same file");
+        let linked = directory.path().join("linked.db");
+        std::fs::hard_link(&path, &linked).unwrap();
+        let refused = DatabaseUrl::Sqlite(linked.clone()).claim();
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "a hard link to the same file");
+        assert!(matches!(refuse_other_name(&linked), Err(StoreError::Conflict(_))), "neither do commands use it");
+        refuse_other_name(&path).unwrap();
         drop(claim);
         url.claim().unwrap();
+        refuse_other_name(&linked).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! The databases that keep ballots.
 
 mod batch;
-mod claim;
+pub(crate) mod claim;
 pub mod mysql;
 pub mod postgres;
 mod server_url;
@@ -16,13 +16,14 @@ pub use self::claim::Claim;
 pub use self::server_url::ServerUrl;
 pub use self::url::DatabaseUrl;
 
-/// Opens the database, making a file and its directory where they are missing. The schema is left as it is.
+/// Opens the database, making a file where it is missing. The schema is left as it is. A file that this process has
+/// claimed is opened with its `claim`.
 ///
 /// # Errors
 /// Those of the store; a server that can't be reached is [`StoreError::Unavailable`].
-pub async fn open(url: &DatabaseUrl) -> Result<Arc<dyn Database>, StoreError> {
+pub async fn open(url: &DatabaseUrl, claim: Option<&Claim>) -> Result<Arc<dyn Database>, StoreError> {
     match url {
-        DatabaseUrl::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path)?)),
+        DatabaseUrl::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open_or_create(path, claim)?)),
         DatabaseUrl::MySql(url) => Ok(Arc::new(mysql::MySqlStore::open(url).await?)),
         DatabaseUrl::Postgres(url) => Ok(Arc::new(postgres::PostgresStore::open(url).await?)),
     }
@@ -37,7 +38,7 @@ pub async fn open_existing(url: &DatabaseUrl) -> Result<Option<Arc<dyn Database>
     match url {
         DatabaseUrl::Sqlite(path) => Ok(sqlite::SqliteStore::open_existing(path)?.map(|store| Arc::new(store) as _)),
         // A server makes no database by a mistyped name.
-        DatabaseUrl::MySql(_) | DatabaseUrl::Postgres(_) => open(url).await.map(Some),
+        DatabaseUrl::MySql(_) | DatabaseUrl::Postgres(_) => open(url, None).await.map(Some),
     }
 }
 

@@ -4,6 +4,7 @@ mod awake;
 mod parts;
 mod server;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use throng_domain::ballot::BallotId;
@@ -41,6 +42,8 @@ pub struct App {
     pub shutdown: Arc<Shutdown>,
     /// Cancelled when ballots can't be made safe any more.
     pub intake_failed: CancellationToken,
+    /// Whether the store could be written when this process last tried.
+    pub writable: Arc<AtomicBool>,
     behind_broker: bool,
     /// Shared by all cores, so that their ids ascend together: the index that they go to grows at its end.
     ballot_ids: Mutex<BallotIds>,

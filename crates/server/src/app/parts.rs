@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use throng_backends::cache::{self, Namespace};
 use throng_backends::queue::QueueUrl;
-use throng_backends::store;
+use throng_backends::store::{self, Claim};
 use throng_domain::cache::ResultCache;
 use throng_domain::clock::Clock;
 use throng_domain::new_poll::NewPoll;
@@ -42,12 +42,13 @@ pub struct Broker {
     pub announcements: Box<dyn Announcements>,
 }
 
-/// The configured database, its schema up to date, its settings safe.
+/// The configured database, its schema up to date, its settings safe; opened under this process's claim, where it has one.
 ///
 /// # Errors
 /// If it can't be had, or in production could lose ballots that were answered.
-pub async fn open_database(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
-    let database = store::open(&config.database).await.with_context(|| format!("can't open {}", config.database))?;
+pub async fn open_database(config: &Config, claim: Option<&Claim>) -> anyhow::Result<Arc<dyn Database>> {
+    let database =
+        store::open(&config.database, claim).await.with_context(|| format!("can't open {}", config.database))?;
     for migration in database.migrate().await? {
         info!(migration, database = %config.database, "schema migrated");
     }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ impl Server {
         } else {
             None
         };
-        let store = open_database(&config).await?;
+        let store = open_database(&config, claim.as_ref()).await?;
         let broker = match &config.queue {
             Some(url) => {
                 let connecting = queue::connect_server(url, &config.queue_prefix.0, config.message_key()?, cores);
@@ -109,6 +110,7 @@ impl Server {
             polls,
             metrics,
             intake_failed,
+            writable: Arc::new(AtomicBool::new(true)),
             behind_broker: broker.is_some(),
         });
         let counting = match broker {
@@ -209,6 +211,7 @@ fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThre
         clock: Arc::clone(&app.clock),
         metrics: Arc::clone(&app.metrics.intake),
         complaints: Arc::default(),
+        writable: Arc::clone(&app.writable),
         failed: app.intake_failed.clone(),
     };
     recorder.start().context("the recorder's thread can't be started")

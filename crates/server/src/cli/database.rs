@@ -36,7 +36,7 @@ pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Dat
 
 /// The database, made if it isn't there.
 pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
-    store::open(&config.database).await.with_context(|| cant_open(config))
+    store::open(&config.database, None).await.with_context(|| cant_open(config))
 }
 
 /// Does `write` again for as long as somebody else's write gets in its way: a poll has to be closed while a crowd

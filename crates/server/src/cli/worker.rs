@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use throng_backends::queue;
+use throng_backends::store::Claim;
 use throng_domain::clock::{Clock, SystemClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -40,14 +41,15 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
 async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()> {
     let stop_signal = stop_signal().context("signals can't be received")?;
     ensure_free(config.worker_listen)?;
-    let _claim = config.database.claim()?;
+    let claim = config.database.claim()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = open_database(config).await?;
+    let store = open_database(config, claim.as_ref()).await?;
     let (stop, metrics, shutdown) =
         (CancellationToken::new(), WorkerMetrics::new(&clock), Arc::new(Shutdown::default()));
     tokio::spawn(log.watch(metrics.log_lines_dropped.clone()));
     let (mut recordings, quiet) = (JoinSet::new(), CancellationToken::new());
-    let herald = start_recordings(config, concurrency, &clock, &metrics, &stop, &mut recordings).await?;
+    let herald =
+        start_recordings(config, claim.as_ref(), concurrency, &clock, &metrics, &stop, &mut recordings).await?;
     let announcing = tokio::spawn({
         let quiet = quiet.clone();
         async move { herald.announce(&quiet).await }
@@ -80,6 +82,7 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
 /// Starts the lines of recording, each with a consumer and a store of its own; returns the herald of them all.
 async fn start_recordings(
     config: &Config,
+    claim: Option<&Claim>,
     concurrency: u16,
     clock: &Arc<dyn Clock>,
     metrics: &WorkerMetrics,
@@ -94,7 +97,7 @@ async fn start_recordings(
     for _ in 0..concurrency {
         let recording = Recording {
             deliveries: queue::connect_worker(url, prefix, key.clone(), Arc::clone(clock)).await?,
-            store: open_database(config).await?,
+            store: open_database(config, claim).await?,
             herald: Arc::clone(&herald),
             metrics: metrics.line(),
             stop: stop.clone(),

@@ -252,7 +252,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let cause = Some(error.to_string());
         match error {
-            StoreError::Unavailable(_) => Self::StoreUnavailable(cause),
+            StoreError::Unavailable(_) | StoreError::Displaced(_) => Self::StoreUnavailable(cause),
             StoreError::Unknown(_) => Self::OutcomeUnknown(None, cause),
             StoreError::Conflict(_) | StoreError::Rejected(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_) => {
                 Self::Internal(cause)

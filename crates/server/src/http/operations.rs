@@ -1,6 +1,7 @@
 //! For those who operate it: is it alive, can it take ballots, what did it measure.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -19,8 +20,8 @@ pub async fn livez() -> Response {
     uncached(json(OK))
 }
 
-/// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read, or a write to it failed;
-/// behind a broker, nor while that takes none.
+/// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read or written; behind a broker,
+/// nor while that takes none.
 pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
     let app = &core.app;
     if app.shutdown.is_draining() || app.intake_failed.is_cancelled() {
@@ -30,6 +31,9 @@ pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Prob
         // Ballots are taken without the store.
         Some(publisher) if publisher.is_ready() => {}
         Some(_) => return Err(Problem::QueueUnavailable),
+        None if !app.writable.load(Ordering::Relaxed) => {
+            return Err(Problem::StoreUnavailable(Some("it can't be written".to_owned())));
+        }
         None => drop(app.origin.store.polls_version().await?),
     }
     Ok(uncached(json(OK)))

@@ -1,19 +1,24 @@
 //! The recorder: the one thread that has ballots recorded, batch after batch.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
 
 use throng_domain::clock::Clock;
 use throng_domain::store::{Outcome, Recorded, Store, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug_span, error};
+use tracing::{Instrument as _, debug_span, error, warn};
 
 use super::desk::{Answered, Batch, Desk, Outcomes};
 use super::precedence::Precedence;
 use super::{BATCH_SPANS, Complaints, Fate, NotRecorded};
 use crate::metrics::{IntakeMetrics, NotSafe};
 use crate::results::{LivePolls, SharedSnapshot};
+
+/// How often the store is maintained, at the least where nothing is recorded.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// What the recorder works with.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub struct Recorder {
     pub metrics: Arc<IntakeMetrics>,
     /// What is logged of batches that fail.
     pub complaints: Arc<Complaints>,
+    /// Whether the store could be written when that was last tried.
+    pub writable: Arc<AtomicBool>,
     /// To be cancelled when the recorder can't go on.
     pub failed: CancellationToken,
 }
@@ -83,6 +90,17 @@ pub enum Failed {
     /// A write failed.
     #[error(transparent)]
     Write(#[from] WriteFailure),
+    /// The store isn't where it was.
+    #[error(
+        "ballots can't be recorded any more, so this server has stopped: {why}. No ballot was answered as counted after \
+         that. {rescued}"
+    )]
+    Displaced {
+        /// What was found.
+        why: String,
+        /// What became of the ballots that only this process could still reach.
+        rescued: String,
+    },
     /// A fault of ours ended the recorder, or what carries ballots from a core.
     #[error(
         "ballots can't be made safe any more, so this server has stopped: a fault in Throng, told above. No ballot was \
@@ -118,8 +136,13 @@ impl Recorder {
         let mut batch = Batch::default();
         let mut ends = Vec::with_capacity(self.desks.len());
         let mut precedence = Precedence::of_this_thread();
+        let mut maintained = Instant::now();
         let _end = End(&self);
         loop {
+            if maintained.elapsed() >= MAINTAIN_EVERY {
+                self.maintain().await?;
+                maintained = Instant::now();
+            }
             let finishing = finish.is_cancelled();
             ends.clear();
             ends.extend(self.desks.iter().map(|desk| desk.collect(&mut batch)));
@@ -128,7 +151,7 @@ impl Recorder {
                     return Ok(());
                 }
                 // Whoever puts a ballot on a desk wakes this thread after, so none is slept through.
-                thread::park();
+                thread::park_timeout(MAINTAIN_EVERY);
                 continue;
             }
             precedence.suit(batch.ballots.len());
@@ -137,17 +160,62 @@ impl Recorder {
             self.answer(&mut batch, &ends, outcomes);
             if let Some(failure) = failure {
                 self.refuse_the_rest(batch);
-                return Err(failure.into());
+                return Err(self.failed(failure).await);
             }
             // Cores that wait for this processor have answers to send and ballots to read, for the next batch to share.
             thread::yield_now();
         }
     }
 
+    /// # Errors
+    /// After which nothing more may be recorded.
+    async fn maintain(&self) -> Result<(), Failed> {
+        let maintained = self.store.maintain().await;
+        let was_writable = self.writable.swap(maintained.is_ok(), Ordering::Relaxed);
+        match maintained {
+            Ok(()) => Ok(()),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_))) => {
+                if was_writable {
+                    warn!(%error, "the store can't be written; ballots are refused until it can");
+                }
+                Ok(())
+            }
+            Err(
+                error @ (StoreError::Conflict(_)
+                | StoreError::Rejected(_)
+                | StoreError::WriteFailed(_)
+                | StoreError::Displaced(_)
+                | StoreError::Corrupt(_)),
+            ) => {
+                error!(%error, "nothing more can be recorded");
+                // Those who wait are told before the ballots are saved, which may take a while.
+                self.refuse_the_rest(Batch::default());
+                Err(self.failed(error).await)
+            }
+        }
+    }
+
+    /// What ends this server after `error`.
+    async fn failed(&self, error: StoreError) -> Failed {
+        let StoreError::Displaced(why) = error else { return WriteFailure(error).into() };
+        let rescued = match self.store.rescue().await {
+            Ok(None) => "Put it back, or set DATABASE_URL to where it is now, then start throng again".to_owned(),
+            Ok(Some(place)) => format!(
+                "All that it held was saved to {place}: to go on with that, stop throng and run `throng restore {place}`"
+            ),
+            Err(error) => format!("What it held could not be saved: {error}"),
+        };
+        Failed::Displaced { why, rescued }
+    }
+
     async fn record(&self, batch: &Batch) -> Result<Recorded, StoreError> {
         let span = debug_span!(target: BATCH_SPANS, "record", ballots = batch.ballots.len());
         let started = Instant::now();
         let recorded = self.store.record(&batch.ballots).instrument(span).await;
+        let refused = matches!(recorded, Err(StoreError::Unavailable(_)));
+        if self.writable.load(Ordering::Relaxed) == refused {
+            self.writable.store(!refused, Ordering::Relaxed);
+        }
         match &recorded {
             Ok(recorded) => self.metrics.recorded(&recorded.outcomes, started.elapsed()),
             Err(error) => self.metrics.failed(NotSafe::of(error)),
@@ -157,11 +225,7 @@ impl Recorder {
 
     /// Publishes the new results and gives what came of each ballot; beside it, the failure after which nothing more
     /// may be recorded.
-    fn outcomes(
-        &self,
-        recorded: Result<Recorded, StoreError>,
-        ballots: usize,
-    ) -> (BatchOutcomes, Option<WriteFailure>) {
+    fn outcomes(&self, recorded: Result<Recorded, StoreError>, ballots: usize) -> (BatchOutcomes, Option<StoreError>) {
         match recorded {
             Ok(Recorded { outcomes, tallies }) => {
                 let now = self.clock.now();
@@ -180,10 +244,11 @@ impl Recorder {
                 error @ (StoreError::Conflict(_)
                 | StoreError::Rejected(_)
                 | StoreError::WriteFailed(_)
+                | StoreError::Displaced(_)
                 | StoreError::Corrupt(_)),
             ) => {
                 error!(%error, ballots, "a batch failed, its outcome is unknown");
-                (Err(NotRecorded::Unknown), Some(WriteFailure(error)))
+                (Err(NotRecorded::Unknown), Some(error))
             }
         }
     }

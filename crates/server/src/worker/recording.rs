@@ -117,6 +117,7 @@ impl Book {
                     error @ (StoreError::Conflict(_)
                     | StoreError::Rejected(_)
                     | StoreError::WriteFailed(_)
+                    | StoreError::Displaced(_)
                     | StoreError::Corrupt(_)),
                 ) => return Err(error),
             };

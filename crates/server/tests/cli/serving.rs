@@ -62,3 +62,22 @@ fn after_a_server_was_killed_its_file_is_served_again() {
     let server = shell.serve();
     assert_eq!(server.get("/api/result").text(), r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#);
 }
+
+/// Another program, such as the sqlite3 shell, may hold the right to write for as long as it likes.
+#[test]
+fn server_whose_file_is_locked_is_not_ready_and_refuses_at_once() {
+    let shell = Shell::new();
+    let server = shell.serve();
+    assert_eq!(server.get("/readyz").status, 200);
+    let other = rusqlite::Connection::open(shell.path("var/throng.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    server.get_until("/readyz", |answer| answer.status == 503).assert_problem(503, "store_unavailable");
+    let before = tokio::time::Instant::now();
+    for _ in 0..2 {
+        server.post("/api/submit", b"[1]").assert_problem(503, "store_unavailable");
+    }
+    assert!(before.elapsed() < std::time::Duration::from_secs(2), "voters waited {:?}", before.elapsed());
+    other.execute_batch("ROLLBACK").unwrap();
+    server.get_until("/readyz", |answer| answer.status == 200);
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+}

@@ -73,6 +73,7 @@ async fn vote(
         clock,
         metrics: Metrics::new(&desks).intake,
         complaints: Arc::default(),
+        writable: Arc::default(),
         failed: CancellationToken::new(),
     };
     let recorder = recorder.start().unwrap();

@@ -53,7 +53,7 @@ impl TestDatabase {
     /// What `work` does with another handle on it.
     pub fn with_store<T>(&self, work: impl AsyncFnOnce(Arc<dyn Database>) -> T) -> T {
         let url: DatabaseUrl = self.url.parse().unwrap();
-        block_on(async { work(store::open(&url).await.unwrap()).await })
+        block_on(async { work(store::open(&url, None).await.unwrap()).await })
     }
 }
 

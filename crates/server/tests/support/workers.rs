@@ -54,7 +54,7 @@ impl TestWorker {
             let herald = Arc::new(Herald::new(announcer, open_cache(&config), Arc::clone(&clock), told));
             let recording = Recording {
                 deliveries: queue::connect_worker(url, prefix, key, clock).await.unwrap(),
-                store: open_database(&config).await.unwrap(),
+                store: open_database(&config, None).await.unwrap(),
                 herald: Arc::clone(&herald),
                 metrics: line,
                 stop: stopped.clone(),

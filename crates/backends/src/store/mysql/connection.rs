@@ -145,7 +145,11 @@ impl Lease<'_> {
             // Where one connection broke, the server was restarted or another took its place: the idle ones broke too.
             Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => self.connections.forget_idle(),
             Err(
-                StoreError::Conflict(_) | StoreError::Rejected(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_),
+                StoreError::Conflict(_)
+                | StoreError::Rejected(_)
+                | StoreError::WriteFailed(_)
+                | StoreError::Displaced(_)
+                | StoreError::Corrupt(_),
             ) => {}
         }
         ended

@@ -34,7 +34,10 @@ pub(super) fn commit_error(error: Error) -> StoreError {
     match read_error(error) {
         StoreError::Unavailable(source) => StoreError::Unknown(source),
         StoreError::Rejected(why) | StoreError::Conflict(why) => StoreError::Unknown(why.into()),
-        known @ (StoreError::Unknown(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_)) => known,
+        known @ (StoreError::Unknown(_)
+        | StoreError::WriteFailed(_)
+        | StoreError::Displaced(_)
+        | StoreError::Corrupt(_)) => known,
     }
 }
 

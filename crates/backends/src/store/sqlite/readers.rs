@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::BUSY_WAIT_MAX_MS;
+use super::WRITE_WAIT_MAX;
 
 /// The idle connections kept; more may be in use at once.
 const IDLE_MAX: usize = 4;
@@ -37,12 +36,13 @@ impl Readers {
         Ok(answer)
     }
 
-    fn open(&self) -> rusqlite::Result<Connection> {
+    /// A connection that isn't kept.
+    pub(super) fn open(&self) -> rusqlite::Result<Connection> {
         let reader = Connection::open_with_flags(
             &self.path,
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        reader.busy_timeout(Duration::from_millis(BUSY_WAIT_MAX_MS))?;
+        reader.busy_timeout(WRITE_WAIT_MAX)?;
         Ok(reader)
     }
 }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use throng_domain::store::{Migration, MigrationState, StoreError};
 
 use super::error::{StoreResult, read_error, write_error};
+use super::writer::first_marks;
 
 /// Every step, in order.
 pub fn migrations() -> &'static [Migration] {
@@ -23,6 +24,10 @@ pub(super) fn migrate(writer: &mut Connection) -> StoreResult<Vec<&'static str>>
     for migration in migrations().iter().filter(|migration| migration.version > current) {
         transaction.execute_batch(migration.sql).map_err(write_error)?;
         applied.push(migration.name);
+    }
+    if current == 0 && !applied.is_empty() {
+        let marks = first_marks(&transaction)?;
+        transaction.pragma_update(None, "application_id", marks.id()).map_err(write_error)?;
     }
     if !applied.is_empty() {
         transaction.pragma_update(None, "user_version", migrations().len()).map_err(write_error)?;

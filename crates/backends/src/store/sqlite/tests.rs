@@ -1,10 +1,19 @@
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Barrier;
 
 use super::*;
+use throng_domain::ballot::{BallotId, Choices};
+use throng_domain::poll::OptionId;
+
+use crate::store::DatabaseUrl;
 
 async fn fresh(directory: PathBuf) -> SqliteStore {
-    let store = SqliteStore::open(&directory.join("below/throng.db")).unwrap();
+    open(&directory).await
+}
+
+async fn open(directory: &Path) -> SqliteStore {
+    let store = SqliteStore::open(&directory.join("throng.db")).unwrap();
     store.migrate().await.unwrap();
     store
 }
@@ -16,7 +25,8 @@ async fn the_file_is_synced_at_every_commit_and_logged() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
     let writer = store.lock_writer();
-    let pragma = |name| writer.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+    let pragma =
+        |name| writer.connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
     assert_eq!(pragma("synchronous"), 2.into());
 }
@@ -26,7 +36,7 @@ async fn a_file_that_nobody_has_open_is_whole_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
     assert_eq!(store.polls().await.unwrap(), []);
-    let log = directory.path().join("below/throng.db-wal");
+    let log = directory.path().join("throng.db-wal");
     assert!(log.exists());
     drop(store);
     assert!(!log.exists());
@@ -41,7 +51,9 @@ fn several_may_open_a_new_file_at_once() {
         let together = Barrier::new(OPENERS);
         let open = || {
             together.wait();
-            SqliteStore::open(&path).map(drop)
+            let store = SqliteStore::open(&path)?;
+            schema::migrate(&mut store.lock_writer().connection)?;
+            store.lock_writer().settle(&path)
         };
         let opened = std::thread::scope(|scope| {
             let opening: Vec<_> = (0..OPENERS).map(|_| scope.spawn(open)).collect();
@@ -63,7 +75,7 @@ async fn migrating_again_changes_nothing() {
 async fn a_file_of_a_later_version_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
-    store.lock_writer().pragma_update(None, "user_version", 99).unwrap();
+    store.lock_writer().connection.pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(store.migrate().await, Err(StoreError::Rejected(why)) if why.contains("version 99")));
     assert!(matches!(store.migration_states().await, Err(StoreError::Rejected(why)) if why.contains("version 99")));
 }
@@ -71,9 +83,9 @@ async fn a_file_of_a_later_version_is_left_alone() {
 #[tokio::test]
 async fn looking_at_a_file_that_is_not_there_does_not_make_it() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("below/throng.db");
+    let path = directory.path().join("throng.db");
     assert!(SqliteStore::open_existing(&path).unwrap().is_none());
-    assert!(!path.parent().unwrap().exists());
+    assert!(!path.exists());
     drop(fresh(directory.path().to_owned()).await);
     assert!(SqliteStore::open_existing(&path).unwrap().is_some());
 }
@@ -84,6 +96,162 @@ async fn what_is_no_database_is_corrupt() {
     let path = directory.path().join("throng.db");
     std::fs::write(&path, "not a database, but long enough to be taken for one".repeat(100)).unwrap();
     assert!(matches!(SqliteStore::open(&path), Err(StoreError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn what_is_made_is_for_its_owner_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let _store = open(directory.path()).await;
+    for name in ["throng.db", "throng.db-wal", "throng.db-shm"] {
+        let mode = std::fs::metadata(directory.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn directory_that_is_missing_is_not_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let mistyped = directory.path().join("vra/throng.db");
+    let refused = SqliteStore::open(&mistyped);
+    assert!(matches!(refused, Err(StoreError::Rejected(why)) if why.contains("no directory") && why.contains("vra")));
+}
+
+#[tokio::test]
+async fn log_without_its_file_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("throng.db");
+    let log = with_suffix(&path, "-wal");
+    for empty in [false, true] {
+        std::fs::write(&log, "a log").unwrap();
+        if empty {
+            std::fs::write(&path, "").unwrap();
+        }
+        for refused in [SqliteStore::open(&path).map(Some), SqliteStore::open_existing(&path)] {
+            assert!(matches!(refused, Err(StoreError::Rejected(why)) if why.contains("throng restore")));
+        }
+        assert_eq!(std::fs::read(&log).unwrap(), b"a log");
+    }
+}
+
+/// As a server that is killed leaves them: a file, and a log that wasn't brought into it.
+async fn left_behind(directory: &Path, copy: &Path) {
+    let store = open(directory).await;
+    store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap();
+    for suffix in ["", "-wal"] {
+        let name = format!("throng.db{suffix}");
+        std::fs::copy(directory.join(&name), copy.join(&name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn log_of_a_killed_server_is_recovered() {
+    let (directory, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    left_behind(directory.path(), killed.path()).await;
+    assert_eq!(open(killed.path()).await.polls().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn log_of_another_state_is_not_laid_over_a_file() {
+    let (directory, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (path, backup) = (killed.path().join("throng.db"), directory.path().join("backup.db"));
+    for copied in [true, false] {
+        let store = open(directory.path()).await;
+        if copied {
+            std::fs::copy(directory.path().join("throng.db"), &backup).unwrap();
+        } else {
+            std::fs::remove_file(&backup).unwrap();
+            let vacuum = ["VACUUM INTO '", backup.to_str().unwrap(), "'"].concat();
+            store.lock_writer().connection.execute_batch(&vacuum).unwrap();
+        }
+        // Whatever is written from here on isn't in the backup.
+        store.lock_writer().checkpoint().unwrap();
+        if copied {
+            left_behind(directory.path(), killed.path()).await;
+        }
+        drop(store);
+        std::fs::copy(&backup, &path).unwrap();
+        let before = std::fs::read(with_suffix(&path, "-wal")).unwrap();
+        let refused = [SqliteStore::open(&path).map(Some), SqliteStore::open_existing(&path)];
+        for refused in refused {
+            assert!(matches!(refused, Err(StoreError::Rejected(why)) if why.contains("doesn't belong")), "{copied}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&backup).unwrap());
+        assert_eq!(std::fs::read(with_suffix(&path, "-wal")).unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn file_copied_without_its_log_and_tables_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("throng.db");
+    let database = Connection::open(&path).unwrap();
+    database.pragma_update(None, "journal_mode", "WAL").unwrap();
+    database.execute_batch("CREATE TABLE ballot (key)").unwrap();
+    let copy = directory.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    assert!(matches!(SqliteStore::open(&copy), Err(StoreError::Rejected(why)) if why.contains("has no tables")));
+}
+
+#[tokio::test]
+async fn file_alone_has_its_tables_once_it_is_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("throng.db");
+    let claim = DatabaseUrl::Sqlite(path.clone()).claim().unwrap();
+    let store = SqliteStore::open_or_create(&path, claim.as_ref()).unwrap();
+    store.migrate().await.unwrap();
+    let copy = directory.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    let copy = SqliteStore::open_existing(&copy).unwrap().unwrap();
+    assert!(copy.migration_states().await.unwrap().iter().all(|state| state.applied));
+}
+
+#[tokio::test]
+async fn log_is_brought_into_the_file_when_nobody_votes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("throng.db");
+    let claim = DatabaseUrl::Sqlite(path.clone()).claim().unwrap();
+    let store = SqliteStore::open_or_create(&path, claim.as_ref()).unwrap();
+    store.migrate().await.unwrap();
+    store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap();
+    store.maintain().await.unwrap();
+    store.maintain().await.unwrap();
+    let copy = directory.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    assert_eq!(SqliteStore::open(&copy).unwrap().polls().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn file_that_is_not_in_its_place_takes_nothing() {
+    for (name, other) in [("throng.db", "moved.db"), ("throng.db-wal", "moved.db-wal"), ("throng.db-shm", "gone")] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path()).await;
+        store.maintain().await.unwrap();
+        std::fs::rename(directory.path().join(name), directory.path().join(other)).unwrap();
+        let maintained = store.maintain().await;
+        assert!(matches!(maintained, Err(StoreError::Displaced(why)) if why.contains(name)), "{name}");
+        let read = store.polls_version().await;
+        assert_eq!(read.is_err(), name != "throng.db-shm", "{name}");
+        std::fs::rename(directory.path().join(other), directory.path().join(name)).unwrap();
+        store.maintain().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn reader_ends_before_the_log_gets_too_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let poll = store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap().id;
+    let ballot = |number| {
+        let id = BallotId(uuid::Uuid::from_u128(number));
+        Ballot::unlimited(poll, id, Choices::new([OptionId(1)]).unwrap(), Timestamp(1))
+    };
+    let ballots: Vec<_> = (1..=30_000).map(ballot).collect();
+    store.record(&ballots).await.unwrap();
+    assert_eq!(store.recount(poll).await.unwrap().ballots.voters, 30_000);
+    let log = std::fs::File::options().write(true).open(directory.path().join("throng.db-wal")).unwrap();
+    log.set_len(1 << 30).unwrap();
+    let ended = store.recount(poll).await;
+    assert!(matches!(ended, Err(StoreError::Unavailable(why)) if why.to_string().contains("throng backup")));
 }
 
 #[test]

@@ -1,0 +1,226 @@
+//! The one connection that writes: each commit is followed by a look whether the file is still in its place, and the log
+//! is brought into the file when it is long or nobody writes.
+
+use std::ffi::c_int;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, DEFAULT_NAME, ErrorCode, TransactionBehavior};
+use throng_domain::ballot::Ballot;
+use throng_domain::store::{Recorded, StoreError};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::error::{StoreResult, read_error, write_error};
+use super::header::Marks;
+use super::open::{LogPages, belong_together, length, marks, turn_to_log, wait_for_others, watch_log};
+use super::place::Place;
+use super::{WRITE_WAIT_MAX, record};
+use crate::store::Claim;
+
+/// How long ballots wait for another process's write to end. Those that wait behind them don't wait again.
+const RECORD_WAIT_MAX: Duration = Duration::from_millis(400);
+
+/// The pages written to the log before they are copied into the database file: 32 MiB. Fewer means more syncs, more
+/// means a longer recovery.
+const CHECKPOINT_PAGES: c_int = 4_096;
+
+/// After how many pages more a checkpoint is tried again that a reader held back: 8 MiB.
+const CHECKPOINT_AGAIN_PAGES: c_int = 1_024;
+
+/// After how long the log is copied also where ballots keep coming.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// A log of more bytes than this is warned of: something has been reading the file for long.
+const LOG_LONG_BYTES: u64 = 256 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    place: Arc<OnceLock<Place>>,
+    claim: Option<Claim>,
+    log: LogPages,
+    /// The log's pages just after the last complete checkpoint, in which there is nothing but its mark.
+    log_clean: c_int,
+    /// The log's pages when it was last maintained.
+    log_maintained: c_int,
+    /// The log's pages from which on a checkpoint is due.
+    log_full: c_int,
+    checkpointed: Instant,
+    /// Whether another process's lock got in the way of the last ballots.
+    was_locked: bool,
+    /// Whether a long log was warned of.
+    warned: bool,
+}
+
+impl Writer {
+    /// Takes over a connection; `place` is set as soon as the file is written through a log.
+    pub(super) fn new(
+        mut connection: Connection,
+        path: &Path,
+        place: Arc<OnceLock<Place>>,
+        claim: Option<Claim>,
+    ) -> StoreResult<Self> {
+        let log = watch_log(&mut connection).map_err(read_error)?;
+        let mut writer = Self {
+            connection,
+            place,
+            claim,
+            log,
+            log_clean: 0,
+            log_maintained: 0,
+            log_full: CHECKPOINT_PAGES,
+            checkpointed: Instant::now(),
+            was_locked: false,
+            warned: false,
+        };
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        let tables: u64 = writer.connection.query_row(tables, [], |row| row.get(0)).map_err(read_error)?;
+        if tables > 0 {
+            writer.settle(path)?;
+        }
+        Ok(writer)
+    }
+
+    /// Has the file written through a log, once it has its tables. Whoever serves it brings the log into the file first, so
+    /// that what is in the file alone is never without the tables, and the log is known to be the file's.
+    pub(super) fn settle(&mut self, path: &Path) -> StoreResult<()> {
+        if self.place.get().is_none() {
+            turn_to_log(&self.connection).map_err(read_error)?;
+            // The log and its index are made by the first look into the file.
+            self.connection.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(read_error)?;
+            let claimed = self.claim.as_ref().and_then(Claim::database).cloned();
+            let _ = self.place.set(Place::of(path, claimed)?);
+        }
+        if self.claim.is_some() { self.checkpoint() } else { Ok(()) }
+    }
+
+    pub(super) fn record(&mut self, ballots: &[Ballot]) -> StoreResult<Recorded> {
+        // What waited behind ballots that waited in vain is told at once.
+        wait_for_others(&self.connection, if self.was_locked { Duration::ZERO } else { RECORD_WAIT_MAX })?;
+        let recorded = record::record(&mut self.connection, ballots);
+        self.was_locked = matches!(recorded, Err(StoreError::Unavailable(_)));
+        let recorded = recorded?;
+        self.check_place()?;
+        self.checkpoint_if_long()?;
+        Ok(recorded)
+    }
+
+    /// Changes something other than ballots.
+    pub(super) fn write<T>(&mut self, change: impl FnOnce(&mut Connection) -> StoreResult<T>) -> StoreResult<T> {
+        wait_for_others(&self.connection, WRITE_WAIT_MAX)?;
+        let changed = change(&mut self.connection)?;
+        self.check_place()?;
+        Ok(changed)
+    }
+
+    /// What [`throng_domain::store::Store::maintain`] promises.
+    pub(super) fn maintain(&mut self) -> StoreResult<()> {
+        let Some(place) = self.place.get() else { return Ok(()) };
+        place.check_all()?;
+        self.check_file()?;
+        self.warn_of_long_log()?;
+        let pages = self.log.load(Ordering::Relaxed);
+        let (dirty, idle) = (pages != self.log_clean, pages == self.log_maintained);
+        self.log_maintained = pages;
+        wait_for_others(&self.connection, Duration::ZERO)?;
+        if dirty && (idle || self.checkpointed.elapsed() >= CHECKPOINT_EVERY) {
+            return self.checkpoint();
+        }
+        if idle {
+            self.connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(read_error)?;
+            self.was_locked = false;
+        }
+        Ok(())
+    }
+
+    /// Whether the file has no name any more, so that it is gone once this process is.
+    pub(super) fn is_file_deleted(&self) -> bool {
+        self.place.get().is_some_and(Place::is_deleted)
+    }
+
+    fn check_place(&self) -> StoreResult<()> {
+        self.place.get().map_or(Ok(()), Place::check)
+    }
+
+    /// Whether the file is still the one that the log stands upon: not where another was copied over it.
+    fn check_file(&mut self) -> StoreResult<()> {
+        let Some(place) = self.place.get().filter(|_| self.claim.is_some()) else { return Ok(()) };
+        if let Some(header) = place.header()?
+            && belong_together(header, &self.connection)?
+        {
+            return Ok(());
+        }
+        // Whatever is there now, the log must not be copied into it.
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(read_error)?;
+        Err(place.displaced("overwritten"))
+    }
+
+    fn checkpoint_if_long(&mut self) -> StoreResult<()> {
+        if self.log.load(Ordering::Relaxed) < self.log_full {
+            return Ok(());
+        }
+        match self.checkpoint() {
+            // Another process is in the way. The commit before this is done, so there is time.
+            Err(StoreError::Unavailable(_)) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Copies the log into the file, as far as nobody reads an older state. After a sync that failed here the system may
+    /// have forgotten what it didn't write, so it isn't tried again: that is [`StoreError::WriteFailed`].
+    ///
+    /// See [`super::header`] for the two commits around it.
+    pub(super) fn checkpoint(&mut self) -> StoreResult<()> {
+        let sealed = self.mark(Marks::sealed_again)?;
+        self.checkpointed = Instant::now();
+        let copied = match self.connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
+            // Another process copies.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => false,
+            Err(error) => return Err(write_error(error)),
+            Ok((pages, copied)) => pages == copied,
+        };
+        if copied && !sealed.are_missing() {
+            self.mark(Marks::based)?;
+            self.log_clean = self.log.load(Ordering::Relaxed);
+        }
+        self.log_full = match self.log.load(Ordering::Relaxed) {
+            pages if pages < CHECKPOINT_PAGES => CHECKPOINT_PAGES,
+            pages => pages.saturating_add(CHECKPOINT_AGAIN_PAGES),
+        };
+        Ok(())
+    }
+
+    /// Commits other marks.
+    fn mark(&mut self, change: impl FnOnce(Marks) -> Marks) -> StoreResult<Marks> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
+        let current = marks(&transaction).map_err(read_error)?;
+        let marked = if current.are_missing() { first_marks(&transaction)? } else { change(current) };
+        transaction.pragma_update(None, "application_id", marked.id()).map_err(write_error)?;
+        transaction.commit().map_err(write_error)?;
+        Ok(marked)
+    }
+
+    fn warn_of_long_log(&mut self) -> StoreResult<()> {
+        let Some(place) = self.place.get() else { return Ok(()) };
+        let bytes = length(place.log())?;
+        if bytes > LOG_LONG_BYTES && !self.warned {
+            warn!(
+                log = %place.log().display(), bytes,
+                "the log can't be brought into the database, since a program has been reading that for long; it grows until that program ends"
+            );
+        }
+        self.warned = bytes > LOG_LONG_BYTES;
+        Ok(())
+    }
+}
+
+/// Marks for a database that has none yet.
+pub(super) fn first_marks(connection: &Connection) -> StoreResult<Marks> {
+    connection.query_row("SELECT random()", [], |row| row.get(0)).map(Marks::first).map_err(read_error)
+}
