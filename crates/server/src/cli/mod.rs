@@ -3,6 +3,7 @@
 //! A command prints what it has to say on standard output and nothing else there; faults and progress go to standard
 //! error. It ends with 0 if it did what it was asked, 1 if it couldn't, 2 if it wasn't understood.
 
+mod backup;
 mod bench;
 mod database;
 mod dead;
@@ -12,6 +13,7 @@ mod manual;
 mod moment;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod output;
 mod poll;
 mod schema;
 mod serve;
@@ -81,6 +83,16 @@ enum Command {
     /// Create the database, or bring it up to date
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
+    /// Copy the SQLite file, also while a server writes to it, and check the copy
+    ///
+    /// The copy holds all that was recorded up to one moment. It is checked by SQLite, and each poll's tallies are compared
+    /// with its ballots, before it appears under its name; only its owner may read it. While ballots come, this uses a quarter
+    /// of one processor.
+    Backup(backup::Backup),
+    /// Put a copy of the SQLite file in its place, after checking it
+    ///
+    /// Stop the server first. The file that is there is kept under another name, together with its log.
+    Restore(backup::Restore),
     /// The messages that no worker could read
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -118,6 +130,8 @@ pub fn run() -> ExitCode {
         Command::Worker(arguments) => worker::run(&arguments, &flags),
         Command::Poll(command) => poll::run(command, &flags),
         Command::Schema(command) => schema::run(command, &flags),
+        Command::Backup(command) => command.run(&flags),
+        Command::Restore(command) => command.run(&flags),
         Command::Dead(command) => dead::run(command, &flags),
         Command::Doctor(json) => doctor::run(json, &flags),
         Command::Completions(command) => print(|out| command.run(out)),
@@ -150,8 +164,10 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
     match (command, setting) {
         ("bench", _) => Some("--url says which server is voted at"),
         ("worker", "LISTEN") => Some("a worker's health and metrics are at WORKER_LISTEN"),
-        ("poll" | "schema" | "dead", "LISTEN") => Some("this command serves nothing"),
-        ("poll" | "schema" | "dead" | "worker", "DEFAULT_POLL") => Some("only a server has a default poll"),
+        ("poll" | "schema" | "dead" | "backup" | "restore", "LISTEN") => Some("this command serves nothing"),
+        ("poll" | "schema" | "dead" | "worker" | "backup" | "restore", "DEFAULT_POLL") => {
+            Some("only a server has a default poll")
+        }
         ("dead", "DATABASE_URL") => Some("these messages are at QUEUE_URL"),
         ("completions" | "man", _) => Some("this command reads no settings"),
         _ => None,
@@ -230,6 +246,7 @@ Examples:
   throng poll results song --json         the result, as the API gives it
   throng poll close song                  now, or as soon as every server has heard of it
   throng poll export song --output song.csv
+  throng backup votes.db                  a copy of the SQLite file, while it is served
   throng doctor                           is all there that this deployment needs?
   throng help poll create                 more on any command";
 

@@ -1,5 +1,7 @@
 //! Copies made while a crowd votes.
 
+use std::collections::HashSet;
+
 use rusqlite::Connection;
 
 use crate::checker::{self, Stored};
@@ -32,4 +34,28 @@ fn a_backup_under_load_is_whole() {
     let (first, last) = (sizes[0], sizes[COPIES - 1]);
     assert!(first < last, "nobody voted while the copies were made");
     println!("backup: {COPIES} copies under load, of {first} to {last} ballots, tallies as counted in each");
+}
+
+#[test]
+fn throng_backup_under_load_is_whole() {
+    const BACKUPS: usize = 5;
+    let (home, mut ledger) = (Home::new(), Ledger::new(seed()));
+    let throng = home.start();
+    assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
+    let before: Vec<_> = ledger.sent.iter().map(|sent| sent.id.unwrap()).collect();
+    let sizes = ledger.voters_while(throng.address, VOTERS, || {
+        let backups = (0..BACKUPS).map(|_| {
+            let made = home.command(&["backup", "copy.db", "--force"]).output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            let stored = Stored::read(&home.path("copy.db"));
+            let broken = stored.disagreements();
+            assert!(broken.is_empty(), "a backup is broken:\n{}", broken.join("\n"));
+            let there: HashSet<_> = stored.ballots.iter().map(|(id, _)| *id).collect();
+            assert!(before.iter().all(|id| there.contains(id)), "a ballot counted before the backup isn't in it");
+            stored.ballots()
+        });
+        backups.collect::<Vec<usize>>()
+    });
+    checker::check_settled(&home, &throng, &ledger);
+    assert!(sizes[0] < sizes[BACKUPS - 1], "nobody voted while the backups were made");
 }

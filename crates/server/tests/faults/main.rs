@@ -18,6 +18,7 @@ mod voters;
 mod backup;
 mod broken_disk;
 mod commit_path;
+mod displaced_file;
 mod gone_clients;
 mod kills;
 mod syncs;

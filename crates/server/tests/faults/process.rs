@@ -47,9 +47,14 @@ impl Home {
 
     /// Starts a server and waits for nothing.
     pub fn spawn(&self) -> Throng {
+        Throng::spawn(self.command(&[]))
+    }
+
+    /// A `throng` with these arguments, about to be run on the database.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = throng(self.directory.path());
-        command.env("DATABASE_URL", format!("sqlite://{}", self.database().display()));
-        Throng::spawn(command)
+        command.env("DATABASE_URL", format!("sqlite://{}", self.database().display())).args(arguments);
+        command
     }
 }
 

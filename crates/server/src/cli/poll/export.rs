@@ -1,21 +1,20 @@
 //! `throng poll export`.
 
-use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use tempfile::NamedTempFile;
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::Store;
 
 use super::find;
+use crate::cli::output::Output;
 use crate::cli::write_json;
+use crate::config::Config;
 use crate::view::rfc3339_text;
 
 /// The ballots read at once: the memory that an export needs, however many there are.
@@ -39,6 +38,9 @@ pub(in crate::cli) struct Export {
     /// Write to this file, which appears only once it is whole; - is standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace a file that is there already
+    #[arg(long, requires = "output")]
+    force: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -56,15 +58,14 @@ enum Format {
 }
 
 impl Export {
-    pub(super) async fn run(self, store: &dyn Store, out: &mut dyn Write) -> anyhow::Result<()> {
+    pub(super) async fn run(self, store: &dyn Store, config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
         let poll = find(store, &self.slug).await?;
         let format = if self.json { Format::Jsonl } else { self.format };
         let total = store.tallies(poll.id).await?.voters;
         match self.output.filter(|path| path != Path::new("-")) {
             Some(path) => {
-                // Where it is a link, what it leads to is replaced and not the link.
-                let path = std::fs::canonicalize(&path).unwrap_or(path);
-                write_file(store, &poll, format, &path, &progress(total, true))
+                let output = Output::create(&path, self.force, config);
+                write_file(store, &poll, format, output, &progress(total, true))
                     .await
                     .with_context(|| format!("nothing was exported to {}", path.display()))
             }
@@ -73,28 +74,19 @@ impl Export {
     }
 }
 
-/// Writes a file beside `path`, and puts it there when it is whole and on the disk.
 async fn write_file(
     store: &dyn Store,
     poll: &Poll,
     format: Format,
-    path: &Path,
+    output: anyhow::Result<Output>,
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
-    if path.exists() && !path.is_file() {
-        bail!("it is no regular file; leave --output out and send standard output there");
-    }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // As open as any new file: the umask takes from this.
-    let permissions = Permissions::from_mode(0o666);
-    let partial: NamedTempFile<File> =
-        tempfile::Builder::new().prefix(".throng-export-").permissions(permissions).tempfile_in(directory)?;
-    let mut out = BufWriter::new(partial);
+    let output = output?;
+    let mut out = BufWriter::new(output.partial.as_file());
     write_ballots(store, poll, format, &mut out, progress).await?;
-    let partial = out.into_inner().map_err(|error| error.into_error())?;
-    partial.as_file().sync_all()?;
-    partial.persist(path)?;
-    Ok(())
+    out.flush()?;
+    drop(out);
+    output.finish()
 }
 
 async fn write_ballots(

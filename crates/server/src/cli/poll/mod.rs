@@ -58,7 +58,7 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
                 PollCommand::Open(command) => command.run(store, clock, heard_ms, out).await,
                 PollCommand::Close(command) => command.run(store, clock, heard_ms, out).await,
                 PollCommand::Results(command) => command.run(store, clock, out).await,
-                PollCommand::Export(command) => command.run(store, out).await,
+                PollCommand::Export(command) => command.run(store, &config, out).await,
                 PollCommand::Recount(command) => command.run(store, out).await,
             }
         })

@@ -1,0 +1,117 @@
+//! `throng backup` and `throng restore`: copies of the database file, made and put back.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde::Serialize;
+use throng_backends::store::{DatabaseUrl, sqlite};
+
+use super::output::Output;
+use super::{Flags, Json, print, write_json};
+
+/// What `throng backup` is told.
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// Where the copy is to be
+    #[arg(value_name = "FILE")]
+    to: PathBuf,
+    /// Replace a file that is there already
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    json: Json,
+}
+
+/// What `throng restore` is told.
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The copy
+    #[arg(value_name = "FILE")]
+    from: PathBuf,
+    #[command(flatten)]
+    json: Json,
+}
+
+/// What was done, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Done<'a> {
+    database: String,
+    file: &'a Path,
+    polls: usize,
+    ballots: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<PathBuf>,
+}
+
+impl Backup {
+    pub(super) fn run(self, flags: &Flags) -> anyhow::Result<()> {
+        let config = flags.config()?;
+        let to = self.to.as_path();
+        let database = file(&config.database, "make a copy")?;
+        if !database.exists() {
+            bail!("there is no database {}; set DATABASE_URL", config.database);
+        }
+        let copy = || -> anyhow::Result<sqlite::Checked> {
+            let output = Output::create(to, self.force, &config)?;
+            let checked = sqlite::copy(database, output.partial.path())?;
+            output.finish()?;
+            Ok(checked)
+        };
+        let sqlite::Checked { polls, ballots } =
+            copy().with_context(|| format!("no backup was made at {}", to.display()))?;
+        print(|out| {
+            if self.json.json {
+                return write_json(
+                    out,
+                    &Done { database: config.database.to_string(), file: to, polls, ballots, kept: None },
+                );
+            }
+            Ok(writeln!(
+                out,
+                "{}: {ballots} ballots in {polls} polls, as {} had them; checked, and recounted",
+                to.display(),
+                config.database
+            )?)
+        })
+    }
+}
+
+impl Restore {
+    pub(super) fn run(self, flags: &Flags) -> anyhow::Result<()> {
+        let config = flags.config()?;
+        let from = self.from.as_path();
+        let database = file(&config.database, "put a copy back")?;
+        let restored = sqlite::restore(database, from)
+            .with_context(|| format!("{} was not restored from {}", config.database, from.display()))?;
+        let sqlite::Checked { polls, ballots } = restored.checked;
+        print(|out| {
+            if self.json.json {
+                let kept = restored.kept;
+                return write_json(
+                    out,
+                    &Done { database: config.database.to_string(), file: from, polls, ballots, kept },
+                );
+            }
+            writeln!(out, "{}: {ballots} ballots in {polls} polls; checked, and recounted", config.database)?;
+            if let Some(kept) = restored.kept {
+                writeln!(out, "What was there before is kept at {}.", kept.display())?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The database's file; where it is a server's, an error that says what does this there.
+fn file<'a>(database: &'a DatabaseUrl, what: &str) -> anyhow::Result<&'a Path> {
+    match database {
+        DatabaseUrl::Sqlite(path) => Ok(path),
+        DatabaseUrl::MySql(_) => bail!(
+            "{database} is a server's; to {what}, use its own tools: `mariadb-dump --single-transaction` or `mysqldump \
+             --single-transaction`, and `mariadb` or `mysql` to read the dump"
+        ),
+        DatabaseUrl::Postgres(_) => {
+            bail!("{database} is a server's; to {what}, use its own tools: `pg_dump`, and `psql` or `pg_restore`")
+        }
+    }
+}
