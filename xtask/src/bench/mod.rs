@@ -1,6 +1,7 @@
 //! `cargo xtask bench …`: measurements that compare, interleaved on one machine, because ratios travel and absolute
 //! figures don't.
 
+mod backup;
 mod chain;
 mod contender;
 mod drain;
@@ -38,6 +39,8 @@ pub enum Bench {
     Lag(lag::Options),
     /// Vote and result read on a file with ten million ballots, against an empty one
     Growth(growth::Options),
+    /// Votes while `throng backup` copies a file with ten million ballots, against votes without it
+    Backup(backup::Options),
 }
 
 /// How long it is measured.
@@ -66,6 +69,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<bool> {
         Bench::Drain(options) => drain::run(options),
         Bench::Lag(options) => lag::run(options),
         Bench::Growth(options) => growth::run(options),
+        Bench::Backup(options) => backup::run(options),
     }
 }
 
