@@ -1,7 +1,8 @@
-//! MariaDB, with every commit synced.
+//! MariaDB, with every commit synced, and TLS as later versions have it by default.
 
 use std::process::Command;
 
+use super::certificate::{self, CERTIFICATE, KEY, OPENSSL};
 use super::plot::{Plot, USER};
 use super::wire::exchange;
 use super::{Ending, Recipe};
@@ -16,6 +17,7 @@ pub const RECIPE: Recipe = Recipe {
     programs: &[
         Program { name: "mariadbd", package: "mariadb-server" },
         Program { name: "mariadb-install-db", package: "mariadb-server" },
+        OPENSSL,
     ],
     user: Some("mysql"),
     ending: Ending::Terminate,
@@ -27,6 +29,7 @@ pub const RECIPE: Recipe = Recipe {
 };
 
 fn prepare(plot: &Plot) -> anyhow::Result<()> {
+    certificate::make(plot)?;
     // Its own root is let in only over a Unix socket, and there is none.
     let password = &plot.password;
     plot.write(
@@ -50,6 +53,7 @@ fn command(plot: &Plot) -> anyhow::Result<Command> {
     server.arg("--max-connect-errors=4294967295");
     server.arg(format!("--port={}", plot.ports[0])).arg(format!("--datadir={}", plot.path("data")));
     server.arg(format!("--tmpdir={}", plot.directory.display())).arg(format!("--pid-file={}", plot.path("pid")));
+    server.arg(format!("--ssl-cert={}", plot.path(CERTIFICATE))).arg(format!("--ssl-key={}", plot.path(KEY)));
     server.arg(format!("--init-file={}", plot.path("users.sql")));
     Ok(server)
 }

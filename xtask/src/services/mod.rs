@@ -1,6 +1,7 @@
 //! The real servers that tests need: private instances on free ports of 127.0.0.1, whose data is gone when they end.
 //! `cargo xtask services` starts them for a developer, `cargo xtask test` for its tests.
 
+mod certificate;
 mod ground;
 mod mariadb;
 mod memcached;

@@ -1,7 +1,8 @@
-//! PostgreSQL, with every commit synced.
+//! PostgreSQL, with every commit synced, and TLS as Debian's has it.
 
 use std::process::Command;
 
+use super::certificate::{self, CERTIFICATE, KEY, OPENSSL};
 use super::plot::{Plot, USER};
 use super::wire::exchange;
 use super::{Ending, Recipe};
@@ -13,7 +14,11 @@ pub const RECIPE: Recipe = Recipe {
     variable: "THRONG_TEST_POSTGRES_URL",
     scheme: "postgres",
     has_users: true,
-    programs: &[Program { name: "postgres", package: "postgresql" }, Program { name: "initdb", package: "postgresql" }],
+    programs: &[
+        Program { name: "postgres", package: "postgresql" },
+        Program { name: "initdb", package: "postgresql" },
+        OPENSSL,
+    ],
     user: Some("postgres"),
     // Fast: it cuts its clients off instead of waiting for them.
     ending: Ending::Interrupt,
@@ -25,6 +30,7 @@ pub const RECIPE: Recipe = Recipe {
 };
 
 fn prepare(plot: &Plot) -> anyhow::Result<()> {
+    certificate::make(plot)?;
     let password = plot.write("password", &plot.password)?;
     let mut initdb = plot.command("initdb")?;
     initdb.args(["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-sync"]);
@@ -39,7 +45,14 @@ fn command(plot: &Plot) -> anyhow::Result<Command> {
     for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300", "fsync=on"] {
         server.args(["-c", setting]);
     }
-    server.arg("-c").arg(format!("port={}", plot.ports[0]));
+    for (setting, value) in [
+        ("port", plot.ports[0].to_string()),
+        ("ssl", "on".to_owned()),
+        ("ssl_cert_file", plot.path(CERTIFICATE)),
+        ("ssl_key_file", plot.path(KEY)),
+    ] {
+        server.arg("-c").arg(format!("{setting}={value}"));
+    }
     Ok(server)
 }
 

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::Recipe;
+use super::certificate::CERTIFICATE;
 use super::plot::{self, Plot};
 use crate::children;
 use crate::stopwatch::{Stopwatch, wait_patiently, wait_until};
@@ -109,12 +110,15 @@ impl Service {
         }
     }
 
-    /// The environment variables that tell the tests all about it: where it is, where its process id is written, and
-    /// what its administrator would type.
+    /// The environment variables that tell the tests all about it: where it is, where its process id is written, whose
+    /// certificate it has, and what its administrator would type.
     pub fn variables(&self) -> Vec<(String, String)> {
         let name = |what: &str| self.recipe.variable.replace("_URL", what);
         let mut variables =
             vec![(self.recipe.variable.to_owned(), self.url()), (name("_PID_FILE"), self.plot.path(PID_FILE))];
+        if self.plot.directory.join(CERTIFICATE).exists() {
+            variables.push((name("_CA"), self.plot.path(CERTIFICATE)));
+        }
         if self.plot.directory.join(plot::CONTROL).exists() {
             variables.push((name("_CONTROL"), self.plot.path(plot::CONTROL)));
         }

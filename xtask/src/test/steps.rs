@@ -48,6 +48,7 @@ const STRACE: Program = Program { name: "strace", package: "strace" };
 const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const APACHE: Program = Program { name: "apache2", package: "apache2" };
 const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
+const PGBOUNCER: Program = Program { name: "pgbouncer", package: "pgbouncer" };
 const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
 
 /// The tests of a system that is scaled out, a stage by themselves.
@@ -59,7 +60,7 @@ const NEEDS: &[Need] = &[
     Need { binary: "faults", programs: &[STRACE], servers: &[] },
     Need { binary: "memcached", programs: &[], servers: &[Kind::Memcached] },
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
-    Need { binary: "postgres", programs: &[], servers: &[Kind::Postgres] },
+    Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },
     Need { binary: "proxies", programs: &[NGINX, APACHE], servers: &[] },
     Need { binary: "rabbitmq", programs: &[], servers: &[Kind::Rabbitmq] },
     Need { binary: SCALED_OUT, programs: &[], servers: faults::ALL },

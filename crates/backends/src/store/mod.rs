@@ -6,6 +6,7 @@ pub mod mysql;
 pub mod postgres;
 mod server_url;
 pub mod sqlite;
+mod tls;
 mod url;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use throng_domain::store::{Database, StoreError};
 
 pub use self::claim::Claim;
 pub use self::server_url::ServerUrl;
+pub use self::tls::{Tls, TlsMode};
 pub use self::url::DatabaseUrl;
 
 /// Opens the database, making a file where it is missing. The schema is left as it is. A file that this process has

@@ -1,7 +1,8 @@
-//! A database server's URL: `scheme://user:password@host:port/name`.
+//! A database server's URL: `scheme://user:password@host:port/name?sslmode=…`.
 
 use std::fmt;
 
+use super::tls::Tls;
 use crate::url_parts::{Encoded, decode, parse_host};
 
 /// A database on a server, with all that is needed to reach it.
@@ -13,6 +14,7 @@ pub struct ServerUrl {
     pub(super) port: u16,
     /// The database's name.
     pub(super) name: String,
+    pub(super) tls: Tls,
     scheme: &'static str,
 }
 
@@ -23,11 +25,11 @@ impl ServerUrl {
     /// Says how to write it. What was written isn't repeated, since it may hold a password.
     pub(super) fn parse(scheme: &'static str, default_port: u16, rest: &str) -> Result<Self, String> {
         let example = format!("{scheme}://user:password@host:{default_port}/throng");
-        if rest.contains(['?', '#']) {
-            return Err(format!(
-                "{scheme}:// takes no options; in a password write ? as %3f and # as %23, as in {example}"
-            ));
+        if rest.contains('#') {
+            return Err(format!("in a password write ? as %3f and # as %23, as in {example}"));
         }
+        let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let tls = Tls::parse(options, &example)?;
         let (authority, name) = rest.split_once('/').unwrap_or((rest, ""));
         let (account, host) = authority.rsplit_once('@').ok_or_else(|| format!("name a user, as in {example}"))?;
         let (user, password) = account.split_once(':').unwrap_or((account, ""));
@@ -36,11 +38,11 @@ impl ServerUrl {
         if user.is_empty() || name.is_empty() || name.contains(['/', '\0']) {
             return Err(format!("name a user and a database, as in {example}"));
         }
-        Ok(Self { user, password: decode(password, &example)?, host, port, name, scheme })
+        Ok(Self { user, password: decode(password, &example)?, host, port, name, tls, scheme })
     }
 }
 
-/// As it may be shown and logged: without its password.
+/// As it may be shown and logged: without its password, and without what concerns this client alone.
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, host, port, .. } = self;

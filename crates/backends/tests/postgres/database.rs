@@ -2,8 +2,8 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
 use throng_backends::store::postgres::PostgresStore;
 use throng_backends::store::{DatabaseUrl, ServerUrl};
 use throng_domain::contract::support::done;
@@ -52,11 +52,39 @@ impl Database {
         url(&server(), &self.name)
     }
 
-    /// Its URL on the way through `address`.
+    pub fn text_url(&self) -> String {
+        format!("{}/{}", server(), self.name)
+    }
+
+    /// Its URL on the way through `address`, a proxy that has to read what is sent.
     pub fn url_through(&self, address: &str) -> ServerUrl {
         let (account, _) =
             server().rsplit_once('@').map(|(account, host)| (account.to_owned(), host.to_owned())).unwrap();
-        url(&format!("{account}@{address}"), &self.name)
+        url(&format!("{account}@{address}"), &format!("{}?sslmode=disable", self.name))
+    }
+
+    /// From now on the title of each new poll says how its commit is going to be, and so does the table `committed` for
+    /// each ballot.
+    pub async fn say_how_polls_are_committed(&self) {
+        self.run(
+            "CREATE TABLE committed (how text); \
+             CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             NEW.title := current_setting('synchronous_commit'); RETURN NEW; END $$; \
+             CREATE TRIGGER witness BEFORE INSERT ON poll FOR EACH ROW EXECUTE FUNCTION witness(); \
+             CREATE FUNCTION witness_ballot() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO committed VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$; \
+             CREATE TRIGGER witness BEFORE INSERT ON ballot FOR EACH ROW EXECUTE FUNCTION witness_ballot()",
+        )
+        .await;
+    }
+
+    /// The user of the tests and their password.
+    pub fn account() -> (String, String) {
+        let server = server();
+        let (_, rest) = server.split_once("://").unwrap();
+        let (account, _) = rest.rsplit_once('@').unwrap();
+        let (user, password) = account.split_once(':').unwrap();
+        (user.to_owned(), password.to_owned())
     }
 
     /// The server's `host:port`.
@@ -108,6 +136,6 @@ async fn connect(name: &str) -> PgConnection {
 
 async fn run(name: &str, statements: &str) {
     let mut connection = connect(name).await;
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }

@@ -27,7 +27,7 @@ async fn a_commit_whose_answer_was_lost_is_unknown_and_counts_once() {
     let (_database, proxy, store) = behind_proxy().await;
     let poll = create(&store, "poll").await;
     let batch = ballots(&poll, 0..100);
-    proxy.set(Way::LoseAnswerTo("COMMIT"));
+    proxy.set(Way::LoseAnswerTo("COMMIT;"));
     let lost = store.record(&batch).await;
     assert!(matches!(lost, Err(StoreError::Unknown(_))), "{lost:?}");
     proxy.set(Way::Open);
@@ -60,7 +60,7 @@ async fn what_is_cut_before_the_commit_is_not_recorded() {
 async fn a_commit_that_was_not_heard_is_unknown_and_can_be_repeated() {
     let (_database, proxy, store) = behind_proxy().await;
     let poll = create(&store, "poll").await;
-    proxy.set(Way::CutAt("COMMIT"));
+    proxy.set(Way::CutAt("COMMIT;"));
     let cut = store.record(&ballots(&poll, 0..100)).await;
     assert!(matches!(cut, Err(StoreError::Unknown(_))), "{cut:?}");
     proxy.set(Way::Open);

@@ -6,9 +6,11 @@ mod concurrency;
 mod contract;
 mod database;
 mod faults;
+mod pooler;
 mod proxy;
 mod schema;
 mod settings;
+mod tls;
 
 use throng_domain::ballot::Ballot;
 use throng_domain::contract::support::ballot;

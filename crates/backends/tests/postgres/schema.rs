@@ -74,6 +74,21 @@ async fn a_wrong_password_is_to_be_corrected() {
 }
 
 #[tokio::test]
+async fn a_user_who_may_not_make_tables_is_told_what_to_grant() {
+    let database = Database::empty().await;
+    let (name, user) = (&database.name, format!("u{}", &database.name[database.name.len() - 12..]));
+    database
+        .run(&format!("REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE {user} LOGIN PASSWORD 'only-here'"))
+        .await;
+    let limited = url(&format!("postgres://{user}:only-here@{}", Database::upstream()), name);
+    let store = done(PostgresStore::open(&limited).await);
+    let refused = store.migrate().await;
+    database.run(&format!("DROP ROLE {user}")).await;
+    let grant = format!("GRANT CREATE, USAGE ON SCHEMA public TO {user}");
+    assert!(matches!(&refused, Err(StoreError::Rejected(why)) if why.contains(&grant)), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_number_that_the_database_refuses_is_rejected() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;

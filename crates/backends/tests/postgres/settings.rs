@@ -34,11 +34,7 @@ async fn the_time_is_the_servers() {
 #[tokio::test]
 async fn a_commit_waits_for_the_disk_whatever_the_database_says() {
     let (database, _) = Database::with_store().await;
-    // Says in the title of each new poll how its commit is going to be.
-    let witness = "CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         NEW.title := current_setting('synchronous_commit'); RETURN NEW; END $$; \
-         CREATE TRIGGER witness BEFORE INSERT ON poll FOR EACH ROW EXECUTE FUNCTION witness()";
-    database.run(witness).await;
+    database.say_how_polls_are_committed().await;
     for (set, becomes) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
         database.run(&format!("ALTER DATABASE {} SET synchronous_commit = {set}", database.name)).await;
         let store = database.open().await;

@@ -72,7 +72,7 @@ impl Drop for TestDatabase {
 
 /// Runs a statement beside every database of a test.
 fn run(on: &On, statement: &str) {
-    let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()));
+    let statement = sqlx::raw_sql(statement);
     block_on(async {
         match on {
             On::File => {}

@@ -9,15 +9,15 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{ConnectOptions as _, Connection as _, Error};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
+use sqlx::{ConnectOptions as _, Connection as _, Error, Executor as _};
 use throng_domain::store::StoreError;
 use tokio::runtime::{self, Handle};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::error::StoreResult;
-use crate::store::ServerUrl;
+use crate::store::{ServerUrl, Tls, TlsMode};
 
 /// How long is waited for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -82,6 +82,7 @@ impl Connections {
             .set_names(false)
             // A statement can be as long as a batch.
             .disable_statement_logging();
+        let options = with_tls(options, &url.tls);
         let options = if url.password.is_empty() { options } else { options.password(&url.password) };
         Self { options, permits: Semaphore::new(CONNECTIONS_MAX), idle: Mutex::default() }
     }
@@ -115,7 +116,7 @@ impl Connections {
 
     async fn connect(&self) -> sqlx::Result<MySqlConnection> {
         let mut connection = self.options.connect().await?;
-        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+        simple_query(&mut connection, SESSION).await?;
         Ok(connection)
     }
 
@@ -179,8 +180,28 @@ impl DerefMut for Lease<'_> {
     }
 }
 
+fn with_tls(options: MySqlConnectOptions, tls: &Tls) -> MySqlConnectOptions {
+    let options = match tls.mode {
+        None => options,
+        Some(TlsMode::Disable) => options.ssl_mode(MySqlSslMode::Disabled),
+        Some(TlsMode::Prefer) => options.ssl_mode(MySqlSslMode::Preferred),
+        Some(TlsMode::NoVerify) => options.ssl_mode(MySqlSslMode::Required),
+        Some(TlsMode::VerifyCa) => options.ssl_mode(MySqlSslMode::VerifyCa),
+        Some(TlsMode::VerifyFull) => options.ssl_mode(MySqlSslMode::VerifyIdentity),
+    };
+    match &tls.root_certificate {
+        Some(file) => options.ssl_ca(file),
+        None => options,
+    }
+}
+
 /// The answer, if it comes in time.
 pub(super) async fn within<T>(max: Duration, answer: impl Future<Output = T>) -> sqlx::Result<T> {
     let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the database didn't answer in time");
     tokio::time::timeout(max, answer).await.map_err(|_| Error::Io(late()))
+}
+
+/// Runs statements without placeholders in one round trip, and returns the rows of all of them.
+pub(super) async fn simple_query(connection: &mut MySqlConnection, sql: &str) -> sqlx::Result<Vec<MySqlRow>> {
+    connection.fetch_all(sql).await
 }

@@ -4,6 +4,8 @@ use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 use throng_domain::store::StoreError;
 
+use crate::store::tls;
+
 pub(super) type StoreResult<T> = Result<T, StoreError>;
 
 const TABLE_MISSING: u16 = 1146;
@@ -30,6 +32,9 @@ const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 /// An error of the first connection, or of the schema: what only a person can mend is said in words. Later on the same may pass by itself, as
 /// while a password is changed.
 pub(super) fn of_opening(error: Error) -> StoreError {
+    if let Some(advice) = tls::advice(&error) {
+        return StoreError::Rejected(advice);
+    }
     match number(&error) {
         Some(DATABASE_MISSING) => StoreError::Rejected(format!(
             "there is no such database; create it (`CREATE DATABASE`), or check the name in DATABASE_URL ({error})"

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Row as _};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::store::{StoreError, Window};
 
+use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 use super::record::list;
 
@@ -18,7 +19,7 @@ const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_
                      FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
-    let rows = sqlx::query(AssertSqlSafe(format!("{POLLS} ORDER BY poll.id, position"))).fetch_all(reader).await?;
+    let rows = sqlx::query(&format!("{POLLS} ORDER BY poll.id, position")).fetch_all(reader).await?;
     polls_from(&rows)
 }
 
@@ -29,7 +30,7 @@ pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u64> {
 
 pub(super) async fn by_slug(reader: &mut MySqlConnection, slug: &Slug) -> sqlx::Result<Option<Poll>> {
     let sql = format!("{POLLS} WHERE slug = ? ORDER BY position");
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(slug.as_str()).fetch_all(reader).await?;
+    let rows = sqlx::query(&sql).bind(slug.as_str()).fetch_all(reader).await?;
     Ok(polls_from(&rows)?.pop())
 }
 
@@ -53,7 +54,7 @@ pub(super) async fn create(writer: &mut MySqlConnection, new: NewPoll) -> StoreR
 }
 
 async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
-    sqlx::raw_sql("START TRANSACTION").execute(&mut *writer).await?;
+    simple_query(&mut *writer, "START TRANSACTION").await?;
     let inserted = sqlx::query(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
          percent_base, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -108,10 +109,10 @@ pub(super) async fn set_window(
 }
 
 async fn locked(writer: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
-    sqlx::raw_sql("START TRANSACTION").execute(&mut *writer).await?;
+    simple_query(&mut *writer, "START TRANSACTION").await?;
     sqlx::query("SELECT id FROM poll WHERE id = ? FOR UPDATE").bind(poll.0).execute(&mut *writer).await?;
     let sql = format!("{POLLS} WHERE poll.id = ? ORDER BY position");
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(poll.0).fetch_all(writer).await?;
+    let rows = sqlx::query(&sql).bind(poll.0).fetch_all(writer).await?;
     Ok(polls_from(&rows)?.pop())
 }
 
@@ -136,7 +137,7 @@ pub(super) async fn begin_with_windows(
         "START TRANSACTION; SELECT id, opens_at, closes_at FROM poll WHERE id IN ({}) ORDER BY id LOCK IN SHARE MODE",
         list(polls)
     );
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(writer).await?;
+    let rows = simple_query(writer, &sql).await?;
     let windows = rows.iter().map(|row| {
         let window = Window { opens_at: timestamp(row, 1)?, closes_at: timestamp(row, 2)? };
         Ok((PollId(row.try_get(0)?), window))
@@ -145,7 +146,7 @@ pub(super) async fn begin_with_windows(
 }
 
 async fn bump_version(writer: &mut MySqlConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("UPDATE polls_version SET version = version + 1").execute(writer).await?;
+    simple_query(writer, "UPDATE polls_version SET version = version + 1").await?;
     Ok(())
 }
 
@@ -157,7 +158,7 @@ fn polls_from(rows: &[MySqlRow]) -> sqlx::Result<Vec<Poll>> {
         if polls.last().is_none_or(|last| last.id != id) {
             polls.push(poll_from(row)?);
         }
-        let option = PollOption { id: OptionId(natural(row, "option_id")?), label: row.try_get("label")? };
+        let option = PollOption { id: OptionId(natural(row, "option_id")?), label: text(row, "label")?.to_owned() };
         polls.last_mut().expect("one was pushed if there was none").options.push(option);
     }
     Ok(polls)
@@ -167,8 +168,8 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
     Ok(Poll {
         id: PollId(row.try_get(0)?),
         slug: word(row, 1)?,
-        title: row.try_get(2)?,
-        intro: row.try_get(3)?,
+        title: text(row, 2)?.to_owned(),
+        intro: text(row, 3)?.to_owned(),
         kind: word(row, 4)?,
         min_choices: natural(row, 5)?,
         max_choices: natural(row, 6)?,
@@ -193,10 +194,15 @@ where
     row.try_get::<i64, _>(column)?.try_into().map_err(corrupt)
 }
 
+/// A column that holds text, which may be compared by its bytes: the library takes such a column for one of bytes.
+fn text(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<&str> {
+    row.try_get_unchecked(column)
+}
+
 /// A column that holds one of a field's words.
 pub(super) fn word<T>(row: &MySqlRow, column: usize) -> sqlx::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
-    row.try_get::<&str, _>(column)?.parse().map_err(corrupt)
+    text(row, column)?.parse().map_err(corrupt)
 }

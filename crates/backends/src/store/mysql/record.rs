@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Row as _};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
 use throng_domain::store::Outcome;
 
+use super::connection::simple_query;
 use super::error::{corrupt, is_conflict};
 use super::polls::{self, word};
 use super::tallies;
@@ -42,7 +43,7 @@ pub(super) async fn insert_and_count(
     for _ in 1..TRIES_MAX {
         match attempt(writer, way, shard, polls, ballots).await {
             // After some of these a part of the transaction is still there.
-            Err(error) if is_conflict(&error) => sqlx::raw_sql("ROLLBACK").execute(&mut *writer).await?,
+            Err(error) if is_conflict(&error) => simple_query(&mut *writer, "ROLLBACK").await.map(drop)?,
             done => return done,
         };
         way = Way::Exact;
@@ -82,7 +83,7 @@ async fn attempt(
         }
     }
     if let Some(add) = tallies::add(&batch.changes(), shard) {
-        sqlx::raw_sql(AssertSqlSafe(add)).execute(writer).await?;
+        simple_query(writer, &add).await?;
     }
     batch.outcomes().map_err(corrupt)
 }
@@ -94,7 +95,7 @@ async fn insert(writer: &mut MySqlConnection, ballots: &[&Ballot]) -> sqlx::Resu
         insert_prepared(writer, ballots).await?;
     }
     if !rest.is_empty() {
-        sqlx::raw_sql(AssertSqlSafe(insert_statement(rest))).execute(writer).await?;
+        simple_query(writer, &insert_statement(rest)).await?;
     }
     Ok(())
 }
@@ -103,7 +104,7 @@ async fn insert(writer: &mut MySqlConnection, ballots: &[&Ballot]) -> sqlx::Resu
 async fn insert_prepared(writer: &mut MySqlConnection, ballots: &[&Ballot; INSERT_ROWS]) -> sqlx::Result<()> {
     let row = "(?,?,?,?,?)";
     let sql = format!("{INSERT}{row}{}", format!(",{row}").repeat(INSERT_ROWS - 1));
-    let mut insert = sqlx::query(AssertSqlSafe(sql));
+    let mut insert = sqlx::query(&sql);
     for ballot in ballots {
         let (key, own_id) = (&ballot.key.0[..], own_id(ballot).map(<[u8; 16]>::as_slice));
         let choices = ballot.choices.to_string();
@@ -147,7 +148,7 @@ async fn look_up(writer: &mut MySqlConnection, batch: &mut Batch<'_>) -> sqlx::R
         for keys in of_poll.chunks(LOOK_UP_KEYS) {
             let poll = keys[0].0;
             let sql = look_up_statement(poll, keys.iter().map(|(_, key)| key));
-            for row in sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *writer).await? {
+            for row in simple_query(&mut *writer, &sql).await? {
                 let key = BallotKey(bytes(&row, 0)?);
                 batch.held_by(poll, key, id(&row, 1)?, word(&row, 2)?);
                 held.insert((poll, key));
@@ -185,7 +186,7 @@ pub(super) async fn stored(
          WHERE poll_id = ? AND `key` {relation} ? ORDER BY `key` LIMIT ?"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let page = sqlx::query(AssertSqlSafe(sql)).bind(poll.0).bind(&key[..]).bind(limit);
+    let page = sqlx::query(&sql).bind(poll.0).bind(&key[..]).bind(limit);
     let rows = page.fetch_all(reader).await?;
     let ballots = rows.iter().map(|row| {
         Ok(Ballot {

@@ -1,9 +1,9 @@
 //! The schema, embedded and applied step by step, forward only.
 
-use sqlx::AssertSqlSafe;
 use sqlx::mysql::MySqlConnection;
 use throng_domain::store::{Migration, MigrationState, StoreError};
 
+use super::connection::simple_query;
 use super::error::{StoreResult, is_table_missing, of_opening};
 use super::polls::natural;
 
@@ -35,18 +35,18 @@ pub(super) async fn migrate(writer: &mut MySqlConnection) -> StoreResult<Vec<&'s
     let current = known(version(writer).await.map_err(of_opening)?)?;
     let mut applied = Vec::new();
     for migration in migrations().iter().filter(|migration| migration.version > current) {
-        sqlx::raw_sql(made).execute(&mut *writer).await.map_err(of_opening)?;
+        simple_query(&mut *writer, made).await.map_err(of_opening)?;
         apply(writer, migration).await.map_err(of_opening)?;
         applied.push(migration.name);
     }
     let unlock = format!("DO RELEASE_LOCK({LOCK})");
-    sqlx::raw_sql(AssertSqlSafe(unlock)).execute(writer).await.map_err(of_opening)?;
+    simple_query(writer, &unlock).await.map_err(of_opening)?;
     Ok(applied)
 }
 
 async fn lock(writer: &mut MySqlConnection) -> StoreResult<()> {
     let lock = format!("SELECT GET_LOCK({LOCK}, {LOCK_WAIT_S})");
-    match sqlx::query_scalar(AssertSqlSafe(lock)).fetch_one(writer).await.map_err(of_opening)? {
+    match sqlx::query_scalar(&lock).fetch_one(writer).await.map_err(of_opening)? {
         Some(1_i64) => Ok(()),
         Some(_) | None => Err(StoreError::Unavailable("another process is migrating the schema".into())),
     }
@@ -54,7 +54,7 @@ async fn lock(writer: &mut MySqlConnection) -> StoreResult<()> {
 
 async fn apply(writer: &mut MySqlConnection, migration: &Migration) -> sqlx::Result<()> {
     for statement in migration.sql.split(";\n").filter(|statement| !statement.trim().is_empty()) {
-        sqlx::raw_sql(statement).execute(&mut *writer).await?;
+        simple_query(&mut *writer, statement).await?;
     }
     sqlx::query("INSERT INTO schema_migration (version, name) VALUES (?, ?)")
         .bind(migration.version)

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use sqlx::Row as _;
 use sqlx::mysql::MySqlConnection;
 
+use super::connection::simple_query;
+
 /// Those that the server has, in words that say what to set instead.
 pub(super) async fn unsafe_settings(reader: &mut MySqlConnection) -> sqlx::Result<Vec<String>> {
-    let rows = sqlx::raw_sql(
-        "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
-         ('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'log_bin', 'sync_binlog')",
-    );
-    let rows = rows.fetch_all(reader).await?;
+    let variables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+         ('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'log_bin', 'sync_binlog')";
+    let rows = simple_query(reader, variables).await?;
     let values = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
     let values: HashMap<String, String> = values.collect::<sqlx::Result<_>>()?;
     Ok(judge(|name| values.get(name).map_or("", String::as_str)))

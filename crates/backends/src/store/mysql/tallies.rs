@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
+use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Row as _};
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::Recount;
 use throng_domain::tally::Tallies;
 
 use super::READ_MAX;
-use super::connection::within;
+use super::connection::{simple_query, within};
 use super::error::corrupt;
 use super::polls::natural;
 use super::record::{self, list};
@@ -39,13 +39,13 @@ pub(super) fn add(changes: &[Change], shard: u64) -> Option<String> {
 /// Commits, and reads the tallies of each of the polls that exist: asked together, they come with one answer.
 pub(super) async fn commit_and_read(writer: &mut MySqlConnection, polls: &[PollId]) -> sqlx::Result<Vec<Tallies>> {
     let sql = if polls.is_empty() { "COMMIT".to_owned() } else { format!("COMMIT; {}", select(polls)) };
-    sums(polls, &sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(writer).await?)
+    sums(polls, &simple_query(writer, &sql).await?)
 }
 
 /// The poll's tallies; `None` if there is no such poll.
 pub(super) async fn of_poll(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
     let polls = [poll];
-    Ok(sums(&polls, &sqlx::raw_sql(AssertSqlSafe(select(&polls))).fetch_all(reader).await?)?.pop())
+    Ok(sums(&polls, &simple_query(reader, &select(&polls)).await?)?.pop())
 }
 
 /// One statement, so one snapshot: the options in rows without a count, then the sums.
@@ -72,10 +72,9 @@ fn sums(polls: &[PollId], rows: &[MySqlRow]) -> sqlx::Result<Vec<Tallies>> {
 /// Reads page by page, so that neither side holds all ballots and each page has its own deadline; all in one snapshot, in a
 /// transaction that the caller ends.
 pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Recount>> {
-    let begun = sqlx::raw_sql(
-        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-    );
-    within(READ_MAX, begun.execute(&mut *reader)).await??;
+    let begin =
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+    within(READ_MAX, simple_query(&mut *reader, begin)).await??;
     let Some(tallies) = within(READ_MAX, of_poll(reader, poll)).await?? else { return Ok(None) };
     let zero = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
     let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };

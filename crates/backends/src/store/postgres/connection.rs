@@ -8,13 +8,13 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::runtime::{self, Handle};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
-use super::super::ServerUrl;
+use super::super::{ServerUrl, Tls, TlsMode};
 use super::error::{StoreResult, commit_error, late, read_error};
 use super::settings;
 
@@ -73,7 +73,10 @@ impl Connections {
             .password(&url.password)
             .database(&url.name)
             .application_name("throng")
+            // Nobody reads floating-point numbers here, and PgBouncer refuses a connection that sets this.
+            .extra_float_digits(None)
             .disable_statement_logging();
+        let options = with_tls(options, &url.tls);
         Self { options, idle: Mutex::new(Vec::new()), in_use: Semaphore::new(CONNECTIONS_MAX) }
     }
 
@@ -106,13 +109,13 @@ impl Connections {
     ) -> StoreResult<T> {
         let changed = async {
             let mut lease = self.lease().await.map_err(read_error)?;
-            sqlx::raw_sql("BEGIN").execute(&mut lease.connection).await.map_err(read_error)?;
+            simple_query(&mut lease.connection, settings::BEGIN).await.map_err(read_error)?;
             let value = change(&mut lease.connection).await?;
             Ok((lease, value))
         };
         let changed = timeout(WORK_MAX, changed).await.map_err(|_| read_error(late()));
         let (mut lease, value) = changed.flatten()?;
-        let commit = sqlx::raw_sql("COMMIT").execute(&mut lease.connection);
+        let commit = simple_query(&mut lease.connection, "COMMIT");
         within(COMMIT_MAX, commit).await.map_err(commit_error)?;
         lease.keep();
         Ok(value)
@@ -147,9 +150,12 @@ impl Connections {
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
-        let mut connection = self.options.connect().await?;
-        sqlx::raw_sql(settings::SESSION).execute(&mut connection).await?;
-        Ok(connection)
+        self.options.connect().await
+    }
+
+    /// The user who logs in.
+    pub(super) fn user(&self) -> &str {
+        self.options.get_username()
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -176,7 +182,27 @@ impl fmt::Debug for Connections {
     }
 }
 
+fn with_tls(options: PgConnectOptions, tls: &Tls) -> PgConnectOptions {
+    let options = match tls.mode {
+        None => options,
+        Some(TlsMode::Disable) => options.ssl_mode(PgSslMode::Disable),
+        Some(TlsMode::Prefer) => options.ssl_mode(PgSslMode::Prefer),
+        Some(TlsMode::NoVerify) => options.ssl_mode(PgSslMode::Require),
+        Some(TlsMode::VerifyCa) => options.ssl_mode(PgSslMode::VerifyCa),
+        Some(TlsMode::VerifyFull) => options.ssl_mode(PgSslMode::VerifyFull),
+    };
+    match &tls.root_certificate {
+        Some(file) => options.ssl_root_cert(file),
+        None => options,
+    }
+}
+
 /// Does `work`, or gives it up after `at_most`.
 pub(super) async fn within<T>(at_most: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     timeout(at_most, work).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Runs statements without placeholders in one round trip, and returns the rows of all of them.
+pub(super) async fn simple_query(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Vec<PgRow>> {
+    connection.fetch_all(sql).await
 }

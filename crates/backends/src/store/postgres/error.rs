@@ -6,7 +6,7 @@ use sqlx::Error;
 use sqlx::postgres::PgDatabaseError;
 use throng_domain::store::StoreError;
 
-use super::super::ServerUrl;
+use super::super::{ServerUrl, tls};
 
 pub(super) type StoreResult<T> = Result<T, StoreError>;
 
@@ -21,6 +21,14 @@ pub(super) fn read_error(error: Error) -> StoreError {
             "the schema isn't up to date ({}); run `throng schema migrate`",
             words(&error)
         )),
+        (_, STATEMENT_THERE | STATEMENT_GONE) => StoreError::Unavailable(
+            format!(
+                "a pooler before PostgreSQL doesn't keep track of prepared statements ({}); set max_prepared_statements = 200 \
+                 in PgBouncer (1.21 or later), or pool_mode = session",
+                words(&error)
+            )
+            .into(),
+        ),
         // No reading of the same thing again helps; all else may pass: no room, too many clients, a restart, a standby.
         (_, code) if ["22", "23", "42"].iter().any(|class| code.starts_with(class)) && code != DENIED => {
             StoreError::Rejected(words(&error))
@@ -43,6 +51,9 @@ pub(super) fn commit_error(error: Error) -> StoreError {
 
 /// An error of the first connection: here somebody waits who can mend what the URL says.
 pub(super) fn open_error(error: Error, url: &ServerUrl) -> StoreError {
+    if let Some(advice) = tls::advice(&error) {
+        return StoreError::Rejected(advice);
+    }
     let ServerUrl { user, host, port, name, .. } = url;
     match code(&error) {
         Some("28P01" | "28000") => StoreError::Rejected(format!(
@@ -52,6 +63,18 @@ pub(super) fn open_error(error: Error, url: &ServerUrl) -> StoreError {
         Some("3D000") => StoreError::Rejected(format!(
             "the server has no database `{name}`; create it (`createdb -h {host} -p {port} -U {user} {name}`), or set \
              DATABASE_URL"
+        )),
+        Some(_) | None => read_error(error),
+    }
+}
+
+/// An error while the schema is changed: only somebody with more rights can mend it that `user` has too few.
+pub(super) fn migrate_error(error: Error, user: &str) -> StoreError {
+    match code(&error) {
+        Some(DENIED) => StoreError::Rejected(format!(
+            "the user `{user}` may not make tables ({}); as the database's owner run `GRANT CREATE, USAGE ON SCHEMA public TO \
+             {user}` in it, or make that user the owner: `ALTER DATABASE … OWNER TO {user}`",
+            words(&error)
         )),
         Some(_) | None => read_error(error),
     }
@@ -71,6 +94,10 @@ pub(super) fn is_collision(error: &Error) -> bool {
 pub(super) fn late() -> Error {
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, "it didn't answer in time"))
 }
+
+/// A prepared statement of this name is there already, or isn't there: two clients share a session.
+const STATEMENT_THERE: &str = "42P05";
+const STATEMENT_GONE: &str = "26000";
 
 /// The user may not do this: somebody can grant it at any time.
 const DENIED: &str = "42501";

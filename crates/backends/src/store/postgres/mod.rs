@@ -1,8 +1,9 @@
 //! Ballots in a PostgreSQL database: any number of processes record in it.
 //!
 //! A commit is on the server's disk when it is answered, unless the server is set up otherwise, which
-//! [`Database::unsafe_settings`] says. Settings and statements are the session's, so a pooler between here and the server
-//! has to give each connection a session of its own. `PGSSLMODE` and its like are heeded as by every client.
+//! [`Database::unsafe_settings`] says. Nothing is set for a session, so that a pooler may share one, but statements
+//! are prepared: a pooler has to keep track of them, as PgBouncer does from 1.21 on. `PGSSLMODE` and its like are heeded as by
+//! every client, where the URL says nothing else.
 
 mod connection;
 mod error;

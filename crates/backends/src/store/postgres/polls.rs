@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Row as _};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::store::{StoreError, Window};
 
+use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
+use super::settings;
 
 /// The first number of our locks (`throng` and two zero bytes); a poll's own is in the lower bits.
 ///
@@ -25,7 +27,7 @@ const SELECT: &str = "\
     ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position) FROM poll";
 
 pub(super) async fn all(reader: &mut PgConnection) -> sqlx::Result<Vec<Poll>> {
-    let rows = sqlx::query(AssertSqlSafe(format!("{SELECT} ORDER BY id"))).fetch_all(reader).await?;
+    let rows = sqlx::query(&format!("{SELECT} ORDER BY id")).fetch_all(reader).await?;
     rows.iter().map(poll_from).collect()
 }
 
@@ -35,8 +37,8 @@ pub(super) async fn version(reader: &mut PgConnection) -> sqlx::Result<u64> {
 }
 
 pub(super) async fn by_slug(reader: &mut PgConnection, slug: &Slug) -> sqlx::Result<Option<Poll>> {
-    let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE slug = $1")));
-    query.bind(slug.as_str()).fetch_optional(reader).await?.as_ref().map(poll_from).transpose()
+    let sql = format!("{SELECT} WHERE slug = $1");
+    sqlx::query(&sql).bind(slug.as_str()).fetch_optional(reader).await?.as_ref().map(poll_from).transpose()
 }
 
 pub(super) async fn create(writer: &mut PgConnection, new: NewPoll) -> StoreResult<Poll> {
@@ -88,17 +90,17 @@ pub(super) async fn begin(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::
     let numbers = Numbers(polls);
     let locks = polls.iter().map(|poll| format!("SELECT pg_advisory_xact_lock_shared({})", lock_of(*poll)));
     let locks = locks.collect::<Vec<_>>().join("; ");
-    let sql = format!("BEGIN; {locks}; SELECT id, opens_at, closes_at FROM poll WHERE id IN ({numbers})");
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(writer).await?;
-    // Every lock is answered with a row of its own.
-    rows.iter().skip(polls.len()).map(window_from).collect()
+    let windows = format!("SELECT id, opens_at, closes_at FROM poll WHERE id IN ({numbers})");
+    let rows = simple_query(writer, &format!("{}; {locks}; {windows}", settings::BEGIN)).await?;
+    // What begins the transaction, and every lock, is answered with rows of one column.
+    rows.iter().filter(|row| row.len() == 3).map(window_from).collect()
 }
 
 /// Reads a poll once nobody else changes it or records in it, until this transaction ends.
 async fn alone(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(poll)).execute(&mut *writer).await?;
-    let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE id = $1")));
-    query.bind(poll.0).fetch_optional(writer).await?.as_ref().map(poll_from).transpose()
+    let sql = format!("{SELECT} WHERE id = $1");
+    sqlx::query(&sql).bind(poll.0).fetch_optional(writer).await?.as_ref().map(poll_from).transpose()
 }
 
 fn lock_of(poll: PollId) -> i64 {

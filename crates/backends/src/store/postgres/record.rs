@@ -1,15 +1,14 @@
 //! Recording ballots: the one place where counting happens.
 
-use sqlx::postgres::{PgArguments, PgConnection, PgRow};
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Postgres, Row as _};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
 use throng_domain::store::{Outcome, Recorded};
 
 use super::super::batch::{self, Batch};
-use super::connection::{COMMIT_MAX, Connections, Lease, WORK_MAX, within};
+use super::connection::{COMMIT_MAX, Connections, Lease, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, commit_error, is_collision, is_key_taken, read_error};
 use super::{polls, tallies};
 
@@ -58,10 +57,10 @@ async fn insert_and_count(
     polls: &[PollId],
 ) -> sqlx::Result<Vec<Outcome>> {
     let mut batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
-    match insert_all(writer, &batch).await {
-        Ok(()) => batch.count_all(),
+    match insert(writer, &batch, "").await {
+        Ok(_) => batch.count_all(),
         Err(error) if is_key_taken(&error) => {
-            sqlx::raw_sql("ROLLBACK").execute(&mut *writer).await?;
+            simple_query(&mut *writer, "ROLLBACK").await?;
             batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
             insert_missing(writer, &mut batch).await?;
         }
@@ -73,39 +72,30 @@ async fn insert_and_count(
     batch.outcomes().map_err(|error| sqlx::Error::Protocol(error.to_string()))
 }
 
-/// Inserts all candidates, or none.
-async fn insert_all(writer: &mut PgConnection, batch: &Batch<'_>) -> sqlx::Result<()> {
-    insert(batch, "").execute(writer).await?;
-    Ok(())
-}
-
 /// Inserts the candidates whose keys aren't there, and counts those that the server says it inserted.
 async fn insert_missing(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sqlx::Result<()> {
-    let ending = "ON CONFLICT (poll_id, key) DO NOTHING RETURNING poll_id, key";
-    let inserted = insert(batch, ending).fetch_all(writer).await?;
+    let inserted = insert(writer, batch, "ON CONFLICT (poll_id, key) DO NOTHING RETURNING poll_id, key").await?;
     for row in &inserted {
         batch.count(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?));
     }
     Ok(())
 }
 
-/// Inserts the candidates, a list a column.
-///
-/// COPY costs the server a third less, but here a COPY is sent in two pieces over a connection whose `TCP_NODELAY` can't
-/// be set: now and then, and with fewer than 1,000 ballots always, the second one waits 40 ms for the receipt of the
-/// first.
-fn insert<'a>(batch: &Batch<'a>, ending: &str) -> Query<'a, Postgres, PgArguments> {
+/// Inserts the candidates, a list a column; `ending` says what if a key is there, and what is returned.
+async fn insert(writer: &mut PgConnection, batch: &Batch<'_>, ending: &str) -> sqlx::Result<Vec<PgRow>> {
     let sql = format!(
         "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) \
          SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) {ending}"
     );
     let candidates = || batch.candidates();
-    sqlx::query(AssertSqlSafe(sql))
+    sqlx::query(&sql)
         .bind(candidates().map(|ballot| ballot.poll.0).collect::<Vec<_>>())
         .bind(candidates().map(|ballot| &ballot.key.0[..]).collect::<Vec<_>>())
         .bind(candidates().map(own_id).collect::<Vec<_>>())
         .bind(candidates().map(|ballot| ballot.choices.to_string()).collect::<Vec<_>>())
         .bind(candidates().map(|ballot| ballot.accepted_at.0).collect::<Vec<_>>())
+        .fetch_all(writer)
+        .await
 }
 
 /// The ballot's id, where it isn't its key.

@@ -3,8 +3,8 @@
 use sqlx::PgConnection;
 use throng_domain::store::{Migration, MigrationState, StoreError};
 
-use super::connection::Connections;
-use super::error::{StoreResult, read_error};
+use super::connection::{Connections, simple_query};
+use super::error::{StoreResult, migrate_error};
 
 /// The lock under which the schema is changed. Those of polls have other numbers: no poll has the number 0.
 const LOCK: i64 = super::polls::LOCKS;
@@ -24,17 +24,17 @@ pub(super) async fn migrate(connections: &Connections) -> StoreResult<Vec<&'stat
     let mut applied = Vec::new();
     // Looked at first, so that who may not change tables can start where there is nothing to change.
     while connections.read(version).await.and_then(known)? < newest() {
-        let step = connections.write(async |writer| next_step(writer).await).await?;
+        let step = connections.write(async |writer| next_step(writer, connections.user()).await).await?;
         applied.extend(step.map(|migration| migration.name));
     }
     Ok(applied)
 }
 
 /// Applies the first step that is missing, unless another process has just done it.
-async fn next_step(writer: &mut PgConnection) -> StoreResult<Option<&'static Migration>> {
-    let current = lock(writer).await.map_err(read_error).and_then(known)?;
+async fn next_step(writer: &mut PgConnection, user: &str) -> StoreResult<Option<&'static Migration>> {
+    let current = lock(writer).await.map_err(|error| migrate_error(error, user)).and_then(known)?;
     let Some(next) = migrations().iter().find(|migration| migration.version > current) else { return Ok(None) };
-    apply(writer, next).await.map_err(read_error)?;
+    apply(writer, next).await.map_err(|error| migrate_error(error, user))?;
     Ok(Some(next))
 }
 
@@ -43,12 +43,12 @@ async fn lock(writer: &mut PgConnection) -> sqlx::Result<u32> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *writer).await?;
     // Not looked for first: while it waited for the lock, this session didn't hear that the table was made.
     let list = "CREATE TABLE IF NOT EXISTS schema_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL)";
-    sqlx::raw_sql(list).execute(&mut *writer).await?;
+    simple_query(&mut *writer, list).await?;
     listed_version(writer).await
 }
 
 async fn apply(writer: &mut PgConnection, migration: &'static Migration) -> sqlx::Result<()> {
-    sqlx::raw_sql(migration.sql).execute(&mut *writer).await?;
+    simple_query(&mut *writer, migration.sql).await?;
     sqlx::query("INSERT INTO schema_migration (version, name) VALUES ($1, $2)")
         .bind(migration.version.cast_signed())
         .bind(migration.name)

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Row as _};
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::Recount;
 use throng_domain::tally::Tallies;
 
 use super::super::batch::{self, Change};
-use super::connection::{Connections, WORK_MAX, within};
+use super::connection::{Connections, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, read_error};
 use super::polls::{Numbers, option_id, unsigned, word};
+use super::settings;
 
 /// The ballots read at once by a recount.
 const PAGE: usize = 10_000;
@@ -45,12 +46,12 @@ pub(super) async fn add(writer: &mut PgConnection, shard: i32, changes: &[Change
 /// They are read in one question with the commit, by a statement after it: before, the server wouldn't show what others
 /// have committed meanwhile. Whoever reads later sees at least as many ballots, so their number never goes back.
 pub(super) async fn commit(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<Vec<Tallies>> {
-    from(&sqlx::raw_sql(AssertSqlSafe(format!("COMMIT; {}", select(polls)))).fetch_all(writer).await?)
+    from(&simple_query(writer, &format!("COMMIT; {}", select(polls))).await?)
 }
 
 /// The poll's tallies; `None` if there is no such poll.
 pub(super) async fn of_poll(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
-    let rows = sqlx::raw_sql(AssertSqlSafe(select(&[poll]))).fetch_all(reader).await?;
+    let rows = simple_query(reader, &select(&[poll])).await?;
     Ok(from(&rows)?.pop())
 }
 
@@ -92,7 +93,7 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
         let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };
         let fetch = format!("FETCH {PAGE} FROM ballots");
         loop {
-            let page = sqlx::raw_sql(AssertSqlSafe(fetch.clone())).fetch_all(&mut *reader);
+            let page = simple_query(&mut *reader, &fetch);
             let page = within(WORK_MAX, page).await?;
             for row in &page {
                 ballots.add(&word(row, 0)?);
@@ -101,7 +102,7 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
                 break;
             }
         }
-        within(WORK_MAX, sqlx::raw_sql("COMMIT").execute(reader)).await?;
+        within(WORK_MAX, simple_query(reader, "COMMIT")).await?;
         lease.keep();
         Ok(Some(Recount { tallies, ballots }))
     };
@@ -111,10 +112,10 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
 /// Begins a snapshot in which the poll's ballots can be fetched, and reads its tallies there.
 async fn open_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
     let begin = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-         DECLARE ballots NO SCROLL CURSOR FOR SELECT choices FROM ballot WHERE poll_id = {}",
+        "{}; DECLARE ballots NO SCROLL CURSOR FOR SELECT choices FROM ballot WHERE poll_id = {}",
+        settings::BEGIN_SNAPSHOT,
         poll.0
     );
-    sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *reader).await?;
+    simple_query(&mut *reader, &begin).await?;
     of_poll(reader, poll).await
 }

@@ -1,0 +1,72 @@
+//! TLS to the server, as the URL asks for it.
+
+use std::time::Duration;
+
+use throng_backends::store::mysql::MySqlStore;
+use throng_domain::contract::support::{ballot, create, record};
+use throng_domain::store::StoreError;
+use tokio::time::Instant;
+
+use super::{OwnDatabase, execute, server, server_url};
+
+/// The certificate that the server has.
+fn certificate() -> String {
+    std::env::var("THRONG_TEST_MYSQL_CA")
+        .expect("THRONG_TEST_MYSQL_CA names the server's certificate; `cargo xtask test` sets it")
+}
+
+#[tokio::test]
+async fn a_certificate_is_verified_where_tls_is_required() {
+    let database = OwnDatabase::make().await;
+    let open = async |options: String| MySqlStore::open(&server_url(&format!("{}{options}", database.url()))).await;
+    for mode in ["require", "verify-ca", "VERIFY_IDENTITY"] {
+        let opened = open(format!("?ssl-mode={mode}&ssl-ca={}", certificate())).await;
+        assert!(opened.is_ok(), "{mode}: {opened:?}");
+        let unknown = open(format!("?ssl-mode={mode}")).await;
+        assert!(
+            matches!(&unknown, Err(StoreError::Rejected(why)) if why.contains("sslrootcert")),
+            "{mode}: {unknown:?}"
+        );
+    }
+    for options in ["", "?sslmode=no-verify", "?sslmode=disable"] {
+        let opened = open(options.to_owned()).await;
+        assert!(opened.is_ok(), "{options}: {opened:?}");
+    }
+    let (account, port) = database.url().rsplit_once("127.0.0.1:").map(|(a, p)| (a.to_owned(), p.to_owned())).unwrap();
+    let options = format!("?sslmode=verify-full&sslrootcert={}", certificate());
+    let opened = MySqlStore::open(&server_url(&format!("{account}localhost:{port}{options}"))).await;
+    assert!(opened.is_ok(), "the certificate names localhost too");
+}
+
+#[tokio::test]
+async fn a_user_who_must_use_tls_is_let_in_with_it_alone() {
+    let database = OwnDatabase::make().await;
+    let mut administrator = database.stranger().await;
+    let (name, user) = (&database.name, format!("u{}", &database.name[database.name.len() - 12..]));
+    execute(&mut administrator, format!("CREATE USER {user}@'%' IDENTIFIED BY 'only-here' REQUIRE SSL")).await;
+    execute(&mut administrator, format!("GRANT ALL PRIVILEGES ON {name}.* TO {user}@'%'")).await;
+    let (_, address) = server().rsplit_once('@').map(|(user, host)| (user.to_owned(), host.to_owned())).unwrap();
+    let url = |mode: &str| server_url(&format!("mysql://{user}:only-here@{address}/{name}?sslmode={mode}"));
+    let (plain, encrypted) = (MySqlStore::open(&url("disable")).await, MySqlStore::open(&url("no-verify")).await);
+    execute(&mut administrator, format!("DROP USER {user}@'%'")).await;
+    assert!(matches!(plain, Err(StoreError::Rejected(_))), "{plain:?}");
+    assert!(encrypted.is_ok(), "{encrypted:?}");
+}
+
+#[tokio::test]
+async fn a_large_batch_over_tls_waits_for_no_delayed_acknowledgement() {
+    let database = OwnDatabase::make().await;
+    let store = MySqlStore::open(&server_url(&format!("{}?sslmode=no-verify", database.url()))).await.unwrap();
+    throng_domain::store::Database::migrate(&store).await.unwrap();
+    let poll = create(&store, "poll").await;
+    // With Nagle's algorithm each of them takes 40 ms, however fast the machine is; without it, few do on a busy one.
+    for batch in 0..100 {
+        let ballots: Vec<_> = (batch * 200..(batch + 1) * 200).map(|number| ballot(&poll, number, &[1])).collect();
+        let started = Instant::now();
+        record(&store, &ballots).await;
+        if started.elapsed() < Duration::from_millis(38) {
+            return;
+        }
+    }
+    panic!("each of 100 batches took 38 ms and more");
+}

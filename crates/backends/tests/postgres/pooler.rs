@@ -1,0 +1,159 @@
+//! PgBouncer before the server: sessions that are shared with others.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Executor as _};
+use tempfile::TempDir;
+use throng_backends::store::postgres::PostgresStore;
+use throng_domain::contract::support::{create, done, record, tallies};
+use throng_domain::store::{Database as _, Store as _, StoreError};
+use tokio::time::Instant;
+
+use super::ballots;
+use super::database::{Database, url};
+
+/// How long it may take to start.
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// Users that may do nothing: PgBouncer refuses to run as root.
+const NOBODY: u32 = 65_534;
+
+/// A PgBouncer of a test's own before the server of the tests.
+struct Pooler {
+    process: Child,
+    server: String,
+    _directory: TempDir,
+}
+
+impl Pooler {
+    /// With Debian's settings but for `settings`.
+    async fn start(settings: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let ((user, password), upstream) = (Database::account(), Database::upstream());
+        let (host, upstream_port) = upstream.rsplit_once(':').unwrap();
+        std::fs::write(path("users"), format!("\"{user}\" \"{password}\"\n")).unwrap();
+        let configuration = format!(
+            "[databases]\n* = host={host} port={upstream_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n{settings}\n",
+            path("users")
+        );
+        std::fs::write(path("pgbouncer.ini"), configuration).unwrap();
+        let mut command = Command::new("/usr/sbin/pgbouncer");
+        if std::fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0) {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let process = command.arg(path("pgbouncer.ini")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = process.expect("pgbouncer is installed: `cargo xtask test` sees to it");
+        let pooler =
+            Self { process, server: format!("postgres://{user}:{password}@127.0.0.1:{port}"), _directory: directory };
+        let started = Instant::now();
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert!(started.elapsed() < START_MAX, "pgbouncer doesn't listen on port {port}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        pooler
+    }
+
+    /// A store in the database, on the way through the pooler.
+    async fn open(&self, database: &Database) -> Result<PostgresStore, StoreError> {
+        PostgresStore::open(&url(&self.server, &database.name)).await
+    }
+
+    /// Another client of the pooler, which shares the sessions there.
+    async fn stranger(&self, database: &Database) -> PgConnection {
+        let options: PgConnectOptions = format!("{}/{}", self.server, database.name).parse().unwrap();
+        options.extra_float_digits(None).connect().await.unwrap()
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn shown(stranger: &mut PgConnection, setting: &str) -> String {
+    sqlx::Row::get(&stranger.fetch_one(&*format!("SHOW {setting}")).await.unwrap(), 0)
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_the_disk_whatever_another_client_set_in_the_session() {
+    let (database, _) = Database::with_store().await;
+    database.say_how_polls_are_committed().await;
+    let pooler = Pooler::start("pool_mode = transaction\ndefault_pool_size = 1").await;
+    let store = done(pooler.open(&database).await);
+    create(&store, "before").await;
+    let mut stranger = pooler.stranger(&database).await;
+    stranger.execute("SET synchronous_commit = off").await.unwrap();
+    assert_eq!(shown(&mut stranger, "synchronous_commit").await, "off", "the session is shared");
+    let made = create(&store, "after").await;
+    assert_eq!(done(store.poll(&made.slug).await).unwrap().title, "on");
+    // Ballots go another way into the database than polls.
+    record(&store, &ballots(&made, 0..10)).await;
+    let of_ballots: String = sqlx::Row::get(&stranger.fetch_one("SELECT min(how) FROM committed").await.unwrap(), 0);
+    assert_eq!(of_ballots, "on");
+}
+
+#[tokio::test]
+async fn nothing_is_left_behind_in_a_shared_session() {
+    let (database, _) = Database::with_store().await;
+    let pooler = Pooler::start("pool_mode = transaction\ndefault_pool_size = 1").await;
+    let mut stranger = pooler.stranger(&database).await;
+    let names = [
+        "statement_timeout",
+        "lock_timeout",
+        "idle_in_transaction_session_timeout",
+        "default_transaction_isolation",
+        "synchronous_commit",
+    ];
+    let mut before = Vec::new();
+    for name in names {
+        before.push(shown(&mut stranger, name).await);
+    }
+    let store = done(pooler.open(&database).await);
+    let poll = create(&store, "poll").await;
+    record(&store, &ballots(&poll, 0..10)).await;
+    done(store.recount(poll.id).await);
+    for (name, before) in names.into_iter().zip(before) {
+        assert_eq!(shown(&mut stranger, name).await, before, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn sessions_of_their_own_are_all_that_several_stores_need() {
+    let database = Database::empty().await;
+    let pooler = Pooler::start("pool_mode = session\ndefault_pool_size = 20").await;
+    let (left, right) = (done(pooler.open(&database).await), done(pooler.open(&database).await));
+    done(left.migrate().await);
+    let poll = create(&left, "poll").await;
+    for (store, numbers) in [(&left, 0..10), (&right, 5..15), (&left, 10..20)] {
+        record(store, &ballots(&poll, numbers)).await;
+    }
+    assert_eq!(tallies(&right, &poll).await.voters, 20);
+}
+
+/// PgBouncer before 1.21, which is Debian 12's, or a later one that is told not to.
+#[tokio::test]
+async fn a_pooler_that_mixes_up_statements_is_named() {
+    let (database, _) = Database::with_store().await;
+    let version = Command::new("/usr/sbin/pgbouncer").arg("--version").output().unwrap();
+    let knows = !String::from_utf8_lossy(&version.stdout).contains("PgBouncer 1.18");
+    let off = if knows { "max_prepared_statements = 0\n" } else { "" };
+    let pooler = Pooler::start(&format!("pool_mode = transaction\ndefault_pool_size = 1\n{off}")).await;
+    let (left, right) = (done(pooler.open(&database).await), pooler.open(&database).await);
+    let mixed_up = match right {
+        Ok(right) => left.polls().await.and(right.polls().await).map(drop),
+        Err(error) => Err(error),
+    };
+    let told = mixed_up.as_ref().err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(told.contains("max_prepared_statements"), "{mixed_up:?}");
+}
