@@ -8,8 +8,8 @@ use super::error::{StoreResult, is_table_missing, of_opening};
 use super::polls::natural;
 
 /// The name of the lock. Locks are the whole server's and have names of at most 64 characters, so the database's own
-/// goes in as a hash.
-const LOCK: &str = "CONCAT('throng.schema.', SHA1(DATABASE()))";
+/// goes in as a hash. It is SHA-2: MySQL from 9.6 on has no other without a component.
+const LOCK: &str = "CONCAT('throng.schema.', LEFT(SHA2(DATABASE(), 256), 40))";
 
 /// How long is waited for another process that is migrating, in seconds.
 const LOCK_WAIT_S: u8 = 20;

@@ -27,12 +27,15 @@ pub(super) fn add(changes: &[Change], shard: u64) -> Option<String> {
     if changes.is_empty() {
         return None;
     }
-    let mut sql = "INSERT INTO tally (poll_id, option_id, shard, count) VALUES ".to_owned();
+    // The added counts as a table of their own: `VALUES(count)` is deprecated in MySQL, a warning for every statement, and
+    // the alias that it has instead isn't known to MariaDB.
+    let mut sql = "INSERT INTO tally (poll_id, option_id, shard, count) SELECT * FROM (".to_owned();
     for (position, Change { poll, option, count }) in changes.iter().enumerate() {
-        let comma = if position == 0 { "" } else { "," };
-        write!(sql, "{comma}({},{option},{shard},{count})", poll.0).expect("writing to a String can't fail");
+        let row = if position == 0 { "SELECT" } else { " UNION ALL SELECT" };
+        write!(sql, "{row} {} AS p,{option} AS o,{shard} AS s,{count} AS n", poll.0)
+            .expect("writing to a String can't fail");
     }
-    sql.push_str(" ON DUPLICATE KEY UPDATE count = count + VALUES(count)");
+    sql.push_str(") AS added ON DUPLICATE KEY UPDATE count = tally.count + added.n");
     Some(sql)
 }
 
