@@ -24,6 +24,10 @@ pub struct Options {
     /// With --scaled-out: share the faults among so many sets of servers, which are harmed at the same time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8), requires = "scaled_out")]
     sets: u32,
+    /// With --scaled-out: for how many seconds a server is away when a node or worker is started (the tests named
+    /// away_at_start), each of which must then be ready within a second of its return
+    #[arg(long, value_name = "SECONDS", requires = "scaled_out")]
+    away_s: Option<u32>,
     /// Repeat the kills that a run with this seed made
     #[arg(long)]
     seed: Option<u64>,
@@ -99,6 +103,9 @@ fn with_options(mut tests: Command, options: &Options) -> anyhow::Result<Command
     tests.env("THRONG_FAULT_ROUNDS", options.rounds.to_string());
     if let Some(seed) = options.seed {
         tests.env("THRONG_FAULT_SEED", seed.to_string());
+    }
+    if let Some(seconds) = options.away_s {
+        tests.env("THRONG_AWAY_S", seconds.to_string());
     }
     if let Some(bin) = &options.bin {
         tests.env("THRONG_BIN", bin.canonicalize().with_context(|| format!("no binary at {}", bin.display()))?);

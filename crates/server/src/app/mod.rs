@@ -1,8 +1,11 @@
 //! The whole server, wired: the only place where parts are put together.
 
 mod awake;
+mod entrance;
 mod parts;
 mod server;
+mod start;
+mod startup_wait;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::parts::{Broker, Parts, cant_use, create_demo_poll, open_cache, open_database};
 pub use self::server::Server;
+pub use self::startup_wait::{StartupWait, with_causes};
 use crate::config::Config;
 use crate::http::Problem;
 use crate::intake::{BallotIds, Desk};

@@ -1,28 +1,20 @@
-//! A server, from its start to its end.
+//! A server that runs, to its end.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use throng_backends::queue::rabbitmq::Depth;
-use throng_backends::{queue, store};
-use throng_domain::clock::Clock;
+use throng_backends::store;
 use throng_domain::queue::{Announcements, Publisher};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::App;
 use super::awake::keep_processors_awake;
-use super::{App, Broker, CoreState, Parts, cant_use, create_demo_poll, open_cache, open_database};
 use crate::allowance::Allowance;
-use crate::config::{AppEnv, Config};
-use crate::http::{self, Front};
-use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Complaints, Courier, Desk, Failed, Recorder, RecorderThread};
-use crate::metrics::{HttpMetrics, Metrics};
-use crate::results::{LivePolls, Origin};
-use crate::serve::{self, Beside, Core, Cores, Listen, Shutdown, Tls};
+use crate::intake::{Courier, Desk, Failed, RecorderThread};
+use crate::serve::{Beside, Cores, Shutdown, Tls};
 
 /// How often it is looked whether another process, such as `throng poll close`, changed a poll.
 const POLLS_REFRESH: Duration = Duration::from_millis(250);
@@ -33,18 +25,18 @@ const DEPTH_REFRESH: Duration = Duration::from_secs(5);
 /// A server that runs.
 #[derive(Debug)]
 pub struct Server {
-    app: Arc<App>,
-    cores: Cores,
-    tls: Option<Arc<Tls>>,
-    desks: Vec<Arc<Desk>>,
-    counting: Counting,
-    depth: Option<Depth>,
-    _claim: Option<store::Claim>,
+    pub(super) app: Arc<App>,
+    pub(super) cores: Cores,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) desks: Vec<Arc<Desk>>,
+    pub(super) counting: Counting,
+    pub(super) depth: Option<Depth>,
+    pub(super) _claim: Option<store::Claim>,
 }
 
 /// Who takes the ballots from the desks.
 #[derive(Debug)]
-enum Counting {
+pub(super) enum Counting {
     /// This process records them.
     Here(RecorderThread),
     /// Workers do, and announce what they counted.
@@ -52,77 +44,6 @@ enum Counting {
 }
 
 impl Server {
-    /// Opens the database and, where they are configured, the broker and the cache, and serves on `cores` threads.
-    ///
-    /// # Errors
-    /// If one of them, the address or a thread can't be had.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>, cores: usize) -> anyhow::Result<Self> {
-        // Before a database is made for a server that can't serve.
-        serve::find_free(config.listen).with_context(|| cant_serve(config.listen))?;
-        // Who records claims the database.
-        let claim = if config.queue.is_none() {
-            config.database.claim().with_context(|| format!("can't serve {}", config.database))?
-        } else {
-            None
-        };
-        let store = open_database(&config, claim.as_ref()).await?;
-        let broker = match &config.queue {
-            Some(url) => {
-                let connecting = queue::connect_server(url, &config.queue_prefix.0, config.message_key()?, cores);
-                let (publishers, announcements) = connecting.await.with_context(|| cant_use(url))?;
-                Some(Broker { publishers, announcements })
-            }
-            None => None,
-        };
-        // Without a broker each server looks for the others' ballots itself, and more often.
-        let cache = config.queue.as_ref().and_then(|_| open_cache(&config));
-        let ballots_waiting_max = BALLOTS_WAITING_MAX;
-        let parts = Parts { store, clock, cores, ballots_waiting_max, broker, cache };
-        let depth = config.queue.as_ref().map(|url| queue::depth(url, &config.queue_prefix.0));
-        Ok(Self { _claim: claim, depth, ..Self::start_with(config, parts).await? })
-    }
-
-    /// Serves with these parts, whatever the configuration names.
-    ///
-    /// # Errors
-    /// If the certificate or the store can't be read, or the address or a thread can't be had.
-    pub async fn start_with(config: Config, parts: Parts) -> anyhow::Result<Self> {
-        let Parts { store, clock, cores, ballots_waiting_max, broker, cache } = parts;
-        let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
-        if config.app_env == AppEnv::Dev {
-            create_demo_poll(&*store, &config.default_poll, &*clock).await?;
-        }
-        let desks: Vec<_> = (0..cores).map(|_| Desk::new(ballots_waiting_max / cores)).collect();
-        let metrics = Metrics::new(&desks);
-        let (life_ms, measured) = (config.cache_life_ms, Arc::clone(&metrics.results));
-        let origin = Origin { store, clock: Arc::clone(&clock), cache, life_ms, metrics: measured };
-        let polls = Arc::new(LivePolls::load(config.default_poll.clone(), &origin).await?);
-        if polls.current().default_poll().is_none() {
-            warn!(poll = %config.default_poll, "there is no such poll yet, or it is a draft; make it with `throng poll create`, open it with `throng poll open`");
-        }
-        let intake_failed = CancellationToken::new();
-        let app = Arc::new(App {
-            shutdown: Arc::new(Shutdown::default()),
-            ballot_ids: Mutex::new(BallotIds::new(rand::random())),
-            config,
-            clock,
-            origin,
-            polls,
-            metrics,
-            intake_failed,
-            writable: Arc::new(AtomicBool::new(true)),
-            behind_broker: broker.is_some(),
-        });
-        let counting = match broker {
-            Some(Broker { publishers, announcements }) => {
-                Counting::ByWorkers { couriers: couriers(&app, &desks, publishers), announcements }
-            }
-            None => Counting::Here(start_recorder(&app, &desks)?),
-        };
-        let cores = start_cores(&app, &desks, &counting, tls.clone())?;
-        Ok(Self { app, cores, tls, desks, counting, depth: None, _claim: None })
-    }
-
     /// The address served on.
     pub fn address(&self) -> SocketAddr {
         self.cores.address
@@ -176,7 +97,7 @@ impl Server {
 
 impl Counting {
     /// What carries ballots from this core's desk until the shutdown has ended, and where they go if that is a broker.
-    fn on_core(
+    pub(super) fn on_core(
         &self,
         number: usize,
         desk: &Arc<Desk>,
@@ -201,86 +122,6 @@ impl Counting {
             }
         }
     }
-}
-
-fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThread> {
-    let recorder = Recorder {
-        desks: desks.to_vec(),
-        store: Arc::clone(&app.origin.store),
-        polls: Arc::clone(&app.polls),
-        clock: Arc::clone(&app.clock),
-        metrics: Arc::clone(&app.metrics.intake),
-        complaints: Arc::default(),
-        writable: Arc::clone(&app.writable),
-        failed: app.intake_failed.clone(),
-    };
-    recorder.start().context("the recorder's thread can't be started")
-}
-
-fn couriers(app: &App, desks: &[Arc<Desk>], publishers: Vec<Arc<dyn Publisher>>) -> Vec<Arc<Courier>> {
-    let complaints: Arc<Complaints> = Arc::default();
-    let courier = |(desk, publisher): (&Arc<Desk>, Arc<dyn Publisher>)| Courier {
-        desk: Arc::clone(desk),
-        publisher,
-        polls: Arc::clone(&app.polls),
-        metrics: Arc::clone(&app.metrics.intake),
-        clock: Arc::clone(&app.clock),
-        complaints: Arc::clone(&complaints),
-    };
-    desks.iter().zip(publishers).map(|parts| Arc::new(courier(parts))).collect()
-}
-
-fn start_cores(
-    app: &Arc<App>,
-    desks: &[Arc<Desk>],
-    counting: &Counting,
-    tls: Option<Arc<Tls>>,
-) -> anyhow::Result<Cores> {
-    let core = |(number, metrics): (usize, &Arc<HttpMetrics>)| {
-        let desk = Arc::clone(&desks[number]);
-        let (carries, publisher) = counting.on_core(number, &desk, &app.shutdown);
-        let failed = app.intake_failed.clone();
-        let (connections, unsent_bytes) = (metrics.connections.clone(), metrics.unsent_bytes.clone());
-        let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
-        let core = Arc::new(CoreState { app, desk: Arc::clone(&desk), metrics, publisher });
-        Core {
-            connections,
-            unsent_bytes,
-            service: Front::new(http::router(Arc::clone(&core)), core),
-            beside: Box::pin(async move {
-                let unless_ended = Unless(Some((desk, failed)));
-                carries.await;
-                unless_ended.ended();
-            }),
-        }
-    };
-    let listen = Listen { address: app.config.listen, tls };
-    let cores = app.metrics.http.iter().enumerate().map(core).collect();
-    Cores::start(&listen, cores, http::refusal_body, &app.clock, Arc::clone(&app.shutdown))
-        .with_context(|| cant_serve(listen.address))
-}
-
-/// Sees to a core whose porter or courier doesn't come to its end: it answers no vote any more, so the server ends, and
-/// nobody is left waiting at its desk.
-struct Unless(Option<(Arc<Desk>, CancellationToken)>);
-
-impl Unless {
-    fn ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unless {
-    fn drop(&mut self) {
-        if let Some((desk, failed)) = self.0.take() {
-            failed.cancel();
-            desk.abandon();
-        }
-    }
-}
-
-fn cant_serve(address: SocketAddr) -> String {
-    format!("can't serve on {address}; is something else running there? Set LISTEN")
 }
 
 async fn keep_polls_fresh(app: &App) -> Infallible {

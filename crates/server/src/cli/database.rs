@@ -1,11 +1,15 @@
 //! The database, for commands that work beside a server or without one.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use throng_backends::store;
+use throng_domain::clock::{Clock, SystemClock};
 use throng_domain::store::{Database, StoreError};
 
+use super::tell;
+use crate::app::StartupWait;
 use crate::config::Config;
 
 /// How often a write is tried that another process's write, or change of the same poll, got in the way of. Each try
@@ -15,8 +19,12 @@ const TRIES_MAX: usize = 5;
 /// The database, which must be there and of this version's schema: a command that looks at polls neither makes a
 /// database nor changes one.
 pub(super) async fn open_current(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
-    let database = open_existing(config).await?;
-    let states = database.migration_states().await.with_context(|| config.database.to_string())?;
+    let (database, states) = waiting(config, &config.database, async || {
+        let database = existing(config).await?;
+        let states = database.migration_states().await.with_context(|| config.database.to_string())?;
+        Ok((database, states))
+    })
+    .await?;
     if states.iter().any(|state| !state.applied) {
         bail!("{}: the schema isn't up to date; run `throng schema migrate`, then this again", config.database);
     }
@@ -25,6 +33,10 @@ pub(super) async fn open_current(config: &Config) -> anyhow::Result<Arc<dyn Data
 
 /// The database, which must be there.
 pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
+    waiting(config, &config.database, async || existing(config).await).await
+}
+
+async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
     let opened = store::open_existing(&config.database).await.with_context(|| cant_open(config))?;
     opened.with_context(|| {
         format!(
@@ -36,7 +48,25 @@ pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Dat
 
 /// The database, made if it isn't there.
 pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
-    store::open(&config.database, None).await.with_context(|| cant_open(config))
+    let open = async || store::open(&config.database, None).await.with_context(|| cant_open(config));
+    waiting(config, &config.database, open).await
+}
+
+/// What `attempt` gives, tried again for as long as `--wait` says while `server` is away.
+pub(super) async fn waiting<T>(
+    config: &Config,
+    server: &impl Display,
+    attempt: impl AsyncFnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut is_told = false;
+    let on_away = || {
+        if !std::mem::replace(&mut is_told, true) {
+            tell(&format!("waiting for {server}"));
+        }
+        Ok(())
+    };
+    StartupWait::new(config, &clock).until_available(on_away, attempt).await
 }
 
 /// Does `write` again for as long as somebody else's write gets in its way: a poll has to be closed while a crowd

@@ -10,6 +10,7 @@ use throng_backends::queue::rabbitmq::{DeadLetter, OpenedLetter, SCAN_MAX, Selec
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
 
+use super::database::waiting;
 use super::table::{Side, Table};
 use super::{Flags, Json, print, write_json};
 use crate::app::cant_use;
@@ -108,8 +109,11 @@ pub(super) fn run(command: DeadCommand, flags: &Flags) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let key = config.message_key()?;
-        let connecting = queue::connect_dead_letters(url, &config.queue_prefix.0, key);
-        let letters = connecting.await.with_context(|| cant_use(url))?;
+        let connect = async || {
+            let connecting = queue::connect_dead_letters(url, &config.queue_prefix.0, key.clone());
+            connecting.await.with_context(|| cant_use(url))
+        };
+        let letters = waiting(&config, url, connect).await?;
         match command {
             DeadCommand::List(List { limit, json }) => {
                 let found = letters.list(limit.into()).await?;

@@ -27,7 +27,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::config::{Config, Faults, SETTINGS, Sources, flag_of};
+use crate::app::with_causes;
+use crate::config::{Config, Faults, SETTINGS, Sources, Wait, flag_of};
 
 /// A poll server for crowds that all vote at once.
 #[derive(Debug, Parser)]
@@ -55,6 +56,9 @@ struct Flags {
     /// The poll of the original routes and of /
     #[arg(long, global = true, value_name = "SLUG")]
     default_poll: Option<String>,
+    /// How long to wait for a database or broker that is away: seconds, or `forever`
+    #[arg(long, global = true, value_name = "SECONDS")]
+    wait: Option<String>,
 }
 
 /// How long a command that failed waits until somebody has read why.
@@ -169,6 +173,7 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
             Some("only a server has a default poll")
         }
         ("dead", "DATABASE_URL") => Some("these messages are at QUEUE_URL"),
+        ("doctor", "WAIT") => Some("it says what is away"),
         ("completions" | "man", _) => Some("this command reads no settings"),
         _ => None,
     }
@@ -193,26 +198,27 @@ fn reader_is_gone(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Says why a command failed. It ends even if nobody reads that.
+/// Says why a command failed.
 fn complain(error: &anyhow::Error) {
-    let complaint = with_causes(error);
-    #[expect(clippy::print_stderr, reason = "this is where a command says why it failed")]
-    log::within(COMPLAINT_MAX, move || eprintln!("throng: {complaint}"));
+    tell(&with_causes(error));
 }
 
-/// The error and its causes, each said once: some errors say their cause themselves.
-fn with_causes(error: &anyhow::Error) -> String {
-    let mut words = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !words.ends_with(&cause) {
-            words = format!("{words}: {cause}");
-        }
-    }
-    words
+/// Says on standard error what a command's output is no place for. It goes on even if nobody reads that.
+fn tell(words: &str) {
+    let words = words.to_owned();
+    #[expect(clippy::print_stderr, reason = "this is where a command speaks to whoever typed it")]
+    log::within(COMPLAINT_MAX, move || eprintln!("throng: {words}"));
 }
 
 impl Flags {
+    /// The configuration of a command, which waits for nothing unless its flag says so: who typed it is there to see.
     fn config(&self) -> Result<Config, Faults> {
+        let config = Config::read(&self.sources())?;
+        Ok(Config { wait: if self.wait.is_some() { config.wait } else { Wait::NONE }, ..config })
+    }
+
+    /// The configuration of a worker.
+    fn config_to_work(&self) -> Result<Config, Faults> {
         Config::read(&self.sources())
     }
 
@@ -227,6 +233,7 @@ impl Flags {
             ("DATABASE_URL", &self.database_url),
             ("APP_ENV", &self.app_env),
             ("DEFAULT_POLL", &self.default_poll),
+            ("WAIT", &self.wait),
         ];
         flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)))
     }
@@ -263,14 +270,6 @@ fn settings_help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cause_is_said_once() {
-        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
-        let says_its_cause = anyhow::Error::new(refused()).context("can't connect: refused").context("can't open it");
-        assert_eq!(with_causes(&says_its_cause), "can't open it: can't connect: refused");
-        assert_eq!(with_causes(&anyhow::Error::new(refused()).context("can't connect")), "can't connect: refused");
-    }
 
     #[test]
     fn the_commands_are_well_formed() {

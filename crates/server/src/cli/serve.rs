@@ -1,5 +1,6 @@
 //! `throng serve`.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -8,26 +9,38 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use super::Flags;
-use super::log::log_to_stderr;
+use super::log::{Log, log_to_stderr};
 use crate::app::Server;
+use crate::config::Config;
 
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let config = flags.config_to_serve()?;
     let log = log_to_stderr(&config)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let stop = stop_signal().context("signals can't be received")?;
-        let scheme = if config.tls.is_some() { "https" } else { "http" };
-        info!(database = %config.database, queue = config.queue.as_ref().map(tracing::field::display), "starting");
-        let server = Server::start(config, Arc::new(SystemClock), cores).await?;
-        info!("serving on {scheme}://{}", server.address());
-        let counter = server.app().metrics.log_lines_dropped.clone();
-        tokio::spawn(log.watch(counter));
-        server.run_until(stop).await?;
-        info!("stopped");
-        Ok(())
-    })
+    let result = runtime.block_on(serve(config, cores, &log));
+    // A start that was broken off may have left a look-up of a name behind, which nobody waits for any more.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(config: Config, cores: usize, log: &Log) -> anyhow::Result<()> {
+    let mut stop = pin!(stop_signal().context("signals can't be received")?);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    info!(database = %config.database, queue = config.queue.as_ref().map(tracing::field::display), "starting");
+    let server = tokio::select! {
+        server = Server::start(config, Arc::new(SystemClock), cores) => server?,
+        () = &mut stop => {
+            info!("stopped before it was ready");
+            return Ok(());
+        }
+    };
+    info!("serving on {scheme}://{}", server.address());
+    let counter = server.app().metrics.log_lines_dropped.clone();
+    tokio::spawn(log.watch(counter));
+    server.run_until(stop).await?;
+    info!("stopped");
+    Ok(())
 }
 
 /// Done once somebody asks this process to stop.

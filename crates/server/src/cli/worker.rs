@@ -1,5 +1,8 @@
 //! `throng worker`.
 
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -7,6 +10,7 @@ use clap::Args;
 use throng_backends::queue;
 use throng_backends::store::Claim;
 use throng_domain::clock::{Clock, SystemClock};
+use throng_domain::store::Database;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -14,10 +18,10 @@ use tracing::info;
 use super::Flags;
 use super::log::{Log, log_to_stderr};
 use super::serve::stop_signal;
-use crate::app::{cant_use, open_cache, open_database};
+use crate::app::{StartupWait, cant_use, open_cache, open_database};
 use crate::config::Config;
 use crate::metrics::WorkerMetrics;
-use crate::serve::Shutdown;
+use crate::serve::{Cores, Shutdown};
 use crate::worker::{Health, Herald, Recording, RecordingError, ensure_free, serve};
 
 /// How a worker works.
@@ -29,33 +33,44 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
-    let config = flags.config()?;
+    let config = flags.config_to_work()?;
     if config.queue.is_none() {
         bail!("a worker takes ballots from a queue; set QUEUE_URL, here and for the web nodes");
     }
     let log = log_to_stderr(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(work(&config, arguments.concurrency, &log))
+    let result = runtime.block_on(work(&config, arguments.concurrency, &log));
+    // A start that was broken off may have left a look-up of a name behind, which nobody waits for any more.
+    runtime.shutdown_background();
+    result
 }
 
 async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()> {
-    let stop_signal = stop_signal().context("signals can't be received")?;
+    let mut stop_signal = pin!(stop_signal().context("signals can't be received")?);
     ensure_free(config.worker_listen)?;
     let claim = config.database.claim()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = open_database(config, claim.as_ref()).await?;
-    let (stop, metrics, shutdown) =
-        (CancellationToken::new(), WorkerMetrics::new(&clock), Arc::new(Shutdown::default()));
+    let (stop, metrics, wait) =
+        (CancellationToken::new(), WorkerMetrics::new(&clock), StartupWait::new(config, &clock));
     tokio::spawn(log.watch(metrics.log_lines_dropped.clone()));
+    let health = Health::new(metrics, stop.clone(), wait.missing());
+    let mut served = Served { health: Arc::new(health), listen: config.worker_listen, clock, cores: None };
     let (mut recordings, quiet) = (JoinSet::new(), CancellationToken::new());
-    let herald =
-        start_recordings(config, claim.as_ref(), concurrency, &clock, &metrics, &stop, &mut recordings).await?;
+    let starting = start_recordings(config, claim.as_ref(), concurrency, &wait, &mut served, &stop, &mut recordings);
+    let (herald, store) = tokio::select! {
+        started = starting => started?,
+        () = &mut stop_signal => {
+            info!("stopped before it was ready");
+            return Ok(());
+        }
+    };
     let announcing = tokio::spawn({
         let quiet = quiet.clone();
         async move { herald.announce(&quiet).await }
     });
-    let health = Health { store, metrics, stop: stop.clone() };
-    let cores = serve(health, config.worker_listen, &clock, Arc::clone(&shutdown))?;
+    served.health.set_ready(store);
+    served.serve()?;
+    let (cores, shutdown) = served.cores.context("it serves")?;
     info!(concurrency, "recording; health and metrics on http://{}", cores.address);
     let ended = tokio::select! {
         () = stop_signal => {
@@ -79,32 +94,75 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
     Ok(())
 }
 
-/// Starts the lines of recording, each with a consumer and a store of its own; returns the herald of them all.
+/// A worker's health and metrics, which are served once somebody may ask why it isn't ready.
+struct Served {
+    health: Arc<Health>,
+    listen: SocketAddr,
+    clock: Arc<dyn Clock>,
+    cores: Option<(Cores, Arc<Shutdown>)>,
+}
+
+impl Served {
+    /// Serves them from now on, if they aren't yet; returns the address if it has just begun.
+    fn serve(&mut self) -> anyhow::Result<Option<SocketAddr>> {
+        if self.cores.is_some() {
+            return Ok(None);
+        }
+        let shutdown: Arc<Shutdown> = Arc::default();
+        let cores = serve(Arc::clone(&self.health), self.listen, &self.clock, Arc::clone(&shutdown))?;
+        let address = cores.address;
+        self.cores = Some((cores, shutdown));
+        Ok(Some(address))
+    }
+
+    /// Has health answered while something is waited for.
+    fn answer_meanwhile(&mut self) -> anyhow::Result<()> {
+        if let Some(address) = self.serve()? {
+            info!("not ready yet; /livez, /readyz and /metrics are answered on {address}");
+        }
+        Ok(())
+    }
+}
+
+/// Starts the lines of recording, each with a consumer and a store of its own; returns the herald of them all, and a store
+/// to ask whether the database is there.
 async fn start_recordings(
     config: &Config,
     claim: Option<&Claim>,
     concurrency: u16,
-    clock: &Arc<dyn Clock>,
-    metrics: &WorkerMetrics,
+    wait: &StartupWait,
+    served: &mut Served,
     stop: &CancellationToken,
     recordings: &mut JoinSet<Result<(), RecordingError>>,
-) -> anyhow::Result<Arc<Herald>> {
+) -> anyhow::Result<(Arc<Herald>, Arc<dyn Database>)> {
     let url = config.queue.as_ref().context("QUEUE_URL is set")?;
     let (prefix, key) = (&config.queue_prefix.0, config.message_key()?);
-    let announcer = queue::connect_announcer(url, prefix, key.clone()).await.with_context(|| cant_use(url))?;
+    let (health, clock) = (Arc::clone(&served.health), Arc::clone(&served.clock));
+    let served = RefCell::new(served);
+    let on_away = || served.borrow_mut().answer_meanwhile();
+    let open = async || open_database(config, claim).await;
+    let connect = async || queue::connect_announcer(url, prefix, key.clone()).await.with_context(|| cant_use(url));
+    // At the same time: whichever comes back last, the other is there by then.
+    let (store, announcer) =
+        tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
     let cache = open_cache(config);
-    let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(clock), Arc::clone(&metrics.herald)));
+    let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(&clock), Arc::clone(&health.metrics.herald)));
+    let mut ready = Vec::new();
     for _ in 0..concurrency {
-        let recording = Recording {
-            deliveries: queue::connect_worker(url, prefix, key.clone(), Arc::clone(clock)).await?,
-            store: open_database(config, claim).await?,
-            herald: Arc::clone(&herald),
-            metrics: metrics.line(),
-            stop: stop.clone(),
+        let connect = async || {
+            let connecting = queue::connect_worker(url, prefix, key.clone(), Arc::clone(&clock));
+            connecting.await.with_context(|| cant_use(url))
         };
+        let (store, deliveries) =
+            tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
+        let (metrics, stop) = (health.metrics.line(), stop.clone());
+        ready.push(Recording { store, deliveries, herald: Arc::clone(&herald), metrics, stop });
+    }
+    // All at once: a start that is broken off before has recorded nothing.
+    for recording in ready {
         recordings.spawn(recording.run());
     }
-    Ok(herald)
+    Ok((herald, store))
 }
 
 fn flatten(ended: Result<Result<(), RecordingError>, tokio::task::JoinError>) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ mod otlp;
 mod secret;
 mod sources;
 mod tls;
+mod wait;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use throng_domain::poll::Slug;
 pub use self::otlp::OtlpEndpoint;
 pub use self::secret::AppSecret;
 pub use self::sources::{Sources, flag_of};
+pub use self::wait::Wait;
 use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, TrustedProxies};
 use crate::serve::TlsFiles;
 
@@ -78,6 +80,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "seconds until a node behind a broker that hears of no change asks the database; 0: it does for every reader",
     },
     Setting { name: "WORKER_LISTEN", default: "127.0.0.1:8081", meaning: "a worker's health and metrics" },
+    Setting {
+        name: "WAIT",
+        default: "forever",
+        meaning: "seconds that a server or worker waits at start for a database or broker that is away; 0: it ends at once",
+    },
     Setting { name: "DEFAULT_POLL", default: "demo", meaning: "the poll of /api/submit, /api/result and /" },
     Setting {
         name: "CORS_ALLOW_ORIGIN",
@@ -137,6 +144,8 @@ pub struct Config {
     pub cache_life_ms: u64,
     /// The address of a worker's health and metrics.
     pub worker_listen: SocketAddr,
+    /// How long a start waits for a database or a broker that is away.
+    pub wait: Wait,
     /// The poll behind the original routes and `/`.
     pub default_poll: Slug,
     /// Whose pages may call the public routes.
@@ -213,6 +222,7 @@ impl Config {
             cache: read.optional("CACHE_URL"),
             cache_life_ms: read.setting("CACHE_LIFE_TIME", Seconds(5_000)).0,
             worker_listen: read.setting("WORKER_LISTEN", Address(([127, 0, 0, 1], 8081).into())).0,
+            wait: read.setting("WAIT", Wait::FOREVER),
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
             cors_origins: read.cors_origins(cors_default),
             trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),

@@ -24,7 +24,7 @@ use crate::app::CoreState;
 use crate::serve::{Answer, PlainMethod, PlainRequest, RequestBody};
 
 /// Where the routes that pages of other sites may call begin.
-const PUBLIC: &str = "/api/";
+pub(super) const PUBLIC: &str = "/api/";
 
 /// The two original routes.
 const SUBMIT: &str = "/api/submit";
@@ -153,7 +153,7 @@ impl Answer for Front {
     }
 }
 
-fn preflight_answer() -> Response {
+pub(super) fn preflight_answer() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     CorsOrigins::allow_sending(response.headers_mut());

@@ -13,6 +13,7 @@ mod pages;
 mod poll_path;
 mod polls;
 mod proxies;
+mod readiness_gate;
 mod request_log;
 mod results;
 
@@ -26,6 +27,7 @@ pub use self::error::{Problem, refusal_body};
 pub use self::front::Front;
 pub use self::operations::{OK, openmetrics};
 pub use self::proxies::TrustedProxies;
+pub use self::readiness_gate::{Dependency, ReadinessGate};
 pub use self::results::{json, uncached};
 use crate::app::CoreState;
 

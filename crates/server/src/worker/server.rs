@@ -1,7 +1,7 @@
 //! A worker's health and metrics, over HTTP on a port of its own.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -13,23 +13,39 @@ use hyper::Request;
 use prometheus_client::metrics::gauge::Gauge;
 use throng_domain::clock::Clock;
 use throng_domain::store::Store;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::warn;
 
-use crate::http::{OK, Problem, json, openmetrics, refusal_body, uncached};
+use crate::http::{Dependency, OK, Problem, json, openmetrics, refusal_body, uncached};
 use crate::metrics::WorkerMetrics;
 use crate::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown, find_free};
 
 /// What is asked of a worker.
 #[derive(Debug)]
 pub struct Health {
-    /// Where it records.
-    pub store: Arc<dyn Store>,
     /// What is measured.
     pub metrics: WorkerMetrics,
+    /// Where it records, from when it can.
+    store: OnceLock<Arc<dyn Store>>,
+    /// What it waits for until then.
+    missing: watch::Receiver<Dependency>,
     /// Cancelled when it is on its way out.
-    pub stop: CancellationToken,
+    stop: CancellationToken,
+}
+
+impl Health {
+    /// That of a worker which can't record yet, for want of what is `missing`.
+    pub fn new(metrics: WorkerMetrics, stop: CancellationToken, missing: watch::Receiver<Dependency>) -> Self {
+        Self { metrics, store: OnceLock::new(), missing, stop }
+    }
+
+    /// From now on it records, in this store.
+    pub fn set_ready(&self, store: Arc<dyn Store>) {
+        let is_first = self.store.set(store).is_ok();
+        debug_assert!(is_first, "a worker becomes ready once");
+    }
 }
 
 /// Serves them on one thread until `shutdown` has run.
@@ -37,12 +53,12 @@ pub struct Health {
 /// # Errors
 /// If the address can't be had.
 pub fn serve(
-    health: Health,
+    health: Arc<Health>,
     listen: SocketAddr,
     clock: &Arc<dyn Clock>,
     shutdown: Arc<Shutdown>,
 ) -> anyhow::Result<Cores> {
-    let service = Service { router: router(Arc::new(health)) };
+    let service = Service { router: router(health) };
     let beside = Box::pin(std::future::ready(()));
     let core = Core { service, beside, connections: Gauge::default(), unsent_bytes: Gauge::default() };
     // For those who operate it, on a network of theirs.
@@ -72,12 +88,13 @@ fn router(health: Arc<Health>) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
 }
 
-/// It can record: not while ending, nor when the store can't be read.
+/// It can record: not while something is waited for at its start, nor while ending, nor when the store can't be read.
 async fn readyz(health: &Health) -> Response {
     if health.stop.is_cancelled() {
         return Problem::ShuttingDown.into_response();
     }
-    match health.store.polls_version().await {
+    let Some(store) = health.store.get() else { return health.missing.borrow().problem().into_response() };
+    match store.polls_version().await {
         Ok(_) => uncached(json(OK)),
         Err(error) => {
             warn!(%error, "the store can't be read");

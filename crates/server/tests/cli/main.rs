@@ -12,3 +12,4 @@ mod polls;
 mod schema;
 mod serving;
 mod shell;
+mod waiting;

@@ -73,7 +73,12 @@ impl Shell {
 
     /// Starts `throng serve` on a port of its own, with this environment.
     pub fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
-        let (mut serving, mut lines) = self.serve_unread(environment);
+        self.start(&["--listen", "127.0.0.1:0"], environment).once_logged("serving on http://")
+    }
+
+    /// Starts `throng` with these arguments and this environment, and waits for nothing.
+    pub fn start(&self, args: &[&str], environment: &[(&str, &str)]) -> Serving {
+        let (mut serving, mut lines) = self.start_unread(args, environment);
         let (logs, log) = mpsc::channel();
         serving.log = log;
         // Reads all of it, so that the server never waits for somebody to read its log.
@@ -87,16 +92,21 @@ impl Shell {
 
     /// Starts `throng serve`, and reads its log only until it serves.
     pub fn serve_unread(&self, environment: &[(&str, &str)]) -> (Serving, Lines<BufReader<ChildStderr>>) {
-        let mut command = self.command(&["--listen", "127.0.0.1:0"]);
-        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (mut serving, mut lines) = self.start_unread(&["--listen", "127.0.0.1:0"], environment);
         let serves = |line: &String| line.contains("serving on http://");
         let line = lines.by_ref().map(Result::unwrap).find(serves).expect("it serves");
         let (_, address) = line.split_once("http://").unwrap();
         // In production a quotation mark follows.
-        let address = address.split('"').next().unwrap().trim().parse().unwrap();
+        serving.address = address.split('"').next().unwrap().trim().parse().unwrap();
+        (serving, lines)
+    }
+
+    fn start_unread(&self, args: &[&str], environment: &[(&str, &str)]) -> (Serving, Lines<BufReader<ChildStderr>>) {
+        let mut command = self.command(args);
+        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (_, log) = mpsc::channel();
-        (Serving { address, log, child }, lines)
+        (Serving { address: SocketAddr::from(([0; 4], 0)), log, child }, lines)
     }
 }
 
@@ -108,6 +118,16 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// The same once it has logged `words`, after which its address follows.
+    #[track_caller]
+    pub fn once_logged(mut self, words: &str) -> Self {
+        let line = self.logged(words);
+        let (_, address) = line.split_once(words).unwrap();
+        // In production a quotation mark follows.
+        self.address = address.split('"').next().unwrap().trim().parse().unwrap();
+        self
+    }
+
     /// The next line of the log that has these words; waits for it.
     #[track_caller]
     pub fn logged(&self, words: &str) -> String {

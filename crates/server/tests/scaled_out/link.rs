@@ -35,7 +35,12 @@ struct State {
 impl Link {
     /// An open one to the server there.
     pub fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), server)
+    }
+
+    /// The same, at this address.
+    pub fn at(address: SocketAddr, server: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let state = State { way: Mutex::new(Way::Open), changed: Condvar::new(), over: AtomicBool::new(false) };
         let state = Arc::new(state);

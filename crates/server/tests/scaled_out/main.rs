@@ -28,6 +28,7 @@ mod disk;
 mod doctor;
 mod link;
 mod queue;
+mod starts;
 mod story;
 mod system;
 mod trial;

@@ -100,11 +100,17 @@ impl System {
     }
 
     fn link(&mut self, name: &'static str) -> Link {
+        let link = Link::to(address(self.setting(name)));
+        self.lead(name, link.address());
+        link
+    }
+
+    /// Has what is started from now on look at `there` for the server in this setting; returns where the server is.
+    pub fn lead(&mut self, name: &'static str, there: SocketAddr) -> SocketAddr {
         let url = self.setting(name).to_owned();
         let server = address(&url);
-        let link = Link::to(server);
-        self.set(name, &url.replace(&server.to_string(), &link.address().to_string()));
-        link
+        self.set(name, &url.replace(&server.to_string(), &there.to_string()));
+        server
     }
 
     /// What everything is told.
@@ -204,7 +210,8 @@ impl System {
         Ok(())
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command, about to be run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = throng(self.directory.path());
         command.args(arguments).envs(self.settings.iter().map(|(name, value)| (name, value)));
         command

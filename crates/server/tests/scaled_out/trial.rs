@@ -37,12 +37,16 @@ pub struct Trial<'a> {
     held: [usize; 2],
 }
 
+/// How many rounds are asked for.
+pub fn rounds_asked() -> u32 {
+    let rounds = std::env::var("THRONG_FAULT_ROUNDS").ok();
+    rounds.map_or(1, |rounds| rounds.parse().expect("THRONG_FAULT_ROUNDS is a number"))
+}
+
 /// Runs `round` as often as asked for, with nobody else at the servers.
 pub fn rounds(mut round: impl FnMut()) {
     let _alone = in_war();
-    let rounds = std::env::var("THRONG_FAULT_ROUNDS").ok();
-    let rounds = rounds.map_or(1, |rounds| rounds.parse().expect("THRONG_FAULT_ROUNDS is a number"));
-    (0..rounds).for_each(|_| round());
+    (0..rounds_asked()).for_each(|_| round());
 }
 
 impl<'a> Trial<'a> {
