@@ -34,8 +34,8 @@ pub fn parse_original(body: &[u8]) -> Result<SentOptions, NotABallot> {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
-    /// The name the sender gave the ballot.
-    pub ballot_id: BallotId,
+    /// The name the sender gave the ballot, unless that stands beside the body.
+    pub ballot_id: Option<BallotId>,
     /// The option ids chosen.
     pub choices: Vec<OptionId>,
 }
@@ -205,7 +205,6 @@ mod tests {
             r#"{"ballot_id":"x","choices":[1]}"#.to_owned(),
             format!(r#"["{id}",[1]]"#),
             format!("\n [\"{id}\",[1]]"),
-            r#"{"choices":[1]}"#.to_owned(),
         ] {
             assert!(Submission::parse(body.as_bytes()).is_err(), "{body}");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use hyper::header::CONTENT_TYPE;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, StatusCode, Uri};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollState, Viewer};
@@ -14,6 +14,7 @@ use throng_domain::submission::Submission;
 
 use super::body::WholeBody;
 use super::error::Problem;
+use super::idempotency::ballot_id;
 use super::poll_path::PollPath;
 use super::results::json;
 use crate::app::CoreState;
@@ -24,15 +25,17 @@ use crate::intake::{Fate, NotRecorded, Settled};
 pub async fn submit(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
+    uri: Uri,
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Problem> {
-    cast(&core, live, &headers, body).await.inspect_err(|why| core.refused(why))
+    cast(&core, live, uri.query(), &headers, body).await.inspect_err(|why| core.refused(why))
 }
 
 async fn cast(
     core: &CoreState,
     live: Result<PollPath, Problem>,
+    query: Option<&str>,
     headers: &HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Problem> {
@@ -41,7 +44,7 @@ async fn cast(
     let now = core.app.clock.now();
     let submission = Submission::parse(&body)?;
     let choices = live.poll.choices(submission.choices)?;
-    let id = submission.ballot_id;
+    let id = ballot_id(headers, query, submission.ballot_id)?.ok_or_else(without_id)?;
     let settled = settle(core, accepted(core, &live.poll, id, choices, now)?).await?;
     let (status, said) = match settled.fate {
         Fate::Recorded(_) => (StatusCode::CREATED, "counted"),
@@ -100,6 +103,14 @@ pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Settled, Problem
         Fate::Recorded(Outcome::TooEarly) => Err(Problem::PollNotOpen),
         Fate::Recorded(Outcome::TooLate) => Err(Problem::PollClosed),
     }
+}
+
+fn without_id() -> Problem {
+    Problem::NotABallot(
+        "The ballot has no id: give it one, a new UUID, as ballot_id or in Idempotency-Key, by which it counts once however \
+         often it is sent."
+            .to_owned(),
+    )
 }
 
 fn require_json_or_text(headers: &HeaderMap) -> Result<(), Problem> {

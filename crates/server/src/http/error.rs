@@ -170,8 +170,8 @@ impl Problem {
             }
             Self::ShuttingDown => "Send requests to another server, or to this one once it is back.".into(),
             Self::OutcomeUnknown(..) => {
-                "Send the same ballot again, with this ballot_id, to the poll's address in version 1 \
-                of the API: it counts once. Sent without it, it may count twice."
+                "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. Sent \
+                without it, it may count twice."
                     .into()
             }
             Self::Internal(_) => {

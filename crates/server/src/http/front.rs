@@ -9,15 +9,17 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN};
+use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, HeaderValue, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use smallvec::SmallVec;
+use throng_domain::ballot::BallotId;
 use tower::ServiceExt as _;
 
 use super::asker::Asker;
 use super::body::{read, require_no_coding};
 use super::cors::CorsOrigins;
 use super::error::Problem;
+use super::idempotency::ballot_id;
 use super::original;
 use super::request_log::{Asked, RequestLog};
 use crate::app::CoreState;
@@ -85,9 +87,9 @@ impl Front {
         response
     }
 
-    async fn original<B: From<Bytes>>(&self, route: Original, body: &[u8]) -> Response<B> {
+    async fn original<B: From<Bytes>>(&self, route: Original, id: Option<BallotId>, body: &[u8]) -> Response<B> {
         let answer = match route {
-            Original::Submit => original::submit(&self.core, body).await.inspect_err(|why| self.core.refused(why)),
+            Original::Submit => original::submit(&self.core, id, body).await.inspect_err(|why| self.core.refused(why)),
             Original::Result => original::result(&self.core).await,
         };
         answer.unwrap_or_else(|problem| problem.response())
@@ -98,24 +100,33 @@ impl Front {
     async fn route<B: RequestBody>(&self, request: Request<B>, public: bool) -> Response {
         match (request.uri().path(), request.method()) {
             (SUBMIT, &Method::POST) => {
-                let body = match require_no_coding(request.headers()) {
-                    Ok(()) => read(request.into_body()).await,
+                let id = require_no_coding(request.headers())
+                    .and_then(|()| ballot_id(request.headers(), request.uri().query(), None));
+                let sent = match id {
+                    Ok(id) => read(request.into_body()).await.map(|body| (id, body)),
                     Err(problem) => Err(problem),
                 };
-                match body.inspect_err(|why| self.core.refused(why)) {
-                    Ok(body) => self.original(Original::Submit, &body).await,
+                match sent.inspect_err(|why| self.core.refused(why)) {
+                    Ok((id, body)) => self.original(Original::Submit, id, &body).await,
                     Err(problem) => problem.response(),
                 }
             }
-            (RESULT, &(Method::GET | Method::HEAD)) => self.original(Original::Result, &[]).await,
+            (RESULT, &(Method::GET | Method::HEAD)) => self.original(Original::Result, None, &[]).await,
             (_, &Method::OPTIONS) if public && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
                 preflight_answer()
             }
+            ("*", &Method::OPTIONS) => options_response(HeaderValue::from_static("GET, HEAD, POST")),
             // Its future is large, and most connections never need it.
-            _ => match Box::pin(self.router.clone().oneshot(request)).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            (_, method) => {
+                let is_options = method == Method::OPTIONS;
+                match Box::pin(self.router.clone().oneshot(request)).await {
+                    Ok(response) if is_options && response.status() == StatusCode::METHOD_NOT_ALLOWED => {
+                        options_response(response.headers().get(ALLOW).cloned().unwrap_or(HeaderValue::from_static("")))
+                    }
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                }
+            }
         }
     }
 }
@@ -139,7 +150,7 @@ impl Answer for Front {
             Original::Submit => ("POST", SUBMIT),
             Original::Result => ("GET", RESULT),
         };
-        self.complete(Asked { method, path, asker }, self.original(route, &body), true, origin.as_ref()).await
+        self.complete(Asked { method, path, asker }, self.original(route, None, &body), true, origin.as_ref()).await
     }
 
     async fn answer<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Response {
@@ -151,6 +162,15 @@ impl Answer for Front {
         let asked = Asked { method: method.as_str(), path: uri.path(), asker };
         self.complete(asked, self.route(request, public), public, origin.as_ref()).await
     }
+}
+
+/// What can be done at an address: load balancers ask so for health.
+fn options_response(allow: HeaderValue) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 pub(super) fn preflight_answer() -> Response {

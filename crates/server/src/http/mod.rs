@@ -7,6 +7,7 @@ mod cors;
 mod error;
 mod forwarded;
 mod front;
+mod idempotency;
 mod operations;
 mod original;
 mod pages;

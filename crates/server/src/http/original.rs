@@ -5,7 +5,7 @@
 
 use axum::response::Response;
 use bytes::Bytes;
-use throng_domain::ballot::Ballot;
+use throng_domain::ballot::{Ballot, BallotId};
 use throng_domain::poll::Viewer;
 use throng_domain::submission;
 
@@ -16,27 +16,34 @@ use crate::app::CoreState;
 
 const HIDDEN: Bytes = Bytes::from_static(b"{}");
 
-/// `POST /api/submit`: a ballot, `[1,3]`; the answer is the result with that ballot in it.
+/// `POST /api/submit`: a ballot, `[1,3]`; the answer is the result with that ballot in it. With an id it is a ballot that
+/// may have been sent before.
 ///
 /// # Errors
 /// Why it wasn't counted.
-pub async fn submit<B: From<Bytes>>(core: &CoreState, body: &[u8]) -> Result<Response<B>, Problem> {
-    let (ballot, seen) = accept(core, body)?;
+pub async fn submit<B: From<Bytes>>(
+    core: &CoreState,
+    id: Option<BallotId>,
+    body: &[u8],
+) -> Result<Response<B>, Problem> {
+    let (ballot, seen) = accept(core, id, body)?;
     let settled = settle(core, ballot).await?;
     Ok(json(if seen { settled.result } else { HIDDEN }))
 }
 
 /// The ballot in the body, and whether its voter may see the result.
-fn accept(core: &CoreState, body: &[u8]) -> Result<(Ballot, bool), Problem> {
+fn accept(core: &CoreState, id: Option<BallotId>, body: &[u8]) -> Result<(Ballot, bool), Problem> {
     let polls = core.app.polls.current();
     let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
     let choices = live.poll.choices(submission::parse_original(body)?)?;
     let now = core.app.clock.now();
-    // A ballot without an id of its own can't be one that is there already.
-    if live.poll.is_closed(now) {
-        return Err(Problem::PollClosed);
-    }
-    let ballot = accepted(core, &live.poll, core.app.next_ballot_id(now), choices, now)?;
+    let id = match id {
+        Some(id) => id,
+        // A ballot without an id of its own can't be one that is there already.
+        None if live.poll.is_closed(now) => return Err(Problem::PollClosed),
+        None => core.app.next_ballot_id(now),
+    };
+    let ballot = accepted(core, &live.poll, id, choices, now)?;
     Ok((ballot, live.poll.shows_results(Viewer::Voter, now)))
 }
 

@@ -212,3 +212,30 @@ fn a_list_is_no_ballot_here() {
     }
     assert_eq!(server.voters(), 0);
 }
+
+#[test]
+fn a_ballot_is_named_in_the_body_or_beside_it() {
+    let server = TestServer::start();
+    let (one, two) = (id(1), id(2));
+    let cast = |path: &str, key: Option<&str>, body: &str| {
+        let mut headers = vec![("content-type", "application/json")];
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        server.connect().request("POST", path, &headers, body.as_bytes())
+    };
+    let choices = r#"{"choices":[1]}"#;
+    let named = format!(r#"{{"ballot_id":"{one}","choices":[1]}}"#);
+    for answer in [
+        cast(DEMO, Some(&format!("\"{one}\"")), choices),
+        cast(DEMO, Some(&one), choices),
+        cast(&format!("{DEMO}?ballot_id={one}"), None, choices),
+        cast(DEMO, Some(&one), &named),
+        cast(DEMO, None, &named),
+    ] {
+        assert_eq!((answer.status, answer.json()["ballot_id"].as_str()), (server.taken(), Some(&*one)));
+    }
+    assert_eq!(server.voters(), 1);
+    cast(DEMO, None, choices).assert_problem(422, "not_a_ballot");
+    cast(DEMO, Some(&two), &named).assert_problem(422, "not_a_ballot");
+    cast(DEMO, Some("vote-1"), choices).assert_problem(422, "not_a_ballot");
+    assert_eq!(server.voters(), 1);
+}

@@ -29,7 +29,7 @@ fn an_address_that_does_not_take_the_method_names_those_it_takes() {
         ("/readyz", "GET,HEAD"),
         ("/metrics", "GET,HEAD"),
     ] {
-        for method in ["GET", "POST", "DELETE", "OPTIONS", "BREW"] {
+        for method in ["GET", "POST", "DELETE", "BREW"] {
             if right.split(',').any(|takes| takes == method) {
                 continue;
             }
@@ -39,6 +39,33 @@ fn an_address_that_does_not_take_the_method_names_those_it_takes() {
         }
     }
     assert_eq!(server.voters(), 0);
+}
+
+#[test]
+fn options_names_the_methods_of_an_address() {
+    let server = TestServer::start();
+    for (path, methods) in [
+        ("/", "GET,HEAD"),
+        ("/readyz", "GET,HEAD"),
+        ("/polls/demo", "GET,HEAD,POST"),
+        ("/api/submit", "POST"),
+        ("/api/v1/polls/demo/ballots", "POST"),
+        ("*", "GET, HEAD, POST"),
+    ] {
+        let answer = server.connect().request("OPTIONS", path, &[], b"");
+        assert_eq!((answer.status, answer.header("allow")), (204, Some(methods)), "{path}");
+        assert_eq!(answer.text(), "");
+    }
+    server.connect().request("OPTIONS", "/nowhere", &[], b"").assert_problem(404, "not_found");
+}
+
+#[test]
+fn a_load_balancer_of_http_1_0_is_told_that_we_live() {
+    let server = TestServer::start();
+    let mut connection = server.connect();
+    connection.send(b"OPTIONS / HTTP/1.0\r\n\r\n");
+    let answer = connection.answer();
+    assert_eq!((answer.status, answer.header("allow")), (204, Some("GET,HEAD")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The two original routes.
 
-use crate::support::TestServer;
+use crate::support::{NOW, TestServer};
 
 const NONE: &str = r#"{"1":0,"2":0,"3":0,"4":0,"5":0}"#;
 
@@ -104,7 +104,7 @@ fn any_content_type_or_none_is_taken() {
 #[test]
 fn another_method_is_told_the_right_one() {
     let server = TestServer::start();
-    for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+    for method in ["GET", "PUT", "DELETE", "PATCH"] {
         let answer = server.connect().request(method, "/api/submit", &[], b"");
         answer.assert_problem(405, "method_not_allowed");
         assert_eq!(answer.header("allow"), Some("POST"), "{method}");
@@ -138,4 +138,47 @@ fn without_a_default_poll_there_is_nothing_to_vote_in() {
     let server = TestServer::start_with(&[("APP_ENV", "prod")]);
     server.post("/api/submit", b"[1]").assert_problem(404, "poll_not_found");
     server.get("/api/result").assert_problem(404, "poll_not_found");
+}
+
+#[test]
+fn a_ballot_with_an_id_counts_once_however_often_it_is_sent() {
+    let server = TestServer::start();
+    let id = |number: u64| format!("018f4d1e-7c00-7000-8000-{number:012}");
+    let send = |path: &str, key: &str, body: &[u8]| {
+        let headers: &[_] = if key.is_empty() { &[] } else { &[("idempotency-key", key)] };
+        server.connect().request("POST", path, headers, body)
+    };
+    for _ in 0..3 {
+        assert_eq!(send("/api/submit", &format!("\"{}\"", id(1)), b"[1,3]").status, 200);
+        assert_eq!(send(&format!("/api/submit?ballot_id={}", id(2)), "", b"[2]").status, 200);
+        assert_eq!(send(&format!("/api/submit?ballot_id={}", id(1)), &id(1), b"[3,1]").status, 200);
+    }
+    assert_eq!(server.voters(), 2);
+    assert_eq!(server.get("/api/result").text(), r#"{"1":1,"2":1,"3":1,"4":0,"5":0}"#);
+    for (query, key) in [("", "x"), ("?ballot_id=x", ""), (&*format!("?ballot_id={}", id(1)), &*id(2))] {
+        send(&format!("/api/submit{query}"), key, b"[1]").assert_problem(422, "not_a_ballot");
+    }
+    assert_eq!(server.voters(), 2);
+    if !server.is_behind_a_broker() {
+        send("/api/submit", &id(1), b"[2]").assert_problem(422, "ballot_id_reused");
+    }
+}
+
+#[test]
+fn a_ballot_with_an_id_sent_again_after_the_close_is_answered_as_before() {
+    let server = TestServer::start();
+    if server.is_behind_a_broker() {
+        // Nobody there can know that it came in time the first time.
+        return;
+    }
+    let send = |number: u64| {
+        let key = format!("018f4d1e-7c00-7000-8000-{number:012}");
+        server.connect().request("POST", "/api/submit", &[("idempotency-key", &key)], b"[1]")
+    };
+    assert_eq!(send(1).status, 200);
+    server.set_window("demo", Some(NOW), Some(NOW.plus_ms(10)));
+    server.clock.set(NOW.plus_ms(10));
+    assert_eq!(send(1).status, 200);
+    send(2).assert_problem(410, "poll_closed");
+    assert_eq!(server.voters(), 1);
 }
