@@ -46,11 +46,12 @@ pub fn restore(path: &Path, from: &Path) -> Result<Restored, StoreError> {
     let has_log = length(&log)? > 0;
     let exchange = || -> io::Result<()> {
         if has_log {
-            // The file goes first: a log alone is refused, a file without its log would be served.
+            // Under its other name the file has its log from the first moment on. Here the file goes first: a log alone is
+            // refused, a file without its log would be served.
+            fs::hard_link(&log, with_suffix(&kept, "-wal"))?;
             if is_there {
                 fs::rename(&path, &kept)?;
             }
-            fs::hard_link(&log, with_suffix(&kept, "-wal"))?;
             let mut guard = beside(&path)?;
             guard.write_all(GUARD)?;
             guard.persist(&log)?;
