@@ -28,6 +28,9 @@ const MESSAGES_MANY: usize = 50;
 /// and where it shares a machine with the web node, that is paid in votes. The first ballot after a rest doesn't wait.
 const TRANSACTION_EVERY: Duration = Duration::from_millis(10);
 
+/// How long nothing comes before the store is maintained.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// How long is waited after a first failure of the store; twice as long after each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 
@@ -73,6 +76,10 @@ impl Recording {
                 biased;
                 () = book.stop.cancelled() => return Ok(()),
                 delivered = deliveries.next(BALLOTS_MAX) => delivered?,
+                () = tokio::time::sleep(IDLE) => {
+                    book.maintain().await?;
+                    continue;
+                }
             };
             let (tags, ballots) = merge(delivered);
             book.metrics.taken(&ballots);
@@ -100,6 +107,20 @@ struct Book {
 }
 
 impl Book {
+    /// What can be done later is left until then.
+    async fn maintain(&self) -> Result<(), StoreError> {
+        match self.store.maintain().await {
+            Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => Ok(()),
+            Err(
+                error @ (StoreError::Conflict(_)
+                | StoreError::Rejected(_)
+                | StoreError::WriteFailed(_)
+                | StoreError::Displaced(_)
+                | StoreError::Corrupt(_)),
+            ) => Err(error),
+        }
+    }
+
     /// Records the batch, however long the store is away; `None` if told to stop meanwhile. After an outcome that isn't
     /// known the batch is recorded again, which changes nothing if it was there.
     async fn record(&self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
