@@ -1,6 +1,6 @@
 //! Who a client is that comes through a proxy: its own address, whatever it says of itself.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::json;
 
@@ -28,19 +28,25 @@ fn apache_tells_a_clients_address() {
     tell_addresses(Front::apache, 16);
 }
 
+#[test]
+fn haproxy_tells_a_clients_address() {
+    tell_addresses(Front::haproxy, 24);
+}
+
 /// Clients at different addresses, on the lane for plain requests and beside it, honest and not.
-fn tell_addresses(start: fn(&TestServer) -> Front, net: u8) {
+fn tell_addresses(start: fn(SocketAddr) -> Front, net: u8) {
     let server = server();
-    let front = start(&server);
+    let front = start(server.address);
     for (number, headers) in [(2, &[][..]), (3, FORGED)] {
         let client = Ipv4Addr::new(127, 0, net + 1, number);
-        let mut connection = Connection::open_from(client, front.address);
-        assert_eq!(connection.request("POST", "/api/submit", headers, b"[1]").status, 200);
-        assert_eq!(connection.request("GET", "/api/v1/polls/demo", headers, b"").status, 200);
+        for (method, path) in [("POST", "/api/submit"), ("GET", "/api/v1/polls/demo")] {
+            let mut connection = Connection::open_from(client, front.address);
+            assert_eq!(connection.request(method, path, headers, b"[1]").status, 200);
+        }
         for path in ["/api/submit", "/api/v1/polls/demo"] {
             let line = log::line(&[("client", json!(client.to_string())), ("path", json!(path))]);
             let request_id = line["request_id"].as_str().unwrap();
-            // nginx makes 32 digits, Apache 24 or more characters; Throng's own have 16.
+            // nginx makes 32 digits, HAProxy a UUID, Apache 24 or more characters; Throng's own have 16.
             assert!(request_id.len() >= 24, "the proxy's id, not one of ours, and not the client's: {line}");
         }
     }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::{TestServer, eventually};
+use crate::support::eventually;
 
 /// The modules that `deploy/apache.conf` names, and what any Apache needs.
 const APACHE_MODULES: &str =
@@ -21,11 +21,15 @@ pub struct Front {
 }
 
 impl Front {
-    pub fn nginx(server: &TestServer) -> Self {
+    pub fn nginx(server: SocketAddr) -> Self {
+        Self::nginx_with(server, &deployed("nginx.conf"))
+    }
+
+    fn nginx_with(server: SocketAddr, configuration: &str) -> Self {
         let (address, directory) = (free_address(), tempfile::tempdir().unwrap());
-        let configuration = deployed("nginx.conf")
+        let configuration = configuration
             .replace("listen 80 reuseport backlog=8192;", &format!("listen {address};"))
-            .replace("127.0.0.1:8080", &server.address.to_string())
+            .replace("127.0.0.1:8080", &server.to_string())
             .replace("access_log off;", &format!("access_log off;\n{}", nginx_paths(directory.path())));
         let file = directory.path().join("nginx.conf");
         std::fs::write(&file, configuration).unwrap();
@@ -36,7 +40,11 @@ impl Front {
         Self::start(command, address, directory)
     }
 
-    pub fn apache(server: &TestServer) -> Self {
+    pub fn apache(server: SocketAddr) -> Self {
+        Self::apache_with(server, &deployed("apache.conf"))
+    }
+
+    fn apache_with(server: SocketAddr, site: &str) -> Self {
         let (address, directory) = (free_address(), tempfile::tempdir().unwrap());
         let root = directory.path().display();
         let mut configuration = format!("ServerRoot {root}\nServerName test\nListen {address}\nPidFile {root}/pid\n");
@@ -47,13 +55,29 @@ impl Front {
         if rustix::process::geteuid().is_root() {
             configuration.push_str("User www-data\nGroup www-data\n");
         }
-        let site = deployed("apache.conf")
+        let site = site
             .replace("<VirtualHost *:80>", &format!("<VirtualHost {address}>"))
-            .replace("127.0.0.1:8080", &server.address.to_string());
+            .replace("127.0.0.1:8080", &server.to_string());
         let file = directory.path().join("apache.conf");
         std::fs::write(&file, configuration + &site).unwrap();
         let mut command = Command::new(program("apache2"));
         command.arg("-f").arg(&file).args(["-D", "FOREGROUND"]);
+        Self::start(command, address, directory)
+    }
+
+    pub fn haproxy(server: SocketAddr) -> Self {
+        Self::haproxy_with(server, &deployed("haproxy.cfg"))
+    }
+
+    fn haproxy_with(server: SocketAddr, configuration: &str) -> Self {
+        let (address, directory) = (free_address(), tempfile::tempdir().unwrap());
+        let configuration = configuration
+            .replace("bind :80 ", &format!("bind {address} "))
+            .replace("127.0.0.1:8080", &server.to_string());
+        let file = directory.path().join("haproxy.cfg");
+        std::fs::write(&file, configuration).unwrap();
+        let mut command = Command::new(program("haproxy"));
+        command.args(["-db", "-f"]).arg(&file);
         Self::start(command, address, directory)
     }
 

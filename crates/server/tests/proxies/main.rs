@@ -1,4 +1,4 @@
-//! Throng behind the real nginx and the real Apache, with the configurations that `deploy/` has.
+//! Throng behind the real nginx, Apache and HAProxy, with the configurations that `deploy/` has.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 #[path = "../support/mod.rs"]
@@ -6,6 +6,8 @@ mod support;
 
 mod addresses;
 mod front;
+
+use std::net::SocketAddr;
 
 use self::front::Front;
 use self::support::{Connection, TestServer};
@@ -20,34 +22,38 @@ fn a_crowd_votes_through_apache() {
     vote_through(Front::apache);
 }
 
+#[test]
+fn a_crowd_votes_through_haproxy() {
+    vote_through(Front::haproxy);
+}
+
 /// Votes and reads through the proxy as a page does, and sends what is no vote.
-fn vote_through(start: fn(&TestServer) -> Front) {
+fn vote_through(start: fn(SocketAddr) -> Front) {
     let server = TestServer::start();
-    let front = start(&server);
+    let front = start(server.address);
     for number in 1..=50 {
         let answer = Connection::open(front.address).request("POST", "/api/submit", &[], b"[1]");
         assert_eq!(answer.text(), format!(r#"{{"1":{number},"2":0,"3":0,"4":0,"5":0}}"#));
     }
-    let mut kept = Connection::open(front.address);
-    assert_eq!(kept.request("GET", "/api/result", &[], b"").json()["1"], 50);
-    kept.request("POST", "/api/submit", &[], b"[9]").assert_problem(422, "invalid_choice");
-    assert!(kept.request("GET", "/polls/demo", &[], b"").text().contains("<form"));
+    let request = |method, path, body| Connection::open(front.address).request(method, path, &[], body);
+    assert_eq!(request("GET", "/api/result", b"").json()["1"], 50);
+    request("POST", "/api/submit", b"[9]").assert_problem(422, "invalid_choice");
+    assert!(request("GET", "/polls/demo", b"").text().contains("<form"));
     let mut old = Connection::open(front.address);
     old.send(b"GET /api/result HTTP/1.0\r\n\r\n");
     assert_eq!(old.answer().json()["1"], 50, "a client of old doesn't say which host it means");
     for private in ["/metrics", "/readyz"] {
-        assert_eq!(Connection::open(front.address).request("GET", private, &[], b"").status, 404);
+        assert_eq!(request("GET", private, b"").status, 404);
     }
-    let large = Connection::open(front.address).request("POST", "/api/submit", &[], &[b' '; 17_000]);
-    assert_eq!(large.status, 413);
+    assert_eq!(request("POST", "/api/submit", &[b' '; 17_000]).status, 413);
     assert_eq!(server.stored_voters(), 50);
 }
 
 #[test]
 fn a_vote_is_not_sent_twice_when_its_answer_stays_out() {
-    for start in [Front::nginx, Front::apache] {
+    for start in [Front::nginx, Front::apache, Front::haproxy] {
         let (server, store) = TestServer::start_gated(100);
-        let front = start(&server);
+        let front = start(server.address);
         store.shut();
         let mut voter = Connection::open(front.address);
         voter.send_request("POST", "/api/submit", &[], b"[1]");
