@@ -48,6 +48,7 @@ const STRACE: Program = Program { name: "strace", package: "strace" };
 const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const APACHE: Program = Program { name: "apache2", package: "apache2" };
 const HAPROXY: Program = Program { name: "haproxy", package: "haproxy" };
+const VARNISHD: Program = Program { name: "varnishd", package: "varnish" };
 const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
 const PGBOUNCER: Program = Program { name: "pgbouncer", package: "pgbouncer" };
 const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
@@ -62,7 +63,7 @@ const NEEDS: &[Need] = &[
     Need { binary: "memcached", programs: &[], servers: &[Kind::Memcached] },
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
     Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },
-    Need { binary: "proxies", programs: &[NGINX, APACHE, HAPROXY], servers: &[] },
+    Need { binary: "proxies", programs: &[NGINX, APACHE, HAPROXY, VARNISHD], servers: &[] },
     Need { binary: "rabbitmq", programs: &[], servers: &[Kind::Rabbitmq] },
     Need { binary: SCALED_OUT, programs: &[], servers: faults::ALL },
     Need { binary: "supervised", programs: &[SUPERVISORD], servers: faults::ALL },

@@ -49,5 +49,5 @@ pub fn openmetrics(text: String) -> Response {
     let mut response = text.into_response();
     let format = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, format);
-    response
+    uncached(response)
 }

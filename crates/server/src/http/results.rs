@@ -19,8 +19,8 @@ use crate::results::LivePoll;
 const CURRENT: HeaderValue = HeaderValue::from_static("no-store");
 
 /// For an answer that a shared cache may keep for a second, and a browser not at all: a crowd of readers then costs one
-/// request a second.
-const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1");
+/// request a second. Varnish reads the last part alone as how long it may be shown after that: without it, ten seconds.
+const SHARED: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1, stale-while-revalidate=0");
 
 /// That a cache in front may show it for a few seconds more while it fetches the next. It is said to those alone (RFC
 /// 9213): a browser that was told so would show its voter a result from before the vote.

@@ -11,7 +11,7 @@ fn the_default_poll_is_at_the_root_and_looks_the_same_to_everybody() {
     let page = server.get("/");
     assert_page(&page, 200);
     assert_eq!(page.text(), server.get("/polls/demo").text());
-    assert_eq!(page.header("cache-control"), Some("public, max-age=0, s-maxage=1"));
+    assert_eq!(page.header("cache-control"), Some("public, max-age=0, s-maxage=1, stale-while-revalidate=0"));
     assert_eq!(page.header("set-cookie"), None);
     assert_eq!(page.text().matches("type=\"checkbox\"").count(), 5);
     assert!(page.text().contains("Choose all that apply</legend>"));

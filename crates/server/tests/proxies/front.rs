@@ -81,6 +81,23 @@ impl Front {
         Self::start(command, address, directory)
     }
 
+    /// Varnish with its defaults, which tells of a response in `x-ttl`, `x-grace` and `x-hits` what it made of it.
+    pub fn varnish(server: SocketAddr) -> Self {
+        let (address, directory) = (free_address(), tempfile::tempdir().unwrap());
+        let configuration = format!(
+            "vcl 4.1;\nbackend default {{ .host = \"{}\"; .port = \"{}\"; }}\nsub vcl_deliver {{\n\
+             set resp.http.x-ttl = obj.ttl;\nset resp.http.x-grace = obj.grace;\nset resp.http.x-hits = obj.hits;\n}}\n",
+            server.ip(),
+            server.port(),
+        );
+        let file = directory.path().join("default.vcl");
+        std::fs::write(&file, configuration).unwrap();
+        let mut command = Command::new(program("varnishd"));
+        command.args(["-j", "none", "-F", "-s", "default,16m", "-T", "none", "-n"]).arg(directory.path().join("work"));
+        command.arg("-a").arg(address.to_string()).arg("-f").arg(&file);
+        Self::start(command, address, directory)
+    }
+
     fn start(mut command: Command, address: SocketAddr, directory: TempDir) -> Self {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; run `cargo xtask test`"));

@@ -1,10 +1,11 @@
-//! Throng behind the real nginx, Apache and HAProxy, with the configurations that `deploy/` has.
+//! Throng behind the real nginx, Apache, HAProxy and Varnish, with the configurations that `deploy/` has.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod addresses;
+mod caches;
 mod front;
 
 use std::net::SocketAddr;

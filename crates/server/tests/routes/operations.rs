@@ -53,6 +53,6 @@ fn the_metrics_say_in_which_format_they_are() {
     let server = TestServer::start();
     let answer = server.get("/metrics");
     let expected = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    assert_eq!(answer.header("content-type"), Some(expected));
+    assert_eq!((answer.header("content-type"), answer.header("cache-control")), (Some(expected), Some("no-store")));
     assert!(answer.text().ends_with("# EOF\n"));
 }

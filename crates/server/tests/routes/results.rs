@@ -124,7 +124,7 @@ fn who_has_it_already_is_told_so_until_it_changes() {
 fn a_shared_cache_may_keep_it_for_a_second() {
     let server = TestServer::start();
     let results = server.get(RESULTS);
-    assert_eq!(results.header("cache-control"), Some("public, max-age=0, s-maxage=1"));
+    assert_eq!(results.header("cache-control"), Some("public, max-age=0, s-maxage=1, stale-while-revalidate=0"));
     // No browser is to show its voter an older result meanwhile.
     assert_eq!(results.header("cdn-cache-control"), Some("public, max-age=1, stale-while-revalidate=5"));
 }
