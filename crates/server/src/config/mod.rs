@@ -3,6 +3,7 @@
 //! Every setting is described in [`SETTINGS`], from which `throng help` and the errors draw their words.
 
 mod otlp;
+mod public_url;
 mod secret;
 mod sources;
 mod tls;
@@ -18,6 +19,7 @@ use throng_backends::store::DatabaseUrl;
 use throng_domain::poll::Slug;
 
 pub use self::otlp::OtlpEndpoint;
+pub use self::public_url::PublicUrl;
 pub use self::secret::AppSecret;
 pub use self::sources::{Sources, flag_of};
 pub use self::wait::Wait;
@@ -102,6 +104,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "networks of proxies whose X-Forwarded-For, Forwarded and X-Request-Id count: 10.0.0.0/8,::1",
     },
     Setting {
+        name: "PUBLIC_URL",
+        default: "all of the site that is asked for",
+        meaning: "the address at which voters reach this server, where a proxy maps a path to it: https://site.example/vote",
+    },
+    Setting {
         name: "KEEP_AWAKE",
         default: "true",
         meaning: "keep processors from sleeping while a crowd votes, where this process may; false: never",
@@ -152,6 +159,8 @@ pub struct Config {
     pub cors_origins: CorsOrigins,
     /// The proxies whose word on a client counts.
     pub trusted_proxies: TrustedProxies,
+    /// How voters reach this server.
+    pub public_url: PublicUrl,
     /// Whether processors are kept from sleeping while a crowd votes.
     pub keep_awake: bool,
     /// What is logged, as a filter of `tracing`.
@@ -226,6 +235,7 @@ impl Config {
             default_poll: read.setting("DEFAULT_POLL", "demo".parse().expect("`demo` is a slug")),
             cors_origins: read.cors_origins(cors_default),
             trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
+            public_url: read.setting("PUBLIC_URL", PublicUrl::default()),
             keep_awake: read.setting("KEEP_AWAKE", true),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
             otlp_endpoint: read.optional("OTLP_ENDPOINT"),

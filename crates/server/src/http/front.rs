@@ -153,14 +153,19 @@ impl Answer for Front {
         self.complete(Asked { method, path, asker }, self.original(route, None, &body), true, origin.as_ref()).await
     }
 
-    async fn answer<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Response {
+    async fn answer<B: RequestBody>(&self, mut request: Request<B>, peer: IpAddr) -> Response {
+        if let Some(target) = self.core.app.config.public_url.without_prefix(request.uri()) {
+            *request.uri_mut() = target;
+        }
         let trusted = &self.core.app.config.trusted_proxies;
         let asker = Asker::of(request.headers(), peer, trusted, RequestLog::arrival());
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let public = uri.path().starts_with(PUBLIC);
         let origin = request.headers().get(ORIGIN).cloned();
         let asked = Asked { method: method.as_str(), path: uri.path(), asker };
-        self.complete(asked, self.route(request, public), public, origin.as_ref()).await
+        let mut response = self.complete(asked, self.route(request, public), public, origin.as_ref()).await;
+        self.core.app.config.public_url.prefix_location(response.headers_mut());
+        response
     }
 }
 

@@ -25,6 +25,23 @@ impl Front {
         Self::nginx_with(server, &deployed("nginx.conf"))
     }
 
+    /// nginx with Throng below `/vote/`, which it takes off.
+    pub fn nginx_without_path(server: SocketAddr) -> Self {
+        Self::nginx_below(server, "proxy_pass http://throng/;")
+    }
+
+    /// nginx with Throng below `/vote/`, which it leaves on.
+    pub fn nginx_with_path(server: SocketAddr) -> Self {
+        Self::nginx_below(server, "proxy_pass http://throng;")
+    }
+
+    fn nginx_below(server: SocketAddr, pass: &str) -> Self {
+        let at_root = "location / {\n            proxy_pass http://throng;";
+        let file = deployed("nginx.conf");
+        assert!(file.contains(at_root), "{file}");
+        Self::nginx_with(server, &file.replace(at_root, &format!("location /vote/ {{\n            {pass}")))
+    }
+
     fn nginx_with(server: SocketAddr, configuration: &str) -> Self {
         let (address, directory) = (free_address(), tempfile::tempdir().unwrap());
         let configuration = configuration

@@ -5,6 +5,7 @@
 mod support;
 
 mod addresses;
+mod below_a_path;
 mod caches;
 mod front;
 

@@ -63,14 +63,14 @@ async fn show(
 ) -> Response {
     let live = match live {
         Ok(PollPath(live)) => live,
-        Err(problem) => return refused_without_poll(problem, &headers),
+        Err(problem) => return refused_without_poll(&core, problem, &headers),
     };
     let now = core.app.clock.now();
     // Where the store can't be asked, the page shows what is known.
     let _ = core.app.freshen(&live, now).await;
     let own = form::voted(query.as_deref().unwrap_or_default(), &live.poll);
     // Whoever writes the address can say that they voted, so this opens no result that is for voters alone.
-    let visit = Visit::new(core.app.is_behind_broker());
+    let visit = Visit::new(&core.app.config.public_url, core.app.is_behind_broker());
     let visit = Visit { voted: own.is_some(), own: own.unwrap_or_default(), viewer: Viewer::Anybody, ..visit };
     let voted = visit.voted;
     let page = html(&PollPage::new(&live, now, visit));
@@ -87,9 +87,9 @@ async fn vote(
     let refuse = |why: &Problem| core.refused(why);
     let live = match live.inspect_err(refuse) {
         Ok(PollPath(live)) => live,
-        Err(problem) => return refused_without_poll(problem, &headers),
+        Err(problem) => return refused_without_poll(&core, problem, &headers),
     };
-    let (now, visit) = (core.app.clock.now(), Visit::new(core.app.is_behind_broker()));
+    let (now, visit) = (core.app.clock.now(), Visit::new(&core.app.config.public_url, core.app.is_behind_broker()));
     let form = match body.and_then(|WholeBody(body)| BallotForm::read(&headers, &body)).inspect_err(refuse) {
         Ok(form) => form,
         Err(problem) => return refused(&live, now, visit, BallotForm::default(), problem),
@@ -151,12 +151,12 @@ fn refused(live: &LivePoll, now: Timestamp, visit: Visit, form: BallotForm, prob
 }
 
 /// A page for those who read pages; for programs, what the API says.
-fn refused_without_poll(problem: Problem, headers: &HeaderMap) -> Response {
+fn refused_without_poll(core: &CoreState, problem: Problem, headers: &HeaderMap) -> Response {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut response = problem.into_response();
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     if accepted.into_iter().any(|kinds| kinds.contains("text/html")) {
-        response = as_page(response, &NotFoundPage);
+        response = as_page(response, &NotFoundPage::new(&core.app.config.public_url));
     }
     response
 }
@@ -189,6 +189,7 @@ mod tests {
     use throng_domain::store::{Database as _, Store as _};
 
     use super::*;
+    use crate::config::PublicUrl;
     use crate::results::{LivePolls, Origin};
 
     #[tokio::test]
@@ -208,7 +209,7 @@ mod tests {
             (Problem::OutcomeUnknown(Some(BallotId(id)), None), 500, None, Some(BallotId(id)), "it counts once"),
         ] {
             let form = BallotForm { choices: vec![OptionId(2)], ballot_id };
-            let response = refused(&live, now, Visit::new(false), form, problem);
+            let response = refused(&live, now, Visit::new(&PublicUrl::default(), false), form, problem);
             assert_eq!(response.status(), status);
             assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
             let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -7,6 +7,7 @@ use throng_domain::poll::{Kind, OptionId, Poll, PollState, Viewer, Visibility};
 
 use super::assets;
 use super::words::{self, Moment};
+use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
 /// What the request itself says of whom a page is for.
@@ -22,27 +23,40 @@ pub struct Visit {
     pub ballot_id: Option<BallotId>,
     /// What went wrong.
     pub message: Option<String>,
+    /// How voters reach this server.
+    pub site: PublicUrl,
     /// Whether votes are accepted first, and counted a moment later.
     pub counts_later: bool,
 }
 
 impl Visit {
     /// Somebody of whom nothing is known.
-    pub fn new(counts_later: bool) -> Self {
+    pub fn new(site: &PublicUrl, counts_later: bool) -> Self {
         let viewer = Viewer::Anybody;
-        Self { voted: false, own: Vec::new(), viewer, ballot_id: None, message: None, counts_later }
+        let site = site.clone();
+        Self { voted: false, own: Vec::new(), viewer, ballot_id: None, message: None, site, counts_later }
     }
 }
 
 /// The page where there is no poll.
 #[derive(Template)]
 #[template(path = "not_found.html")]
-pub struct NotFoundPage;
+pub struct NotFoundPage {
+    site: PublicUrl,
+}
+
+impl NotFoundPage {
+    /// The page below this address.
+    pub fn new(site: &PublicUrl) -> Self {
+        Self { site: site.clone() }
+    }
+}
 
 /// A poll's page.
 #[derive(Template)]
 #[template(path = "poll.html")]
 pub struct PollPage<'a> {
+    site: PublicUrl,
     poll: &'a Poll,
     message: Option<String>,
     shown: Shown<'a>,
@@ -100,7 +114,7 @@ impl<'a> PollPage<'a> {
                 Shown::Outcome(Outcome::after(live, now, &visit))
             }
         };
-        Self { poll, message: visit.message, shown }
+        Self { site: visit.site, poll, message: visit.message, shown }
     }
 }
 

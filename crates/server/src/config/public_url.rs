@@ -1,0 +1,168 @@
+//! How voters reach this server: `PUBLIC_URL`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use axum::http::header::LOCATION;
+use axum::http::uri::{Authority, PathAndQuery};
+use axum::http::{HeaderMap, HeaderValue, Uri};
+
+/// What the addresses of a server's own begin with, after the prefix.
+const OWN: [&str; 6] = ["/api/", "/polls/", "/assets/", "/livez", "/readyz", "/metrics"];
+
+/// The address that voters reach this server at, where a proxy maps a part of another site to it. By default, all of
+/// whatever site they ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `https://site.example`; empty by default.
+    origin: String,
+    /// `/vote`; empty where it is the whole site.
+    prefix: String,
+}
+
+impl PublicUrl {
+    /// What the paths of all links begin with: `/vote`, or nothing.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The origin of pages at this address, `https://site.example`; none unless it is set.
+    pub fn origin(&self) -> Option<&str> {
+        Some(&*self.origin).filter(|origin| !origin.is_empty())
+    }
+
+    /// Has a redirect to one of our paths lead below the prefix.
+    pub fn prefix_location(&self, headers: &mut HeaderMap) {
+        let Some(path) = headers.get(LOCATION).filter(|_| !self.prefix.is_empty()) else { return };
+        let below = [self.prefix.as_bytes(), path.as_bytes()].concat();
+        headers.insert(LOCATION, HeaderValue::from_bytes(&below).expect("a path before a path fits in a header"));
+    }
+
+    /// The target of a request without the prefix; `None` if it doesn't have it, as where the proxy has taken it off.
+    ///
+    /// A prefix may be the name of one of our own addresses: it is taken off only if one of ours comes after it.
+    pub fn without_prefix(&self, target: &Uri) -> Option<Uri> {
+        let path = target.path().strip_prefix(&*self.prefix).filter(|_| !self.prefix.is_empty())?;
+        if !matches!(path, "" | "/") && !OWN.iter().any(|own| path.starts_with(own)) {
+            return None;
+        }
+        let path = if path.is_empty() { "/" } else { path };
+        let path = match target.query() {
+            Some(query) => format!("{path}?{query}").parse::<PathAndQuery>().ok()?,
+            None => path.parse().ok()?,
+        };
+        let mut parts = target.clone().into_parts();
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+/// What a link that other sites may keep begins with; the same as [`PublicUrl::prefix`] unless it is set.
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.prefix)
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| Err(format!("`{text}` {what}; write it like https://site.example/vote"));
+        let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+        else {
+            return wrong("does not begin with https:// or http://");
+        };
+        let (host, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        if text.contains(['?', '#']) {
+            return wrong("has a query or a fragment");
+        }
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
+        let has_port = |port: &str| port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+        let is_named = |found: &Authority| {
+            let port = host.strip_prefix(found.host()).unwrap_or_default();
+            !found.host().is_empty() && (port.is_empty() || has_port(port))
+        };
+        if !host.bytes().all(is_host) || !host.parse().is_ok_and(|found| is_named(&found)) {
+            return wrong("does not name a host, with a port or without, and nothing else before its path");
+        }
+        let prefix = path.strip_suffix('/').unwrap_or(path);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let is_segment = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(is_plain);
+        if !prefix.is_empty() && !prefix[1..].split('/').all(is_segment) {
+            return wrong(
+                "has a path with something else than letters, digits, `-`, `.`, `_` and `~` between its slashes",
+            );
+        }
+        Ok(Self { origin: format!("{scheme}://{}", host.to_ascii_lowercase()), prefix: prefix.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_is_the_path_without_a_slash_at_its_end() {
+        for (text, origin, prefix) in [
+            ("https://site.example/vote", "https://site.example", "/vote"),
+            ("https://site.example/vote/", "https://site.example", "/vote"),
+            ("http://Site.Example:8080/a/b-c", "http://site.example:8080", "/a/b-c"),
+            ("https://site.example", "https://site.example", ""),
+            ("https://[2001:db8::1]:8443/", "https://[2001:db8::1]:8443", ""),
+        ] {
+            let url: PublicUrl = text.parse().unwrap();
+            assert_eq!((url.origin(), url.prefix()), (Some(origin), prefix));
+        }
+        assert_eq!((PublicUrl::default().origin(), PublicUrl::default().prefix()), (None, ""));
+    }
+
+    #[test]
+    fn what_no_voter_could_use_is_refused() {
+        for text in [
+            "site.example/vote",
+            "/vote",
+            "ftp://site.example",
+            "https://",
+            "https:///vote",
+            "https://user:secret@site.example",
+            "https://site.example/vote?a=b",
+            "https://site.example/vote#a",
+            "https://site.example//vote",
+            "https://site.example/vote//",
+            "https://site.example/a/../b",
+            "https://site.example/\"><script>",
+            "https://site.example/v%6fte",
+            "https://site.example:port/",
+            "https://a b/",
+            "https://site.example;/",
+        ] {
+            assert!(text.parse::<PublicUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn prefix_is_taken_off_where_an_address_of_ours_follows() {
+        let without = |prefix: &str, target: &str| {
+            let url: PublicUrl = format!("https://site.example{prefix}").parse().unwrap();
+            url.without_prefix(&target.parse().unwrap()).map(|target| target.to_string())
+        };
+        for (prefix, target, right) in [
+            ("/vote", "/vote/polls/demo?a=b", Some("/polls/demo?a=b")),
+            ("/vote", "/vote", Some("/")),
+            ("/vote", "/vote/?a", Some("/?a")),
+            ("/vote", "/vote/api/submit", Some("/api/submit")),
+            ("/vote", "/voter/polls/demo", None),
+            ("/vote", "/polls/demo", None),
+            ("/vote", "/vote/nowhere", None),
+            ("/a/b", "http://site.example/a/b/polls/demo", Some("http://site.example/polls/demo")),
+            ("/polls", "/polls/demo", None),
+            ("/polls", "/polls/polls/demo", Some("/polls/demo")),
+            ("/api", "/api/v1/polls/demo", None),
+            ("/api", "/api/api/v1/polls/demo", Some("/api/v1/polls/demo")),
+            ("", "/polls/demo", None),
+        ] {
+            assert_eq!(without(prefix, target).as_deref(), right, "{target} below {prefix}");
+        }
+    }
+}
