@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::scaled_out::ScaledOut;
 use super::server::Server;
+use super::tls_database::OneDatabase;
 use crate::packages;
 
 /// The answer of the empty servers: the bytes that a vote gets.
@@ -66,6 +67,8 @@ pub enum Kind {
     Nginx,
     /// Throng, at this path, on a database.
     Throng(PathBuf, Database, Processors),
+    /// Throng on a database server.
+    OneDatabase(OneDatabase),
     /// Throng scaled out: a web node and a broker, with or without a worker.
     ScaledOut { system: ScaledOut, worker: bool },
 }
@@ -109,6 +112,7 @@ impl Contender {
                     Ok(())
                 })
             }
+            Kind::OneDatabase(database) => database.start(directory),
             Kind::ScaledOut { system, worker } => {
                 let system = system.begin()?;
                 let mut web = system.web(directory)?;
@@ -131,7 +135,7 @@ impl Contender {
     pub fn counts(&self) -> bool {
         let counts = match &self.kind {
             Kind::Empty(..) | Kind::Nginx => false,
-            Kind::Throng(..) => true,
+            Kind::Throng(..) | Kind::OneDatabase(_) => true,
             Kind::ScaledOut { worker, .. } => *worker,
         };
         counts && self.request == Request::Vote

@@ -17,6 +17,7 @@ mod runs;
 mod scaled_out;
 mod seed;
 mod server;
+mod tls_database;
 
 use std::path::PathBuf;
 
@@ -35,6 +36,8 @@ pub enum Bench {
     Chain(Plan),
     /// Two million ballots on the queue, and one worker that records them
     Drain(drain::Options),
+    /// Votes and a drained queue with TLS to the database, against the same without
+    TlsDatabase(tls_database::Options),
     /// From a vote at one node to its result at another
     Lag(lag::Options),
     /// Vote and result read on a file with ten million ballots, against an empty one
@@ -67,6 +70,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<bool> {
         Bench::Embedded(plan) => embedded::run(plan),
         Bench::Chain(plan) => chain::run(plan),
         Bench::Drain(options) => drain::run(options),
+        Bench::TlsDatabase(options) => tls_database::run(options),
         Bench::Lag(options) => lag::run(options),
         Bench::Growth(options) => growth::run(options),
         Bench::Backup(options) => backup::run(options),

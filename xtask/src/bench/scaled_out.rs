@@ -24,6 +24,8 @@ pub struct ScaledOut {
     kind: Kind,
     database: String,
     broker: String,
+    /// What follows the database in its URL.
+    options: &'static str,
     /// Tells its systems from those of another.
     name: &'static str,
     /// How many systems were begun.
@@ -45,7 +47,12 @@ impl ScaledOut {
     pub fn on(name: &'static str, kind: Kind, program: PathBuf, services: &Services) -> anyhow::Result<Self> {
         let database = services.url(kind).context("the database runs")?;
         let broker = services.url(Kind::Rabbitmq).context("RabbitMQ runs")?;
-        Ok(Self { program, kind, database, broker, name, begun: Arc::default() })
+        Ok(Self { program, kind, database, broker, options: "", name, begun: Arc::default() })
+    }
+
+    /// The same, with these options in its database's URL.
+    pub fn with_options(self, options: &'static str) -> Self {
+        Self { options, ..self }
     }
 
     /// A new one, with a database of its own.
@@ -56,7 +63,7 @@ impl ScaledOut {
         let name = format!("bench_{}_{}", self.name, self.begun.fetch_add(1, Ordering::Relaxed));
         create_database(self.kind, &self.database, &name)?;
         let settings = [
-            ("DATABASE_URL", format!("{}/{name}", self.database)),
+            ("DATABASE_URL", format!("{}/{name}{}", self.database, self.options)),
             ("QUEUE_URL", format!("{}/%2f", self.broker)),
             ("QUEUE_PREFIX", name.replace('_', "-")),
             ("APP_SECRET", SECRET.to_owned()),
@@ -89,7 +96,10 @@ impl System {
 }
 
 /// Makes a database, by the server's own client.
-fn create_database(kind: Kind, url: &str, name: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If the client fails.
+pub fn create_database(kind: Kind, url: &str, name: &str) -> anyhow::Result<()> {
     let statement = format!("CREATE DATABASE {name}");
     match kind {
         Kind::Postgres => {

@@ -1,0 +1,125 @@
+//! `cargo xtask bench tls-database`: what TLS to a database on the same machine costs, with votes recorded by the web node
+//! and with a queue that is drained.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::contender::{Contender, Kind, Request};
+use super::machine::Machine;
+use super::report::{Comparison, Fact, Ratio, Report};
+use super::scaled_out::{self, ScaledOut, create_database};
+use super::server::Server;
+use super::{Plan, Workshop, drain, load, machine, runs, went_well};
+use crate::packages::{self, SETPRIV};
+use crate::services::{self, Services};
+
+const CONNECTIONS: [usize; 2] = [64, 512];
+
+/// The least that a vote over TLS may keep of the rate without it.
+const BAR: f64 = 0.85;
+
+/// What asks for TLS, and what for none.
+const MODES: [(&str, &str); 2] = [("with TLS", "?sslmode=no-verify"), ("without", "?sslmode=disable")];
+
+const BARS: &[(usize, Option<f64>)] = &[(64, Some(BAR)), (512, Some(BAR))];
+
+const COMPARISONS: &[Comparison] = &[
+    Comparison { top: "MariaDB with TLS", bottom: "MariaDB without", bars: BARS },
+    Comparison { top: "PostgreSQL with TLS", bottom: "PostgreSQL without", bars: BARS },
+];
+
+/// How long it is measured, and how much is drained.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    plan: Plan,
+    /// Ballots that wait on the queue before a worker starts
+    #[arg(long, default_value_t = 1_000_000)]
+    ballots: u64,
+}
+
+/// Throng on a database server, with nothing between.
+#[derive(Clone, Debug)]
+pub struct OneDatabase {
+    program: PathBuf,
+    kind: services::Kind,
+    server: String,
+    /// Tells its databases from those of another.
+    name: &'static str,
+    options: &'static str,
+    begun: Arc<AtomicU32>,
+}
+
+impl OneDatabase {
+    /// Starts it on a new database.
+    ///
+    /// # Errors
+    /// If the database can't be made, or Throng doesn't answer.
+    pub fn start(&self, directory: &Path) -> anyhow::Result<Server> {
+        let name = format!("bench_{}_{}", self.name, self.begun.fetch_add(1, Ordering::Relaxed));
+        create_database(self.kind, &self.server, &name)?;
+        let url = format!("{}/{name}{}", self.server, self.options);
+        Server::start(&self.program, directory, Request::Result, |command, address| {
+            command.args(["--listen", &address.to_string(), "--database-url", &url]);
+            Ok(())
+        })
+    }
+}
+
+/// Measures, prints and stores.
+///
+/// # Errors
+/// If it can't be measured.
+pub fn run(options: &Options) -> anyhow::Result<bool> {
+    let Options { plan, ballots } = options;
+    packages::ensure(&[load::WRK, SETPRIV])?;
+    let workshop = Workshop::open()?;
+    let services = Services::start(scaled_out::SERVERS.to_vec())?;
+    let machine = Machine::describe(&workshop.scratch)?;
+    let contenders = [
+        contender("MariaDB with TLS", "tls0", services::Kind::Mariadb, MODES[0].1, &workshop, &services)?,
+        contender("MariaDB without", "tls1", services::Kind::Mariadb, MODES[1].1, &workshop, &services)?,
+        contender("PostgreSQL with TLS", "tls2", services::Kind::Postgres, MODES[0].1, &workshop, &services)?,
+        contender("PostgreSQL without", "tls3", services::Kind::Postgres, MODES[1].1, &workshop, &services)?,
+    ];
+    let runs = runs::all(plan, &contenders, &CONNECTIONS, &workshop.scratch)?;
+    let mut facts = Vec::new();
+    for (kind, name, short) in [
+        (services::Kind::Mariadb, "MariaDB", ["drain0", "drain1"]),
+        (services::Kind::Postgres, "PostgreSQL", ["drain2", "drain3"]),
+    ] {
+        let mut rates = Vec::new();
+        for ((mode, options), short) in MODES.into_iter().zip(short) {
+            let system = ScaledOut::on(short, kind, workshop.throng(), &services)?.with_options(options);
+            let drained = drain::measure(&system, &format!("{name} {mode}"), *ballots, &workshop)?;
+            facts.push(Fact::shown(format!("one worker into {name} {mode}"), drained.rate, "ballots/s"));
+            rates.push(drained.rate);
+        }
+        facts.push(Fact::at_least(format!("the same, with TLS ÷ without, {name}"), rates[0] / rates[1], "", BAR));
+    }
+    let ratios = Ratio::all(COMPARISONS, &runs);
+    let faults = runs::faults(&runs);
+    let notes = vec!["Load, web node, database, broker and worker are on this machine.".to_owned()];
+    let date = machine::today();
+    let report = Report { name: "tls-database", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs };
+    report.publish(&plan.out)?;
+    Ok(went_well(&faults))
+}
+
+fn contender(
+    name: &'static str,
+    short: &'static str,
+    kind: services::Kind,
+    options: &'static str,
+    workshop: &Workshop,
+    services: &Services,
+) -> anyhow::Result<Contender> {
+    let server = services.url(kind).context("the database runs")?;
+    let begun = Arc::default();
+    let database = OneDatabase { program: workshop.throng(), kind, server, name: short, options, begun };
+    Ok(Contender { name, kind: Kind::OneDatabase(database), request: Request::Vote })
+}
