@@ -50,6 +50,7 @@ const APACHE: Program = Program { name: "apache2", package: "apache2" };
 const HAPROXY: Program = Program { name: "haproxy", package: "haproxy" };
 const VARNISHD: Program = Program { name: "varnishd", package: "varnish" };
 const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
+const NUTCRACKER: Program = Program { name: "nutcracker", package: "nutcracker" };
 const PGBOUNCER: Program = Program { name: "pgbouncer", package: "pgbouncer" };
 const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
 
@@ -60,7 +61,7 @@ const SCALED_OUT: &str = "scaled_out";
 const NEEDS: &[Need] = &[
     Need { binary: "browser", programs: &[CHROMIUM, CHROMEDRIVER], servers: &[] },
     Need { binary: "faults", programs: &[STRACE], servers: &[] },
-    Need { binary: "memcached", programs: &[], servers: &[Kind::Memcached] },
+    Need { binary: "memcached", programs: &[NUTCRACKER], servers: &[Kind::Memcached] },
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
     Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },
     Need { binary: "proxies", programs: &[NGINX, APACHE, HAPROXY, VARNISHD], servers: &[] },

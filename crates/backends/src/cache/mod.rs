@@ -12,6 +12,13 @@ pub use self::memcached::Namespace;
 pub use self::memory::MemoryCache;
 pub use self::url::CacheUrl;
 
+/// What is wrong with the cache at `url`, and what to do about it; `None` if it can be used.
+pub async fn fault(url: &CacheUrl) -> Option<String> {
+    match url {
+        CacheUrl::Memcached(hosts) => memcached::fault(hosts).await,
+    }
+}
+
 /// The cache at `url`. Nothing is asked of it yet: one that is away when a node starts is used once it is there.
 ///
 /// Must be used within a tokio runtime. Nodes share results and leases if they give the same URL and namespace.

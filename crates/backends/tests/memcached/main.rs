@@ -6,6 +6,7 @@ mod contract;
 mod faults;
 mod nodes;
 mod planted;
+mod probe;
 mod proxy;
 
 use std::fs::File;

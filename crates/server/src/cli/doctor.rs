@@ -6,14 +6,13 @@ use std::time::Duration;
 use anyhow::bail;
 use serde::Serialize;
 use throng_backends::queue::QueueUrl;
-use throng_backends::{queue, store};
-use throng_domain::cache::Lease;
+use throng_backends::{cache, queue, store};
 use throng_domain::clock::{Clock, SystemClock, Timestamp};
 use throng_domain::poll::{Poll, PollId};
 use throng_domain::store::{Database, StoreError};
 
 use super::{Flags, Json, print, write_json};
-use crate::app::{cant_use, open_cache};
+use crate::app::cant_use;
 use crate::config::{AppEnv, Config};
 
 /// How far this machine's clock may be from the database's, in milliseconds: polls open and close by it. Two that are so far
@@ -66,13 +65,10 @@ async fn examine(config: &Config) -> Vec<Finding> {
         findings.push(examine_queue(config, url).await);
         findings.extend(find_dead(config, url).await);
     }
-    if let Some(cache) = open_cache(config) {
-        let away = cache.lease(NO_POLL, 1).await == Lease::Unknown;
-        let name = config.cache.as_ref().map_or_else(String::new, ToString::to_string);
-        findings.push(if away {
-            fault("cache", format!("{name} can't be reached; start memcached, or set CACHE_URL. Results come from the database meanwhile"))
-        } else {
-            fine("cache", format!("{name} answers"))
+    if let Some(url) = &config.cache {
+        findings.push(match cache::fault(url).await {
+            Some(what) => fault("cache", format!("{what}. Results come from the database meanwhile")),
+            None => fine("cache", format!("{url} answers")),
         });
     }
     findings

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod key;
+mod probe;
 mod server;
 mod value;
 
@@ -12,6 +13,7 @@ use throng_domain::cache::{CachedTallies, Lease, ResultCache};
 use throng_domain::poll::PollId;
 
 pub use self::key::Namespace;
+pub use self::probe::fault;
 use self::server::Server;
 
 /// How long a result is kept that nobody replaces.

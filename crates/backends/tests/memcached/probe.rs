@@ -1,0 +1,70 @@
+//! What the operator of a cache that can't be used is told.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use throng_backends::cache::memcached::fault;
+use throng_domain::cache::{Lease, ResultCache as _};
+use throng_domain::poll::PollId;
+use tokio::time::Instant;
+
+use super::{host, namespace, node};
+
+/// How long the proxy may take to start.
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// A twemproxy before the server of the tests.
+struct Twemproxy {
+    process: Child,
+    host: String,
+    _directory: tempfile::TempDir,
+}
+
+impl Twemproxy {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (address, statistics) = (free(), free());
+        let configuration = directory.path().join("nutcracker.yml");
+        let pool = format!("votes:\n  listen: {address}\n  servers:\n    - {}:1\n", host());
+        std::fs::write(&configuration, pool).unwrap();
+        let mut command = Command::new("/usr/sbin/nutcracker");
+        command.arg("-c").arg(&configuration).args(["-a", "127.0.0.1", "-s", &statistics.port().to_string()]);
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = process.expect("nutcracker is installed: `cargo xtask test` sees to it");
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(started.elapsed() < START_MAX, "nutcracker doesn't listen on {address}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Self { process, host: address.to_string(), _directory: directory }
+    }
+}
+
+impl Drop for Twemproxy {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_without_meta_commands_is_named() {
+    let proxy = Twemproxy::start().await;
+    assert_eq!(node(&proxy.host, &namespace("proxy")).lease(PollId(1), 1).await, Lease::Unknown);
+    let told = fault(&[host(), proxy.host.clone()]).await.unwrap();
+    assert!(told.contains(&proxy.host) && told.contains("twemproxy") && told.contains("CACHE_URL"), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_to_be_started() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let told = fault(std::slice::from_ref(&nobody)).await.unwrap();
+    assert!(told.contains(&nobody) && told.contains("start memcached"), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_that_can_be_used_has_no_fault() {
+    assert_eq!(fault(&[host()]).await, None);
+}
