@@ -5,6 +5,7 @@
 mod bench;
 mod children;
 mod command;
+mod compat;
 mod deny;
 mod faults;
 mod mutants;
@@ -39,6 +40,8 @@ enum Task {
     Faults(faults::Options),
     /// Start the servers that tests need, print where they are, and keep them until Ctrl-C
     Services(services::Options),
+    /// Run the suites on later servers than this system has, and write docs/compatibility.md: an hour, and needs root
+    Compat(compat::Options),
     /// Check the checker: build servers with a fault of ours in each, which the fault tests must find
     Mutants(mutants::Options),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench::run(&bench),
         Task::Faults(options) => faults::run(&options),
         Task::Services(options) => services::run(&options),
+        Task::Compat(options) => compat::run(&options),
         Task::Mutants(options) => mutants::run(&options),
     };
     match done {

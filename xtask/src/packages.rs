@@ -65,9 +65,23 @@ pub fn find(name: &str) -> Option<PathBuf> {
     directories.map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
+/// Where the program of that name is in the system in `root`, as its path there.
+pub fn find_in(root: &Path, name: &str) -> Option<PathBuf> {
+    let outside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let versions = postgres_in(&outside(Path::new(POSTGRES_VERSIONS)));
+    let versions = versions.iter().filter_map(|found| Some(Path::new("/").join(found.strip_prefix(root).ok()?)));
+    // A path that has a directory is taken as it is.
+    let directories = ["/usr/sbin", "/usr/bin"].into_iter().map(PathBuf::from).chain(versions);
+    directories.map(|directory| directory.join(name)).find(|file| outside(file).is_file())
+}
+
 /// The directories of PostgreSQL's programs, the newest version first.
 fn postgres() -> Vec<PathBuf> {
-    let versions = std::fs::read_dir(POSTGRES_VERSIONS).into_iter().flatten().flatten();
+    postgres_in(Path::new(POSTGRES_VERSIONS))
+}
+
+fn postgres_in(versions: &Path) -> Vec<PathBuf> {
+    let versions = std::fs::read_dir(versions).into_iter().flatten().flatten();
     let mut versions: Vec<_> = versions.map(|version| version.path()).collect();
     let number = |version: &PathBuf| version.file_name()?.to_str()?.parse::<u32>().ok();
     versions.sort_by_key(|version| std::cmp::Reverse(number(version)));

@@ -106,7 +106,7 @@ pub fn create_database(kind: Kind, url: &str, name: &str) -> anyhow::Result<()> 
             let mut psql = command::program("psql");
             command::output(psql.arg(format!("{url}/postgres")).args(["-q", "-c", &statement]))?;
         }
-        Kind::Mariadb => {
+        Kind::Mariadb | Kind::Mysql => {
             let (user, password, host, port) = parts(url).context("the URL isn't one of ours")?;
             let mut mariadb = command::program("mariadb");
             mariadb.args(["-u", user, "-h", host, "-P", port, "-e", &statement]).env("MYSQL_PWD", password);

@@ -30,7 +30,18 @@ pub const RECIPE: Recipe = Recipe {
 
 fn prepare(plot: &Plot) -> anyhow::Result<()> {
     certificate::make(plot)?;
-    // Its own root is let in only over a Unix socket, and there is none.
+    write_users(plot)?;
+    let mut install = plot.command("mariadb-install-db")?;
+    install.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=socket"]);
+    install.arg(format!("--datadir={}", plot.path("data")));
+    plot.finish(install)
+}
+
+/// Writes what the server runs when it starts: its own root is let in only over a Unix socket, and tests have none.
+///
+/// # Errors
+/// If it can't be written.
+pub fn write_users(plot: &Plot) -> anyhow::Result<()> {
     let password = &plot.password;
     plot.write(
         "users.sql",
@@ -39,10 +50,7 @@ fn prepare(plot: &Plot) -> anyhow::Result<()> {
              GRANT ALL PRIVILEGES ON *.* TO '{USER}'@'%' WITH GRANT OPTION;\n"
         ),
     )?;
-    let mut install = plot.command("mariadb-install-db")?;
-    install.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=socket"]);
-    install.arg(format!("--datadir={}", plot.path("data")));
-    plot.finish(install)
+    Ok(())
 }
 
 fn command(plot: &Plot) -> anyhow::Result<Command> {

@@ -5,6 +5,7 @@ mod certificate;
 mod ground;
 mod mariadb;
 mod memcached;
+mod mysql;
 mod plot;
 mod ports;
 mod postgres;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::ground::Ground;
 use self::plot::Plot;
 use self::service::Service;
+use crate::compat::{Mount, Root};
 use crate::packages::{self, Program, SETPRIV};
 
 /// A kind of server.
@@ -29,6 +31,9 @@ use crate::packages::{self, Program, SETPRIV};
 pub enum Kind {
     /// MariaDB, for `mysql://`
     Mariadb,
+    /// MySQL, for `mysql://` too; Debian's stable releases don't have it
+    #[value(skip)]
+    Mysql,
     /// PostgreSQL
     Postgres,
     /// RabbitMQ
@@ -88,6 +93,7 @@ impl Kind {
     fn recipe(self) -> &'static Recipe {
         match self {
             Self::Mariadb => &mariadb::RECIPE,
+            Self::Mysql => &mysql::RECIPE,
             Self::Postgres => &postgres::RECIPE,
             Self::Rabbitmq => &rabbitmq::RECIPE,
             Self::Memcached => &memcached::RECIPE,
@@ -144,6 +150,7 @@ fn unnamed_by(kinds: Vec<Kind>, variable: impl Fn(&str) -> Option<String>) -> Ve
 #[derive(Debug)]
 pub struct Services {
     running: Vec<Service>,
+    _mounts: Vec<Mount>,
     // After the servers: their data.
     _ground: Ground,
 }
@@ -162,17 +169,33 @@ impl Services {
             let variables: Vec<_> = recipes.iter().map(|recipe| recipe.variable).collect();
             format!("or say where such a server runs already: {}", variables.join(", "))
         })?;
+        Self::begin(&recipes, None)
+    }
+
+    /// The same, with the programs of another system.
+    ///
+    /// # Errors
+    /// If one doesn't start.
+    pub fn start_in(root: &Root, kinds: Vec<Kind>) -> anyhow::Result<Self> {
+        Self::begin(&kinds.into_iter().map(Kind::recipe).collect::<Vec<_>>(), Some(root))
+    }
+
+    fn begin(recipes: &[&'static Recipe], root: Option<&Root>) -> anyhow::Result<Self> {
         let ground = Ground::open()?;
+        let mounts = root.map(|root| root.mount(&ground.directory)).transpose()?;
+        let root = root.map(Root::directory);
         let places = recipes.iter().zip(ports::free(recipes.len())?);
-        let plots: Vec<_> =
-            places.map(|(recipe, ports)| Plot::new(recipe, ports, &ground.directory)).collect::<anyhow::Result<_>>()?;
+        let plots: Vec<_> = places
+            .map(|(recipe, ports)| Plot::new(recipe, ports, &ground.directory, root))
+            .collect::<anyhow::Result<_>>()?;
         thread::scope(|scope| {
             let prepare = |(recipe, plot)| scope.spawn(move || service::prepare(recipe, plot));
             let preparing: Vec<_> = recipes.iter().copied().zip(&plots).map(prepare).collect();
             preparing.into_iter().try_for_each(|one| one.join().map_err(|_| anyhow!("preparing panicked"))?)
         })?;
-        let mut services = Self { running: Vec::new(), _ground: ground };
-        for (recipe, plot) in recipes.into_iter().zip(plots) {
+        let mut services =
+            Self { running: Vec::new(), _mounts: mounts.into_iter().flatten().collect(), _ground: ground };
+        for (recipe, plot) in recipes.iter().copied().zip(plots) {
             services.running.push(Service::start(recipe, plot)?);
         }
         services.running.iter().try_for_each(Service::wait_until_it_answers)?;

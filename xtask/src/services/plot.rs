@@ -38,6 +38,8 @@ pub struct Plot {
     pub password: String,
     recipe: &'static Recipe,
     owner: Option<Owner>,
+    /// The directory of the system whose programs it is made of, where that isn't this one.
+    root: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -47,16 +49,26 @@ struct Owner {
 }
 
 impl Plot {
-    /// A new one below `ground`, with these ports.
+    /// A new one below `ground`, with these ports, of this system's programs or those of the system in `root`.
     ///
     /// # Errors
     /// If the directory can't be made, or the user isn't there.
-    pub fn new(recipe: &'static Recipe, ports: [u16; ports::EACH], ground: &Path) -> anyhow::Result<Self> {
+    pub fn new(
+        recipe: &'static Recipe,
+        ports: [u16; ports::EACH],
+        ground: &Path,
+        root: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let directory = ground.join(recipe.name);
         fs::create_dir(&directory)?;
         fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
-        let owner = recipe.user.filter(|_| rustix::process::geteuid().is_root()).map(Owner::find).transpose()?;
-        let plot = Self { directory, ports, password: ground::password()?, recipe, owner };
+        let owner = recipe
+            .user
+            .filter(|_| rustix::process::geteuid().is_root())
+            .map(|name| Owner::find(name, root))
+            .transpose()?;
+        let plot =
+            Self { directory, ports, password: ground::password()?, recipe, owner, root: root.map(Path::to_owned) };
         plot.hand_over(&plot.directory)?;
         Ok(plot)
     }
@@ -95,9 +107,15 @@ impl Plot {
     /// # Errors
     /// If the program isn't there, or the log can't be opened.
     pub fn command(&self, program: &str) -> anyhow::Result<Command> {
-        let found = packages::find(program).with_context(|| format!("{program} isn't installed"))?;
+        let found = match &self.root {
+            Some(root) => packages::find_in(root, program),
+            None => packages::find(program),
+        };
+        let found = found.with_context(|| format!("{program} isn't installed"))?;
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = command::program(SETPRIV.name);
+        let mut words = self.entering().into_iter().chain([SETPRIV.name.to_owned()]);
+        let mut command = command::program(words.next().unwrap_or_default());
+        command.args(words);
         command.arg(format!("--pdeathsig={}", self.recipe.ending.name()));
         if let Some(Owner { user, group }) = &self.owner {
             command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]);
@@ -107,6 +125,18 @@ impl Plot {
         command.env("HOME", &self.directory).env("LANG", "C.UTF-8");
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         Ok(command)
+    }
+
+    /// Whether the system that it is made of has this file.
+    pub fn has(&self, path: &str) -> bool {
+        let root = self.root.as_deref().unwrap_or(Path::new("/"));
+        root.join(path.trim_start_matches('/')).is_file()
+    }
+
+    /// What stands before a program that is run in the system that it is made of; nothing if that is this one.
+    pub fn entering(&self) -> Vec<String> {
+        let enter = |root: &PathBuf| vec!["chroot".to_owned(), root.display().to_string()];
+        self.root.as_ref().map_or_else(Vec::new, enter)
     }
 
     /// Runs a command to its end.
@@ -146,8 +176,12 @@ impl Plot {
 }
 
 impl Owner {
-    fn find(name: &'static str) -> anyhow::Result<Self> {
-        let id = |which| anyhow::Ok(command::output(command::program("id").args([which, name]))?.parse()?);
+    fn find(name: &'static str, root: Option<&Path>) -> anyhow::Result<Self> {
+        let id = |which| {
+            let mut id = command::program(if root.is_some() { "chroot" } else { "id" });
+            id.args(root).args(root.map(|_| "id")).args([which, name]);
+            anyhow::Ok(command::output(&mut id)?.parse()?)
+        };
         Ok(Self { user: id("-u")?, group: id("-g")? })
     }
 }

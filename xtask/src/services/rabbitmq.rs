@@ -2,7 +2,6 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::Command;
 
 use super::plot::{CONTROL, Plot, USER};
@@ -49,10 +48,11 @@ fn prepare(plot: &Plot) -> anyhow::Result<()> {
     let control = plot.write(
         CONTROL,
         &format!(
-            "#!/bin/sh\nHOME='{}' ERL_EPMD_PORT={} exec {} -n '{}' \"$@\"\n",
+            "#!/bin/sh\nHOME='{}' ERL_EPMD_PORT={} exec {} {} -n '{}' \"$@\"\n",
             plot.directory.display(),
             plot.ports[1],
-            own("rabbitmqctl"),
+            plot.entering().join(" "),
+            own(plot, "rabbitmqctl"),
             node(plot)
         ),
     )?;
@@ -61,9 +61,9 @@ fn prepare(plot: &Plot) -> anyhow::Result<()> {
 }
 
 /// The program itself: the one on Debian's search path changes the user first.
-fn own(program: &str) -> String {
+fn own(plot: &Plot, program: &str) -> String {
     let path = format!("/usr/lib/rabbitmq/bin/{program}");
-    if Path::new(&path).is_file() { path } else { program.to_owned() }
+    if plot.has(&path) { path } else { program.to_owned() }
 }
 
 fn node(plot: &Plot) -> String {
@@ -79,7 +79,7 @@ fn port_mapper(plot: &Plot) -> anyhow::Result<Command> {
 
 fn command(plot: &Plot) -> anyhow::Result<Command> {
     let [port, mapper, distribution] = plot.ports.map(|port| port.to_string());
-    let mut server = plot.command(&own("rabbitmq-server"))?;
+    let mut server = plot.command(&own(plot, "rabbitmq-server"))?;
     // So that it becomes the Erlang machine, instead of a shell that waits for it.
     server.env("RUNNING_UNDER_SYSTEMD", "true");
     server.env("RABBITMQ_CONF_ENV_FILE", "/dev/null").env("CONF_ENV_FILE", "/dev/null");

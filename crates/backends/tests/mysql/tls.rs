@@ -53,6 +53,19 @@ async fn a_user_who_must_use_tls_is_let_in_with_it_alone() {
     assert!(encrypted.is_ok(), "{encrypted:?}");
 }
 
+/// MySQL keeps what a password is verified by in memory, from the first log-in on; without it, one without TLS takes RSA.
+#[tokio::test]
+async fn a_user_whom_the_server_has_not_seen_is_let_in_without_tls() {
+    let database = OwnDatabase::make().await;
+    let mut administrator = database.stranger().await;
+    for _ in 0..2 {
+        // What a restart does too.
+        execute(&mut administrator, "FLUSH PRIVILEGES".to_owned()).await;
+        let opened = MySqlStore::open(&server_url(&format!("{}?sslmode=disable", database.url()))).await;
+        assert!(opened.is_ok(), "{opened:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_large_batch_over_tls_waits_for_no_delayed_acknowledgement() {
     let database = OwnDatabase::make().await;

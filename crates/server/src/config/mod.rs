@@ -59,7 +59,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "DATABASE_URL",
         default: "sqlite://var/throng.db",
-        meaning: "where ballots are kept: sqlite://PATH, or mysql:// or postgres://USER:PASSWORD@HOST:PORT/NAME",
+        meaning: "where ballots are kept: sqlite://PATH, or mysql:// or postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=verify-full",
     },
     Setting {
         name: "QUEUE_URL",
