@@ -30,9 +30,18 @@ pub trait Publisher: Send + Sync + std::fmt::Debug {
     /// the ballots may be delivered or not; publishing them again is harmless.
     async fn publish(&self, ballots: &[Ballot]) -> Result<(), QueueError>;
 
-    /// Whether a batch could be published now, as far as is known: connected, not blocked by an alarm. What `/readyz`
-    /// says.
-    fn is_ready(&self) -> bool;
+    /// Why a batch would not be published now, as far as is known: the broker is away, blocked by an alarm, or would lose
+    /// what it confirms.
+    ///
+    /// # Errors
+    /// [`QueueError::Rejected`] where somebody has to change the broker; says how. [`QueueError::Unavailable`] where it may
+    /// pass by itself.
+    fn refusal(&self) -> Result<(), QueueError>;
+
+    /// Whether a batch could be published now, as far as is known. What `/readyz` says.
+    fn is_ready(&self) -> bool {
+        self.refusal().is_ok()
+    }
 
     /// Takes leave of the broker, once nothing more is to be published.
     async fn close(&self);

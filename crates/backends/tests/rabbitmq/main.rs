@@ -5,6 +5,7 @@
 mod announcements;
 mod ground;
 mod outages;
+mod policies;
 mod proxy;
 mod refusals;
 mod round_trip;

@@ -115,8 +115,11 @@ impl Publisher for FakeBroker {
         if mood == Mood::LosesConfirms { Err(QueueError::Unknown("no confirm came".into())) } else { Ok(()) }
     }
 
-    fn is_ready(&self) -> bool {
-        self.state().mood != Mood::Refuses
+    fn refusal(&self) -> Result<(), QueueError> {
+        match self.state().mood {
+            Mood::Refuses => Err(QueueError::Unavailable("it is in a mood".into())),
+            Mood::Confirms | Mood::LosesConfirms | Mood::Waits | Mood::Panics => Ok(()),
+        }
     }
 
     async fn close(&self) {

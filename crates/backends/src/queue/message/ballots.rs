@@ -147,6 +147,21 @@ mod tests {
         )
     }
 
+    /// A node's batch has at most 1,000 ballots, a poll at most 100 options.
+    #[test]
+    fn largest_batch_of_a_node_fits_into_what_brokers_must_take() {
+        let choices = Choices::new((0..100).map(|option| OptionId(u16::MAX - 600 * option))).unwrap();
+        let ballot = |number: u128| Ballot {
+            poll: PollId(if number.is_multiple_of(2) { i64::MIN } else { i64::MAX }),
+            key: BallotKey([7; 16]),
+            id: BallotId(Uuid::from_u128(number)),
+            choices: choices.clone(),
+            accepted_at: Timestamp(if number.is_multiple_of(2) { i64::MIN } else { i64::MAX }),
+        };
+        let message = encode_ballots(&key(), &(0..1_000).map(ballot).collect::<Vec<_>>()).unwrap();
+        assert!(message.len() <= super::super::PUBLISHED_BYTES_MAX, "{}", message.len());
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(ballots in vec(any_ballot(), 0..40)) {

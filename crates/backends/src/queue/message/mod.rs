@@ -18,6 +18,9 @@ pub use self::tallies::{TALLIES_MAX, decode_tallies, encode_tallies};
 /// The longest message that is made or read, in bytes.
 pub const BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What a broker has to take in one message: 1,000 ballots, the most that a node puts into one, with 100 choices on each.
+pub const PUBLISHED_BYTES_MAX: usize = 512 * 1024;
+
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 2;
 const CODE_BYTES: usize = 32;

@@ -26,7 +26,7 @@ impl RabbitAnnouncer {
     /// # Errors
     /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
     pub async fn connect(broker: Broker, key: MessageKey) -> Result<Self, QueueError> {
-        let line = Line::open(broker.clone(), "results out").await?;
+        let line = Line::open(broker.clone(), "results out", false).await?;
         Ok(Self { broker, key, line })
     }
 }

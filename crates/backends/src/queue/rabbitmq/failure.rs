@@ -1,7 +1,7 @@
 //! What the broker's refusals mean to a caller.
 
 use lapin::ErrorKind;
-use throng_domain::queue::QueueError;
+use throng_domain::queue::{QueueError, Source};
 
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
@@ -21,6 +21,33 @@ pub(super) fn no_answer(why: &str) -> QueueError {
 /// Whether what was asked for isn't there.
 pub(super) fn is_missing(error: &lapin::Error) -> bool {
     matches!(refusal(error), Some((NOT_FOUND, _)))
+}
+
+/// What was there is gone.
+pub(super) fn of_missing(name: &str) -> QueueError {
+    no_answer(&format!(
+        "`{name}` is gone: somebody deleted it, or a policy with `expires` did; see `rabbitmqctl list_policies`"
+    ))
+}
+
+/// What a policy does to messages that the broker has confirmed.
+pub(super) fn of_policy(prefix: &str, effect: &str) -> String {
+    format!(
+        "the broker loses messages that it has confirmed: {effect}. Look for a policy that applies to the queues named \
+         {prefix}.*, with `rabbitmqctl list_policies` and `rabbitmqctl list_operator_policies`, and clear it or narrow its \
+         pattern"
+    )
+}
+
+/// Why a channel ended on which a message of so many bytes was sent.
+pub(super) fn of_sending(source: Source, bytes: usize) -> QueueError {
+    match source.downcast_ref::<lapin::Error>().and_then(refusal) {
+        Some((PRECONDITION_FAILED, words)) if words.contains("size") => rejected(
+            &format!("the broker refuses messages of {bytes} bytes; raise max_message_size in its rabbitmq.conf"),
+            words,
+        ),
+        Some(_) | None => QueueError::Unavailable(source),
+    }
 }
 
 /// Why a connection wasn't made.

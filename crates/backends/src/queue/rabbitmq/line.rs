@@ -1,17 +1,17 @@
 //! A line to the broker on which messages are sent, and which mends itself.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapin::BasicProperties;
 use lapin::uri::AMQPUri;
 use throng_domain::queue::QueueError;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::alarms::{Alarm, Alarms};
-use super::connection::Session;
+use super::connection::{ANSWER_MAX, Session};
 use super::failure::no_answer;
 use super::lane::{Address, Lane};
 use super::supervision::supervise;
@@ -35,13 +35,16 @@ pub(super) struct Line {
 pub(super) struct LineState {
     pub(super) broker: Broker,
     pub(super) purpose: &'static str,
+    /// Whether it is watched for what loses messages that were confirmed.
+    pub(super) has_canary: bool,
+    /// Whether it is known if messages can be sent.
+    is_known: watch::Sender<bool>,
     /// Rung when somebody has a reason to doubt that the broker takes messages.
     pub(super) doubts: Notify,
     /// What the pipes that go the same way have heard.
     alarms: Arc<Alarms>,
     /// The connections made so far.
     generation: AtomicU64,
-    ready: AtomicBool,
     free: Semaphore,
     condition: Mutex<Condition>,
 }
@@ -54,7 +57,9 @@ struct Condition {
     idle: Vec<Lane>,
     /// The broker's words, while it takes nothing for want of memory or disk.
     blocked: Option<String>,
-    /// A message was not confirmed in time, or came back; whether the next one would fare better isn't known.
+    /// Why no message is to be sent: the broker would lose it, or refuses it for its size.
+    rejected: Option<String>,
+    /// Nothing was looked at yet on this connection, or a message was not confirmed in time, or came back; whether the next one would fare better isn't known.
     in_doubt: bool,
 }
 
@@ -67,27 +72,30 @@ struct Leased<'a> {
 }
 
 impl Line {
-    /// Connects, and declares what is to be there.
-    pub(super) async fn open(broker: Broker, purpose: &'static str) -> Result<Self, QueueError> {
+    /// Connects, and declares what is to be there. With a canary, returns once it is known whether messages can be sent, or a
+    /// few seconds have passed.
+    pub(super) async fn open(broker: Broker, purpose: &'static str, has_canary: bool) -> Result<Self, QueueError> {
         let state = Arc::new(LineState {
             broker,
             purpose,
+            has_canary,
+            is_known: watch::Sender::new(false),
             doubts: Notify::new(),
             alarms: Arc::default(),
             generation: AtomicU64::new(0),
-            ready: AtomicBool::new(false),
             free: Semaphore::new(LANES_MAX),
             condition: Mutex::default(),
         });
         let (session, control) = state.connect().await?;
         state.connected(Arc::clone(&session));
         let supervision = tokio::spawn(supervise(Arc::clone(&state), session, control)).abort_handle();
-        Ok(Self { state, supervision })
-    }
-
-    /// Whether a message could be sent now, as far as is known.
-    pub(super) fn is_ready(&self) -> bool {
-        self.state.ready.load(Ordering::Acquire)
+        let line = Self { state, supervision };
+        // A broker that falls silent now is one that is away: it will be back.
+        let _ = timeout(ANSWER_MAX, line.state.is_known.subscribe().wait_for(|is_known| *is_known)).await;
+        match line.refusal() {
+            Err(error @ QueueError::Rejected(_)) => Err(error),
+            Ok(()) | Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => Ok(line),
+        }
     }
 
     /// Why nothing is sent now.
@@ -189,13 +197,17 @@ impl LineState {
 
     pub(super) fn connected(&self, session: Arc<Session>) {
         self.update(|condition| {
-            *condition = Condition { session: Some(session), ..Condition::default() };
+            let rejected = condition.rejected.take();
+            let session = Some(session);
+            *condition = Condition { session, rejected, in_doubt: self.has_canary, ..Condition::default() };
             self.generation.fetch_add(1, Ordering::AcqRel);
         });
     }
 
     pub(super) fn disconnected(&self) {
-        self.update(|condition| *condition = Condition::default());
+        self.update(|condition| {
+            *condition = Condition { rejected: condition.rejected.take(), ..Condition::default() };
+        });
     }
 
     pub(super) fn blocked(&self, words: Option<String>) {
@@ -206,14 +218,15 @@ impl LineState {
         self.condition().blocked.is_some()
     }
 
-    pub(super) fn trusted(&self) {
-        self.update(|condition| condition.in_doubt = false);
+    /// All is there; no message is to be sent if it was `rejected`, for that reason.
+    pub(super) fn judged(&self, rejected: Option<String>) {
+        self.update(|condition| (condition.in_doubt, condition.rejected) = (false, rejected));
     }
 
     fn update(&self, change: impl FnOnce(&mut Condition)) {
         let mut condition = self.condition();
         change(&mut condition);
-        self.ready.store(condition.refusal().is_ok(), Ordering::Release);
+        self.is_known.send_replace(!condition.in_doubt || condition.blocked.is_some());
     }
 
     fn condition(&self) -> MutexGuard<'_, Condition> {
@@ -225,9 +238,13 @@ impl Condition {
     /// Why nothing is sent now.
     fn refusal(&self) -> Result<(), QueueError> {
         match self {
+            // It holds until the broker was looked at again.
+            Self { rejected: Some(words), .. } => Err(QueueError::Rejected(words.clone())),
             Self { session: None, .. } => Err(is_away()),
             Self { blocked: Some(words), .. } => Err(takes_nothing(words)),
-            Self { in_doubt: true, .. } => Err(no_answer("the broker didn't confirm a message; it is being looked at")),
+            Self { in_doubt: true, .. } => {
+                Err(no_answer("the broker is being checked, after it connected or didn't confirm a message"))
+            }
             Self { in_doubt: false, .. } => Ok(()),
         }
     }

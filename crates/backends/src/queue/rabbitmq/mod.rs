@@ -8,12 +8,13 @@
 //!
 //! What sends has a [`line`](line::Line), which is looked after in the background and knows before anything is sent
 //! whether the broker takes it. Ballots don't go out on the line itself, but on the [`pipe`](pipe::Pipe) of the core that
-//! took them. What receives has a [`subscription`](subscription::Subscription), and connects again when it is next asked.
+//! took them. A [`canary`](canary::Canary) tells it whether a policy makes the broker lose what it confirmed. What receives has a [`subscription`](subscription::Subscription), and connects again when it is next asked.
 
 mod alarms;
 mod announcements;
 mod announcer;
 mod backoff;
+mod canary;
 mod connection;
 mod dead_letters;
 mod deliveries;

@@ -52,7 +52,7 @@ impl RabbitPublisher {
     /// # Errors
     /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
     pub async fn connect(broker: Broker, key: MessageKey) -> Result<Self, QueueError> {
-        let line = Arc::new(Line::open(broker.clone(), PURPOSE).await?);
+        let line = Arc::new(Line::open(broker.clone(), PURPOSE, true).await?);
         Ok(Self::on(line, broker.topology.ballots, key))
     }
 
@@ -64,15 +64,6 @@ impl RabbitPublisher {
 
     fn on(line: Arc<Line>, queue: String, key: MessageKey) -> Self {
         Self { queue, key, line, state: Mutex::default(), opening: tokio::sync::Mutex::default() }
-    }
-
-    /// Why nothing is sent now.
-    fn refusal(&self) -> Result<(), QueueError> {
-        self.line.refusal()?;
-        match &*self.state() {
-            PipeState::CouldntOpen { at, why } if at.elapsed() < REOPEN_AFTER => Err(no_answer(why)),
-            PipeState::NotOpened | PipeState::Opened { .. } | PipeState::CouldntOpen { .. } => Ok(()),
-        }
     }
 
     /// The pipe, opened if there is none.
@@ -150,8 +141,12 @@ impl Publisher for RabbitPublisher {
         Ok(sent?)
     }
 
-    fn is_ready(&self) -> bool {
-        self.line.is_ready() && self.refusal().is_ok()
+    fn refusal(&self) -> Result<(), QueueError> {
+        self.line.refusal()?;
+        match &*self.state() {
+            PipeState::CouldntOpen { at, why } if at.elapsed() < REOPEN_AFTER => Err(no_answer(why)),
+            PipeState::NotOpened | PipeState::Opened { .. } | PipeState::CouldntOpen { .. } => Ok(()),
+        }
     }
 
     async fn close(&self) {

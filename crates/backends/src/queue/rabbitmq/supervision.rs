@@ -10,8 +10,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
+use super::canary::Canary;
 use super::connection::Session;
-use super::failure::no_answer;
+use super::failure::{self, no_answer};
 use super::line::LineState;
 use super::next;
 
@@ -20,11 +21,13 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps a line connected for as long as it is polled.
 pub(super) async fn supervise(state: Arc<LineState>, mut session: Arc<Session>, mut control: Channel) {
+    let mut canary = state.has_canary.then(Canary::default);
     loop {
         let lost = tokio::select! {
             lost = listen(&state, &session) => lost,
-            lost = check(&state, &control) => lost,
+            lost = check(&state, &session, &control, canary.as_mut()) => lost,
         };
+        canary.iter_mut().for_each(Canary::reconnected);
         state.disconnected();
         session.cut();
         warn!(why = %lost, purpose = state.purpose, "the broker is away; nothing is sent until it is back");
@@ -56,9 +59,9 @@ async fn listen(state: &LineState, session: &Session) -> QueueError {
     no_answer("the connection has ended")
 }
 
-/// Asks again and again whether all is there, until something isn't or no answer comes. A broker that is blocked doesn't
-/// read what is asked.
-async fn check(state: &LineState, control: &Channel) -> QueueError {
+/// Asks again and again whether all is there and as it must be, until something isn't there or no answer comes. A broker that
+/// is blocked doesn't read what is asked.
+async fn check(state: &LineState, session: &Session, control: &Channel, mut canary: Option<&mut Canary>) -> QueueError {
     let mut due = interval(CHECK_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -69,8 +72,27 @@ async fn check(state: &LineState, control: &Channel) -> QueueError {
         if state.is_blocked() {
             continue;
         }
-        match state.broker.topology.look(control).await {
-            Ok(()) => state.trusted(),
+        let topology = &state.broker.topology;
+        let looked = async {
+            if let Some(missing) = topology.missing(control).await? {
+                let error = failure::of_missing(missing);
+                if let Some(canary) = &mut canary {
+                    error!(%error, "a queue or exchange was deleted; it is made again");
+                    if topology.is_never_consumed(missing) {
+                        canary.queue_was_deleted(topology);
+                        state.judged(canary.loss());
+                    }
+                }
+                return Err(error);
+            }
+            match &mut canary {
+                Some(canary) => canary.check(topology, session).await,
+                None => Ok(()),
+            }
+        };
+        match looked.await {
+            Ok(()) => state.judged(None),
+            Err(QueueError::Rejected(words)) => state.judged(Some(words)),
             Err(_) if state.is_blocked() => {}
             Err(error) => return error,
         }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use lapin::options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicGetOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions, QueuePurgeOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 use throng_domain::queue::QueueError;
@@ -34,6 +37,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// delivered nothing.
 const FORGET: Duration = Duration::from_secs(1);
 
+/// How long the canary of a node that is gone stays.
+const CANARY_EXPIRES_MS: i32 = 5 * 60 * 1_000;
+
 /// The announcements that wait for a node; the oldest make room for new ones.
 const ANNOUNCEMENTS_MAX: i64 = 64;
 
@@ -44,15 +50,17 @@ const ANNOUNCEMENTS_MAX: i64 = 64;
 /// | `{prefix}.ballots` | durable quorum queue | what wasn't recorded yet |
 /// | `{prefix}.dead` | durable quorum queue | what no worker could read |
 /// | `{prefix}.results` | fanout exchange | nothing; each node hangs a queue of its own on it |
+/// | `{prefix}.canary.…` | durable quorum queue, one for each node | messages that nobody takes: see [`canary`](super::canary) |
 /// | `{prefix}.settled` | exchange | nothing; it says that the queues are there to stay |
 ///
 /// A confirm of a quorum queue says that the message is on the disks of a majority; that of a classic queue doesn't.
 ///
 /// The broker compares all arguments of a queue with those it was made with: whoever changes one below makes every
 /// queue that exists one "declared otherwise", which an operator has to empty and delete. A policy can lower the bounds of
-/// a queue that is there.
+/// a queue that is there; with one that replaces `overflow`, or has messages or queues expire, votes are refused.
 #[derive(Clone, Debug)]
 pub struct Topology {
+    prefix: String,
     pub(super) ballots: String,
     pub(super) dead: String,
     pub(super) results: String,
@@ -72,6 +80,7 @@ impl Topology {
     /// The one whose names begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
         Self {
+            prefix: prefix.to_owned(),
             ballots: format!("{prefix}.ballots"),
             dead: format!("{prefix}.dead"),
             results: format!("{prefix}.results"),
@@ -109,18 +118,73 @@ impl Topology {
         Ok(channel)
     }
 
-    /// Fails unless all of it is there, whichever way it is declared.
-    pub(super) async fn look(&self, channel: &Channel) -> Result<(), QueueError> {
-        let looking = async { self.find(channel).await.map_err(failure::unavailable) };
-        within("it doesn't say what is there", looking).await
+    /// What all names begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
-    async fn is_there(&self, session: &Session) -> Result<bool, QueueError> {
-        // To ask for what isn't there ends the channel.
-        let channel = session.channel().await?;
+    /// The first that isn't there, if one isn't, whichever way the others are declared. The channel is of no use then.
+    pub(super) async fn missing(&self, channel: &Channel) -> Result<Option<&str>, QueueError> {
         within("it doesn't say what is there", async {
-            match self.find(&channel).await {
-                Ok(()) => Ok(true),
+            for name in [&self.results, &self.settled] {
+                let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+                let (kind, none) = (ExchangeKind::Fanout, FieldTable::default());
+                match channel.exchange_declare(name.as_str().into(), kind, passive, none).await {
+                    Ok(()) => {}
+                    Err(error) if failure::is_missing(&error) => return Ok(Some(name.as_str())),
+                    Err(error) => return Err(failure::unavailable(error)),
+                }
+            }
+            for name in [&self.dead, &self.ballots] {
+                match contents(channel, name).await {
+                    Ok(_) => {}
+                    Err(error) if failure::is_missing(&error) => return Ok(Some(name.as_str())),
+                    Err(error) => return Err(failure::unavailable(error)),
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    /// Whether this is a queue that a policy's `expires` deletes whether there are workers or not.
+    pub(super) fn is_never_consumed(&self, name: &str) -> bool {
+        name == self.dead
+    }
+
+    /// A name for a canary that no other has: the broker makes it up.
+    pub(super) async fn new_canary_name(&self, session: &Session) -> Result<String, QueueError> {
+        let channel = session.channel().await?;
+        let exclusive = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        within("it declares no queue", async {
+            let queue = channel.queue_declare("".into(), exclusive, FieldTable::default()).await;
+            let queue = queue.map_err(|error| failure::of_declaring(error, "a queue that it names itself"))?;
+            let unique = queue.name().as_str().trim_start_matches("amq.gen-").to_owned();
+            let deleted = channel.queue_delete(queue.name().clone(), QueueDeleteOptions::default()).await;
+            deleted.map_err(failure::unavailable)?;
+            Ok(format!("{}.canary.{unique}", self.prefix))
+        })
+        .await
+    }
+
+    /// Declares a canary of this name.
+    pub(super) async fn declare_canary(&self, session: &Session, name: &str) -> Result<(), QueueError> {
+        let channel = session.channel().await?;
+        within("it declares no queue", self.declare_quorum_queue(&channel, name, canary_arguments())).await
+    }
+
+    /// Empties the canary of this name. Returns whether it is there.
+    pub(super) async fn empty_canary(&self, session: &Session, name: &str) -> Result<bool, QueueError> {
+        let channel = session.channel().await?;
+        within("it empties no queue", async {
+            // To get a message keeps the queue from expiring, which declaring it again does not.
+            match channel.basic_get(name.into(), BasicGetOptions { no_ack: true }).await {
+                Ok(_) => {}
+                Err(error) if failure::is_missing(&error) => return Ok(false),
+                Err(error) => return Err(failure::unavailable(error)),
+            }
+            match channel.queue_purge(name.into(), QueuePurgeOptions::default()).await {
+                Ok(_) => Ok(true),
                 Err(error) if failure::is_missing(&error) => Ok(false),
                 Err(error) => Err(failure::unavailable(error)),
             }
@@ -128,18 +192,10 @@ impl Topology {
         .await
     }
 
-    async fn find(&self, channel: &Channel) -> lapin::Result<()> {
-        for name in [&self.results, &self.settled] {
-            let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-            channel
-                .exchange_declare(name.as_str().into(), ExchangeKind::Fanout, passive, FieldTable::default())
-                .await?;
-        }
-        for name in [&self.dead, &self.ballots] {
-            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await?;
-        }
-        Ok(())
+    async fn is_there(&self, session: &Session) -> Result<bool, QueueError> {
+        // To ask for what isn't there ends the channel.
+        let channel = session.channel().await?;
+        Ok(self.missing(&channel).await?.is_none())
     }
 
     /// Takes back that the queues have settled: one of them is gone.
@@ -167,9 +223,8 @@ impl Topology {
 
     /// What the queue of this name holds, and who takes it off.
     pub(super) async fn inspect(&self, channel: &Channel, name: &str) -> Result<Contents, QueueError> {
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        match timeout(ANSWER_MAX, channel.queue_declare(name.into(), passive, FieldTable::default())).await {
-            Ok(Ok(queue)) => Ok(Contents { messages: queue.message_count(), consumers: queue.consumer_count() }),
+        match timeout(ANSWER_MAX, contents(channel, name)).await {
+            Ok(Ok(contents)) => Ok(contents),
             Ok(Err(error)) => Err(failure::unavailable(error)),
             Err(_) => Err(no_answer("it doesn't count")),
         }
@@ -215,6 +270,23 @@ impl Topology {
             ("x-max-length-bytes", DEAD_BYTES_MAX.into()),
         ])
     }
+}
+
+async fn contents(channel: &Channel, name: &str) -> lapin::Result<Contents> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let queue = channel.queue_declare(name.into(), passive, FieldTable::default()).await?;
+    Ok(Contents { messages: queue.message_count(), consumers: queue.consumer_count() })
+}
+
+/// Full after two messages, which stay there.
+fn canary_arguments() -> FieldTable {
+    table([
+        ("x-queue-type", text("quorum")),
+        ("x-delivery-limit", DELIVERIES_MAX.into()),
+        ("x-overflow", text("reject-publish")),
+        ("x-max-length", 1.into()),
+        ("x-expires", CANARY_EXPIRES_MS.into()),
+    ])
 }
 
 async fn within<T>(why_not: &str, work: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
