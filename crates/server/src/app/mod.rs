@@ -16,7 +16,9 @@ use throng_domain::queue::Publisher;
 use throng_domain::store::StoreError;
 use tokio_util::sync::CancellationToken;
 
-pub use self::parts::{Broker, Parts, cant_use, create_demo_poll, open_cache, open_database};
+pub use self::parts::{
+    BROKER_WATCH, Broker, Parts, cant_use, create_demo_poll, open_cache, open_database, refuse_lossy, watch_broker,
+};
 pub use self::server::Server;
 pub use self::startup_wait::{StartupWait, with_causes};
 use crate::config::Config;

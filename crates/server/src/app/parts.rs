@@ -1,6 +1,7 @@
 //! What a server or a worker is put together from.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use throng_backends::cache::{self, Namespace};
@@ -10,8 +11,9 @@ use throng_domain::cache::ResultCache;
 use throng_domain::clock::Clock;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, Slug};
-use throng_domain::queue::{Announcements, Publisher};
+use throng_domain::queue::{Announcements, Publisher, QueueError};
 use throng_domain::store::{Database, Store, StoreError};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::{AppEnv, Config};
@@ -59,6 +61,46 @@ pub async fn open_database(config: &Config, claim: Option<&Claim>) -> anyhow::Re
 /// What to do about a broker that can't be used.
 pub fn cant_use(url: &QueueUrl) -> String {
     format!("can't use the broker {url}; see that it runs and can be reached, or set QUEUE_URL")
+}
+
+/// How long [`watch_broker`] watches: policies that lose messages within a few seconds are seen.
+pub const BROKER_WATCH: Duration = Duration::from_secs(6);
+
+/// How often it looks meanwhile.
+const BROKER_LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Watches whether the broker loses what it has confirmed.
+///
+/// # Errors
+/// Why nothing would be published: as soon as that is known where somebody has to change the broker, and in the end where it
+/// may pass by itself.
+pub async fn watch_broker(publisher: &dyn Publisher) -> Result<(), QueueError> {
+    let watched_until = Instant::now() + BROKER_WATCH;
+    loop {
+        match publisher.refusal() {
+            Err(error @ QueueError::Rejected(_)) => return Err(error),
+            refusal if Instant::now() >= watched_until => return refusal,
+            Ok(()) | Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => {
+                tokio::time::sleep(BROKER_LOOK_EVERY).await;
+            }
+        }
+    }
+}
+
+/// Refuses a broker that is seen to lose what it has confirmed. In dev, where a start is not to take long, a node says so
+/// later.
+///
+/// # Errors
+/// What to change on the broker.
+pub async fn refuse_lossy(publisher: &dyn Publisher, app_env: AppEnv) -> Result<(), QueueError> {
+    match app_env {
+        AppEnv::Dev => Ok(()),
+        AppEnv::Prod => match watch_broker(publisher).await {
+            Err(error @ QueueError::Rejected(_)) => Err(error),
+            // It may be back soon.
+            Ok(()) | Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => Ok(()),
+        },
+    }
 }
 
 /// The configured cache. Nodes that record in one database share it, and no others.

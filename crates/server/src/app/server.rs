@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use throng_backends::queue::rabbitmq::Depth;
+use throng_backends::queue::rabbitmq::{Depth, Messages};
 use throng_backends::store;
-use throng_domain::queue::{Announcements, Publisher};
-use tracing::{info, warn};
+use throng_domain::queue::{Announcements, Publisher, QueueError};
+use tracing::{error, info, warn};
 
 use super::App;
 use super::awake::keep_processors_awake;
@@ -68,13 +68,17 @@ impl Server {
             }
             app.shutdown.run().await;
         };
+        let publisher = match &self.counting {
+            Counting::Here(_) => None,
+            Counting::ByWorkers { couriers, .. } => couriers.first().map(|courier| Arc::clone(&courier.publisher)),
+        };
         // Those who still come are judged and answered by what is true now.
         tokio::select! {
             () = to_the_end => {}
             never = keep_polls_fresh(app) => match never {},
             never = app.polls.keep_renewing(&app.origin) => match never {},
             never = hear(app, &mut self.counting) => match never {},
-            never = measure_queue(app, self.depth.as_ref()) => match never {},
+            never = measure_queue(app, self.depth.as_ref(), publisher.as_deref()) => match never {},
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
             never = keep_awake(app, &self.desks) => match never {},
         }
@@ -138,14 +142,39 @@ async fn keep_polls_fresh(app: &App) -> Infallible {
     }
 }
 
-/// Measures how much waits for workers. Web nodes do, since there may be no worker left to.
-async fn measure_queue(app: &App, depth: Option<&Depth>) -> Infallible {
+/// Measures how much waits for workers, and says where something is amiss. Web nodes do, since there may be no worker left to.
+async fn measure_queue(app: &App, depth: Option<&Depth>, publisher: Option<&dyn Publisher>) -> Infallible {
     let Some(depth) = depth else { return std::future::pending().await };
+    let mut last = Messages { ballots: 0, dead: 0, consumers: 1 };
     let mut tick = tokio::time::interval(DEPTH_REFRESH);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        app.metrics.on_queues(depth.messages().await);
+        let messages = depth.messages().await;
+        let is_unusable = publisher.is_some_and(|it| matches!(it.refusal(), Err(QueueError::Rejected(_))));
+        app.metrics.on_queues(messages, is_unusable);
+        if let Some(messages) = messages {
+            log_change(last, messages);
+            last = messages;
+        }
+    }
+}
+
+/// Says what an operator has to look at, once.
+fn log_change(before: Messages, now: Messages) {
+    if now.dead > before.dead {
+        error!(
+            messages = now.dead,
+            "the queue of dead letters has more messages, whose ballots don't count; see `throng dead list`"
+        );
+    }
+    match (before.consumers, now.consumers) {
+        (1.., 0) => warn!(
+            messages = now.ballots,
+            "no worker takes ballots off the queue: they are kept there and not counted; start `throng worker`"
+        ),
+        (0, 1..) => info!("a worker takes ballots off the queue"),
+        (0, 0) | (1.., 1..) => {}
     }
 }
 

@@ -16,7 +16,9 @@ use tracing::{info, warn};
 
 use super::entrance::{Entrance, cant_serve};
 use super::server::{Counting, Server};
-use super::{App, Broker, CoreState, Parts, StartupWait, cant_use, create_demo_poll, open_cache, open_database};
+use super::{
+    App, Broker, CoreState, Parts, StartupWait, cant_use, create_demo_poll, open_cache, open_database, refuse_lossy,
+};
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Dependency, Front};
 use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Complaints, Courier, Desk, Recorder, RecorderThread};
@@ -130,6 +132,9 @@ async fn connect_broker(config: &Config, key: Option<&MessageKey>, cores: usize)
     let (Some(url), Some(key)) = (&config.queue, key) else { return Ok(None) };
     let connecting = queue::connect_server(url, &config.queue_prefix.0, key.clone(), cores);
     let (publishers, announcements) = connecting.await.with_context(|| cant_use(url))?;
+    if let Some(publisher) = publishers.first() {
+        refuse_lossy(&**publisher, config.app_env).await.with_context(|| cant_use(url))?;
+    }
     Ok(Some(Broker { publishers, announcements }))
 }
 

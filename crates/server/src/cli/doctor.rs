@@ -1,23 +1,28 @@
 //! `throng doctor`: whether everything that a deployment needs is there and safe.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
 use anyhow::bail;
 use serde::Serialize;
 use throng_backends::queue::QueueUrl;
+use throng_backends::queue::rabbitmq::Messages;
 use throng_backends::{cache, queue, store};
 use throng_domain::clock::{Clock, SystemClock, Timestamp};
 use throng_domain::poll::{Poll, PollId};
 use throng_domain::store::{Database, StoreError};
 
 use super::{Flags, Json, print, write_json};
-use crate::app::cant_use;
+use crate::app::{BROKER_WATCH, cant_use, watch_broker};
 use crate::config::{AppEnv, Config};
 
 /// How far this machine's clock may be from the database's, in milliseconds: polls open and close by it. Two that are so far
 /// off, each to its side, leave `throng poll close` time enough to be heard of.
 const SKEW_MAX_MS: i64 = 300;
+
+/// The dead letters that are looked at for the reason.
+const LETTERS_MAX: usize = 100;
 
 /// How long one check may take.
 const CHECK_MAX: Duration = Duration::from_secs(10);
@@ -53,6 +58,14 @@ pub(super) fn run(Json { json }: Json, flags: &Flags) -> anyhow::Result<()> {
 }
 
 async fn examine(config: &Config) -> Vec<Finding> {
+    // What takes long goes beside all else.
+    let (mut findings, queue) = tokio::join!(examine_database_and_cache(config), examine_broker(config));
+    let before_cache = findings.iter().position(|finding| finding.checked == "cache").unwrap_or(findings.len());
+    findings.splice(before_cache..before_cache, queue);
+    findings
+}
+
+async fn examine_database_and_cache(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     match within(store::open_existing(&config.database)).await {
         Ok(Some(database)) => examine_database(config, &*database, &mut findings).await,
@@ -60,10 +73,6 @@ async fn examine(config: &Config) -> Vec<Finding> {
             findings.push(fault("database", format!("{} isn't there; run `throng schema create`", config.database)))
         }
         Err(error) => findings.push(fault("database", format!("{}: {error}", config.database))),
-    }
-    if let Some(url) = &config.queue {
-        findings.push(examine_queue(config, url).await);
-        findings.extend(find_dead(config, url).await);
     }
     if let Some(url) = &config.cache {
         findings.push(match cache::fault(url).await {
@@ -143,30 +152,74 @@ fn compare_clocks(before: Timestamp, there: Timestamp, after: Timestamp) -> Find
     }
 }
 
+async fn examine_broker(config: &Config) -> Vec<Finding> {
+    let Some(url) = &config.queue else { return Vec::new() };
+    let mut findings = vec![examine_queue(config, url).await];
+    if let Some(messages) = queue::depth(url, &config.queue_prefix.0).messages().await {
+        findings.push(find_workers(messages));
+        findings.push(find_dead(config, url, messages).await);
+    }
+    findings
+}
+
 async fn examine_queue(config: &Config, url: &QueueUrl) -> Finding {
     let found = async {
         let key = config.message_key().map_err(|error| error.to_string())?;
         let connected = queue::connect_server(url, &config.queue_prefix.0, key, 1);
-        let (publishers, _) = connected.await.map_err(|error| error.to_string())?;
-        let takes = publishers.iter().all(|publisher| publisher.is_ready());
-        takes.then_some(()).ok_or_else(|| "it takes nothing: an alarm of its memory or disk?".to_owned())
+        let (publishers, _announcements) = connected.await.map_err(|error| error.to_string())?;
+        for publisher in &publishers {
+            watch_broker(&**publisher).await.map_err(|refusal| refusal.to_string())?;
+        }
+        Ok::<_, String>(())
     };
-    match tokio::time::timeout(CHECK_MAX, found).await {
-        Ok(Ok(())) => fine("queue", format!("{url} takes ballots, and its queues are durable")),
+    match tokio::time::timeout(CHECK_MAX + BROKER_WATCH, found).await {
+        Ok(Ok(())) => fine(
+            "queue",
+            format!(
+                "{url} takes ballots, its queues are durable, and it lost no message in {} s",
+                BROKER_WATCH.as_secs()
+            ),
+        ),
         Ok(Err(error)) => fault("queue", format!("{}: {error}", cant_use(url))),
         Err(_) => fault("queue", format!("{url} doesn't answer")),
     }
 }
 
-/// Whether there are ballots that were answered and can't be read; `None` where the broker doesn't say.
-async fn find_dead(config: &Config, url: &QueueUrl) -> Option<Finding> {
-    Some(match queue::depth(url, &config.queue_prefix.0).messages().await?.dead {
-        0 => fine("dead letters", "there are none".to_owned()),
-        dead => fault(
-            "dead letters",
-            format!("no worker could read {dead} messages, so the ballots in them don't count; see `throng dead list`"),
+fn find_workers(Messages { ballots, consumers, .. }: Messages) -> Finding {
+    match consumers {
+        0 => fault(
+            "workers",
+            format!(
+                "none takes ballots off the queue, where {ballots} messages wait: they aren't counted until one does; start `throng worker`"
+            ),
         ),
-    })
+        lines => fine("workers", format!("they take ballots off the queue in {lines} lines")),
+    }
+}
+
+/// Whether there are ballots that were answered and don't count, and why.
+async fn find_dead(config: &Config, url: &QueueUrl, Messages { dead, .. }: Messages) -> Finding {
+    if dead == 0 {
+        return fine("dead letters", "there are none".to_owned());
+    }
+    let reasons = match why_dead(config, url).await {
+        Ok(reasons) => reasons.join("; "),
+        Err(error) => format!("why can't be read ({error})"),
+    };
+    let advice =
+        "see `throng dead list`; where the broker gave up on them, a policy had it do so: `rabbitmqctl list_policies`";
+    fault(
+        "dead letters",
+        format!("{dead} messages were set aside, so the ballots in them don't count: {reasons}; {advice}"),
+    )
+}
+
+/// The reasons that the first dead letters have with them, each once.
+async fn why_dead(config: &Config, url: &QueueUrl) -> anyhow::Result<Vec<String>> {
+    let key = config.message_key()?;
+    let letters = queue::connect_dead_letters(url, &config.queue_prefix.0, key).await?.list(LETTERS_MAX).await?;
+    let reasons: BTreeSet<String> = letters.into_iter().map(|letter| letter.why).collect();
+    Ok(reasons.into_iter().collect())
 }
 
 async fn within<T>(check: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub log_lines_dropped: Counter,
     queue_messages: Gauge<f64, AtomicU64>,
     dead_messages: Gauge<f64, AtomicU64>,
+    queue_consumers: Gauge<f64, AtomicU64>,
+    queue_unusable: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -50,23 +52,51 @@ impl Metrics {
         let intake = Arc::new(IntakeMetrics::register(&mut registry));
         intake.register_confirms(&mut registry);
         let results = Arc::new(ResultsMetrics::register(&mut registry));
-        let (queue_messages, dead_messages) = (Gauge::<f64, AtomicU64>::default(), Gauge::<f64, AtomicU64>::default());
-        let help = "Messages that wait for a worker, each with up to 1,000 ballots; NaN while the broker doesn't tell";
-        registry.register("queue_messages", help, queue_messages.clone());
-        let help =
-            "Messages that no worker could read, so that their ballots don't count; NaN while the broker doesn't tell";
-        registry.register("dead_messages", help, dead_messages.clone());
+        let mut gauge = |name, help| {
+            let gauge = Gauge::<f64, AtomicU64>::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let queue_messages = gauge(
+            "queue_messages",
+            "Messages that wait for a worker, each with up to 1,000 ballots; NaN while the broker doesn't tell",
+        );
+        let dead_messages = gauge(
+            "dead_messages",
+            "Messages that no worker could read, so that their ballots don't count; NaN while the broker doesn't tell",
+        );
+        let queue_consumers = gauge(
+            "queue_consumers",
+            "Lines of workers that take ballots off the queue; NaN while the broker doesn't tell",
+        );
+        let queue_unusable = gauge(
+            "queue_unusable",
+            "1 while the broker is there and would lose what it confirms or refuses it, until its settings are changed",
+        );
         let http: Vec<Arc<HttpMetrics>> = desks.iter().map(|_| Arc::default()).collect();
         registry.register_collector(Box::new(PerCore { http: http.clone(), desks: desks.to_vec() }));
         let log_lines_dropped = register_log(&mut registry);
-        Self { registry, intake, http, results, log_lines_dropped, queue_messages, dead_messages }
+        Self {
+            registry,
+            intake,
+            http,
+            results,
+            log_lines_dropped,
+            queue_messages,
+            dead_messages,
+            queue_consumers,
+            queue_unusable,
+        }
     }
 
-    /// These messages are on the broker's queues, as far as is known.
-    pub fn on_queues(&self, messages: Option<Messages>) {
+    /// These messages are on the broker's queues, as far as is known; it is unusable if it is there and somebody has to change
+    /// it before it can be used.
+    pub fn on_queues(&self, messages: Option<Messages>, is_unusable: bool) {
         let shown = |count: fn(Messages) -> u64| messages.map_or(f64::NAN, |messages| count(messages) as f64);
         self.queue_messages.set(shown(|messages| messages.ballots));
         self.dead_messages.set(shown(|messages| messages.dead));
+        self.queue_consumers.set(shown(|messages| messages.consumers));
+        self.queue_unusable.set(if is_unusable { 1.0 } else { 0.0 });
     }
 
     /// The text that a scrape gets.

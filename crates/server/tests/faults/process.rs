@@ -85,13 +85,18 @@ impl Throng {
     }
 
     /// Waits until it serves.
-    pub fn once_it_serves(mut self) -> Self {
+    pub fn once_it_serves(self) -> Self {
+        self.serves_or_ends().unwrap_or_else(|said| panic!("throng didn't start:\n{said}"))
+    }
+
+    /// Waits until it serves, or has ended: then what it said.
+    pub fn serves_or_ends(mut self) -> Result<Self, String> {
         let address = self.lines.find_map(|line| {
             let (_, address) = SERVING.iter().find_map(|words| line.split_once(words))?;
             Some(address.split(|c: char| c.is_whitespace() || c == ',').next()?.parse().unwrap())
         });
-        self.address = address.unwrap_or_else(|| panic!("throng didn't start:\n{}", self.lines.said.join("\n")));
-        self
+        self.address = address.ok_or_else(|| self.lines.said.join("\n"))?;
+        Ok(self)
     }
 
     /// Its process id.
@@ -115,6 +120,15 @@ impl Throng {
     pub fn says(&mut self, words: &str) {
         let said = self.lines.find_map(|line| line.contains(words).then_some(()));
         said.unwrap_or_else(|| panic!("it ended without saying {words:?}:\n{}", self.lines.said.join("\n")));
+    }
+
+    /// Waits until it logs these words, unless it did before.
+    #[track_caller]
+    #[allow(dead_code, reason = "another test binary's")]
+    pub fn has_said(&mut self, words: &str) {
+        if !self.lines.said.iter().any(|line| line.contains(words)) {
+            self.says(words);
+        }
     }
 
     /// Waits until it has ended by itself; how, and all that it said.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ledger::{Fate, Sent};
+use crate::policy::wait_until_ready;
 use crate::system::{Kind, System, wait_until_shown};
 use crate::trial::{Trial, rounds, wait};
 use crate::victim::RABBITMQ;
@@ -114,6 +115,28 @@ fn alarmed_by_its_memory() {
         trial.ledger.sent.extend(sent);
         trial.recovers(None);
         trial.settle();
+    });
+}
+
+/// Nobody has voted yet: the broker tells those alone that have published.
+#[test]
+fn alarm_is_known_before_the_first_vote() {
+    rounds(|| {
+        let system = System::new(Kind::Postgres, true, false);
+        let idle = system.web();
+        RABBITMQ.control(&["set_vm_memory_high_watermark", "0.00001"]);
+        let fresh = system.web();
+        for node in [&idle, &fresh] {
+            wait_until_ready(node, 503);
+            let asked = Instant::now();
+            let vote = voters::vote_once(node.address);
+            assert_eq!(vote.fate, Fate::NotCounted, "{vote:?}");
+            assert!(asked.elapsed() < Duration::from_secs(1), "the refusal took {:?}", asked.elapsed());
+        }
+        RABBITMQ.control(&["set_vm_memory_high_watermark", "0.4"]);
+        for node in [&idle, &fresh] {
+            wait_until_ready(node, 200);
+        }
     });
 }
 

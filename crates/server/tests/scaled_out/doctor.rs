@@ -2,22 +2,34 @@
 
 use serde_json::Value;
 
+use crate::policy::{HARMFUL, Policy};
 use crate::system::{Kind, System};
-use crate::victim::{RABBITMQ, in_war};
+use crate::victim::{RABBITMQ, in_peace, in_war};
 
 #[test]
 fn a_whole_deployment_has_no_fault() {
     let _alone = in_war();
     for kind in [Kind::MySql, Kind::Postgres] {
         let system = made(kind);
+        let _worker = system.worker();
         let checks = findings(&system);
         assert!(checks.iter().all(|(_, ok, _)| *ok), "{checks:?}");
         let checked: Vec<&str> = checks.iter().map(|(checked, _, _)| checked.as_str()).collect();
         assert_eq!(
             checked,
-            ["database", "schema", "tables", "default poll", "durability", "clock", "queue", "dead letters", "cache"]
+            [
+                "database",
+                "schema",
+                "tables",
+                "default poll",
+                "durability",
+                "clock",
+                "queue",
+                "workers",
+                "dead letters",
+                "cache"
+            ]
         );
-        assert!(system.run(&["doctor"]).status.success());
     }
 }
 
@@ -82,6 +94,47 @@ fn a_classic_queue_is_named() {
     let resource = format!("{{resource, <<\"/\">>, queue, <<\"{}.ballots\">>}}", system.name());
     RABBITMQ.control(&["eval", &format!("rabbit_amqqueue:declare({resource}, true, false, [], none, <<\"test\">>).")]);
     assert_fault(&system, "queue", "quorum queue");
+}
+
+#[test]
+fn missing_workers_are_named() {
+    let _peace = in_peace();
+    let system = made(Kind::Postgres);
+    assert_fault(&system, "workers", "throng worker");
+}
+
+#[test]
+fn policy_that_loses_messages_is_named() {
+    let _peace = in_peace();
+    let system = made(Kind::Postgres);
+    for (definition, effect) in HARMFUL {
+        let policy = Policy::on(&system, definition);
+        assert_fault(&system, "queue", effect);
+        assert_fault(&system, "queue", "rabbitmqctl list_policies");
+        drop(policy);
+    }
+}
+
+#[test]
+fn alarm_of_the_brokers_memory_is_named() {
+    let _alone = in_war();
+    let system = made(Kind::Postgres);
+    RABBITMQ.control(&["set_vm_memory_high_watermark", "0.00001"]);
+    let checks = findings(&system);
+    RABBITMQ.control(&["set_vm_memory_high_watermark", "0.4"]);
+    assert!(is_fault(&checks, "queue", "low on memory"), "{checks:?}");
+}
+
+#[test]
+fn message_size_that_the_broker_refuses_is_named() {
+    let _alone = in_war();
+    let system = made(Kind::Postgres);
+    let size =
+        |bytes: &str| RABBITMQ.control(&["eval", &format!("application:set_env(rabbit, max_message_size, {bytes}).")]);
+    size("10000");
+    let checks = findings(&system);
+    size("134217728");
+    assert!(is_fault(&checks, "queue", "max_message_size"), "{checks:?}");
 }
 
 /// A system whose tables are there.

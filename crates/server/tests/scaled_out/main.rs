@@ -27,6 +27,7 @@ mod database;
 mod disk;
 mod doctor;
 mod link;
+mod policy;
 mod queue;
 mod starts;
 mod story;

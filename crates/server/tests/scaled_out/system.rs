@@ -134,6 +134,11 @@ impl System {
         Throng::spawn(self.command(&["serve"])).once_it_serves()
     }
 
+    /// A web node that starts.
+    pub fn starting_web(&self) -> Throng {
+        Throng::spawn(self.command(&["serve"]))
+    }
+
     /// Web nodes that start at the same time.
     pub fn webs(&self, count: usize) -> Vec<Throng> {
         let starting: Vec<Throng> = (0..count).map(|_| Throng::spawn(self.command(&["serve"]))).collect();

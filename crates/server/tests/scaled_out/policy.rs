@@ -1,0 +1,189 @@
+//! Policies with which the broker would lose what it has confirmed: set before a node starts, while it starts, and while it serves.
+//!
+//! `THRONG_POLICY_VOTES` says how many votes are cast under each policy (60 unless told).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::client::{Client, Reply};
+use crate::process::Throng;
+use crate::queue::Queue;
+use crate::system::{Kind, System};
+use crate::trial::wait;
+use crate::victim::{RABBITMQ, in_peace};
+
+/// Each with the setting that the log must name.
+pub const HARMFUL: [(&str, &str); 3] = [
+    (r#"{"message-ttl":2000}"#, "message-ttl"),
+    (r#"{"max-length":3,"overflow":"drop-head"}"#, "overflow"),
+    (r#"{"expires":3000}"#, "expires"),
+];
+
+/// How long it may take until votes are refused, and how long until they are taken again.
+const NOTICED_MAX: Duration = Duration::from_secs(30);
+
+/// A policy on all queues of a system, until it is dropped.
+pub struct Policy(String);
+
+impl Policy {
+    pub fn on(system: &System, definition: &str) -> Self {
+        let (name, pattern) = (system.name().to_owned(), format!("^{}\\.", system.name()));
+        RABBITMQ.control(&["set_policy", "--apply-to", "queues", &name, &pattern, definition]);
+        Self(name)
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        RABBITMQ.control(&["clear_policy", &self.0]);
+    }
+}
+
+/// Votes that are cast in one life of a system, at the most.
+const MOST_IN_A_ROUND: usize = 2_000;
+
+/// Voters at a time.
+const VOTERS: usize = 4;
+
+/// No worker is there, so that everything waits. Either nothing that was answered is lost, or an alarm names the setting.
+macro_rules! loses_nothing_without_an_alarm {
+    ($($name:ident: $number:expr;)+) => {
+        $(#[test] fn $name() {
+            let _peace = in_peace();
+            let (definition, setting) = HARMFUL[$number];
+            for set in [Set::BeforeTheStart, Set::DuringTheStart, Set::WhileItServes] {
+                let mut all = Settled::default();
+                while all.cast < votes() {
+                    all.add(round(definition, setting, set, votes().min(MOST_IN_A_ROUND)));
+                }
+                println!("{definition} {set:?}: {all:?}; lost without an alarm 0");
+            }
+        })+
+    };
+}
+
+loses_nothing_without_an_alarm! {
+    messages_that_expire_are_lost_under_an_alarm_alone: 0;
+    messages_that_are_dropped_are_lost_under_an_alarm_alone: 1;
+    queues_that_expire_are_lost_under_an_alarm_alone: 2;
+}
+
+/// When a policy is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    BeforeTheStart,
+    DuringTheStart,
+    WhileItServes,
+}
+
+/// What came of votes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Settled {
+    cast: usize,
+    answered: usize,
+    refused: usize,
+    counted: usize,
+    /// Rounds in which the node refused to start.
+    not_started: usize,
+}
+
+impl Settled {
+    fn add(&mut self, other: Self) {
+        self.cast += other.cast;
+        self.answered += other.answered;
+        self.refused += other.refused;
+        self.counted += other.counted;
+        self.not_started += other.not_started;
+    }
+}
+
+/// How many votes are cast under each policy, set at each moment.
+fn votes() -> usize {
+    let votes = std::env::var("THRONG_POLICY_VOTES").ok();
+    votes.map_or(60, |votes| votes.parse().expect("THRONG_POLICY_VOTES is a number"))
+}
+
+fn round(definition: &str, setting: &str, set: Set, votes: usize) -> Settled {
+    let mut system = System::new(Kind::Postgres, true, false);
+    system.output(&["schema", "create"]);
+    system.output(&["poll", "create", "demo", "--title", "Best song?", "--option", "A", "--option", "B"]);
+    system.set("APP_ENV", "prod");
+    let mut policy = (set == Set::BeforeTheStart).then(|| Policy::on(&system, definition));
+    let starting = system.starting_web();
+    if set == Set::DuringTheStart {
+        policy = Some(Policy::on(&system, definition));
+    }
+    let mut web = match starting.serves_or_ends() {
+        Ok(web) => web,
+        Err(said) => {
+            assert!(said.contains(setting) && said.contains("list_policies"), "{said}");
+            return Settled { cast: votes, refused: votes, not_started: 1, ..Settled::default() };
+        }
+    };
+    assert_ne!(set, Set::BeforeTheStart, "it starts under {definition}");
+    let (mut answered, mut refused) = cast(&web, votes / 2);
+    let policy = policy.unwrap_or_else(|| Policy::on(&system, definition));
+    let (more, refused_more) = cast(&web, votes - votes / 2);
+    (answered, refused) = (answered + more, refused + refused_more);
+    // Whatever is lost is lost under this alarm.
+    wait_until_ready(&web, 503);
+    web.has_said(setting);
+    web.has_said("rabbitmqctl list_policies");
+    drop(policy);
+    wait_until_ready(&web, 200);
+    let _worker = system.worker();
+    wait_until_empty(&system);
+    let counted = usize::try_from(system.stored().voters).unwrap();
+    assert!(counted <= answered, "{answered} were answered, {counted} are counted");
+    Settled { cast: votes, answered, refused, counted, not_started: 0 }
+}
+
+/// Casts so many votes; how many of them were answered, and how many refused.
+fn cast(web: &Throng, votes: usize) -> (usize, usize) {
+    let address = web.address;
+    let share = |voter: usize| {
+        let mut client = Client::new(address);
+        let replies = (0..votes).skip(voter).step_by(VOTERS).map(|_| client.post("/api/submit", "[1]"));
+        let statuses = replies.map(|reply| match reply {
+            Reply::Answer(answer) => answer.status,
+            Reply::NotSent | Reply::Cut => panic!("{reply:?}"),
+        });
+        statuses.fold((0, 0), |(answered, refused), status| match status {
+            200 => (answered + 1, refused),
+            503 => (answered, refused + 1),
+            status => panic!("a vote was answered {status}"),
+        })
+    };
+    std::thread::scope(|scope| {
+        let share = &share;
+        let voters: Vec<_> = (0..VOTERS).map(|voter| scope.spawn(move || share(voter))).collect();
+        voters.into_iter().map(|voter| voter.join().unwrap()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    })
+}
+
+/// Waits until `/readyz` answers this.
+#[track_caller]
+pub fn wait_until_ready(web: &Throng, status: u16) {
+    let deadline = Instant::now() + NOTICED_MAX;
+    loop {
+        if let Reply::Answer(answer) = Client::new(web.address).get("/readyz")
+            && answer.status == status
+        {
+            return;
+        }
+        assert!(Instant::now() < deadline, "/readyz doesn't answer {status} within {NOTICED_MAX:?}");
+        wait(Duration::from_millis(50));
+    }
+}
+
+/// Waits until workers have recorded all that is on the queue.
+fn wait_until_empty(system: &System) {
+    let (queue, deadline) = (Queue::of(system), Instant::now() + NOTICED_MAX);
+    while queue.waiting() > 0 {
+        assert!(Instant::now() < deadline, "{} messages still wait", queue.waiting());
+        wait(Duration::from_millis(50));
+    }
+    // What a worker has taken off is recorded before it asks for no more.
+    wait(Duration::from_millis(500));
+}
