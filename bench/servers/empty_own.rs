@@ -57,7 +57,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         unsent_bytes: Gauge::default(),
     });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let listen = Listen { address: address.parse()?, tls: None };
+    let address = address.parse()?;
+    let listen = Listen { address, tls: None, is_proxy: Arc::new(|_| true), proxy_protocol: false };
     Cores::start(&listen, cores.collect(), |_| Bytes::new(), &clock, Arc::new(Shutdown::default()))?.join();
     Ok(())
 }

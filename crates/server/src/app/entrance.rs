@@ -43,8 +43,14 @@ impl Entrance {
             metrics: Arc::clone(metrics),
             beside: None,
         };
+        let trusted = config.trusted_proxies.clone();
         Self {
-            listen: Listen { address: config.listen, tls },
+            listen: Listen {
+                address: config.listen,
+                tls,
+                is_proxy: Arc::new(move |address| trusted.contain(address)),
+                proxy_protocol: config.proxy_protocol,
+            },
             clock: Arc::clone(clock),
             shutdown: Arc::default(),
             gates: metrics.iter().map(gate).collect(),

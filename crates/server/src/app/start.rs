@@ -34,6 +34,7 @@ impl Server {
     /// If one of them, the address or a thread can't be had.
     pub async fn start(config: Config, clock: Arc<dyn Clock>, cores: usize) -> anyhow::Result<Self> {
         // Before a database is made for a server that can't serve.
+        serve::ensure_descriptors(cores)?;
         serve::find_free(config.listen).with_context(|| cant_serve(config.listen))?;
         // Who records claims the database.
         let claim = if config.queue.is_none() {

@@ -109,6 +109,11 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "the address at which voters reach this server, where a proxy maps a path to it: https://site.example/vote",
     },
     Setting {
+        name: "PROXY_PROTOCOL",
+        default: "false",
+        meaning: "true: connections from TRUSTED_PROXIES begin with a PROXY header, of version 1 or 2, and others with none",
+    },
+    Setting {
         name: "KEEP_AWAKE",
         default: "true",
         meaning: "keep processors from sleeping while a crowd votes, where this process may; false: never",
@@ -161,6 +166,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// How voters reach this server.
     pub public_url: PublicUrl,
+    /// Whether their connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Whether processors are kept from sleeping while a crowd votes.
     pub keep_awake: bool,
     /// What is logged, as a filter of `tracing`.
@@ -236,10 +243,14 @@ impl Config {
             cors_origins: read.cors_origins(cors_default),
             trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
             public_url: read.setting("PUBLIC_URL", PublicUrl::default()),
+            proxy_protocol: read.setting("PROXY_PROTOCOL", false),
             keep_awake: read.setting("KEEP_AWAKE", true),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
             otlp_endpoint: read.optional("OTLP_ENDPOINT"),
         };
+        if config.proxy_protocol && config.trusted_proxies == TrustedProxies::default() {
+            read.fault("PROXY_PROTOCOL", "set TRUSTED_PROXIES too: only their headers are read");
+        }
         if config.app_env == AppEnv::Prod {
             read.refuse_in_prod(&config);
         }

@@ -1,19 +1,25 @@
 //! One connection, from accept to close.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
+use throng_domain::clock::Clock;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
-use tracing::debug;
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, warn};
 
+use super::addresses::Share;
 use super::date::Date;
 use super::deadlines::FIRST_BYTE_MAX;
 use super::http2::UnsentBytes;
-use super::tls::{Protocol, Tls};
-use super::{Answer, RefusalBody, Shutdown, http1, http2};
+use super::opening::Opening;
+use super::outgoing::late;
+use super::tls::{self, Protocol, Tls};
+use super::{Answer, IsProxy, RefusalBody, Shutdown, http1, http2, proxy_protocol};
+use crate::allowance::Allowance;
 
 /// The longest head of a request, in bytes: its first line and its headers.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -21,13 +27,14 @@ pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// An open connection's place, given back when it closes.
 pub(super) struct Opened {
     _place: OwnedSemaphorePermit,
+    _share: Share,
     connections: Gauge,
 }
 
 impl Opened {
-    pub(super) fn new(place: OwnedSemaphorePermit, connections: Gauge) -> Self {
+    pub(super) fn new(place: OwnedSemaphorePermit, share: Share, connections: Gauge) -> Self {
         connections.inc();
-        Self { _place: place, connections }
+        Self { _place: place, _share: share, connections }
     }
 }
 
@@ -47,6 +54,50 @@ pub(super) struct Host<S> {
     pub(super) tls: Option<Arc<Tls>>,
     /// What waits on connections of HTTP/2.
     pub(super) unsent: UnsentBytes,
+    /// Knows who begins with a header of the PROXY protocol; none where nobody does.
+    pub(super) proxies: Option<IsProxy>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The lines on connections that begin otherwise than this server expects.
+    pub(super) unexpected: Allowance,
+}
+
+impl<S> Host<S> {
+    /// Says now and then what a client speaks that this server isn't set to, and which setting would.
+    pub(super) fn tell_unexpected(&self, opening: Opening) {
+        let what = match opening {
+            Opening::Http1 | Opening::Http2 => return,
+            Opening::ProxyProtocol => {
+                "a connection begins with a PROXY header and is refused; set PROXY_PROTOCOL=true, and TRUSTED_PROXIES to \
+                 the proxy's network"
+            }
+            Opening::Tls => {
+                "a client speaks TLS, and this port doesn't; set TLS_CERTIFICATE and TLS_KEY, or have clients use http://"
+            }
+        };
+        if let Some(unlogged) = self.unexpected.take(self.clock.now()) {
+            warn!(unlogged, "{what}");
+        }
+    }
+
+    fn tell_no_header(&self, proxy: IpAddr, error: &io::Error) {
+        if let Some(unlogged) = self.unexpected.take(self.clock.now()) {
+            warn!(
+                %proxy, %error, unlogged,
+                "a connection from a trusted proxy has no PROXY header and is closed; have the proxy send it, or unset \
+                 PROXY_PROTOCOL"
+            );
+        }
+    }
+
+    fn tell_no_tls(&self) {
+        if let Some(unlogged) = self.unexpected.take(self.clock.now()) {
+            warn!(
+                unlogged,
+                "a connection to this TLS port doesn't begin with TLS and is closed; have clients use https://, and a \
+                 proxy's PROXY header needs PROXY_PROTOCOL=true and TRUSTED_PROXIES"
+            );
+        }
+    }
 }
 
 /// Serves an accepted connection in a task of its own.
@@ -62,13 +113,27 @@ pub(super) fn spawn<S: Answer>((stream, peer): (TcpStream, SocketAddr), host: Ar
     }));
 }
 
-async fn serve<S: Answer>(stream: TcpStream, peer: IpAddr, host: &Arc<Host<S>>) -> Result<(), hyper::Error> {
+async fn serve<S: Answer>(mut stream: TcpStream, mut peer: IpAddr, host: &Arc<Host<S>>) -> Result<(), hyper::Error> {
     // An answer is one small packet; waiting for a second one would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "a connection was gone before its first byte");
         return Ok(());
     }
     let first_byte_by = Instant::now() + FIRST_BYTE_MAX;
+    if let Some(is_proxy) = &host.proxies
+        && is_proxy(peer)
+    {
+        let header = timeout_at(first_byte_by, proxy_protocol::read(&mut stream)).await;
+        match header.unwrap_or_else(|_| Err(late("the PROXY header is too slow"))) {
+            Ok(client) => peer = client.unwrap_or(peer),
+            // A check of whether the port is open says nothing.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => {
+                host.tell_no_header(peer, &error);
+                return Ok(());
+            }
+        }
+    }
     match &host.tls {
         None => http1::serve(stream, peer, host, first_byte_by).await,
         // In a box of its own, so that a connection without TLS is no larger for it.
@@ -91,6 +156,9 @@ async fn serve_encrypted<S: Answer>(
         Ok((stream, Protocol::Http1)) => http1::serve(stream, peer, host, first_byte_by).await,
         Ok((stream, Protocol::Http2)) => http2::serve(stream, peer, host, first_byte_by).await,
         Err(error) => {
+            if tls::is_other_protocol(&error) {
+                host.tell_no_tls();
+            }
             debug!(%error, "a connection ended before it was encrypted");
             Ok(())
         }

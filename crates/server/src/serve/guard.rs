@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::RefusalBody;
 use super::deadlines::{IDLE_MAX, REQUEST_MAX};
+use super::opening::Rewound;
 use super::outgoing::{Outgoing, Transport, late};
 use super::refusal::Refusal;
 
@@ -69,6 +70,16 @@ impl<T: Transport> GuardedStream<T> {
     /// Has the next reader begin with `bytes`, which were read from this stream.
     pub(super) fn put_back(&mut self, bytes: Bytes) {
         self.put_back = bytes;
+    }
+
+    /// The bytes that the next reader begins with, of those that were read before.
+    pub(super) fn peeked(&self) -> &[u8] {
+        &self.put_back
+    }
+
+    /// The transport without its guard, as if nothing of it had been read that was put back.
+    pub(super) fn unguard(self) -> Rewound<T> {
+        Rewound::new(self.put_back, self.stream.into_transport())
     }
 
     fn now_awaits(&mut self, awaits: Awaits) {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on one connection: the lane for plain requests, then the library.
+//! HTTP/1.1 on one connection: the lane for plain requests, then the library. A client that begins with HTTP/2 gets that.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -20,9 +20,10 @@ use tracing::debug;
 use super::connection::{HEAD_BYTES_MAX, Host};
 use super::guard::GuardedStream;
 use super::lane::{self, Left};
+use super::opening::{self, Opening};
 use super::outgoing::Transport;
 use super::unread::{LentBody, Unread};
-use super::{Answer, refusal, rules};
+use super::{Answer, http2, refusal, rules};
 
 /// The most headers a request may have.
 const HEADERS_MAX: usize = 64;
@@ -35,10 +36,20 @@ pub(super) async fn serve<S: Answer, T: Transport>(
     first_byte_by: Instant,
 ) -> Result<(), hyper::Error> {
     let mut stream = GuardedStream::new(transport, host.refusal_body, first_byte_by);
-    match lane::run(&mut stream, peer, host).await {
-        // What the library needs is large, and most connections never need it.
-        Ok(Left::ToLibrary) => Box::pin(serve_by_library(stream, peer, host)).await,
-        Ok(Left::Ended) => Ok(()),
+    let left = match lane::run(&mut stream, peer, host).await {
+        Ok(Left::ToLibrary { is_first: true }) => opening::find(&mut stream).await.map(Some),
+        Ok(Left::ToLibrary { is_first: false }) => Ok(Some(Opening::Http1)),
+        Ok(Left::Ended) => Ok(None),
+        Err(error) => Err(error),
+    };
+    // What the library needs is large, and most connections never need it.
+    match left {
+        Ok(Some(Opening::Http2)) => Box::pin(http2::serve(stream.unguard(), peer, host, first_byte_by)).await,
+        Ok(Some(opening)) => {
+            host.tell_unexpected(opening);
+            Box::pin(serve_by_library(stream, peer, host)).await
+        }
+        Ok(None) => Ok(()),
         Err(error) => {
             debug!(%error, "a connection ended early");
             Ok(())

@@ -28,7 +28,10 @@ const PLAIN_BYTES_MAX: usize = 4 * 1024;
 /// What becomes of a connection that leaves the lane.
 pub(super) enum Left {
     /// It is to be served by the library, which finds the bytes of its request unread.
-    ToLibrary,
+    ToLibrary {
+        /// Whether nothing was answered before.
+        is_first: bool,
+    },
     /// It has ended.
     Ended,
 }
@@ -41,7 +44,7 @@ pub(super) async fn run<S: Answer, T: Transport>(
 ) -> io::Result<Left> {
     let Host { service, shutdown, date, .. } = host;
     let mut close_idle = pin!(shutdown.close_idle());
-    let mut waits = false;
+    let (mut waits, mut is_first) = (false, true);
     loop {
         let next = poll_fn(|context| {
             // Polled once, it leaves this task's waker behind, which is all that is needed.
@@ -55,9 +58,10 @@ pub(super) async fn run<S: Answer, T: Transport>(
         });
         let begun = match next.await? {
             Next::Begun(begun) => begun,
-            Next::ToLibrary => return Ok(Left::ToLibrary),
+            Next::ToLibrary => return Ok(Left::ToLibrary { is_first }),
             Next::End => break,
         };
+        is_first = false;
         let answer = service.finish(begun).await;
         let closing = shutdown.is_draining();
         stream.write_all(&message(&answer, closing, date)).await?;

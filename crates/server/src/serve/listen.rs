@@ -18,8 +18,11 @@ const BACKLOG: i32 = 8_192;
 /// File descriptors kept for everything that is no connection.
 const DESCRIPTORS_KEPT: u64 = 128;
 
+/// The fewest connections for which a core is worth starting.
+const CONNECTIONS_MIN: u64 = 32;
+
 /// How often it is said that clients wait for a place.
-const SAID_EVERY: Duration = Duration::from_secs(10);
+pub(super) const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// How long to wait when the system has no descriptor left for a connection.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(50);
@@ -65,11 +68,36 @@ fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
 /// How many connections may be open at once: as many as the process may have descriptors, after raising that limit
 /// as far as it may be raised, less a few for files.
 pub(super) fn connections_max() -> io::Result<usize> {
+    Ok(usize::try_from(descriptors()?.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX).max(1))
+}
+
+/// The process's limit of open files, raised as far as it may be raised.
+fn descriptors() -> io::Result<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit)?;
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
-    Ok(usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX).max(1))
+    Ok(getrlimit(Resource::Nofile).current.unwrap_or(1 << 20))
+}
+
+/// A limit of open files that leaves no room for connections.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the limit of open files is {has}, and {needed} is the least to serve with on this machine; raise it (systemd's \
+     LimitNOFILE, ulimit -n)"
+)]
+pub struct TooFewDescriptors {
+    has: u64,
+    needed: u64,
+}
+
+/// Finds that there is room for connections on so many cores.
+///
+/// # Errors
+/// [`TooFewDescriptors`], or the system's if the limit can't be read.
+pub fn ensure_descriptors(cores: usize) -> io::Result<()> {
+    let has = descriptors()?;
+    let needed = DESCRIPTORS_KEPT + CONNECTIONS_MIN * u64::try_from(cores).unwrap_or(u64::MAX);
+    if has < needed { Err(io::Error::other(TooFewDescriptors { has, needed })) } else { Ok(()) }
 }
 
 /// The places for connections on one core.

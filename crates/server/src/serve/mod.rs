@@ -8,6 +8,7 @@
 //! nothing that a client could still be writing to.
 //! Everything unusual about how Throng serves is in this module; what it serves is an [`Answer`].
 
+mod addresses;
 mod connection;
 mod date;
 mod deadlines;
@@ -16,9 +17,11 @@ mod http1;
 mod http2;
 mod lane;
 mod listen;
+mod opening;
 mod outgoing;
 mod plain;
 mod processors;
+mod proxy_protocol;
 mod refusal;
 mod rules;
 mod shutdown;
@@ -42,14 +45,16 @@ use tokio::runtime::Runtime;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, warn};
 
+use self::addresses::Addresses;
 use self::connection::Host;
 use self::date::Date;
 use self::http2::UnsentBytes;
 use self::listen::Places;
-pub use self::listen::find_free;
+pub use self::listen::{TooFewDescriptors, ensure_descriptors, find_free};
 pub use self::plain::{PlainMethod, PlainRequest};
 pub use self::shutdown::Shutdown;
 pub use self::tls::{Tls, TlsFaults, TlsFiles};
+use crate::allowance::Allowance;
 
 /// What answers requests on one core.
 pub trait Answer: Send + Sync + 'static {
@@ -81,13 +86,20 @@ pub type Beside = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 /// address when a connection is made anew: none is on the way of a vote otherwise.
 const BLOCKING_THREADS_MAX: usize = 2;
 
+/// Whether a proxy of ours is at an address.
+pub type IsProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
 /// Where connections are taken, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Listen {
     /// The address; with port 0, any port that is free.
     pub address: SocketAddr,
     /// What encrypts them; without it they are plain, and HTTP/1.1.
     pub tls: Option<Arc<Tls>>,
+    /// Knows proxies of ours, which many clients may come by.
+    pub is_proxy: IsProxy,
+    /// Whether their connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// One core: what it answers with, what runs beside, and its gauges.
@@ -142,9 +154,19 @@ impl Cores {
             };
             let Core { service, beside, connections, unsent_bytes } = core;
             let unsent = UnsentBytes::new(unsent_bytes, cores_count);
-            let (date, shutdown, tls) = (Date::new(Arc::clone(clock)), Arc::clone(&shutdown), listen.tls.clone());
-            let host = Arc::new(Host { service, refusal_body, shutdown, date, tls, unsent });
-            let door = Door { listener, connections_max, connections };
+            let host = Arc::new(Host {
+                service,
+                refusal_body,
+                shutdown: Arc::clone(&shutdown),
+                date: Date::new(Arc::clone(clock)),
+                tls: listen.tls.clone(),
+                unsent,
+                proxies: listen.proxy_protocol.then(|| Arc::clone(&listen.is_proxy)),
+                clock: Arc::clone(clock),
+                unexpected: Allowance::new(1),
+            });
+            let addresses = Addresses::new(connections_max, Arc::clone(&listen.is_proxy));
+            let door = Door { listener, connections_max, connections, addresses };
             let processor = processors.get(number).copied();
             let serve = move || {
                 schedule(processor);
@@ -171,6 +193,7 @@ struct Door {
     listener: TcpListener,
     connections_max: usize,
     connections: Gauge,
+    addresses: Addresses,
 }
 
 /// Tells the system how this thread, a core's, is to be run. It serves as well when that is refused, only not as fast.
@@ -185,7 +208,7 @@ fn schedule(processor: Option<usize>) {
 
 fn serve<S: Answer>(
     runtime: &Runtime,
-    Door { listener, connections_max, connections }: Door,
+    Door { listener, connections_max, connections, addresses }: Door,
     host: &Arc<Host<S>>,
     beside: Beside,
     accepts: TaskTrackerToken,
@@ -200,7 +223,9 @@ fn serve<S: Answer>(
                 let place = places.take().await;
                 match listener.accept().await {
                     Ok(accepted) => {
-                        let opened = connection::Opened::new(place, connections.clone());
+                        // With none, it is closed.
+                        let Some(share) = addresses.admit(accepted.1.ip()) else { continue };
+                        let opened = connection::Opened::new(place, share, connections.clone());
                         connection::spawn(accepted, Arc::clone(host), opened);
                     }
                     Err(error) => listen::after_accept_error(&error).await,
@@ -214,7 +239,8 @@ fn serve<S: Answer>(
         // Connections that the kernel has accepted already would be reset with the socket: take them along.
         for accepted in listen::accept_waiting(listener) {
             let Some(place) = places.try_take() else { break };
-            let opened = connection::Opened::new(place, connections.clone());
+            let Some(share) = addresses.admit(accepted.1.ip()) else { continue };
+            let opened = connection::Opened::new(place, share, connections.clone());
             connection::spawn(accepted, Arc::clone(host), opened);
         }
         drop(accepts);

@@ -31,6 +31,11 @@ impl<T: Transport> Outgoing<T> {
         Self { transport, unread: None, linger: None }
     }
 
+    /// The transport, if it is to be watched in another way.
+    pub(super) fn into_transport(self) -> T {
+        self.transport
+    }
+
     /// What came of sending, or an error once the client hasn't read for too long.
     fn taken<R>(&mut self, sent: Poll<io::Result<R>>, context: &mut Context<'_>) -> Poll<io::Result<R>> {
         if sent.is_ready() {

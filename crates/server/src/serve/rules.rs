@@ -84,10 +84,10 @@ fn is_port(text: &[u8]) -> bool {
     *colon == b':' && digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number() <= u32::from(u16::MAX)
 }
 
-/// Whether two hosts are one, the port of HTTPS understood.
+/// Whether two hosts are one, the ports of HTTP and HTTPS understood.
 fn same_host(one: &[u8], other: &[u8]) -> bool {
     fn bare(host: &[u8]) -> &[u8] {
-        host.strip_suffix(b":443").unwrap_or(host)
+        host.strip_suffix(b":443").or(host.strip_suffix(b":80")).unwrap_or(host)
     }
     bare(one).eq_ignore_ascii_case(bare(other))
 }

@@ -62,7 +62,7 @@ pub fn serve(
     let beside = Box::pin(std::future::ready(()));
     let core = Core { service, beside, connections: Gauge::default(), unsent_bytes: Gauge::default() };
     // For those who operate it, on a network of theirs.
-    let listen = Listen { address: listen, tls: None };
+    let listen = Listen { address: listen, tls: None, is_proxy: Arc::new(|_| true), proxy_protocol: false };
     Cores::start(&listen, vec![core], refusal_body, clock, shutdown).with_context(|| cant_serve(listen.address))
 }
 

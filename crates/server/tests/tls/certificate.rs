@@ -74,11 +74,16 @@ pub struct TlsServer {
 
 impl TlsServer {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server that speaks TLS, with these settings beside its own.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
         let certificate = Certificate::make();
         let files = Files::with(&certificate);
-        let settings = files.settings();
-        let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
-        Self { server: TestServer::start_with(&settings), files, certificate }
+        let own = files.settings();
+        let own = own.each_ref().map(|(name, value)| (*name, value.as_str()));
+        Self { server: TestServer::start_with(&[&own, settings].concat()), files, certificate }
     }
 
     /// A new encrypted connection on which HTTP/1.1 is spoken.

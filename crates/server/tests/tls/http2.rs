@@ -1,5 +1,7 @@
 //! An HTTP/2 client that somebody else wrote.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
@@ -29,6 +31,18 @@ impl Client {
             let tcp = TcpStream::connect(address).await.unwrap();
             let tls = connector.connect(ServerName::try_from(NAME).unwrap(), tcp).await.unwrap();
             let (requests, connection) = handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
+            tokio::spawn(connection);
+            requests
+        });
+        Self { runtime, requests }
+    }
+
+    /// A connection without TLS, of a client that knows that the server speaks HTTP/2.
+    pub fn plain(address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let requests = runtime.block_on(async {
+            let tcp = TcpStream::connect(address).await.unwrap();
+            let (requests, connection) = handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
             tokio::spawn(connection);
             requests
         });

@@ -11,6 +11,7 @@ mod frames;
 mod handshakes;
 mod http2;
 mod limits;
+mod openings;
 mod reload;
 mod settings;
 mod shutdown;
