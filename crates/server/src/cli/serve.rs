@@ -1,5 +1,6 @@
 //! `throng serve`.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
 
 async fn serve(config: Config, cores: usize, log: &Log) -> anyhow::Result<()> {
     let mut stop = pin!(stop_signal().context("signals can't be received")?);
+    tokio::spawn(outlive_signals().context("signals can't be received")?);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     info!(database = %config.database, queue = config.queue.as_ref().map(tracing::field::display), "starting");
     let server = tokio::select! {
@@ -43,13 +45,32 @@ async fn serve(config: Config, cores: usize, log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Done once somebody asks this process to stop.
+/// Done once somebody asks this process to stop: with SIGTERM, SIGINT, or SIGQUIT.
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut quit = signal(SignalKind::quit())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+        }
+    })
+}
+
+/// Takes the signals that other servers reload or reopen something for, which would end this process at once, and says
+/// that there is nothing to do.
+pub(super) fn outlive_signals() -> std::io::Result<impl Future<Output = Infallible>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut user_1, mut user_2) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
+    Ok(async move {
+        loop {
+            let name = tokio::select! {
+                _ = hangup.recv() => "SIGHUP",
+                _ = user_1.recv() => "SIGUSR1",
+                _ = user_2.recv() => "SIGUSR2",
+            };
+            info!("{name} has no effect: a new certificate is taken up by itself, other settings take a restart");
         }
     })
 }

@@ -17,11 +17,11 @@ use tracing::info;
 
 use super::Flags;
 use super::log::{Log, log_to_stderr};
-use super::serve::stop_signal;
+use super::serve::{outlive_signals, stop_signal};
 use crate::app::{StartupWait, cant_use, open_cache, open_database};
 use crate::config::Config;
 use crate::metrics::WorkerMetrics;
-use crate::serve::{Cores, Shutdown};
+use crate::serve::{Cores, Shutdown, ensure_descriptors};
 use crate::worker::{Health, Herald, Recording, RecordingError, ensure_free, serve};
 
 /// How a worker works.
@@ -47,6 +47,8 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
 
 async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()> {
     let mut stop_signal = pin!(stop_signal().context("signals can't be received")?);
+    tokio::spawn(outlive_signals().context("signals can't be received")?);
+    ensure_descriptors(1)?;
     ensure_free(config.worker_listen)?;
     let claim = config.database.claim()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

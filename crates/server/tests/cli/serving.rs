@@ -1,6 +1,9 @@
 //! Commands beside a server, and two servers side by side.
 
-use crate::shell::Shell;
+use rustix::process::Signal;
+
+use crate::shell::{Ran, Shell};
+use crate::support::Connection;
 
 #[test]
 fn a_server_that_runs_sees_what_commands_change() {
@@ -50,6 +53,47 @@ fn a_worker_that_cannot_serve_says_so_before_it_takes_anything() {
     other.write(".env", &format!("QUEUE_URL={broker}\nWORKER_LISTEN={taken}\nAPP_SECRET={}\n", "s".repeat(32)));
     other.run("worker").fails(1, &[&taken, "WORKER_LISTEN"]);
     assert!(!other.path("var").exists(), "it made a database");
+}
+
+/// The fewest open files with which a server starts here.
+fn files_min() -> usize {
+    128 + 32 * std::thread::available_parallelism().unwrap().get()
+}
+
+#[test]
+fn a_limit_of_files_without_room_for_clients_is_refused() {
+    let shell = Shell::new();
+    let ran = Ran(shell.command_with_files(60).output().unwrap());
+    ran.fails(1, &["the limit of open files is 60", &files_min().to_string(), "ulimit -n", "LimitNOFILE"]);
+    assert!(!shell.path("var").exists(), "a server that can't serve made a database");
+}
+
+#[test]
+fn clients_without_a_place_wait_and_the_log_says_so() {
+    let shell = Shell::new();
+    let server = shell.serve_with_files(files_min());
+    // More than all cores have places for, which the kernel spreads as it likes.
+    let clients: Vec<_> = (0..files_min()).map(|_| Connection::open(server.address)).collect();
+    let line = server.logged("no place for another connection");
+    assert!(line.contains("LimitNOFILE") && line.contains("connections=32"), "{line}");
+    drop(clients);
+    assert_eq!(server.get("/livez").status, 200);
+}
+
+#[test]
+fn signals_that_reload_other_servers_cut_nobody_off() {
+    let shell = Shell::new();
+    let mut server = shell.serve();
+    let mut connection = Connection::open(server.address);
+    connection.send(b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[");
+    for (signal, name) in [(Signal::HUP, "SIGHUP"), (Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")] {
+        server.signal(signal);
+        server.logged(&format!("{name} has no effect"));
+    }
+    connection.send(b"1]");
+    assert_eq!(connection.answer().status, 200);
+    server.signal(Signal::QUIT);
+    assert_eq!(server.ended(), Some(0));
 }
 
 #[test]

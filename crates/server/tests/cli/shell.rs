@@ -71,6 +71,15 @@ impl Shell {
         self.serve_with(&[])
     }
 
+    /// The command that serves on a port of its own, about to be run with so many open files at the most.
+    pub fn command_with_files(&self, files: usize) -> Command {
+        let mut command = Command::new("sh");
+        let script = r#"ulimit -n "$1" && exec "$2" serve --listen 127.0.0.1:0"#;
+        command.args(["-c", script, "sh", &files.to_string(), env!("CARGO_BIN_EXE_throng")]);
+        command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(self.directory.path()).stdin(Stdio::null());
+        command
+    }
+
     /// Starts `throng serve` on a port of its own, with this environment.
     pub fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
         self.start(&["--listen", "127.0.0.1:0"], environment).once_logged("serving on http://")
@@ -78,7 +87,18 @@ impl Shell {
 
     /// Starts `throng` with these arguments and this environment, and waits for nothing.
     pub fn start(&self, args: &[&str], environment: &[(&str, &str)]) -> Serving {
-        let (mut serving, mut lines) = self.start_unread(args, environment);
+        let mut command = self.command(args);
+        command.envs(environment.iter().copied());
+        Self::start_reading(command)
+    }
+
+    /// Starts `throng serve` with so many open files at the most.
+    pub fn serve_with_files(&self, files: usize) -> Serving {
+        Self::start_reading(self.command_with_files(files)).once_logged("serving on http://")
+    }
+
+    fn start_reading(command: Command) -> Serving {
+        let (mut serving, mut lines) = Self::start_unread(command);
         let (logs, log) = mpsc::channel();
         serving.log = log;
         // Reads all of it, so that the server never waits for somebody to read its log.
@@ -92,7 +112,9 @@ impl Shell {
 
     /// Starts `throng serve`, and reads its log only until it serves.
     pub fn serve_unread(&self, environment: &[(&str, &str)]) -> (Serving, Lines<BufReader<ChildStderr>>) {
-        let (mut serving, mut lines) = self.start_unread(&["--listen", "127.0.0.1:0"], environment);
+        let mut command = self.command(&["--listen", "127.0.0.1:0"]);
+        command.envs(environment.iter().copied());
+        let (mut serving, mut lines) = Self::start_unread(command);
         let serves = |line: &String| line.contains("serving on http://");
         let line = lines.by_ref().map(Result::unwrap).find(serves).expect("it serves");
         let (_, address) = line.split_once("http://").unwrap();
@@ -101,9 +123,8 @@ impl Shell {
         (serving, lines)
     }
 
-    fn start_unread(&self, args: &[&str], environment: &[(&str, &str)]) -> (Serving, Lines<BufReader<ChildStderr>>) {
-        let mut command = self.command(args);
-        let mut child = command.envs(environment.iter().copied()).stderr(Stdio::piped()).spawn().unwrap();
+    fn start_unread(mut command: Command) -> (Serving, Lines<BufReader<ChildStderr>>) {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (_, log) = mpsc::channel();
         (Serving { address: SocketAddr::from(([0; 4], 0)), log, child }, lines)
@@ -146,7 +167,11 @@ impl Serving {
 
     /// Asks the server to stop.
     pub fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for its end; its exit code.
