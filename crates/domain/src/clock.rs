@@ -1,9 +1,15 @@
 //! Time, passed in: whoever judges by the clock is given one, so that a test can set it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+
+/// How much time passes by a [`SteadyClock`] that is ahead of the system's, of `1 / HELD_DIVISOR` less than really passes.
+const HELD_DIVISOR: i64 = 10;
+
+/// How far the held time may be behind the latest one, in milliseconds, before it counts as that of an earlier step.
+const HELD_SLACK_MS: i64 = 100;
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +28,11 @@ impl Timestamp {
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The moment it is now.
     fn now(&self) -> Timestamp;
+
+    /// How far this clock is ahead of the system's because that was set back, in milliseconds.
+    fn ahead_ms(&self) -> i64 {
+        0
+    }
 }
 
 /// The machine's own clock.
@@ -33,6 +44,77 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A clock that never goes back. It shows the time of `system`, the machine's clock, and follows it forward at once.
+/// When that is set back, this clock goes on from the latest time it showed, a tenth slower than time really passes,
+/// until the system's clock has caught up.
+///
+/// For a process that judges what came in time: a poll that it saw close stays closed, and ballots' times ascend.
+#[derive(Debug)]
+pub struct SteadyClock<S = SystemClock> {
+    system: S,
+    /// Whence `elapsed_ms` counts.
+    started: Instant,
+    /// The latest time shown. Written once a millisecond at the most, by the first who sees it, and otherwise only read.
+    latest_ms: AtomicI64,
+    /// What the slowed time that really passes is added to while this clock is ahead.
+    held_from_ms: AtomicI64,
+}
+
+impl SteadyClock {
+    /// A clock that shows the machine's time until that is set back.
+    pub fn new() -> Self {
+        Self::over(SystemClock)
+    }
+}
+
+impl Default for SteadyClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clock> SteadyClock<S> {
+    /// A clock that shows the time of `system` until that is set back.
+    #[expect(clippy::disallowed_methods, reason = "a clock is what others are to be given in its place")]
+    pub fn over(system: S) -> Self {
+        let (latest_ms, held_from_ms) = (AtomicI64::new(i64::MIN), AtomicI64::new(i64::MIN));
+        Self { system, started: Instant::now(), latest_ms, held_from_ms }
+    }
+
+    /// The time while the system's clock shows an earlier one than `latest_ms`.
+    fn held_ms(&self, latest_ms: i64) -> i64 {
+        let elapsed_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let slowed_ms = elapsed_ms - elapsed_ms / HELD_DIVISOR;
+        let held_ms = self.held_from_ms.load(Ordering::Relaxed).saturating_add(slowed_ms);
+        if held_ms < latest_ms.saturating_sub(HELD_SLACK_MS) {
+            // The system's clock was ahead of this since, so it was set back anew.
+            self.held_from_ms.fetch_max(latest_ms - slowed_ms, Ordering::Relaxed);
+        }
+        held_ms.max(latest_ms)
+    }
+}
+
+impl<S: Clock> Clock for SteadyClock<S> {
+    fn now(&self) -> Timestamp {
+        let system_ms = self.system.now().0;
+        let latest_ms = self.latest_ms.load(Ordering::Relaxed);
+        if system_ms == latest_ms {
+            return Timestamp(latest_ms);
+        }
+        let now_ms = if system_ms > latest_ms { system_ms } else { self.held_ms(latest_ms) };
+        if now_ms == latest_ms {
+            return Timestamp(latest_ms);
+        }
+        // What another thread saw meanwhile may be later.
+        Timestamp(self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms))
+    }
+
+    fn ahead_ms(&self) -> i64 {
+        let now_ms = self.now().0;
+        now_ms.saturating_sub(self.system.now().0).max(0)
     }
 }
 
@@ -55,5 +137,94 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
+    const START: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn clock() -> SteadyClock<ManualClock> {
+        SteadyClock::over(ManualClock::new(START))
+    }
+
+    fn step(clock: &SteadyClock<ManualClock>, ms: i64) {
+        clock.system.set(clock.system.now().plus_ms(ms));
+    }
+
+    /// Reads the clock until it shows a later time than `seen`.
+    fn later_than(clock: &impl Clock, seen: Timestamp) -> Timestamp {
+        loop {
+            let now = clock.now();
+            if now > seen {
+                return now;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn time_follows_a_step_forward_and_goes_on_after_one_back() {
+        let clock = clock();
+        assert_eq!(clock.now(), START);
+        step(&clock, HOUR_MS);
+        assert_eq!((clock.now(), clock.ahead_ms()), (START.plus_ms(HOUR_MS), 0));
+        step(&clock, -HOUR_MS);
+        let held = clock.now();
+        assert!(held >= START.plus_ms(HOUR_MS) && clock.ahead_ms() >= HOUR_MS);
+        assert!(later_than(&clock, held) < held.plus_ms(HOUR_MS));
+        // The step is taken back.
+        step(&clock, 2 * HOUR_MS);
+        assert_eq!((clock.now(), clock.ahead_ms()), (START.plus_ms(2 * HOUR_MS), 0));
+    }
+
+    #[test]
+    fn held_time_passes_slower_than_real_time() {
+        let clock = clock();
+        clock.now();
+        step(&clock, -HOUR_MS);
+        let (from, started) = (clock.now(), clock.started.elapsed());
+        let mut now = from;
+        while now < from.plus_ms(50) {
+            now = later_than(&clock, now);
+        }
+        let passed = (clock.started.elapsed() - started).as_millis();
+        // 50 ms by a clock a tenth slower; a rounded millisecond at each end.
+        assert!(passed >= 53, "{passed}");
+    }
+
+    #[test]
+    fn time_never_goes_back_whatever_the_steps() {
+        let clock = clock();
+        let mut seed = 7_u64;
+        let mut last = clock.now();
+        for _ in 0..10_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            step(&clock, i64::try_from(seed >> 33).unwrap() % (24 * HOUR_MS) - 12 * HOUR_MS);
+            let now = clock.now();
+            assert!(now >= last, "{now:?} {last:?}");
+            last = now;
+        }
+    }
+
+    #[test]
+    fn threads_see_one_time_that_ascends() {
+        let clock = SteadyClock::new();
+        let latest = AtomicI64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let seen_before = latest.load(Ordering::SeqCst);
+                        let now = clock.now().0;
+                        assert!(now >= seen_before);
+                        latest.fetch_max(now, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use throng_backends::queue;
 use throng_backends::store::Claim;
-use throng_domain::clock::{Clock, SystemClock};
+use throng_domain::clock::{Clock, SteadyClock};
 use throng_domain::store::Database;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,7 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
     ensure_descriptors(1)?;
     ensure_free(config.worker_listen)?;
     let claim = config.database.claim()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new());
     let (stop, metrics, wait) =
         (CancellationToken::new(), WorkerMetrics::new(&clock), StartupWait::new(config, &clock));
     tokio::spawn(log.watch(metrics.log_lines_dropped.clone()));

@@ -3,23 +3,32 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hyper::HeaderMap;
+use hyper::header::{DATE, HeaderValue};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use throng_domain::clock::Clock;
 
 /// How often the date is written anew: it tells seconds.
 const REFRESH: Duration = Duration::from_millis(500);
 
-/// The header's line as HTTP wants it (RFC 9110, 6.6.1), written now and then instead of for each answer.
+/// The header as HTTP wants it (RFC 9110, 6.6.1), written now and then instead of for each answer.
 #[derive(Debug)]
 pub(super) struct Date {
     clock: Arc<dyn Clock>,
-    line: Mutex<String>,
+    latest: Mutex<Written>,
+}
+
+/// The date, written in both forms in which it is sent.
+#[derive(Debug)]
+struct Written {
+    line: String,
+    value: Option<HeaderValue>,
 }
 
 impl Date {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let line = Mutex::new(line(&*clock));
-        Self { clock, line }
+        let latest = Mutex::new(Written::at(&*clock));
+        Self { clock, latest }
     }
 
     /// Keeps the date current for as long as it is polled.
@@ -27,21 +36,34 @@ impl Date {
         let mut tick = tokio::time::interval(REFRESH);
         loop {
             tick.tick().await;
-            *self.line.lock().unwrap_or_else(PoisonError::into_inner) = line(&*self.clock);
+            *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Written::at(&*self.clock);
         }
     }
 
     /// Adds the line to an answer's head.
     pub(super) fn write(&self, head: &mut Vec<u8>) {
-        head.extend_from_slice(self.line.lock().unwrap_or_else(PoisonError::into_inner).as_bytes());
+        head.extend_from_slice(self.latest.lock().unwrap_or_else(PoisonError::into_inner).line.as_bytes());
+    }
+
+    /// Sets the header in an answer of the HTTP library, which would take the date from a clock of its own: that one stands
+    /// still once the system's clock is set back.
+    pub(super) fn set(&self, headers: &mut HeaderMap) {
+        if let Some(value) = &self.latest.lock().unwrap_or_else(PoisonError::into_inner).value {
+            headers.insert(DATE, value.clone());
+        }
     }
 }
 
-/// Empty where the clock shows no year that HTTP can write: a server without a clock sends no date.
-fn line(clock: &dyn Clock) -> String {
-    let moment = jiff::Timestamp::from_millisecond(clock.now().0);
-    let text = moment.and_then(|moment| DateTimePrinter::new().timestamp_to_rfc9110_string(&moment));
-    text.map(|text| format!("date: {text}\r\n")).unwrap_or_default()
+impl Written {
+    /// Empty where the clock shows no year that HTTP can write: a server without a clock sends no date.
+    fn at(clock: &dyn Clock) -> Self {
+        let moment = jiff::Timestamp::from_millisecond(clock.now().0);
+        let text = moment.and_then(|moment| DateTimePrinter::new().timestamp_to_rfc9110_string(&moment));
+        match text {
+            Ok(text) => Self { line: format!("date: {text}\r\n"), value: HeaderValue::try_from(text).ok() },
+            Err(_) => Self { line: String::new(), value: None },
+        }
+    }
 }
 
 #[cfg(test)]

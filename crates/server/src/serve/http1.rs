@@ -115,6 +115,7 @@ async fn answer<S: Answer>(
             (response, unread.read_rest().await)
         }
     };
+    host.date.set(response.headers_mut());
     if !goes_on || host.shutdown.is_draining() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -125,11 +125,14 @@ async fn answer<S: Answer>(
     }
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let Some(answering) = streams.begin(if is_read { READ_BYTES } else { BALLOT_BYTES }).await else {
-        return Ok(refusal::overloaded(host.refusal_body).map(AnswerBody::unwatched));
+        let mut refused = refusal::overloaded(host.refusal_body).map(AnswerBody::unwatched);
+        host.date.set(refused.headers_mut());
+        return Ok(refused);
     };
     let is_head = *request.method() == Method::HEAD;
     let request = request.map(|body| TimedBody::new(body, streams));
     let mut response = host.service.answer(request, peer).await;
+    host.date.set(response.headers_mut());
     if is_head {
         take_body(&mut response);
     }
