@@ -118,6 +118,8 @@ impl NewPoll {
             max_choices,
             opens_at: self.opens_at,
             closes_at: self.closes_at,
+            closed_at: None,
+            final_at: None,
             results: self.results,
             percent_base: self.percent_base,
             version: 1,

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ballot::Choices;
 use crate::clock::Timestamp;
+use crate::store::Mark;
 
-/// How long after its close a poll's result stays provisional, in milliseconds: a ballot that arrived in time may
-/// still be on its way to the store. That takes milliseconds; after a stall of the disk longer than this, a result that
-/// was called final can still grow.
+/// How long after its close a poll's result stays provisional at the least, in milliseconds: a ballot that arrived in time
+/// may still be on its way to the store.
 pub const CLOSING_MS: i64 = 10_000;
 
 /// A poll as it is stored.
@@ -35,6 +35,10 @@ pub struct Poll {
     pub opens_at: Option<Timestamp>,
     /// When it stops to take ballots; a poll without this stays open.
     pub closes_at: Option<Timestamp>,
+    /// When it was stored that it has closed: from then on it is closed, whatever a clock shows.
+    pub closed_at: Option<Timestamp>,
+    /// When it was stored that its result is final: from then on no ballot is added.
+    pub final_at: Option<Timestamp>,
     /// Who may see its results, and when.
     pub results: Visibility,
     /// What the percentages are parts of.
@@ -163,7 +167,7 @@ words! {
         Open = "open",
         /// It takes none any more; those that arrived in time may still be on their way.
         Closing = "closing",
-        /// It is closed and its result stands.
+        /// It is closed, and the store adds no ballot to its result any more.
         Final = "final",
     }
 }
@@ -186,10 +190,16 @@ pub enum Viewer {
 }
 
 impl Poll {
-    /// What the poll does at `now`. No job opens or closes a poll: this is computed at every use.
+    /// What the poll does at `now`. No job opens or closes a poll: this is computed at every use. That it has closed is
+    /// stored besides, so that no clock opens it again; that its result is final, only the store knows.
     pub fn state(&self, now: Timestamp) -> PollState {
+        if self.final_at.is_some() {
+            return PollState::Final;
+        }
+        if self.closed_at.is_some() {
+            return PollState::Closing;
+        }
         match (self.opens_at, self.closes_at) {
-            (_, Some(closes_at)) if now >= closes_at.plus_ms(CLOSING_MS) => PollState::Final,
             (_, Some(closes_at)) if now >= closes_at => PollState::Closing,
             (None, _) => PollState::Draft,
             (Some(opens_at), _) if now < opens_at => PollState::Scheduled,
@@ -200,6 +210,25 @@ impl Poll {
     /// Whether no opening time was set yet: a poll that only its makers know of.
     pub fn is_draft(&self) -> bool {
         self.opens_at.is_none()
+    }
+
+    /// The moment by which a ballot is judged that arrives at `now`: once the poll is closed, none before its close, even
+    /// if a clock was set back.
+    pub fn arrival(&self, now: Timestamp) -> Timestamp {
+        match self.closes_at {
+            Some(closes_at) if self.is_closed(now) => now.max(closes_at),
+            Some(_) | None => now,
+        }
+    }
+
+    /// What is to be stored of the poll's end at `now`, if anything.
+    pub fn due(&self, now: Timestamp) -> Option<Mark> {
+        let closes_at = self.closes_at?;
+        match (self.closed_at, self.final_at) {
+            (_, Some(_)) => None,
+            (None, None) => (now >= closes_at).then_some(Mark::Closed),
+            (Some(_), None) => (now >= closes_at.plus_ms(CLOSING_MS)).then_some(Mark::Final),
+        }
     }
 
     /// Whether the poll takes no ballots any more at `now`.
@@ -321,8 +350,37 @@ mod tests {
         assert_eq!(poll.state(Timestamp(5)), PollState::Draft);
         poll.opens_at = Some(Timestamp(10));
         poll.closes_at = Some(Timestamp(20));
-        let states = [9, 10, 19, 20, 19 + CLOSING_MS, 20 + CLOSING_MS].map(|at| poll.state(Timestamp(at)).as_str());
-        assert_eq!(states, ["scheduled", "open", "open", "closing", "closing", "final"]);
+        let states = [9, 10, 19, 20, 20 + CLOSING_MS].map(|at| poll.state(Timestamp(at)).as_str());
+        assert_eq!(states, ["scheduled", "open", "open", "closing", "closing"]);
+    }
+
+    #[test]
+    fn a_stored_end_stands_whatever_the_clock_shows() {
+        let mut poll = poll();
+        (poll.opens_at, poll.closes_at) = (Some(Timestamp(10)), Some(Timestamp(20)));
+        let (before, after) = (Timestamp(5), Timestamp(25));
+        assert_eq!((poll.arrival(before), poll.arrival(after)), (before, after));
+        poll.closed_at = Some(Timestamp(20));
+        assert_eq!((poll.state(before), poll.state(after)), (PollState::Closing, PollState::Closing));
+        assert_eq!((poll.arrival(before), poll.arrival(after)), (Timestamp(20), after));
+        poll.final_at = Some(Timestamp(30));
+        assert_eq!((poll.state(before), poll.state(after)), (PollState::Final, PollState::Final));
+    }
+
+    #[test]
+    fn an_end_is_due_step_by_step() {
+        let mut poll = poll();
+        assert_eq!(poll.due(Timestamp(i64::MAX)), None);
+        poll.closes_at = Some(Timestamp(20));
+        let last = Timestamp(20 + CLOSING_MS);
+        assert_eq!(
+            [Timestamp(19), Timestamp(20), last].map(|at| poll.due(at)),
+            [None, Some(Mark::Closed), Some(Mark::Closed)]
+        );
+        poll.closed_at = Some(Timestamp(20));
+        assert_eq!([Timestamp(20), last.plus_ms(-1), last].map(|at| poll.due(at)), [None, None, Some(Mark::Final)]);
+        poll.final_at = Some(last);
+        assert_eq!(poll.due(last), None);
     }
 
     #[test]

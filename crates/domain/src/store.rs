@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::ballot::{Ballot, BallotId, BallotKey, Choices};
 use crate::clock::Timestamp;
 use crate::new_poll::NewPoll;
-use crate::poll::{Poll, PollId, Slug};
+use crate::poll::{CLOSING_MS, Poll, PollId, Slug};
 use crate::tally::Tallies;
 
 /// Keeps polls, ballots and tallies.
@@ -26,7 +26,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///   counted, and no later call returns a lower `seq` for the same poll.
     ///
     /// Whether a ballot came in time is judged here, by its `accepted_at` against the poll's opening and closing as
-    /// they stand in this transaction; one that is there already is what it was, whenever it comes again.
+    /// they stand in this transaction; one that is there already is what it was, whenever it comes again. A poll that is
+    /// [final](Mark::Final) takes none, whenever it arrived: its tallies stand.
     ///
     /// May block its thread until the commit: call it from a thread that has nothing else to do.
     ///
@@ -51,11 +52,26 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// [`NewPoll::faults`].
     async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError>;
 
-    /// Sets when a poll opens and closes.
+    /// Sets when a poll opens and closes. What was stored of its end is taken back.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the poll isn't at `version` any more, or gone.
     async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError>;
+
+    /// Has a poll close, at the moment that [`Close::moment`] finds. That is judged by the database's clock once every
+    /// batch that is being recorded is committed and none begins, so that no ballot was counted by another window that
+    /// arrived after the close.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the poll isn't at `version` any more, gone, or closed meanwhile.
+    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError>;
+
+    /// Stores that these polls, each at the version given, have come to this mark; returns how many have. Left as they are:
+    /// a poll of another version, one that is there already, and where the database has a clock of its own, one that isn't
+    /// due by that clock. The version of the others grows.
+    ///
+    /// Once a poll is [`Mark::Final`], no batch adds to its tallies that wasn't committed before.
+    async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError>;
 
     /// The poll's tallies: the cost is that of its options, not of its ballots.
     ///
@@ -148,6 +164,56 @@ pub struct Window {
     pub closes_at: Option<Timestamp>,
 }
 
+impl Window {
+    /// The window by which ballots are judged: that of a poll whose result is final takes none.
+    #[must_use]
+    pub fn judging(self, is_final: bool) -> Self {
+        if is_final { Self { closes_at: Some(Timestamp(i64::MIN)), ..self } } else { self }
+    }
+}
+
+/// What is stored of a poll's end, beside its window: these stand whatever a clock shows later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It has closed.
+    Closed,
+    /// Its result stands.
+    Final,
+}
+
+impl Mark {
+    /// How long after the poll's close it is due at the soonest, in milliseconds.
+    pub fn due_after_ms(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::Final => CLOSING_MS,
+        }
+    }
+}
+
+/// A close that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The moment asked for.
+    pub at: Timestamp,
+    /// How long it takes until every node has heard of it, in milliseconds: the close is no sooner.
+    pub heard_ms: i64,
+}
+
+impl Close {
+    /// When the poll closes if this is stored at `now`: not before every node has heard of it, nor later than `known`, the
+    /// close that they know of, unless a later one is asked for. Nothing that arrived up to `now` came too late. `None` if
+    /// the poll has closed already.
+    pub fn moment(self, known: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        let soonest = now.plus_ms(self.heard_ms.max(1));
+        match known {
+            Some(known) if known <= now => None,
+            Some(known) if self.at <= known => Some(self.at.max(soonest).min(known)),
+            Some(_) | None => Some(self.at.max(soonest)),
+        }
+    }
+}
+
 /// What came of a batch.
 #[derive(Debug, Default)]
 pub struct Recorded {
@@ -217,3 +283,30 @@ pub enum StoreError {
 
 /// The error below a [`StoreError`].
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_hears_of_a_close_before_it_comes() {
+        const NOW: i64 = 1_000_000;
+        for (known, asked, heard_ms, closes) in [
+            (None, 0, 0, Some(1)),
+            (None, -90_000, 0, Some(1)),
+            (None, 5_000, 0, Some(5_000)),
+            (None, 0, 1_000, Some(1_000)),
+            (None, 400, 1_000, Some(1_000)),
+            (None, 5_000, 1_000, Some(5_000)),
+            (Some(400), 0, 1_000, Some(400)),
+            (Some(400), 600, 1_000, Some(1_000)),
+            (Some(9_000), 0, 1_000, Some(1_000)),
+            (Some(9_000), 20_000, 1_000, Some(20_000)),
+            (Some(0), 0, 1_000, None),
+        ] {
+            let close = Close { at: Timestamp(NOW + asked), heard_ms };
+            let found = close.moment(known.map(|known| Timestamp(NOW + known)), Timestamp(NOW));
+            assert_eq!(found.map(|found| found.0 - NOW), closes, "{known:?} {asked}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use throng_backends::store::mysql::MySqlStore;
 use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::store::{Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{Close, Mark, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
 use super::OwnDatabase;
@@ -46,6 +46,14 @@ impl Store for Housed {
 
     async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
         self.store.set_window(poll, version, window).await
+    }
+
+    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
+        self.store.close_poll(poll, version, close).await
+    }
+
+    async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
+        self.store.mark(polls, mark).await
     }
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {

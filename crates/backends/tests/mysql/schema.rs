@@ -1,8 +1,10 @@
 //! The schema: brought up to date by whoever comes first, in a database that may be empty or half done.
 
 use throng_backends::store::{mysql, sqlite};
-use throng_domain::contract::support::{create, tallies};
+use throng_domain::clock::Timestamp;
+use throng_domain::contract::support::{ballot, create, record, tallies};
 use throng_domain::store::{Database, Store, StoreError};
+use throng_domain::store::{Mark, Window};
 
 use super::{OwnDatabase, execute};
 
@@ -28,6 +30,33 @@ async fn a_step_that_was_broken_off_is_begun_anew() {
     let poll = create(&store, "poll").await;
     assert_eq!(tallies(&store, &poll).await.voters, 0);
     assert_eq!(store.polls_version().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_keeps_its_counts() {
+    let (database, store) = OwnDatabase::with_store().await;
+    let poll = create(&store, "poll").await;
+    record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
+    let before = tallies(&store, &poll).await;
+    let undone = "ALTER TABLE poll DROP COLUMN closed_at, DROP COLUMN final_at; \
+                  DELETE FROM schema_migration WHERE version = 2";
+    execute(&mut database.stranger().await, undone.to_owned()).await;
+    // One that goes on with the connections that knew the tables as they were would be told so by the server.
+    let store = database.open().await.unwrap();
+    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll"]);
+    assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before, vec![poll]));
+}
+
+#[tokio::test]
+async fn a_mark_waits_until_it_is_due_by_the_servers_clock() {
+    let (_database, store) = OwnDatabase::with_store().await;
+    let poll = create(&store, "poll").await;
+    let window = Window { opens_at: Some(Timestamp(1)), closes_at: Some(store.now().await.unwrap().plus_ms(60_000)) };
+    let poll = store.set_window(poll.id, poll.version, window).await.unwrap();
+    for mark in [Mark::Closed, Mark::Final] {
+        assert_eq!(store.mark(&[(poll.id, poll.version)], mark).await.unwrap(), 0);
+    }
+    assert_eq!(store.polls().await.unwrap(), [poll]);
 }
 
 #[tokio::test]

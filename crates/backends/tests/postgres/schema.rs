@@ -2,8 +2,8 @@
 
 use throng_backends::store::postgres::{PostgresStore, migrations};
 use throng_domain::ballot::Ballot;
-use throng_domain::contract::support::{OPENS_AT, create, done};
-use throng_domain::store::{Database as _, MigrationState, Store as _, StoreError};
+use throng_domain::contract::support::{OPENS_AT, ballot, create, done, record, tallies};
+use throng_domain::store::{Database as _, Mark, MigrationState, Store as _, StoreError, Window};
 
 use super::ballots;
 use super::database::{Database, url};
@@ -17,13 +17,38 @@ async fn many_may_migrate_at_once() {
     let database = Database::empty().await;
     let stores = [database.open().await, database.open().await, database.open().await];
     let [a, b, c] = &stores;
-    assert_eq!(applied(&done(a.migration_states().await)), [false]);
+    assert_eq!(applied(&done(a.migration_states().await)), [false, false]);
     let (a, b, c) = tokio::join!(a.migrate(), b.migrate(), c.migrate());
     let steps = [done(a), done(b), done(c)].concat();
     let names: Vec<_> = migrations().iter().map(|migration| migration.name).collect();
     assert_eq!(steps, names);
     assert_eq!(done(stores[0].migrate().await), Vec::<&str>::new());
-    assert_eq!(applied(&done(stores[0].migration_states().await)), [true]);
+    assert_eq!(applied(&done(stores[0].migration_states().await)), [true, true]);
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_keeps_its_counts() {
+    let (database, store) = Database::with_store().await;
+    let poll = create(&store, "poll").await;
+    record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
+    let before = tallies(&store, &poll).await;
+    database.run("ALTER TABLE poll DROP COLUMN closed_at, DROP COLUMN final_at").await;
+    database.run("DELETE FROM schema_migration WHERE version = 2").await;
+    let store = database.open().await;
+    assert_eq!(done(store.migrate().await), ["0002_end_of_a_poll"]);
+    assert_eq!((tallies(&store, &poll).await, done(store.polls().await)), (before, vec![poll]));
+}
+
+#[tokio::test]
+async fn a_mark_waits_until_it_is_due_by_the_servers_clock() {
+    let (_database, store) = Database::with_store().await;
+    let poll = create(&store, "poll").await;
+    let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(done(store.now().await).plus_ms(60_000)) };
+    let poll = done(store.set_window(poll.id, poll.version, window).await);
+    for mark in [Mark::Closed, Mark::Final] {
+        assert_eq!(done(store.mark(&[(poll.id, poll.version)], mark).await), 0);
+    }
+    assert_eq!(done(store.polls().await), [poll]);
 }
 
 #[tokio::test]

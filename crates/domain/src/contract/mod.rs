@@ -37,6 +37,11 @@ macro_rules! store_contract {
             a_poll_that_breaks_a_rule_is_rejected
             a_window_is_set_only_on_the_version_seen
             the_polls_version_grows_with_every_change
+            a_close_comes_after_all_that_was_recorded
+            a_close_that_was_missed_is_a_conflict
+            a_mark_stands_until_the_window_is_set
+            a_mark_is_set_only_on_the_version_seen
+            a_final_poll_takes_no_ballot
         );
     };
     ($maker:expr; $($behaviour:ident)+) => {

@@ -1,7 +1,13 @@
 //! Polls: stored as they were made, changed only by whoever saw their last version.
 
-use super::support::{OPENS_AT, create, done, new_poll};
-use crate::store::{Store, StoreError, Window};
+use super::support::{OPENS_AT, ballot, create, done, new_poll, record, tallies};
+use crate::ballot::Ballot;
+use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::poll::{Poll, PollState};
+use crate::store::{Close, Mark, Outcome, Store, StoreError, Window};
+
+/// A close as soon as can be.
+const NOW: Close = Close { at: Timestamp(0), heard_ms: 0 };
 
 /// A poll comes back as it was made.
 pub async fn a_poll_is_stored_as_it_was_made(store: &dyn Store) {
@@ -54,4 +60,88 @@ pub async fn the_polls_version_grows_with_every_change(store: &dyn Store) {
     done(store.set_window(poll.id, poll.version, window).await);
     let changed = done(store.polls_version().await);
     assert!(before < created && created < changed, "{before} {created} {changed}");
+}
+
+/// The close of a poll is judged by the database's clock, once the batches before it are committed.
+pub async fn a_close_comes_after_all_that_was_recorded(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let at = |number, accepted_at| Ballot { accepted_at, ..ballot(&poll, number, &[1]) };
+    let arrived = SystemClock.now();
+    record(store, &[at(1, arrived)]).await;
+    let closed = done(store.close_poll(poll.id, poll.version, NOW).await);
+    let closes_at = closed.closes_at.expect("it was closed");
+    // This machine's clock and the server's may differ by a little where they aren't the same.
+    assert!(closes_at > arrived.plus_ms(-1_000), "{closes_at:?} {arrived:?}");
+    assert_eq!(done(store.poll(&poll.slug).await), Some(closed));
+    let recorded = record(store, &[at(2, closes_at.plus_ms(-1)), at(3, closes_at)]).await;
+    assert_eq!(recorded.outcomes, [Outcome::Counted, Outcome::TooLate]);
+
+    let other = create(store, "other").await;
+    let later = Close { at: arrived.plus_ms(3_600_000), heard_ms: 1_000 };
+    let other = done(store.close_poll(other.id, other.version, later).await);
+    assert_eq!(other.closes_at, Some(later.at));
+    let sooner = done(store.close_poll(other.id, other.version, Close { heard_ms: 60_000, ..NOW }).await);
+    assert!(sooner.closes_at > Some(arrived.plus_ms(50_000)) && sooner.closes_at < other.closes_at, "{sooner:?}");
+}
+
+/// A poll that closed by itself, or was changed, isn't closed by who didn't see that.
+pub async fn a_close_that_was_missed_is_a_conflict(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let closed = closed(store, &poll).await;
+    for version in [poll.version, closed.version] {
+        assert!(matches!(store.close_poll(poll.id, version, NOW).await, Err(StoreError::Conflict(_))));
+    }
+}
+
+/// That a poll has closed, or is final, is what it is for everybody until its window is set anew.
+pub async fn a_mark_stands_until_the_window_is_set(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let closed = closed(store, &poll).await;
+    let before = done(store.polls_version().await);
+    assert_eq!(done(store.mark(&[(closed.id, closed.version)], Mark::Closed).await), 1);
+    let marked = done(store.poll(&poll.slug).await).expect("it is there");
+    assert!(marked.closed_at.is_some() && marked.final_at.is_none() && marked.version > closed.version, "{marked:?}");
+    assert!(done(store.polls_version().await) > before);
+    assert_eq!(marked.state(Timestamp(0)), PollState::Closing);
+    assert_eq!(done(store.mark(&[(poll.id, marked.version)], Mark::Closed).await), 0, "it is there already");
+    assert_eq!(done(store.mark(&[(poll.id, marked.version)], Mark::Final).await), 1);
+    let last = done(store.poll(&poll.slug).await).expect("it is there");
+    assert_eq!((last.state(Timestamp(0)), last.closed_at), (PollState::Final, marked.closed_at));
+    assert_eq!(done(store.polls().await), std::slice::from_ref(&last));
+
+    let window = Window { opens_at: Some(OPENS_AT), closes_at: None };
+    let again = done(store.set_window(poll.id, last.version, window).await);
+    assert_eq!((again.closed_at, again.final_at), (None, None));
+    assert_eq!(done(store.poll(&poll.slug).await), Some(again));
+    assert_eq!(record(store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
+}
+
+/// A mark is for the window that was seen, and for polls that close at all.
+pub async fn a_mark_is_set_only_on_the_version_seen(store: &dyn Store) {
+    let (poll, endless) = (create(store, "poll").await, create(store, "endless").await);
+    let closed = closed(store, &poll).await;
+    let seen = [(poll.id, poll.version), (endless.id, endless.version)];
+    assert_eq!(done(store.mark(&seen, Mark::Final).await), 0);
+    assert_eq!(done(store.polls().await), [closed, endless]);
+}
+
+/// A final result doesn't change, whenever a ballot arrived; one that it has is answered as before.
+pub async fn a_final_poll_takes_no_ballot(store: &dyn Store) {
+    let (poll, open) = (create(store, "poll").await, create(store, "open").await);
+    let first = ballot(&poll, 1, &[1]);
+    record(store, std::slice::from_ref(&first)).await;
+    let closed = closed(store, &poll).await;
+    assert_eq!(done(store.mark(&[(closed.id, closed.version)], Mark::Closed).await), 1);
+    // Closed, it takes what arrived in time.
+    assert_eq!(record(store, &[ballot(&poll, 2, &[1])]).await.outcomes, [Outcome::Counted]);
+    assert_eq!(done(store.mark(&[(closed.id, closed.version + 1)], Mark::Final).await), 1);
+    let recorded = record(store, &[first, ballot(&poll, 3, &[1]), ballot(&open, 3, &[1])]).await;
+    assert_eq!(recorded.outcomes, [Outcome::CountedBefore, Outcome::TooLate, Outcome::Counted]);
+    assert_eq!(tallies(store, &poll).await.voters, 2);
+}
+
+/// The poll with a window that ended long ago, after the suite's ballots arrived.
+async fn closed(store: &dyn Store, poll: &Poll) -> Poll {
+    let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(OPENS_AT.plus_ms(5)) };
+    done(store.set_window(poll.id, poll.version, window).await)
 }

@@ -1,13 +1,15 @@
 //! The whole server, wired: the only place where parts are put together.
 
 mod awake;
+mod clock_watch;
+mod ends;
 mod entrance;
 mod parts;
 mod server;
 mod start;
 mod startup_wait;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use throng_domain::ballot::BallotId;
@@ -51,6 +53,8 @@ pub struct App {
     /// Whether the store could be written when this process last tried.
     pub writable: Arc<AtomicBool>,
     behind_broker: bool,
+    /// The last moment at which the ballots' queue was seen with nothing on it and nobody taking from it, in milliseconds.
+    queue_drained_ms: AtomicI64,
     /// Shared by all cores, so that their ids ascend together: the index that they go to grows at its end.
     ballot_ids: Mutex<BallotIds>,
 }
@@ -59,6 +63,16 @@ impl App {
     /// Whether others record the ballots that are taken here.
     pub fn is_behind_broker(&self) -> bool {
         self.behind_broker
+    }
+
+    /// That at `at` the ballots' queue had nothing on it and no consumer: then none holds a ballot that isn't recorded.
+    fn queue_was_drained(&self, at: Timestamp) {
+        self.queue_drained_ms.fetch_max(at.0, Ordering::Relaxed);
+    }
+
+    /// The last moment at which it was seen so.
+    fn queue_drained_at(&self) -> Timestamp {
+        Timestamp(self.queue_drained_ms.load(Ordering::Relaxed))
     }
 
     /// An id for a ballot that came without one.

@@ -8,10 +8,13 @@ use std::time::Duration;
 use throng_backends::queue::rabbitmq::{Depth, Messages};
 use throng_backends::store;
 use throng_domain::queue::{Announcements, Publisher, QueueError};
+use throng_domain::store::StoreError;
 use tracing::{error, info, warn};
 
 use super::App;
 use super::awake::keep_processors_awake;
+use super::clock_watch::ClockWatch;
+use super::ends::PollEnds;
 use crate::allowance::Allowance;
 use crate::intake::{Courier, Desk, Failed, RecorderThread};
 use crate::serve::{Beside, Cores, Shutdown, Tls};
@@ -75,7 +78,7 @@ impl Server {
         // Those who still come are judged and answered by what is true now.
         tokio::select! {
             () = to_the_end => {}
-            never = keep_polls_fresh(app) => match never {},
+            never = keep_polls_fresh(app, &self.desks) => match never {},
             never = app.polls.keep_renewing(&app.origin) => match never {},
             never = hear(app, &mut self.counting) => match never {},
             never = measure_queue(app, self.depth.as_ref(), publisher.as_deref()) => match never {},
@@ -128,18 +131,31 @@ impl Counting {
     }
 }
 
-async fn keep_polls_fresh(app: &App) -> Infallible {
+async fn keep_polls_fresh(app: &App, desks: &[Arc<Desk>]) -> Infallible {
     let mut tick = tokio::time::interval(POLLS_REFRESH);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let complaints = Allowance::new(1);
+    let (mut ends, mut watch) = (PollEnds::new(app, desks), ClockWatch::default());
     loop {
         tick.tick().await;
-        if let Err(error) = app.polls.refresh(&app.origin).await
-            && let Some(unlogged) = complaints.take(app.clock.now())
-        {
-            warn!(%error, unlogged, "polls can't be read; those known are served on");
+        watch.look(&*app.clock);
+        if let Err(error) = keep_polls(app, &mut ends).await {
+            if matches!(error, StoreError::WriteFailed(_)) {
+                error!(%error, "a poll's end can't be stored; nothing more is recorded");
+                app.intake_failed.cancel();
+            } else if let Some(unlogged) = complaints.take(app.clock.now()) {
+                warn!(%error, unlogged, "polls can't be read, or their ends not be stored; those known are served on");
+            }
         }
     }
+}
+
+async fn keep_polls(app: &App, ends: &mut PollEnds<'_>) -> Result<(), StoreError> {
+    app.polls.refresh(&app.origin).await?;
+    if ends.mark_due().await? {
+        app.polls.refresh(&app.origin).await?;
+    }
+    Ok(())
 }
 
 /// Measures how much waits for workers, and says where something is amiss. Web nodes do, since there may be no worker left to.
@@ -150,7 +166,11 @@ async fn measure_queue(app: &App, depth: Option<&Depth>, publisher: Option<&dyn 
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        let asked = app.clock.now();
         let messages = depth.messages().await;
+        if messages.is_some_and(|Messages { ballots, dead, consumers }| ballots == 0 && dead == 0 && consumers == 0) {
+            app.queue_was_drained(asked);
+        }
         let is_unusable = publisher.is_some_and(|it| matches!(it.refusal(), Err(QueueError::Rejected(_))));
         app.metrics.on_queues(messages, is_unusable);
         if let Some(messages) = messages {

@@ -1,7 +1,7 @@
 //! A server's start: its parts are opened, waited for where they are away, and put together.
 
 use std::cell::RefCell;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -116,6 +116,7 @@ impl Frame {
             intake_failed: CancellationToken::new(),
             writable: Arc::new(AtomicBool::new(true)),
             behind_broker: broker.is_some(),
+            queue_drained_ms: AtomicI64::new(i64::MIN),
         });
         let counting = match broker {
             Some(Broker { publishers, announcements }) => {

@@ -79,7 +79,7 @@ pub fn accepted(
         PollState::Draft | PollState::Scheduled => Err(Problem::PollNotOpen),
         PollState::Closing | PollState::Final if core.app.is_behind_broker() => Err(Problem::PollClosed),
         PollState::Open | PollState::Closing | PollState::Final => {
-            Ok(Ballot::unlimited(poll.id, id, choices, accepted_at))
+            Ok(Ballot::unlimited(poll.id, id, choices, poll.arrival(accepted_at)))
         }
     }
 }

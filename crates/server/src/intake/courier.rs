@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use throng_domain::ballot::Ballot;
 use throng_domain::clock::Clock;
 use throng_domain::poll::PollId;
 use throng_domain::queue::{Publisher, QueueError};
@@ -22,6 +23,10 @@ const BATCH_BALLOTS_MAX: usize = 1_000;
 /// Messages on their way to the broker at once, a core: while some wait for the disks, the next one is taken there. More
 /// would only make them smaller.
 const IN_FLIGHT_MAX: usize = 3;
+
+/// A ballot is answered with 2xx only if the broker has confirmed it so soon after it arrived, in milliseconds: well above the
+/// deadline of a confirm.
+pub const CONFIRMED_WITHIN_MS: i64 = 30_000;
 
 /// What a courier works with.
 #[derive(Debug)]
@@ -102,6 +107,8 @@ impl Courier {
         let started = Instant::now();
         let published = self.publisher.publish(&ballots).instrument(span).await;
         let outcomes = match published {
+            // The poll's result may be final by now.
+            Ok(()) if self.is_late(&ballots) => Err(NotRecorded::Unknown),
             Ok(()) => {
                 self.metrics.confirmed(ballots.len(), started.elapsed());
                 let each = ballots.iter().map(|ballot| (ballot.poll, Fate::Accepted)).collect();
@@ -119,6 +126,13 @@ impl Courier {
             }
         };
         Answered { callers, outcomes }
+    }
+
+    /// Whether these ballots came so long ago that it isn't certain any more that they are recorded: this process, or its
+    /// machine, was stopped meanwhile.
+    fn is_late(&self, ballots: &[Ballot]) -> bool {
+        let last = self.clock.now().plus_ms(-CONFIRMED_WITHIN_MS);
+        ballots.iter().any(|ballot| ballot.accepted_at < last)
     }
 
     /// The latest result of each of these polls.

@@ -196,6 +196,12 @@ impl Desk {
         self.counter().admitted
     }
 
+    /// How many ballots that were admitted here have been answered.
+    pub fn answered(&self) -> u64 {
+        let counter = self.counter();
+        counter.admitted - u64::try_from(counter.waiting).unwrap_or(u64::MAX)
+    }
+
     fn counter(&self) -> MutexGuard<'_, Counter> {
         lock(&self.counter)
     }

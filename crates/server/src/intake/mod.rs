@@ -26,7 +26,7 @@ use throng_domain::store::Outcome;
 
 pub use self::ballot_ids::BallotIds;
 pub use self::complaints::Complaints;
-pub use self::courier::Courier;
+pub use self::courier::{CONFIRMED_WITHIN_MS, Courier};
 pub use self::desk::Desk;
 pub use self::recorder::{Failed, Recorder, RecorderThread, WriteFailure};
 

@@ -96,6 +96,11 @@ impl Polls {
         self.default.as_ref()
     }
 
+    /// The polls that close, or have closed, and aren't known to be final.
+    pub fn ending(&self) -> impl Iterator<Item = &LivePoll> {
+        self.ending.iter().map(|live| &**live)
+    }
+
     /// The poll of this name, if it is there and no draft.
     pub fn by_slug(&self, slug: &str) -> Option<&Arc<LivePoll>> {
         self.by_slug.get(slug)
@@ -120,6 +125,8 @@ pub struct Polls {
     default: Option<Arc<LivePoll>>,
     by_slug: HashMap<String, Arc<LivePoll>>,
     by_id: HashMap<PollId, Arc<LivePoll>>,
+    /// Those that close and aren't final.
+    ending: Vec<Arc<LivePoll>>,
 }
 
 impl LivePolls {
@@ -155,6 +162,9 @@ impl LivePolls {
                 }
             };
             let live = Arc::new(LivePoll { poll, latest, rendered: ArcSwapOption::empty() });
+            if live.poll.closes_at.is_some() && live.poll.final_at.is_none() {
+                polls.ending.push(Arc::clone(&live));
+            }
             // What is asked is nobody's business before it is opened: a draft is as absent to the public as a poll never made.
             if !live.poll.is_draft() {
                 polls.by_slug.insert(live.poll.slug.to_string(), Arc::clone(&live));

@@ -8,7 +8,7 @@ use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::store::{Outcome, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{Close, Mark, Outcome, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
 /// The one poll there is.
@@ -91,6 +91,14 @@ impl Store for ScriptedStore {
     }
 
     async fn set_window(&self, _: PollId, _: u64, _: Window) -> Result<Poll, StoreError> {
+        not_here()
+    }
+
+    async fn close_poll(&self, _: PollId, _: u64, _: Close) -> Result<Poll, StoreError> {
+        not_here()
+    }
+
+    async fn mark(&self, _: &[(PollId, u64)], _: Mark) -> Result<usize, StoreError> {
         not_here()
     }
 

@@ -55,6 +55,7 @@ fn a_closed_poll_shows_its_result_first_so_far_then_final() {
     let page = server.get("/polls/short");
     assert!(has_bars(page.text()) && page.text().contains("The result so far"), "{}", page.text());
     server.clock.set(CLOSES_AT.plus_ms(CLOSING_MS));
+    assert_eq!(server.ended("short"), "final");
     let page = server.get("/polls/short");
     assert_page(&page, 200);
     assert!(has_bars(page.text()) && page.text().contains("The final result"), "{}", page.text());

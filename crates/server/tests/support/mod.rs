@@ -164,6 +164,16 @@ impl TestServer {
         eventually("the server sees the change", || self.poll(slug).filter(|poll| poll.version == version));
     }
 
+    /// Waits until it is stored that a poll's result is final; its state then. A database server judges that by its own clock,
+    /// which is not this one's, and behind a broker it isn't certain while a worker runs: there the poll goes on closing.
+    pub fn ended(&self, slug: &str) -> &'static str {
+        if self.is_behind_a_broker() || self.app.config.database.is_shared() {
+            return "closing";
+        }
+        eventually("its result is final", || self.poll(slug).filter(|poll| poll.final_at.is_some()));
+        "final"
+    }
+
     /// A poll as the server has it.
     fn poll(&self, slug: &str) -> Option<Poll> {
         self.app.polls.current().by_slug(slug).map(|live| live.poll.clone())

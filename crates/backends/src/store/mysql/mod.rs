@@ -20,7 +20,7 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::store::{Database, MigrationState, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 use tokio::time::Instant;
 
@@ -100,6 +100,16 @@ impl Store for MySqlStore {
         Ok(self.write(change, &[]).await?.0)
     }
 
+    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
+        let change = async |writer: &mut MySqlConnection| polls::close(writer, poll, version, close).await;
+        Ok(self.write(change, &[]).await?.0)
+    }
+
+    async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
+        let change = async |writer: &mut MySqlConnection| polls::mark(writer, polls, mark).await.map_err(before_commit);
+        Ok(self.write(change, &[]).await?.0)
+    }
+
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         let found = self.read(async |reader| tallies::of_poll(reader, poll).await).await?;
         found.ok_or_else(|| no_such_poll(poll))
@@ -135,11 +145,7 @@ impl Database for MySqlStore {
 
     /// The server's.
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read(async |reader| {
-            let now = sqlx::query_scalar("SELECT CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)");
-            now.fetch_one(reader).await.map(Timestamp)
-        })
-        .await
+        self.read(polls::now).await
     }
 }
 

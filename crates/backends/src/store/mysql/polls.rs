@@ -7,7 +7,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{StoreError, Window};
+use throng_domain::store::{Close, Mark, StoreError, Window};
 
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
@@ -15,8 +15,11 @@ use super::record::list;
 
 /// One row an option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                     percent_base, version, o.id AS option_id, label \
+                     percent_base, version, closed_at, final_at, o.id AS option_id, label \
                      FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
+
+/// The time by the server's clock, in milliseconds, at which the statement's row is looked at.
+const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
     let rows = sqlx::query(&format!("{POLLS} ORDER BY poll.id, position")).fetch_all(reader).await?;
@@ -94,6 +97,27 @@ pub(super) async fn set_window(
     version: u64,
     window: Window,
 ) -> StoreResult<Poll> {
+    change(writer, poll, version, |_, _| Ok(window)).await
+}
+
+/// Closes the poll in a transaction that the caller commits. The close is judged once the poll's row is locked: what was
+/// recorded by another window is committed by then.
+pub(super) async fn close(writer: &mut MySqlConnection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
+    let decide = |stored: &Poll, now| {
+        let closes_at = close.moment(stored.closes_at, now);
+        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; look at it again", stored.slug));
+        Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
+    };
+    change(writer, poll, version, decide).await
+}
+
+/// Gives the poll the window that `decide` finds for it as it stands at this moment.
+async fn change(
+    writer: &mut MySqlConnection,
+    poll: PollId,
+    version: u64,
+    decide: impl FnOnce(&Poll, Timestamp) -> StoreResult<Window>,
+) -> StoreResult<Poll> {
     let Some(stored) = locked(writer, poll).await.map_err(before_commit)? else {
         return Err(StoreError::Conflict("the poll is gone".to_owned()));
     };
@@ -103,9 +127,41 @@ pub(super) async fn set_window(
             stored.slug, stored.version
         )));
     }
-    let changed = Poll { opens_at: window.opens_at, closes_at: window.closes_at, version: version + 1, ..stored };
+    let Window { opens_at, closes_at } = decide(&stored, now(writer).await.map_err(before_commit)?)?;
+    let changed = Poll { opens_at, closes_at, closed_at: None, final_at: None, version: version + 1, ..stored };
     update(writer, &changed).await.map_err(before_commit)?;
     Ok(changed)
+}
+
+/// Marks those polls that are due by the server's clock, in a transaction that the caller commits. Each row is locked in the
+/// order in which batches lock them.
+pub(super) async fn mark(writer: &mut MySqlConnection, polls: &[(PollId, u64)], mark: Mark) -> sqlx::Result<usize> {
+    let column = match mark {
+        Mark::Closed => "closed_at",
+        Mark::Final => "final_at",
+    };
+    let mut polls = polls.to_vec();
+    polls.sort_unstable();
+    simple_query(&mut *writer, "START TRANSACTION").await?;
+    let mut marked = 0;
+    for (poll, version) in polls {
+        let sql = format!(
+            "UPDATE poll SET closed_at = coalesce(closed_at, {NOW}), {column} = {NOW}, version = version + 1 \
+             WHERE id = ? AND version = ? AND {column} IS NULL AND closes_at + {} <= {NOW}",
+            mark.due_after_ms()
+        );
+        let update = sqlx::query(&sql).bind(poll.0).bind(version);
+        marked += usize::try_from(update.execute(&mut *writer).await?.rows_affected()).map_err(corrupt)?;
+    }
+    if marked > 0 {
+        bump_version(writer).await?;
+    }
+    Ok(marked)
+}
+
+/// The time by the server's clock.
+pub(super) async fn now(reader: &mut MySqlConnection) -> sqlx::Result<Timestamp> {
+    sqlx::query_scalar(&format!("SELECT {NOW}")).fetch_one(reader).await.map(Timestamp)
 }
 
 async fn locked(writer: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
@@ -117,30 +173,33 @@ async fn locked(writer: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Opti
 }
 
 async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
-    sqlx::query("UPDATE poll SET opens_at = ?, closes_at = ?, version = ? WHERE id = ?")
-        .bind(poll.opens_at.map(|at| at.0))
-        .bind(poll.closes_at.map(|at| at.0))
-        .bind(poll.version)
-        .bind(poll.id.0)
-        .execute(&mut *writer)
-        .await?;
+    sqlx::query(
+        "UPDATE poll SET opens_at = ?, closes_at = ?, closed_at = NULL, final_at = NULL, version = ? WHERE id = ?",
+    )
+    .bind(poll.opens_at.map(|at| at.0))
+    .bind(poll.closes_at.map(|at| at.0))
+    .bind(poll.version)
+    .bind(poll.id.0)
+    .execute(&mut *writer)
+    .await?;
     bump_version(writer).await
 }
 
-/// Begins a transaction, and says when the polls take ballots; one that isn't there is missing. Until the end of the
-/// transaction that doesn't change: their rows are locked.
+/// Begins a transaction, and gives the windows by which the polls' ballots are judged; one that isn't there is missing.
+/// Until the end of the transaction that doesn't change: their rows are locked.
 pub(super) async fn begin_with_windows(
     writer: &mut MySqlConnection,
     polls: &[PollId],
 ) -> sqlx::Result<BTreeMap<PollId, Window>> {
     let sql = format!(
-        "START TRANSACTION; SELECT id, opens_at, closes_at FROM poll WHERE id IN ({}) ORDER BY id LOCK IN SHARE MODE",
+        "START TRANSACTION; SELECT id, opens_at, closes_at, final_at FROM poll WHERE id IN ({}) ORDER BY id \
+         LOCK IN SHARE MODE",
         list(polls)
     );
     let rows = simple_query(writer, &sql).await?;
     let windows = rows.iter().map(|row| {
         let window = Window { opens_at: timestamp(row, 1)?, closes_at: timestamp(row, 2)? };
-        Ok((PollId(row.try_get(0)?), window))
+        Ok((PollId(row.try_get(0)?), window.judging(timestamp(row, 3)?.is_some())))
     });
     windows.collect()
 }
@@ -178,6 +237,8 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         results: word(row, 9)?,
         percent_base: word(row, 10)?,
         version: natural(row, 11)?,
+        closed_at: timestamp(row, 12)?,
+        final_at: timestamp(row, 13)?,
         options: Vec::new(),
     })
 }

@@ -18,11 +18,11 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::store::{Database, MigrationState, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
 use self::connection::Connections;
-use self::error::open_error;
+use self::error::{open_error, read_error};
 pub use self::schema::migrations;
 use super::ServerUrl;
 
@@ -81,6 +81,14 @@ impl Store for PostgresStore {
         self.connections.write(async |writer| polls::set_window(writer, poll, version, window).await).await
     }
 
+    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
+        self.connections.write(async |writer| polls::close(writer, poll, version, close).await).await
+    }
+
+    async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
+        self.connections.write(async |writer| polls::mark(writer, polls, mark).await.map_err(read_error)).await
+    }
+
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         let found = self.connections.read(async |reader| tallies::of_poll(reader, poll).await).await?;
         found.ok_or_else(|| no_such_poll(poll))
@@ -110,8 +118,7 @@ impl Database for PostgresStore {
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-        self.connections.read(async |reader| sqlx::query_scalar(now).fetch_one(reader).await.map(Timestamp)).await
+        self.connections.read(polls::now).await
     }
 }
 

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{StoreError, Window};
+use throng_domain::store::{Close, Mark, StoreError, Window};
 
 use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
@@ -24,7 +24,10 @@ pub(super) const LOCKS: i64 = 0x7468_726f_6e67_0000;
 const SELECT: &str = "\
     SELECT id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, percent_base, version, \
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
-    ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position) FROM poll";
+    ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at FROM poll";
+
+/// The time by the server's clock, in milliseconds.
+const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 pub(super) async fn all(reader: &mut PgConnection) -> sqlx::Result<Vec<Poll>> {
     let rows = sqlx::query(&format!("{SELECT} ORDER BY id")).fetch_all(reader).await?;
@@ -61,6 +64,26 @@ pub(super) async fn set_window(
     version: u64,
     window: Window,
 ) -> StoreResult<Poll> {
+    change(writer, poll, version, |_, _| Ok(window)).await
+}
+
+/// The close is judged once the poll's lock is held alone: what was recorded by another window is committed by then.
+pub(super) async fn close(writer: &mut PgConnection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
+    let decide = |stored: &Poll, now| {
+        let closes_at = close.moment(stored.closes_at, now);
+        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; look at it again", stored.slug));
+        Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
+    };
+    change(writer, poll, version, decide).await
+}
+
+/// Gives the poll the window that `decide` finds for it as it stands at this moment.
+async fn change(
+    writer: &mut PgConnection,
+    poll: PollId,
+    version: u64,
+    decide: impl FnOnce(&Poll, Timestamp) -> StoreResult<Window>,
+) -> StoreResult<Poll> {
     let Some(stored) = alone(writer, poll).await.map_err(read_error)? else {
         return Err(StoreError::Conflict("the poll is gone".to_owned()));
     };
@@ -70,11 +93,14 @@ pub(super) async fn set_window(
             stored.slug, stored.version
         )));
     }
-    let changed = Poll { opens_at: window.opens_at, closes_at: window.closes_at, version: version + 1, ..stored };
-    sqlx::query("UPDATE poll SET opens_at = $2, closes_at = $3, version = $4 WHERE id = $1")
+    let Window { opens_at, closes_at } = decide(&stored, now(writer).await.map_err(read_error)?)?;
+    let changed = Poll { opens_at, closes_at, closed_at: None, final_at: None, version: version + 1, ..stored };
+    let update =
+        "UPDATE poll SET opens_at = $2, closes_at = $3, closed_at = NULL, final_at = NULL, version = $4 WHERE id = $1";
+    sqlx::query(update)
         .bind(poll.0)
-        .bind(changed.opens_at.map(|at| at.0))
-        .bind(changed.closes_at.map(|at| at.0))
+        .bind(opens_at.map(|at| at.0))
+        .bind(closes_at.map(|at| at.0))
         .bind(changed.version.cast_signed())
         .execute(&mut *writer)
         .await
@@ -83,24 +109,58 @@ pub(super) async fn set_window(
     Ok(changed)
 }
 
-/// Begins a transaction in which none of these polls changes, and tells when each takes ballots; one that isn't there
+/// Marks those polls that are due by the server's clock. Each is locked in the order in which batches lock them.
+pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mark: Mark) -> sqlx::Result<usize> {
+    let column = match mark {
+        Mark::Closed => "closed_at",
+        Mark::Final => "final_at",
+    };
+    let mut polls = polls.to_vec();
+    polls.sort_unstable();
+    let mut marked = 0;
+    for (poll, version) in polls {
+        lock_alone(writer, poll).await?;
+        let sql = format!(
+            "UPDATE poll SET closed_at = coalesce(closed_at, {NOW}), {column} = {NOW}, version = version + 1 \
+             WHERE id = $1 AND version = $2 AND {column} IS NULL AND closes_at + $3 <= {NOW}"
+        );
+        let update = sqlx::query(&sql).bind(poll.0).bind(version.cast_signed()).bind(mark.due_after_ms());
+        marked += unsigned::<u64, usize>(update.execute(&mut *writer).await?.rows_affected())?;
+    }
+    if marked > 0 {
+        bump_version(writer).await?;
+    }
+    Ok(marked)
+}
+
+/// The time by the server's clock.
+pub(super) async fn now(reader: &mut PgConnection) -> sqlx::Result<Timestamp> {
+    sqlx::query_scalar(&format!("SELECT {NOW}")).fetch_one(reader).await.map(Timestamp)
+}
+
+/// Begins a transaction in which none of these polls changes, and tells by which window each one's ballots are judged; one that isn't there
 /// isn't told. One question to the server: its statements run one after the other, so the windows are read once the
 /// locks are held.
 pub(super) async fn begin(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<BTreeMap<PollId, Window>> {
     let numbers = Numbers(polls);
     let locks = polls.iter().map(|poll| format!("SELECT pg_advisory_xact_lock_shared({})", lock_of(*poll)));
     let locks = locks.collect::<Vec<_>>().join("; ");
-    let windows = format!("SELECT id, opens_at, closes_at FROM poll WHERE id IN ({numbers})");
+    let windows = format!("SELECT id, opens_at, closes_at, final_at FROM poll WHERE id IN ({numbers})");
     let rows = simple_query(writer, &format!("{}; {locks}; {windows}", settings::BEGIN)).await?;
     // What begins the transaction, and every lock, is answered with rows of one column.
-    rows.iter().filter(|row| row.len() == 3).map(window_from).collect()
+    rows.iter().filter(|row| row.len() == 4).map(window_from).collect()
 }
 
 /// Reads a poll once nobody else changes it or records in it, until this transaction ends.
 async fn alone(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(poll)).execute(&mut *writer).await?;
+    lock_alone(writer, poll).await?;
     let sql = format!("{SELECT} WHERE id = $1");
     sqlx::query(&sql).bind(poll.0).fetch_optional(writer).await?.as_ref().map(poll_from).transpose()
+}
+
+async fn lock_alone(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<()> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(poll)).execute(writer).await?;
+    Ok(())
 }
 
 fn lock_of(poll: PollId) -> i64 {
@@ -164,13 +224,15 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         results: word(row, 9)?,
         percent_base: word(row, 10)?,
         version: unsigned(row.try_get::<i64, _>(11)?)?,
+        closed_at: row.try_get(14).map(timestamp)?,
+        final_at: row.try_get(15).map(timestamp)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
     })
 }
 
 fn window_from(row: &PgRow) -> sqlx::Result<(PollId, Window)> {
     let window = Window { opens_at: row.try_get(1).map(timestamp)?, closes_at: row.try_get(2).map(timestamp)? };
-    Ok((PollId(row.try_get(0)?), window))
+    Ok((PollId(row.try_get(0)?), window.judging(row.try_get(3).map(timestamp)?.is_some())))
 }
 
 fn timestamp(stored: Option<i64>) -> Option<Timestamp> {

@@ -12,11 +12,18 @@ const LOCK: i64 = super::polls::LOCKS;
 /// Every step, in order.
 pub fn migrations() -> &'static [Migration] {
     const {
-        &[Migration {
-            version: 1,
-            name: "0001_polls_and_ballots",
-            sql: include_str!("../../../migrations/postgres/0001_polls_and_ballots.sql"),
-        }]
+        &[
+            Migration {
+                version: 1,
+                name: "0001_polls_and_ballots",
+                sql: include_str!("../../../migrations/postgres/0001_polls_and_ballots.sql"),
+            },
+            Migration {
+                version: 2,
+                name: "0002_end_of_a_poll",
+                sql: include_str!("../../../migrations/postgres/0002_end_of_a_poll.sql"),
+            },
+        ]
     }
 }
 

@@ -27,7 +27,7 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::store::{Database, MigrationState, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
 pub use self::copy::{Checked, copy};
@@ -170,6 +170,15 @@ impl Store for SqliteStore {
         self.write(move |writer| polls::set_window(writer, poll, version, window)).await
     }
 
+    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
+        self.write(move |writer| polls::close(writer, poll, version, close)).await
+    }
+
+    async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
+        let polls = polls.to_vec();
+        self.write(move |writer| polls::mark(writer, &polls, mark)).await
+    }
+
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         self.read(move |reader| tallies::of_poll(reader, poll)).await?.ok_or_else(|| no_such_poll(poll))
     }
@@ -212,8 +221,7 @@ impl Database for SqliteStore {
 
     /// This machine's.
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        let now = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
-        self.read(|reader| reader.query_row(now, [], |row| row.get(0).map(Timestamp))).await
+        self.read(polls::now).await
     }
 }
 

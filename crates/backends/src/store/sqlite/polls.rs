@@ -5,12 +5,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavio
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{StoreError, Window};
+use throng_domain::store::{Close, Mark, StoreError, Window};
 
 use super::error::{StoreResult, read_error, write_error};
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                       percent_base, version";
+                       percent_base, version, closed_at, final_at";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -80,6 +80,25 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
 }
 
 pub(super) fn set_window(writer: &mut Connection, poll: PollId, version: u64, window: Window) -> StoreResult<Poll> {
+    change(writer, poll, version, |_, _| Ok(window))
+}
+
+/// The close is judged here, where nobody else writes: whatever was recorded before arrived before this moment.
+pub(super) fn close(writer: &mut Connection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
+    change(writer, poll, version, |stored, now| {
+        let closes_at = close.moment(stored.closes_at, now);
+        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; look at it again", stored.slug));
+        Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
+    })
+}
+
+/// Gives the poll the window that `decide` finds for it as it stands at this moment.
+fn change(
+    writer: &mut Connection,
+    poll: PollId,
+    version: u64,
+    decide: impl FnOnce(&Poll, Timestamp) -> StoreResult<Window>,
+) -> StoreResult<Poll> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
     let Some(stored) = one(&transaction, "id = ?1", poll.0).map_err(read_error)? else {
         return Err(StoreError::Conflict("the poll is gone".to_owned()));
@@ -90,11 +109,12 @@ pub(super) fn set_window(writer: &mut Connection, poll: PollId, version: u64, wi
             stored.slug, stored.version
         )));
     }
-    let changed = Poll { opens_at: window.opens_at, closes_at: window.closes_at, version: version + 1, ..stored };
+    let Window { opens_at, closes_at } = decide(&stored, now(&transaction).map_err(read_error)?)?;
+    let changed = Poll { opens_at, closes_at, closed_at: None, final_at: None, version: version + 1, ..stored };
     transaction
         .execute(
-            "UPDATE poll SET opens_at = ?2, closes_at = ?3, version = ?4 WHERE id = ?1",
-            params![poll.0, changed.opens_at.map(|at| at.0), changed.closes_at.map(|at| at.0), changed.version],
+            "UPDATE poll SET opens_at = ?2, closes_at = ?3, closed_at = NULL, final_at = NULL, version = ?4 WHERE id = ?1",
+            params![poll.0, opens_at.map(|at| at.0), closes_at.map(|at| at.0), changed.version],
         )
         .map_err(write_error)?;
     bump_version(&transaction).map_err(write_error)?;
@@ -102,12 +122,42 @@ pub(super) fn set_window(writer: &mut Connection, poll: PollId, version: u64, wi
     Ok(changed)
 }
 
-/// When a poll takes ballots; `None` if there is no such poll.
+/// The file's clock is this machine's, which the caller has judged by: it isn't asked again.
+pub(super) fn mark(writer: &mut Connection, polls: &[(PollId, u64)], mark: Mark) -> StoreResult<usize> {
+    let column = match mark {
+        Mark::Closed => "closed_at",
+        Mark::Final => "final_at",
+    };
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
+    let now = now(&transaction).map_err(read_error)?;
+    let mut marked = 0;
+    for (poll, version) in polls {
+        let update = format!(
+            "UPDATE poll SET closed_at = coalesce(closed_at, ?3), {column} = ?3, version = version + 1 \
+             WHERE id = ?1 AND version = ?2 AND {column} IS NULL AND closes_at IS NOT NULL"
+        );
+        marked += transaction.execute(&update, params![poll.0, version, now.0]).map_err(write_error)?;
+    }
+    if marked > 0 {
+        bump_version(&transaction).map_err(write_error)?;
+        transaction.commit().map_err(write_error)?;
+    }
+    Ok(marked)
+}
+
+/// The time by this machine's clock.
+pub(super) fn now(reader: &Connection) -> rusqlite::Result<Timestamp> {
+    let now = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+    reader.query_row(now, [], |row| row.get(0).map(Timestamp))
+}
+
+/// The window by which a poll's ballots are judged; `None` if there is no such poll.
 pub(super) fn window(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Window>> {
     reader
-        .prepare_cached("SELECT opens_at, closes_at FROM poll WHERE id = ?1")?
+        .prepare_cached("SELECT opens_at, closes_at, final_at IS NOT NULL FROM poll WHERE id = ?1")?
         .query_row([poll.0], |row| {
-            Ok(Window { opens_at: row.get(0).map(timestamp)?, closes_at: row.get(1).map(timestamp)? })
+            let window = Window { opens_at: row.get(0).map(timestamp)?, closes_at: row.get(1).map(timestamp)? };
+            Ok(window.judging(row.get(2)?))
         })
         .optional()
 }
@@ -155,6 +205,8 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         results: word(row, 9)?,
         percent_base: word(row, 10)?,
         version: row.get(11)?,
+        closed_at: row.get(12).map(timestamp)?,
+        final_at: row.get(13).map(timestamp)?,
         options: Vec::new(),
     })
 }

@@ -2,6 +2,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Barrier;
 
+use throng_domain::contract::support::{ballot, create, record, tallies};
+
 use super::*;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::poll::OptionId;
@@ -260,4 +262,18 @@ fn migrations_are_numbered_by_their_names() {
         assert_eq!(migration.version, number);
         assert!(migration.name.starts_with(&format!("{number:04}_")), "{}", migration.name);
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_keeps_its_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = fresh(directory.path().to_owned()).await;
+    let poll = create(&store, "poll").await;
+    record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
+    let before = tallies(&store, &poll).await;
+    let undone =
+        "ALTER TABLE poll DROP COLUMN closed_at; ALTER TABLE poll DROP COLUMN final_at; PRAGMA user_version = 1";
+    store.lock_writer().connection.execute_batch(undone).unwrap();
+    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll"]);
+    assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before, vec![poll]));
 }

@@ -75,7 +75,7 @@ impl Create {
             made => Ok(made?),
         });
         let poll = poll.await?;
-        if json { write_json(out, &PollView::new(&poll, clock.now())) } else { write_changed(out, &poll, clock) }
+        if json { write_json(out, &PollView::new(&poll, clock.now())) } else { write_changed(out, &poll, clock.now()) }
     }
 
     fn into_new_poll(self, now: Timestamp) -> anyhow::Result<NewPoll> {

@@ -15,7 +15,7 @@ use std::io::Write;
 
 use anyhow::bail;
 use clap::Subcommand;
-use throng_domain::clock::{Clock, SystemClock, Timestamp};
+use throng_domain::clock::{SystemClock, Timestamp};
 use throng_domain::poll::{Poll, PollState, Slug};
 use throng_domain::store::Store;
 
@@ -106,8 +106,7 @@ fn state_in_words(poll: &Poll, now: Timestamp) -> String {
 }
 
 /// Writes how the poll stands after a change.
-fn write_changed(out: &mut dyn Write, poll: &Poll, clock: &dyn Clock) -> anyhow::Result<()> {
-    let now = clock.now();
+fn write_changed(out: &mut dyn Write, poll: &Poll, now: Timestamp) -> anyhow::Result<()> {
     writeln!(out, "The poll `{}` is {}.", poll.slug, state_in_words(poll, now))?;
     if poll.state(now) == PollState::Draft {
         writeln!(out, "To open it: throng poll open {}", poll.slug)?;
