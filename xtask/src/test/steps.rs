@@ -45,6 +45,7 @@ pub struct Need {
 const CHROMIUM: Program = Program { name: "chromium", package: "chromium" };
 const CHROMEDRIVER: Program = Program { name: "chromedriver", package: "chromium-driver" };
 const STRACE: Program = Program { name: "strace", package: "strace" };
+const FAKETIME: Program = Program { name: "faketime", package: "faketime" };
 const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const APACHE: Program = Program { name: "apache2", package: "apache2" };
 const HAPROXY: Program = Program { name: "haproxy", package: "haproxy" };
@@ -60,7 +61,7 @@ const SCALED_OUT: &str = "scaled_out";
 /// All test binaries that need more than Rust.
 const NEEDS: &[Need] = &[
     Need { binary: "browser", programs: &[CHROMIUM, CHROMEDRIVER], servers: &[] },
-    Need { binary: "faults", programs: &[STRACE], servers: &[] },
+    Need { binary: "faults", programs: &[STRACE, FAKETIME], servers: &[] },
     Need { binary: "memcached", programs: &[NUTCRACKER], servers: &[Kind::Memcached] },
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
     Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },

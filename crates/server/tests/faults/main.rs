@@ -17,6 +17,8 @@ mod voters;
 
 mod backup;
 mod broken_disk;
+mod clock_steps;
+mod close_under_load;
 mod commit_path;
 mod displaced_file;
 mod gone_clients;
