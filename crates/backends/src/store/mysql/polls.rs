@@ -136,9 +136,9 @@ async fn change(
 /// Marks those polls that are due by the server's clock, in a transaction that the caller commits. Each row is locked in the
 /// order in which batches lock them.
 pub(super) async fn mark(writer: &mut MySqlConnection, polls: &[(PollId, u64)], mark: Mark) -> sqlx::Result<usize> {
-    let column = match mark {
-        Mark::Closed => "closed_at",
-        Mark::Final => "final_at",
+    let (column, set) = match mark {
+        Mark::Closed => ("closed_at", format!("closed_at = {NOW}")),
+        Mark::Final => ("final_at", format!("closed_at = coalesce(closed_at, {NOW}), final_at = {NOW}")),
     };
     let mut polls = polls.to_vec();
     polls.sort_unstable();
@@ -146,7 +146,7 @@ pub(super) async fn mark(writer: &mut MySqlConnection, polls: &[(PollId, u64)], 
     let mut marked = 0;
     for (poll, version) in polls {
         let sql = format!(
-            "UPDATE poll SET closed_at = coalesce(closed_at, {NOW}), {column} = {NOW}, version = version + 1 \
+            "UPDATE poll SET {set}, version = version + 1 \
              WHERE id = ? AND version = ? AND {column} IS NULL AND closes_at + {} <= {NOW}",
             mark.due_after_ms()
         );

@@ -111,9 +111,9 @@ async fn change(
 
 /// Marks those polls that are due by the server's clock. Each is locked in the order in which batches lock them.
 pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mark: Mark) -> sqlx::Result<usize> {
-    let column = match mark {
-        Mark::Closed => "closed_at",
-        Mark::Final => "final_at",
+    let (column, set) = match mark {
+        Mark::Closed => ("closed_at", format!("closed_at = {NOW}")),
+        Mark::Final => ("final_at", format!("closed_at = coalesce(closed_at, {NOW}), final_at = {NOW}")),
     };
     let mut polls = polls.to_vec();
     polls.sort_unstable();
@@ -121,7 +121,7 @@ pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mar
     for (poll, version) in polls {
         lock_alone(writer, poll).await?;
         let sql = format!(
-            "UPDATE poll SET closed_at = coalesce(closed_at, {NOW}), {column} = {NOW}, version = version + 1 \
+            "UPDATE poll SET {set}, version = version + 1 \
              WHERE id = $1 AND version = $2 AND {column} IS NULL AND closes_at + $3 <= {NOW}"
         );
         let update = sqlx::query(&sql).bind(poll.0).bind(version.cast_signed()).bind(mark.due_after_ms());

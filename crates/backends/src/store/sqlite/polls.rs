@@ -124,16 +124,16 @@ fn change(
 
 /// The file's clock is this machine's, which the caller has judged by: it isn't asked again.
 pub(super) fn mark(writer: &mut Connection, polls: &[(PollId, u64)], mark: Mark) -> StoreResult<usize> {
-    let column = match mark {
-        Mark::Closed => "closed_at",
-        Mark::Final => "final_at",
+    let (column, set) = match mark {
+        Mark::Closed => ("closed_at", "closed_at = ?3"),
+        Mark::Final => ("final_at", "closed_at = coalesce(closed_at, ?3), final_at = ?3"),
     };
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
     let now = now(&transaction).map_err(read_error)?;
     let mut marked = 0;
     for (poll, version) in polls {
         let update = format!(
-            "UPDATE poll SET closed_at = coalesce(closed_at, ?3), {column} = ?3, version = version + 1 \
+            "UPDATE poll SET {set}, version = version + 1 \
              WHERE id = ?1 AND version = ?2 AND {column} IS NULL AND closes_at IS NOT NULL"
         );
         marked += transaction.execute(&update, params![poll.0, version, now.0]).map_err(write_error)?;
