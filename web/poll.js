@@ -1,11 +1,19 @@
 // Sends a vote and shows its result without leaving the page. Where this can't run, the form does the same by itself.
 //
-// A vote has an id, made here. Every try of it carries the same one, so however often it is sent, it counts once.
+// The form has an id for the ballot before it can be sent. Every try carries the same one, so however often it is sent,
+// it counts once. Once a try may have been counted, the choices stay as they were sent.
 
 const TRIES_MAX = 6;
 const TRY_MS_MAX = 10_000;
 const WAIT_MS_FIRST = 500;
 const WAIT_MS_MAX = 15_000;
+
+// When the result is asked for again after a vote that is counted a moment later.
+const FOLLOW_MS = [500, 1_000, 2_000, 4_000];
+
+// The errors with which Throng says that it took nothing. Any other 5xx, and any error without Throng's own body, may be
+// a proxy's, which lost the response to a vote that was counted.
+const NOTHING_TAKEN = ["overloaded", "store_unavailable", "queue_unavailable"];
 
 showLocalTimes();
 const form = document.querySelector("form[data-ballots]");
@@ -17,38 +25,49 @@ function enhance(form) {
   const message = form.querySelector(".message");
   const status = form.querySelector(".status");
   let ballot = null;
+  let maybeCounted = form.elements.namedItem("retry") !== null;
+
+  if (history.state?.choices) showAgain(form, history.state);
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (button.disabled) return;
-    ballot ??= newBallot();
+    if (!ballot || !maybeCounted) ballot = filledIn();
     const fault = faultOf(ballot.choices);
     if (fault) {
-      ballot = null;
       refuse(fault);
       return;
     }
     wait("Sending your vote…");
-    const answer = await send(form.dataset.ballots, ballot, () => wait("Many are voting. Still trying…"));
-    if (answer.results !== undefined) {
-      showOutcome(form, ballot.choices, answer.results);
-    } else if (answer.refused) {
-      sendAsForm(answer.maybeCounted);
+    const sent = await send(form.dataset.ballots, ballot, (failure) => wait(`${reason(failure)} Still trying…`));
+    maybeCounted ||= sent.maybeCounted;
+    if (sent.counted) {
+      const { results, status: fate } = sent.counted;
+      keep(ballot);
+      showOutcome(form, ballot.choices, results).querySelector("h2").focus();
+      if (results && fate === "accepted") follow(form, ballot.choices, results);
+    } else if (sent.refused) {
+      sendAsForm();
     } else {
-      // Where it may have been counted, only the very same vote may be sent again.
-      fieldset.disabled = answer.maybeCounted;
-      if (!answer.maybeCounted) ballot = null;
-      refuse(answer.maybeCounted
-        ? "We could not hear back. Try again: your vote counts once."
-        : "Too many people are voting at this moment. Your vote is not counted yet: try again.");
+      fieldset.disabled = maybeCounted;
+      refuse(`${reason(sent)} ${maybeCounted
+        ? "We don't know yet whether your vote arrived. Try again: it counts once."
+        : "Your vote is not counted yet: try again."}`);
       button.textContent = "Try again";
     }
   });
 
-  function newBallot() {
-    const sent = form.elements.namedItem("ballot_id");
+  // Back from another page, the form is as it was left.
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    fieldset.disabled = maybeCounted && ballot !== null;
+    button.disabled = false;
+    status.textContent = "";
+  });
+
+  function filledIn() {
     const choices = new FormData(form).getAll("choice").map(Number);
-    return { ballot_id: sent?.value ?? newBallotId(), choices };
+    return { ballot_id: form.elements.namedItem("ballot_id").value, choices };
   }
 
   function faultOf({ length }) {
@@ -65,6 +84,7 @@ function enhance(form) {
   }
 
   function refuse(text) {
+    if (!maybeCounted) fieldset.disabled = false;
     button.disabled = false;
     status.textContent = "";
     message.textContent = text;
@@ -72,62 +92,133 @@ function enhance(form) {
   }
 
   // The server's page says best why it takes no such vote.
-  function sendAsForm(maybeCounted) {
+  function sendAsForm() {
     fieldset.disabled = false;
-    if (maybeCounted && !form.elements.namedItem("ballot_id")) {
-      const id = document.createElement("input");
-      Object.assign(id, { type: "hidden", name: "ballot_id", value: ballot.ballot_id });
-      form.append(id);
+    if (maybeCounted && !form.elements.namedItem("retry")) {
+      const retry = document.createElement("input");
+      Object.assign(retry, { type: "hidden", name: "retry", value: "1" });
+      form.append(retry);
     }
     form.submit();
   }
 }
 
-// Sends until there is an answer: {results} once it is counted, {refused} if it isn't taken, neither after so many
-// tries. {maybeCounted} tells whether a try may have been counted whose answer was lost.
+function reason({ offline, notTaken }) {
+  if (offline) return "There is no connection to the server. Are you offline?";
+  return notTaken ? "Too many people are voting at this moment." : "The server does not answer.";
+}
+
+// Sends until there is a response that settles it: {counted} with its body, or {refused}. After so many tries, what the
+// last one met. {maybeCounted} tells whether a try may have been counted whose response was lost.
 async function send(address, ballot, onRetry) {
   let maybeCounted = false;
   for (let tries = 1; ; tries++) {
-    let retryAfterMs = 0;
-    try {
-      const response = await fetch(address, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify(ballot),
-        signal: AbortSignal.timeout(TRY_MS_MAX),
-      });
-      if (response.ok) return { results: (await response.json()).results };
-      const notTaken = response.status === 503 || response.status === 429;
-      if (response.status < 500 && !notTaken) return { refused: true, maybeCounted };
-      if (!notTaken) maybeCounted = true;
-      retryAfterMs = Number(response.headers.get("Retry-After")) * 1000 || 0;
-    } catch {
-      maybeCounted = true;
-    }
-    if (tries === TRIES_MAX) return { maybeCounted };
-    onRetry();
+    const sent = await sendOnce(address, ballot);
+    maybeCounted ||= !sent.counted && !sent.refused && !sent.notTaken;
+    if (sent.counted || sent.refused || tries === TRIES_MAX) return { ...sent, maybeCounted };
+    onRetry(sent);
     // A crowd that was refused together must not come back together.
-    const backoffMs = Math.max(retryAfterMs, WAIT_MS_FIRST * 2 ** (tries - 1));
-    const waitMs = Math.min(backoffMs, WAIT_MS_MAX) * (0.5 + Math.random());
-    await new Promise((resolve) => setTimeout(resolve, Math.max(waitMs, Math.min(retryAfterMs, WAIT_MS_MAX))));
+    const retryAfterMs = Math.min(sent.retryAfterMs ?? 0, WAIT_MS_MAX);
+    const backoffMs = Math.min(Math.max(retryAfterMs, WAIT_MS_FIRST * 2 ** (tries - 1)), WAIT_MS_MAX);
+    await pause(Math.max(backoffMs * (0.5 + Math.random()), retryAfterMs));
   }
+}
+
+// One try: {counted}, {refused}, or {notTaken}; neither of them where that isn't known.
+async function sendOnce(address, ballot) {
+  let response, body;
+  try {
+    response = await fetch(address, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(ballot),
+      signal: AbortSignal.timeout(TRY_MS_MAX),
+    });
+    body = await response.json();
+  } catch {
+    return { offline: !navigator.onLine };
+  }
+  if (response.ok) return body?.ballot_id === ballot.ballot_id ? { counted: body } : {};
+  const isOurs = response.headers.get("Content-Type")?.startsWith("application/problem+json");
+  if (!isOurs || typeof body?.code !== "string") return {};
+  if (NOTHING_TAKEN.includes(body.code) || response.status === 429) {
+    return { notTaken: true, retryAfterMs: Number(response.headers.get("Retry-After")) * 1_000 || 0 };
+  }
+  return response.status < 500 ? { refused: true } : {};
+}
+
+// Waits so long, or until there is a network again.
+async function pause(ms) {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms);
+    addEventListener("online", resolve, { once: true });
+  });
+}
+
+// The vote stays with the page's place in this browser's history, so that reloading shows the outcome. The address, which
+// may be passed on and is logged, says nothing of it.
+function keep({ ballot_id: ballotId, choices }) {
+  history.replaceState({ ballotId, choices }, "");
+}
+
+// Shows the outcome of a vote that was sent before a reload. Where only voters see the result, sending the same ballot
+// again, which counts once, is how to ask for it.
+async function showAgain(form, { ballotId, choices }) {
+  if (!outcomeOf().querySelector(".results")) {
+    showOutcome(form, choices, null);
+    return;
+  }
+  const results = await resultsNow(form)
+    ?? (await sendOnce(form.dataset.ballots, { ballot_id: ballotId, choices })).counted?.results;
+  if (results && form.isConnected) showOutcome(form, choices, results);
+}
+
+// The latest result, or null where it is not to be had.
+async function resultsNow(form) {
+  try {
+    const response = await fetch(form.dataset.results, { signal: AbortSignal.timeout(TRY_MS_MAX) });
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+// Shows later results until the vote is in them.
+async function follow(form, choices, shown) {
+  const count = (results, id) => results.options.find((option) => option.id === id)?.count ?? 0;
+  for (const ms of FOLLOW_MS) {
+    await pause(ms);
+    const results = await resultsNow(form);
+    if (!results || results.seq <= shown.seq) continue;
+    const outcome = document.querySelector(".outcome");
+    outcome.classList.add("still");
+    showResults(outcome, choices, results);
+    if (choices.every((id) => count(results, id) > count(shown, id))) return;
+  }
+}
+
+function outcomeOf() {
+  return document.querySelector("template").content.firstElementChild;
 }
 
 // Puts the outcome in the form's place, in the markup the server would have sent.
 function showOutcome(form, choices, results) {
-  const outcome = document.querySelector("template").content.firstElementChild.cloneNode(true);
-  const list = outcome.querySelector(".results");
-  if (list && results) {
-    const model = list.firstElementChild;
-    list.replaceChildren(...results.options.map((option) => resultRow(model, option, choices)));
-    outcome.querySelector(".voters").textContent = counted(results.voters, "voter");
-  } else if (list) {
-    list.remove();
-  }
+  const outcome = outcomeOf().cloneNode(true);
+  if (results) showResults(outcome, choices, results);
+  else outcome.querySelectorAll(".results, .voters, .base").forEach((part) => part.remove());
   form.replaceWith(outcome);
-  // So that reloading shows the outcome again, as it does after the form's own redirect.
-  history.replaceState(null, "", `${form.getAttribute("action")}?voted=${[...choices].sort((a, b) => a - b)}`);
-  outcome.querySelector("h2").focus();
+  // A new ballot gets an id of its own, though its page has the same address.
+  outcome.querySelector("a").addEventListener("click", () => history.replaceState(null, ""));
+  return outcome;
+}
+
+function showResults(outcome, choices, results) {
+  const list = outcome.querySelector(".results");
+  if (!list) return;
+  const model = outcomeOf().querySelector(".result");
+  list.replaceChildren(...results.options.map((option) => resultRow(model, option, choices)));
+  const voters = outcome.querySelector(".voters");
+  voters.textContent = counted(results.voters, voters.dataset.one);
 }
 
 function resultRow(model, option, choices) {
@@ -144,20 +235,6 @@ function resultRow(model, option, choices) {
 
 function counted(number, word) {
   return `${number.toLocaleString("en-US")} ${word}${number === 1 ? "" : "s"}`;
-}
-
-// A UUID of version 7 (RFC 9562): its time comes first, so the server's index grows at its end.
-function newBallotId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  let ms = Date.now();
-  for (let at = 5; at >= 0; at--) {
-    bytes[at] = ms % 256;
-    ms = Math.floor(ms / 256);
-  }
-  bytes[6] = (bytes[6] & 0x0f) | 0x70;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, "$1-$2-$3-$4-$5");
 }
 
 function showLocalTimes() {

@@ -24,7 +24,7 @@ pub use self::parts::{
 pub use self::server::Server;
 pub use self::startup_wait::{StartupWait, with_causes};
 use crate::config::Config;
-use crate::http::Problem;
+use crate::http::{Problem, ReceiptKey};
 use crate::intake::{BallotIds, Desk};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePoll, LivePolls, Origin};
@@ -44,6 +44,8 @@ pub struct App {
     pub origin: Origin,
     /// The polls served, with their results.
     pub polls: Arc<LivePolls>,
+    /// Signs what browsers get for a vote sent by the page's form.
+    pub receipts: ReceiptKey,
     /// What is measured.
     pub metrics: Metrics,
     /// The end, in steps.

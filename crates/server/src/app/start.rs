@@ -108,6 +108,7 @@ impl Frame {
         let app = Arc::new(App {
             shutdown: Arc::clone(entrance.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
+            receipts: config.receipt_key()?,
             config,
             clock,
             origin,

@@ -23,7 +23,7 @@ pub use self::public_url::PublicUrl;
 pub use self::secret::AppSecret;
 pub use self::sources::{Sources, flag_of};
 pub use self::wait::Wait;
-use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, TrustedProxies};
+use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, ReceiptKey, TrustedProxies};
 use crate::serve::TlsFiles;
 
 /// What a setting is called, what it is if nobody says, and what it means.
@@ -91,7 +91,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "CORS_ALLOW_ORIGIN",
         default: "* in dev, none in prod",
-        meaning: "origins whose pages may read answers of /api/ and send it JSON, by commas; *: all",
+        meaning: "origins whose pages may send ballots and read responses of /api/, beside our own, by commas; *: all",
     },
     Setting {
         name: "CORS_ALLOW_CREDENTIALS",
@@ -129,6 +129,8 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "in a build with the feature otlp: a collector that gets a span a batch, http://localhost:4318",
     },
 ];
+
+const SECRET_MISSING: &str = "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one";
 
 /// Names with a meaning that this version has no code for: setting one is refused, not ignored.
 const NOT_YET: &[&str] = &["ADMIN_TOKEN"];
@@ -212,7 +214,10 @@ impl Config {
     /// # Errors
     /// As [`Self::read`], the certificate's among them.
     pub fn read_to_serve(sources: &Sources) -> Result<Self, Faults> {
-        Self::read_with(sources, |read, config| read.check_certificate(config))
+        Self::read_with(sources, |read, config| {
+            read.check_certificate(config);
+            read.check_secret_is_shared(config);
+        })
     }
 
     fn read_with(sources: &Sources, check: impl FnOnce(&mut Reader<'_>, &Self)) -> Result<Self, Faults> {
@@ -271,6 +276,25 @@ impl Config {
         };
         Ok(MessageKey::new(&secret.derive("queue messages")))
     }
+
+    /// The key under which a vote's receipts for browsers are signed. A server that is the only one of its database may do
+    /// without a secret: its key is a new one with each start.
+    ///
+    /// # Errors
+    /// If the secret has to be made, in dev, and can't be kept.
+    pub fn receipt_key(&self) -> anyhow::Result<ReceiptKey> {
+        let key = match &self.app_secret {
+            Some(secret) => secret.derive("page receipts"),
+            None if self.has_other_nodes() => AppSecret::kept_for_dev()?.derive("page receipts"),
+            None => rand::random(),
+        };
+        Ok(ReceiptKey::new(key))
+    }
+
+    /// Whether other servers may serve the same polls.
+    fn has_other_nodes(&self) -> bool {
+        self.queue.is_some() || self.database.is_shared()
+    }
 }
 
 struct Reader<'a> {
@@ -318,10 +342,7 @@ impl Reader<'_> {
         // One that was left empty was meant to be there, whether anything here needs it yet or not.
         let is_empty = self.sources.get("APP_SECRET").is_some_and(|found| found.value.is_empty());
         if config.app_secret.is_none() && (config.queue.is_some() || is_empty) {
-            self.fault(
-                "APP_SECRET",
-                "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one",
-            );
+            self.fault("APP_SECRET", SECRET_MISSING);
         }
         if let Some(queue) = &config.queue
             && queue.has_default_password()
@@ -330,6 +351,14 @@ impl Reader<'_> {
                 "QUEUE_URL",
                 "RabbitMQ's guest account is for trying out; make a user of its own: rabbitmqctl add_user",
             );
+        }
+    }
+
+    /// A voter whose vote one node took may be led to another, which has to know the first one's signature.
+    fn check_secret_is_shared(&mut self, config: &Config) {
+        let is_told = self.faults.iter().any(|fault| fault.starts_with("APP_SECRET"));
+        if config.app_env == AppEnv::Prod && config.app_secret.is_none() && config.has_other_nodes() && !is_told {
+            self.fault("APP_SECRET", SECRET_MISSING);
         }
     }
 
@@ -455,6 +484,16 @@ mod tests {
             assert!(matches!(read(&listed).unwrap().cors_origins, CorsOrigins::ListedWithCredentials(_)));
         }
         read(&[("CORS_ALLOW_CREDENTIALS", "true")]).expect_err("in dev, every origin is the default");
+    }
+
+    #[test]
+    fn nodes_of_one_database_need_a_secret_to_serve_in_prod() {
+        let shared = [("APP_ENV", "prod"), ("DATABASE_URL", "postgres://user:password@host/throng")];
+        let Faults(faults) = Config::read_to_serve(&Sources::from_pairs(&shared)).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].starts_with("APP_SECRET"), "{faults:?}");
+        read(&shared).expect("other commands sign nothing");
+        let alone = [("APP_ENV", "prod"), ("DATABASE_URL", "sqlite://var/throng.db")];
+        Config::read_to_serve(&Sources::from_pairs(&alone)).expect("a file has one server");
     }
 
     #[test]

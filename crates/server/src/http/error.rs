@@ -19,6 +19,8 @@ pub enum Problem {
     NotFound,
     /// No such poll, or none that is to be seen.
     PollNotFound,
+    /// A page that isn't ours, and isn't allowed to, sends a ballot.
+    OriginNotAllowed,
     /// The address is there, but not for this method.
     MethodNotAllowed,
     /// The body is larger than [`BODY_BYTES_MAX`](super::body::BODY_BYTES_MAX).
@@ -35,6 +37,8 @@ pub enum Problem {
     NotABallot(String),
     /// The ballot's choices aren't possible in this poll.
     InvalidChoice(InvalidChoice),
+    /// The form has no id for its ballot.
+    BallotIdMissing,
     /// Another ballot of this id has other choices.
     BallotIdReused,
     /// The voter's ballot is there already.
@@ -102,6 +106,9 @@ impl Problem {
             Self::BadRequest(status) => (*status, "bad_request", "The request can't be read"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is nothing here"),
             Self::PollNotFound => (StatusCode::NOT_FOUND, "poll_not_found", "There is no such poll"),
+            Self::OriginNotAllowed => {
+                (StatusCode::FORBIDDEN, "origin_not_allowed", "The page may not send ballots here")
+            }
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
             Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "The body can't be read"),
@@ -114,6 +121,9 @@ impl Problem {
             }
             Self::NotABallot(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_ballot", "The body isn't a ballot"),
             Self::InvalidChoice(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_choice", "The choice isn't possible"),
+            Self::BallotIdMissing => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_missing", "The form has no ballot id")
+            }
             Self::BallotIdReused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
             }
@@ -147,6 +157,11 @@ impl Problem {
             }
             Self::NotFound => "Check the address. The API's routes begin with /api/.".into(),
             Self::PollNotFound => "Check the poll's name in the address.".into(),
+            Self::OriginNotAllowed => {
+                "Nothing was counted. To take ballots from pages of this origin, add it to CORS_ALLOW_ORIGIN; if it is the \
+                poll's own page, have the proxy in front pass on the Host it was asked for."
+                    .into()
+            }
             Self::MethodNotAllowed => "The Allow header names the methods that this address takes.".into(),
             Self::TooLarge => "A body has at most 16 KB.".into(),
             Self::BodyUnreadable => "Send the whole body, as long as its Content-Length says.".into(),
@@ -155,6 +170,9 @@ impl Problem {
             Self::UnsupportedMediaType => "Send application/json or text/plain.".into(),
             Self::NotABallot(why) => why.clone(),
             Self::InvalidChoice(why) => format!("{why}."),
+            Self::BallotIdMissing => {
+                "Send the form with a ballot_id, so that it counts once if it is sent twice.".into()
+            }
             Self::BallotIdReused => {
                 "A ballot of this id was sent with other choices. Make a new id for a new ballot.".into()
             }

@@ -27,6 +27,7 @@ pub use self::cors::{ANY_WITH_CREDENTIALS, CorsOrigins};
 pub use self::error::{Problem, refusal_body};
 pub use self::front::Front;
 pub use self::operations::{OK, openmetrics};
+pub use self::pages::ReceiptKey;
 pub use self::proxies::TrustedProxies;
 pub use self::readiness_gate::{Dependency, ReadinessGate};
 pub use self::results::{json, uncached};
@@ -45,7 +46,7 @@ pub fn router(core: Arc<CoreState>) -> Router {
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
         .merge(pages::router())
-        .fallback(async || Problem::NotFound)
+        .fallback(pages::nothing_here)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .with_state(core)
 }

@@ -12,7 +12,8 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use crate::intake::Desk;
 
 /// What a ballot may be refused for: the codes of the problems that it is answered with.
-const REASONS: [&str; 17] = [
+const REASONS: [&str; 19] = [
+    "origin_not_allowed",
     "not_a_ballot",
     "invalid_choice",
     "too_large",
@@ -23,6 +24,7 @@ const REASONS: [&str; 17] = [
     "poll_not_found",
     "poll_not_open",
     "poll_closed",
+    "ballot_id_missing",
     "ballot_id_reused",
     "already_voted",
     "overloaded",

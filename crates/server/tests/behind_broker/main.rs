@@ -93,15 +93,19 @@ fn a_ballot_is_accepted_before_it_is_counted_and_shown_once_it_is() {
     assert_eq!(server.stored_voters(), 2);
 }
 
+/// A form with the id of its ballot.
+const FORM: &[u8] = b"choice=2&ballot_id=018f4d1e-7c00-7000-8000-000000000001";
+
 #[test]
 fn the_page_says_that_a_vote_is_in_and_not_yet_that_it_is_counted() {
     let broker = FakeBroker::new();
     let (server, _) = server(&broker);
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    let taken = server.connect().request("POST", "/polls/demo", &form, b"choice=2");
+    let taken = server.connect().request("POST", "/polls/demo", &form, FORM);
     assert_eq!(taken.status, 303);
+    let led_here = [("sec-fetch-site", "same-origin")];
     for page in ["/polls/demo", taken.header("location").unwrap()] {
-        let page = server.get(page);
+        let page = server.connect().request("GET", page, &led_here, b"");
         // On the ballot's page in what the script shows after the vote.
         assert!(page.text().contains("Thank you, your vote is in"), "{}", page.text());
         assert!(page.text().contains("It shows in the result in a moment."), "{}", page.text());

@@ -5,11 +5,12 @@ use throng_domain::poll::Kind;
 
 use crate::browser::{Browser, DESK, NARROW, PHONE, Screen, browse};
 use crate::polls;
+use crate::voting;
 
 const SCREENS: [(&str, Screen); 3] = [("phone", PHONE), ("narrow", NARROW), ("desk", DESK)];
 
 /// Enough votes for bars of every length.
-fn vote(browser: &Browser) {
+fn crowd_votes(browser: &Browser) {
     let mut connection = browser.server.connect();
     for voter in 0..120_u32 {
         let bars = [(1, 83), (2, 47), (3, 31), (4, 64), (5, 58)];
@@ -33,14 +34,14 @@ async fn look(browser: &Browser, name: &str) {
 #[test]
 fn ballot_and_result_are_sound_on_every_screen_light_and_dark() {
     browse(true, async |browser| {
-        vote(browser);
+        crowd_votes(browser);
         for scheme in ["light", "dark"] {
             browser.prefer("prefers-color-scheme", scheme).await;
             for (name, screen) in SCREENS {
                 browser.screen(screen).await;
                 browser.goto("/").await;
                 look(browser, &format!("{name}-{scheme}-ballot")).await;
-                browser.goto("/?voted=1,3").await;
+                voting::vote(browser, &[1, 3]).await;
                 look(browser, &format!("{name}-{scheme}-result")).await;
             }
         }
@@ -56,15 +57,12 @@ fn a_right_to_left_poll_is_laid_out_from_right_to_left() {
             poll.intro = "أخبر المنظمين بما تريد.".to_owned();
             poll.labels = ["النجوم", "اكتشافات جديدة", "عرض الأضواء", "Food and drink"].map(str::to_owned).into();
         });
-        browser.server.connect().request(
-            "POST",
-            "/polls/rtl",
-            &[("content-type", "application/x-www-form-urlencoded")],
-            b"choice=2",
-        );
-        for (page, name) in [("/polls/rtl", "narrow-rtl-ballot"), ("/polls/rtl?voted=2", "narrow-rtl-result")] {
-            browser.screen(NARROW).await;
-            browser.goto(page).await;
+        browser.screen(NARROW).await;
+        browser.goto("/polls/rtl").await;
+        for name in ["narrow-rtl-ballot", "narrow-rtl-result"] {
+            if name.ends_with("result") {
+                voting::vote(browser, &[2]).await;
+            }
             look(browser, name).await;
             let direction = browser.run("return getComputedStyle(document.querySelector('main')).direction").await;
             assert_eq!(direction, "rtl");
@@ -87,7 +85,7 @@ fn long_and_many_words_wrap() {
         browser.screen(NARROW).await;
         browser.goto("/polls/long").await;
         look(browser, "narrow-long-ballot").await;
-        browser.goto("/polls/long?voted=1,2").await;
+        voting::vote(browser, &[1, 2]).await;
         look(browser, "narrow-long-result").await;
     });
 }
@@ -95,12 +93,12 @@ fn long_and_many_words_wrap() {
 #[test]
 fn forced_colors_and_still_pages_are_sound() {
     browse(true, async |browser| {
-        vote(browser);
+        crowd_votes(browser);
         browser.prefer("forced-colors", "active").await;
         browser.goto("/").await;
         browser.click("label").await;
         browser.screenshot("phone-forced-ballot").await;
-        browser.goto("/?voted=1").await;
+        voting::vote(browser, &[1]).await;
         browser.screenshot("phone-forced-result").await;
         let colors = "return ['.result:not(.own) .fill', '.own .fill', '.bar']
                         .map((css) => getComputedStyle(document.querySelector(css)).backgroundColor)";
@@ -108,7 +106,8 @@ fn forced_colors_and_still_pages_are_sound() {
         assert!(colors[0] != colors[2] && colors[1] != colors[2], "a bar is to be told from its ground: {colors}");
 
         browser.prefer("prefers-reduced-motion", "reduce").await;
-        browser.goto("/?voted=1").await;
+        browser.goto("/").await;
+        voting::vote(browser, &[1]).await;
         assert_eq!(browser.run("return document.getAnimations().length").await, json!(0));
     });
 }

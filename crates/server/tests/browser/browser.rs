@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use url::{ParseError, Url};
 
 use crate::support::TestServer;
+use crate::support::cutting_proxy::CuttingProxy;
 
 /// Width, height, and how many of the screen's dots make one pixel.
 pub type Screen = (u32, u32, u32);
@@ -27,20 +28,45 @@ pub const NARROW: Screen = (320, 568, 2);
 /// A desk.
 pub const DESK: Screen = (1280, 900, 1);
 
-/// A browser at the pages of a server.
+/// A browser at the pages of a server, through a proxy that passes everything unless a test says otherwise.
 pub struct Browser {
     pub client: Client,
+    pub proxy: CuttingProxy,
     pub server: TestServer,
+}
+
+/// How a browser is set up.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    pub javascript: bool,
+    /// Whether pages that are left are kept as they are, to go back to.
+    pub back_forward_cache: bool,
+    /// Whether a click is over once the page that it leads to is there.
+    pub waits_for_pages: bool,
+    pub settings: &'static [(&'static str, &'static str)],
+}
+
+impl Setup {
+    /// A browser as it comes, with or without JavaScript, at a server as it comes.
+    pub const fn new(javascript: bool) -> Self {
+        Self { javascript, back_forward_cache: true, waits_for_pages: true, settings: &[] }
+    }
 }
 
 /// Runs `test` in a browser at a server with the demo poll.
 pub fn browse(javascript: bool, test: impl AsyncFnOnce(&Browser)) {
-    let server = TestServer::start();
+    browse_with(Setup::new(javascript), test);
+}
+
+/// Runs `test` in a browser that is set up so, at a server with the demo poll.
+pub fn browse_with(setup: Setup, test: impl AsyncFnOnce(&Browser)) {
+    let server = TestServer::start_with(setup.settings);
+    let proxy = CuttingProxy::start(server.address);
     let driver = Driver::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = driver.open_browser(javascript).await;
-        let browser = Browser { client, server };
+        let client = driver.open_browser(setup).await;
+        let browser = Browser { client, proxy, server };
         browser.screen(PHONE).await;
         test(&browser).await;
         browser.client.close().await.unwrap();
@@ -48,9 +74,28 @@ pub fn browse(javascript: bool, test: impl AsyncFnOnce(&Browser)) {
 }
 
 impl Browser {
-    /// Goes to a page of the server.
+    /// Goes to a page of the server, as somebody who wasn't there before.
     pub async fn goto(&self, path: &str) {
-        self.client.goto(&format!("http://{}{path}", self.server.address)).await.unwrap();
+        self.client.goto("about:blank").await.unwrap();
+        self.client.goto(&format!("http://{}{path}", self.proxy.address)).await.unwrap();
+    }
+
+    /// Whether the page has such an element now.
+    pub async fn has(&self, css: &str) -> bool {
+        !self.client.find_all(Locator::Css(css)).await.unwrap().is_empty()
+    }
+
+    /// Loads nothing whose address has this pattern.
+    pub async fn block(&self, pattern: &str) {
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.setBlockedURLs", json!({"urls": [pattern]})).await;
+    }
+
+    /// Has no network, or has it again.
+    pub async fn set_offline(&self, offline: bool) {
+        let conditions = json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.emulateNetworkConditions", conditions).await;
     }
 
     /// Waits for an element.
@@ -148,16 +193,21 @@ impl Driver {
         Self { process, port, profile }
     }
 
-    async fn open_browser(&self, javascript: bool) -> Client {
+    async fn open_browser(&self, setup: Setup) -> Client {
         let profile = format!("--user-data-dir={}", self.profile.path().display());
         let mut options = json!({"args": [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
             "--disable-component-update", "--disable-sync", "--hide-scrollbars", profile,
         ]});
-        if !javascript {
+        if !setup.back_forward_cache {
+            options["args"].as_array_mut().unwrap().push(json!("--disable-features=BackForwardCache"));
+        }
+        if !setup.javascript {
             options["prefs"] = json!({"profile.managed_default_content_settings.javascript": 2});
         }
-        let Value::Object(capabilities) = json!({"goog:chromeOptions": options}) else { unreachable!("an object") };
+        let strategy = if setup.waits_for_pages { "normal" } else { "none" };
+        let capabilities = json!({"goog:chromeOptions": options, "pageLoadStrategy": strategy});
+        let Value::Object(capabilities) = capabilities else { unreachable!("an object") };
         let address = format!("http://127.0.0.1:{}", self.port);
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder.capabilities(capabilities).connect(&address).await;

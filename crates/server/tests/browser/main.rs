@@ -11,4 +11,6 @@ mod polls;
 
 mod appearance;
 mod browser;
+mod lost_responses;
 mod voting;
+mod without_script;

@@ -9,18 +9,31 @@ use crate::polls;
 use throng_domain::poll::{Kind, Visibility};
 
 /// How many ballots the demo poll has.
-fn voters(browser: &Browser) -> u64 {
+pub fn voters(browser: &Browser) -> u64 {
     browser.server.get("/api/v1/polls/demo/results").json()["voters"].as_u64().unwrap()
 }
 
-async fn choose(browser: &Browser, options: &[u16]) {
+/// Chooses options that aren't chosen yet.
+pub async fn choose(browser: &Browser, options: &[u16]) {
     for option in options {
-        browser.click(&format!("label:has([value='{option}'])")).await;
+        // Without script a page leads on to the one whose form has an id.
+        browser.wait_for("form [name=ballot_id]:not([value=''])").await;
+        let open = format!("label:has([value='{option}']:not(:checked))");
+        if browser.has(&open).await {
+            browser.click(&open).await;
+        }
     }
 }
 
+/// Votes for these options on the page that is shown, and waits for the outcome.
+pub async fn vote(browser: &Browser, options: &[u16]) {
+    choose(browser, options).await;
+    browser.click("button").await;
+    browser.wait_for(".outcome").await;
+}
+
 /// The outcome's markup without the spaces between its tags.
-async fn outcome(browser: &Browser) -> String {
+pub async fn outcome(browser: &Browser) -> String {
     let html = browser.wait_for(".outcome").await.html(false).await.unwrap();
     html.split('>').map(str::trim).collect::<Vec<_>>().join(">").replace(" <", "<")
 }
@@ -38,7 +51,7 @@ fn a_vote_is_counted_and_its_result_shown_in_place() {
         assert_eq!(browser.texts(".count").await, ["2 votes", "0 votes", "1 vote", "0 votes", "0 votes"]);
         assert_eq!(browser.texts(".own bdi").await, ["Headliners", "The light show"]);
         assert_eq!(browser.texts(".tick").await, ["Your choice", "Your choice"]);
-        assert_eq!(browser.texts(".voters").await, ["2 voters"]);
+        assert_eq!(browser.texts(".voters").await, ["2 ballots"]);
         let focused = browser.client.active_element().await.unwrap();
         assert_eq!(focused.text().await.unwrap(), "Thank you, your vote is counted");
         assert_eq!(voters(browser), 2);
@@ -49,12 +62,62 @@ fn a_vote_is_counted_and_its_result_shown_in_place() {
 fn the_script_and_the_server_show_the_same() {
     browse(true, async |browser| {
         browser.goto("/polls/demo").await;
-        choose(browser, &[2, 5]).await;
-        browser.click("button").await;
+        vote(browser, &[2, 5]).await;
         let in_place = outcome(browser).await;
+        assert_eq!(browser.client.current_url().await.unwrap().query(), None);
         browser.client.refresh().await.unwrap();
-        assert_eq!(browser.client.current_url().await.unwrap().query(), Some("voted=2,5"));
-        assert_eq!(outcome(browser).await, in_place);
+        assert_eq!(outcome(browser).await, in_place, "after a reload");
+        // The same ballot, sent by the form.
+        let id = browser.run("return history.state.ballotId").await;
+        browser.goto("/polls/demo/ballot").await;
+        choose(browser, &[2, 5]).await;
+        let send = "const form = document.querySelector('form'); form.elements.ballot_id.value = ";
+        browser.run(&format!("{send}{id}; form.submit()")).await;
+        assert_eq!(outcome(browser).await, in_place, "from the server");
+        assert_eq!(voters(browser), 1);
+    });
+}
+
+#[test]
+fn back_to_the_ballot_leads_to_a_new_one() {
+    browse(true, async |browser| {
+        browser.goto("/polls/demo").await;
+        for ballots in 1..=3 {
+            vote(browser, &[2]).await;
+            assert_eq!(voters(browser), ballots);
+            browser.click(".outcome a").await;
+            browser.wait_for("form").await;
+        }
+    });
+}
+
+#[test]
+fn reload_after_a_vote_shows_what_only_voters_see_and_votes_no_second_time() {
+    browse(true, async |browser| {
+        polls::create(&browser.server, "voters", |poll| poll.results = Visibility::AfterVote);
+        browser.goto("/polls/voters").await;
+        vote(browser, &[2]).await;
+        browser.client.refresh().await.unwrap();
+        browser.wait_for(".results").await;
+        assert_eq!(browser.texts(".own bdi").await, ["New discoveries"]);
+        assert_eq!(browser.texts(".count").await, ["0 votes", "1 vote", "0 votes", "0 votes", "0 votes"]);
+    });
+}
+
+#[test]
+fn offline_is_not_told_as_many_voting() {
+    browse(true, async |browser| {
+        browser.goto("/").await;
+        browser.run("window.setTimeout = (later) => queueMicrotask(later)").await;
+        choose(browser, &[4]).await;
+        browser.set_offline(true).await;
+        browser.click("button").await;
+        let message = browser.wait_for(".message:not(:empty)").await.text().await.unwrap();
+        assert!(message.contains("Are you offline?") && !message.contains("voting"), "{message}");
+        browser.screenshot("phone-offline").await;
+        browser.set_offline(false).await;
+        browser.click("button").await;
+        browser.wait_for(".results").await;
         assert_eq!(voters(browser), 1);
     });
 }
@@ -198,7 +261,8 @@ fn without_javascript_the_form_does_it() {
         choose(browser, &[1, 3]).await;
         browser.click("button").await;
         browser.wait_for(".results").await;
-        assert_eq!(browser.client.current_url().await.unwrap().query(), Some("voted=1,3"));
+        let address = browser.client.current_url().await.unwrap();
+        assert!(address.query().unwrap().starts_with("receipt="), "{address}");
         assert_eq!(browser.texts(".share").await, ["100%", "0%", "100%", "0%", "0%"]);
         assert_eq!(browser.texts(".own bdi").await, ["Headliners", "The light show"]);
         browser.client.refresh().await.unwrap();

@@ -2,8 +2,8 @@
 
 use throng_domain::poll::Kind;
 
-use crate::support::{NOW, TestServer};
-use crate::{assert_page, polls, submit, voters};
+use crate::support::{Answer, NOW, TestServer};
+use crate::{assert_page, polls, submit, submit_form, voters};
 
 #[test]
 fn the_default_poll_is_at_the_root_and_looks_the_same_to_everybody() {
@@ -33,22 +33,6 @@ fn style_and_script_may_be_kept_for_good() {
 }
 
 #[test]
-fn a_vote_leads_to_the_result_with_ticks_at_its_choices() {
-    let server = TestServer::start();
-    let answer = submit(&server, "/polls/demo", "choice=3&choice=1&choice=3");
-    assert_eq!((answer.status, answer.header("location")), (303, Some("/polls/demo?voted=1,3")));
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(voters(&server, "demo"), 1);
-    let result = server.get("/polls/demo?voted=1,3");
-    assert_page(&result, 200);
-    assert_eq!(result.header("cache-control"), Some("no-store"));
-    assert_eq!(result.text().matches("Your choice").count(), 2);
-    assert_eq!(result.text().matches("100%</span>").count(), 2);
-    assert_eq!(result.text().matches("width=\"100%\"").count(), 2);
-    assert!(result.text().contains("1 voter<"));
-}
-
-#[test]
 fn what_is_no_vote_is_refused_on_the_page_and_not_counted() {
     let server = TestServer::start();
     polls::create(&server, "two", |poll| poll.max_choices = Some(2));
@@ -59,11 +43,12 @@ fn what_is_no_vote_is_refused_on_the_page_and_not_counted() {
         ("choice=x", 422, "Your vote could not be read"),
         ("choice=%2B1", 422, "Your vote could not be read"),
         ("choice=1&votes=999", 422, "Your vote could not be read"),
-        ("choice=1&ballot_id=x", 422, "Your vote could not be read"),
+        ("choice=1&retry=2", 422, "Your vote could not be read"),
         (&"choice=1&".repeat(2_000), 413, "Your vote could not be read"),
     ] {
         let page = submit(&server, "/polls/two", form);
         assert_page(&page, status);
+        assert_ne!(ballot_id(&page), "", "a ballot sent from here counts once");
         assert!(page.text().contains(message), "{form}: {}", page.text());
         assert!(page.text().contains("Not counted: "), "the title tells it too");
         assert_eq!(page.header("cache-control"), Some("no-store"));
@@ -79,12 +64,53 @@ fn a_form_sent_again_with_its_id_counts_once() {
     let server = TestServer::start();
     let id = "018f4d1e-7c00-7000-8000-000000000001";
     for _ in 0..3 {
-        assert_eq!(submit(&server, "/polls/demo", &format!("choice=2&ballot_id={id}")).status, 303);
+        assert_eq!(submit_form(&server, "/polls/demo", &format!("choice=2&ballot_id={id}")).status, 303);
     }
-    let other = submit(&server, "/polls/demo", &format!("choice=4&ballot_id={id}"));
+    let other = submit_form(&server, "/polls/demo", &format!("choice=4&ballot_id={id}"));
     assert_page(&other, 422);
     assert!(other.text().contains("Your first vote stands"));
     assert_eq!(voters(&server, "demo"), 1);
+}
+
+#[test]
+fn page_without_script_has_an_id_of_its_own_that_no_shared_cache_keeps() {
+    let server = TestServer::start();
+    let cached = server.get("/polls/demo");
+    assert_eq!(ballot_id(&cached), "");
+    let refresh = "<noscript><meta http-equiv=\"refresh\" content=\"0; url=/polls/demo/ballot\"></noscript>";
+    assert!(cached.text().contains(refresh), "{}", cached.text());
+    let (one, other) = (server.get("/polls/demo/ballot"), server.get("/polls/demo/ballot"));
+    for page in [&one, &other] {
+        assert_page(page, 200);
+        assert_eq!(page.header("cache-control"), Some("private, no-cache"));
+        assert_eq!(page.header("cdn-cache-control"), Some("no-store"));
+        assert!(!page.text().contains("http-equiv"), "it leads nowhere else");
+    }
+    assert_ne!(ballot_id(&one), ballot_id(&other));
+}
+
+#[test]
+fn form_without_an_id_is_shown_again_with_one_and_not_counted() {
+    let server = TestServer::start();
+    polls::create(&server, "closed", |poll| poll.closes_at = Some(NOW.plus_ms(1)));
+    for form in ["choice=3", "choice=3&ballot_id="] {
+        let page = submit_form(&server, "/polls/demo", form);
+        assert_page(&page, 422);
+        assert!(page.text().contains("Press Vote once more: then your vote is counted."), "{}", page.text());
+        assert!(page.text().contains(r#"value="3" checked"#), "{}", page.text());
+        let id = ballot_id(&page);
+        for _ in 0..2 {
+            assert_eq!(submit_form(&server, "/polls/demo", &format!("choice=3&ballot_id={id}")).status, 303);
+        }
+    }
+    assert_eq!(voters(&server, "demo"), 2);
+    server.clock.set(NOW.plus_ms(1));
+    assert_page(&submit_form(&server, "/polls/closed", "choice=3"), 410);
+}
+
+/// The id in a page's form.
+fn ballot_id(page: &Answer) -> &str {
+    page.text().split_once(r#"name="ballot_id" value=""#).unwrap().1.split_once('"').unwrap().0
 }
 
 #[test]
@@ -123,10 +149,11 @@ fn whatever_an_editor_writes_stays_text() {
         poll.intro = hostile.to_owned();
         poll.labels = vec![hostile.to_owned(), "</bdi></label>".to_owned()];
     });
-    for path in ["/polls/hostile", "/polls/hostile?voted=1"] {
+    let voted = submit(&server, "/polls/hostile", "choice=1");
+    for path in ["/polls/hostile", voted.header("location").unwrap()] {
         let page = server.get(path);
         assert_page(&page, 200);
-        assert!(!page.text().contains("<script>") && !page.text().contains("<img"), "{}", page.text());
+        assert!(!page.text().contains("<script>alert") && !page.text().contains("<img"), "{}", page.text());
         assert!(page.text().contains("&#60;script&#62;alert(1)"), "{}", page.text());
         assert!(page.text().contains("&#38;amp;"));
     }

@@ -7,11 +7,19 @@ mod support;
 mod ballot;
 mod outcome;
 mod polls;
+mod receipt;
 
 use support::{Answer, TestServer};
 
-/// The answer to a page's form.
-fn submit(server: &TestServer, path: &str, form: &str) -> Answer {
+/// The answer to a page's form with these fields and the id of a ballot that is a new one.
+fn submit(server: &TestServer, path: &str, fields: &str) -> Answer {
+    let id = format!("ballot_id={}", uuid::Uuid::from_u128(rand::random()));
+    let parts = [fields, id.as_str()];
+    submit_form(server, path, &parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&"))
+}
+
+/// The answer to a page's form as it is.
+fn submit_form(server: &TestServer, path: &str, form: &str) -> Answer {
     let headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", "text/html")];
     server.connect().request("POST", path, &headers, form.as_bytes())
 }
@@ -29,7 +37,7 @@ fn assert_page(answer: &Answer, status: u16) {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
     let policy = answer.header("content-security-policy").unwrap();
-    for rule in ["default-src 'none'", "script-src 'self'", "form-action 'self'", "frame-ancestors 'none'"] {
+    for rule in ["default-src 'none'", "script-src 'self' 'sha256-", "form-action 'self'", "frame-ancestors 'none'"] {
         assert!(policy.contains(rule), "{policy}");
     }
     let page = answer.text();

@@ -120,10 +120,11 @@ fn a_body_that_nobody_waits_for_ends_the_connection() {
 fn a_body_in_a_content_coding_is_refused() {
     let server = TestServer::start();
     let v1 = br#"{"ballot_id":"018f4d1e-7c00-7000-8000-000000000001","choices":[1]}"#;
+    let form = b"choice=1&ballot_id=018f4d1e-7c00-7000-8000-000000000002";
     for (path, kind, body) in [
         ("/api/submit", "application/json", &b"[1]"[..]),
         ("/api/v1/polls/demo/ballots", "application/json", v1),
-        ("/polls/demo", "application/x-www-form-urlencoded", b"choice=1"),
+        ("/polls/demo", "application/x-www-form-urlencoded", form),
     ] {
         for coding in ["gzip", "br", "identity, gzip", "x"] {
             let headers = [("content-type", kind), ("content-encoding", coding)];

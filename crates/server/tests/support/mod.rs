@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 mod client;
+pub mod cutting_proxy;
 mod database;
 mod gated_store;
 pub mod log;

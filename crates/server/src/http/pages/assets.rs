@@ -13,6 +13,9 @@ pub const CSS: Asset = Asset::new("css", "text/css; charset=utf-8", include_str!
 /// How a vote is sent and its result shown without leaving the page.
 pub const JS: Asset = Asset::new("js", "text/javascript; charset=utf-8", include_str!("../../../../../web/poll.js"));
 
+/// What gives a ballot its id: in the page itself, since it has to run before the ballot can be sent.
+pub const BALLOT_ID_SCRIPT: &str = include_str!("../../../../../web/ballot_id.js");
+
 /// A file that pages load.
 #[derive(Debug)]
 pub struct Asset {

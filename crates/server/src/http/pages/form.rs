@@ -1,9 +1,9 @@
-//! What a page's form sends, and what its address says afterwards.
+//! What a page's form sends.
 
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 use throng_domain::ballot::BallotId;
-use throng_domain::poll::{OptionId, Poll};
+use throng_domain::poll::OptionId;
 use throng_domain::submission;
 
 use super::super::error::Problem;
@@ -15,12 +15,14 @@ const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 pub struct BallotForm {
     /// The options chosen, in the order sent, not yet checked against a poll.
     pub choices: Vec<OptionId>,
-    /// Its id: only on a form that was sent before and may have been counted.
+    /// Its id; none on a form whose page came from a cache, and whose script didn't run.
     pub ballot_id: Option<BallotId>,
+    /// Whether it was sent before, and may have been counted.
+    pub retry: bool,
 }
 
 impl BallotForm {
-    /// Reads the fields `choice`, once for each option, and `ballot_id`.
+    /// Reads the fields `choice`, once for each option, `ballot_id` and `retry`.
     ///
     /// # Errors
     /// [`Problem::UnsupportedMediaType`], or [`Problem::NotABallot`] if there is a field or value that isn't known.
@@ -35,6 +37,8 @@ impl BallotForm {
         for (name, value) in fields {
             match name.as_str() {
                 "choice" => form.choices.push(option_id(&value).ok_or_else(not_a_ballot)?),
+                "ballot_id" if value.is_empty() => {}
+                "retry" if value == "1" => form.retry = true,
                 "ballot_id" => {
                     form.ballot_id = Some(submission::parse_ballot_id(&value).ok_or_else(not_a_ballot)?);
                 }
@@ -43,14 +47,6 @@ impl BallotForm {
         }
         Ok(form)
     }
-}
-
-/// The options that an address like `?voted=1,3` names; `None` unless they could be a ballot in this poll.
-pub fn voted(query: &str, poll: &Poll) -> Option<Vec<OptionId>> {
-    let fields: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
-    let (_, ids) = fields.into_iter().find(|(name, _)| name == "voted")?;
-    let ids: Option<Vec<_>> = ids.split(',').map(option_id).collect();
-    Some(poll.choices(ids?).ok()?.as_slice().to_vec())
 }
 
 fn option_id(text: &str) -> Option<OptionId> {

@@ -1,11 +1,14 @@
 //! The pages that voters see: a poll, and what came of it. They work without JavaScript: a form, a redirect, a result.
 //!
-//! A page has nothing in it about its visitor, so a cache in front may keep it whole. What a voter chose travels in
-//! the address after the vote, where it only decides which options get a tick.
+//! A poll's page has nothing in it about its visitor, so a cache in front may keep it whole. A ballot is counted once
+//! however often its form is sent, since the form has an id for it: a script in the page makes it before the form can be
+//! sent; without script, another page, which no cache in front keeps, has one that is made here. After a vote the address
+//! has a [receipt], and nothing of what was chosen.
 
 mod assets;
 mod form;
 mod page;
+mod receipt;
 mod words;
 
 use std::sync::Arc;
@@ -17,26 +20,32 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::header::{
-    ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
+    SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, StatusCode, Uri};
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::Viewer;
 
 use self::form::BallotForm;
-use self::page::{NotFoundPage, PollPage, Visit};
+use self::page::{After, PlainPage, PollPage, Visit};
+use self::receipt::Proof;
+pub use self::receipt::ReceiptKey;
 use super::ballots::{accepted, settle};
 use super::body::WholeBody;
 use super::error::Problem;
 use super::poll_path::PollPath;
 use super::results::{cached, uncached};
 use crate::app::CoreState;
+use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
-/// Pages load what comes from this server and nothing else, send forms nowhere else, and are in nobody's frame.
+/// Pages load what comes from this server and nothing else, run no script in the page but [`assets::BALLOT_ID_SCRIPT`],
+/// which is named by its digest, send forms nowhere else, and are in nobody's frame.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+    "default-src 'none'; script-src 'self' 'sha256-ngWNYVEHjOd4EOEDFTEW1lVWXBy5PHXVmmz6MxopMZE='; \
+     style-src 'self'; connect-src 'self'; img-src 'self' data:; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
@@ -45,63 +54,104 @@ pub fn router() -> Router<Arc<CoreState>> {
     Router::new()
         .route("/", get(show_default))
         .route("/polls/{slug}", get(show).post(vote))
+        .route("/polls/{slug}/ballot", get(show_ballot))
         .route("/assets/{name}", get(assets::show))
 }
 
 /// `GET /`: the default poll.
-async fn show_default(State(core): State<Arc<CoreState>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+async fn show_default(
+    State(core): State<Arc<CoreState>>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let live = core.app.polls.current().default_poll().cloned().map(PollPath).ok_or(Problem::PollNotFound);
-    show(State(core), live, RawQuery(query), headers).await
+    show(State(core), live, uri, RawQuery(query), headers).await
 }
 
-/// `GET /polls/{slug}`: the ballot to fill in; the result after the vote, which `?voted=1,3` says, or once closed.
+/// `GET /polls/{slug}`: the ballot to fill in; the result for who comes here after a vote, or once the poll is closed.
 async fn show(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
+    uri: Uri,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let live = match live {
         Ok(PollPath(live)) => live,
-        Err(problem) => return refused_without_poll(&core, problem, &headers),
+        Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
     };
     let now = core.app.clock.now();
     // Where the store can't be asked, the page shows what is known.
     let _ = core.app.freshen(&live, now).await;
-    let own = form::voted(query.as_deref().unwrap_or_default(), &live.poll);
-    // Whoever writes the address can say that they voted, so this opens no result that is for voters alone.
+    let query = query.unwrap_or_default();
     let visit = Visit::new(&core.app.config.public_url, core.app.is_behind_broker());
-    let visit = Visit { voted: own.is_some(), own: own.unwrap_or_default(), viewer: Viewer::Anybody, ..visit };
-    let voted = visit.voted;
-    let page = html(&PollPage::new(&live, now, visit));
-    if voted { uncached(page) } else { cached(page) }
+    let visit = match core.app.receipts.proof(&live.poll, &query, &headers, now) {
+        None if !receipt::is_in(&query) => return cached(html(&PollPage::new(&live, now, visit))),
+        None => visit,
+        Some(Proof::Own(own)) => Visit { after: After::Vote, own, viewer: Viewer::Voter, ..visit },
+        Some(Proof::Unbound { from_our_page: true }) => Visit { after: After::Vote, ..visit },
+        Some(Proof::Unbound { from_our_page: false }) => Visit { after: After::SomebodysVote, ..visit },
+    };
+    uncached(html(&PollPage::new(&live, now, visit)))
+}
+
+/// `GET /polls/{slug}/ballot`: the ballot to fill in where no script runs, with an id in its form.
+async fn show_ballot(
+    State(core): State<Arc<CoreState>>,
+    live: Result<PollPath, Problem>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let live = match live {
+        Ok(PollPath(live)) => live,
+        Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
+    };
+    let now = core.app.clock.now();
+    let _ = core.app.freshen(&live, now).await;
+    let ballot_id = Some(core.app.next_ballot_id(now));
+    let visit = Visit { ballot_id, ..Visit::new(&core.app.config.public_url, core.app.is_behind_broker()) };
+    one_browsers(html(&PollPage::new(&live, now, visit)))
+}
+
+/// A page that no cache in front may keep: its id is for one ballot. A browser may, to show it again, with the same id,
+/// to who goes back to it; to others it asks for it anew.
+fn one_browsers(mut page: Response) -> Response {
+    let (in_front, never) = (HeaderName::from_static("cdn-cache-control"), HeaderValue::from_static("no-store"));
+    page.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    page.headers_mut().insert(in_front, never);
+    page
 }
 
 /// `POST /polls/{slug}`: the vote of a page's form.
 async fn vote(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
+    uri: Uri,
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Response {
     let refuse = |why: &Problem| core.refused(why);
     let live = match live.inspect_err(refuse) {
         Ok(PollPath(live)) => live,
-        Err(problem) => return refused_without_poll(&core, problem, &headers),
+        Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
     };
     let (now, visit) = (core.app.clock.now(), Visit::new(&core.app.config.public_url, core.app.is_behind_broker()));
+    let new_id = || core.app.next_ballot_id(now);
     let form = match body.and_then(|WholeBody(body)| BallotForm::read(&headers, &body)).inspect_err(refuse) {
         Ok(form) => form,
-        Err(problem) => return refused(&live, now, visit, BallotForm::default(), problem),
+        Err(problem) => return refused(&live, now, visit, BallotForm::default(), new_id(), problem),
     };
-    let id = form.ballot_id.unwrap_or_else(|| core.app.next_ballot_id(now));
+    let id = form.ballot_id.unwrap_or_else(new_id);
     match cast_form(&core, &live, &form, id, now).await.inspect_err(refuse) {
-        Ok(choices) => taken(&live, now, visit, choices),
-        // With its id in the form, sending it again counts it once.
-        Err(unknown @ Problem::OutcomeUnknown(..)) => {
-            refused(&live, now, visit, BallotForm { ballot_id: Some(id), ..form }, unknown)
+        Ok(choices) => {
+            let receipt = core.app.receipts.issue(&live.poll, id, &choices, now, &headers);
+            let mut response = StatusCode::SEE_OTHER.into_response();
+            response.headers_mut().insert(LOCATION, receipt.address);
+            response.headers_mut().insert(SET_COOKIE, receipt.cookie);
+            uncached(response)
         }
-        Err(problem) => refused(&live, now, visit, form, problem),
+        Err(problem) => refused(&live, now, visit, form, id, problem),
     }
 }
 
@@ -113,30 +163,26 @@ async fn cast_form(
     now: Timestamp,
 ) -> Result<Choices, Problem> {
     let choices = live.poll.choices(form.choices.iter().copied())?;
-    settle(core, accepted(core, &live.poll, id, choices.clone(), now)?).await?;
+    let ballot = accepted(core, &live.poll, id, choices.clone(), now)?;
+    if form.ballot_id.is_none() {
+        // Pressed twice, it would be two ballots. The page that says so has an id.
+        return Err(if live.poll.is_closed(now) { Problem::PollClosed } else { Problem::BallotIdMissing });
+    }
+    settle(core, ballot).await?;
     Ok(choices)
 }
 
-/// What a voter gets whose ballot was taken: the way to the result.
-fn taken(live: &LivePoll, now: Timestamp, visit: Visit, choices: Choices) -> Response {
-    let everybody = live.poll.shows_results(Viewer::Anybody, now);
-    if live.poll.shows_results(Viewer::Voter, now) && !everybody {
-        // An address can be passed on, this answer can't: only it may show what is for voters alone.
-        let own = choices.as_slice().to_vec();
-        let visit = Visit { voted: true, own, viewer: Viewer::Voter, ..visit };
-        return uncached(html(&PollPage::new(live, now, visit)));
-    }
-    let ids: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
-    let address = format!("/polls/{}?voted={}", live.poll.slug, ids.join(","));
-    let mut response = StatusCode::SEE_OTHER.into_response();
-    let address = HeaderValue::from_str(&address).expect("slugs and numbers fit in a header");
-    response.headers_mut().insert(LOCATION, address);
-    uncached(response)
-}
-
-/// The page again, with what went wrong and what was chosen.
-fn refused(live: &LivePoll, now: Timestamp, visit: Visit, form: BallotForm, problem: Problem) -> Response {
-    let message = Some(words::message(&problem, form.ballot_id.is_some()));
+/// The page again, with what went wrong and what was chosen, and an id for the ballot that is sent from it.
+fn refused(
+    live: &LivePoll,
+    now: Timestamp,
+    visit: Visit,
+    form: BallotForm,
+    id: BallotId,
+    problem: Problem,
+) -> Response {
+    let retry = form.retry || matches!(problem, Problem::OutcomeUnknown(..));
+    let message = Some(words::message(&problem, form.retry));
     // Where a ballot of before stands, this is a voter, and the result is what there is to see.
     let stands = if let Problem::AlreadyVoted(choices) = &problem {
         Some(choices.as_slice().to_vec())
@@ -144,19 +190,39 @@ fn refused(live: &LivePoll, now: Timestamp, visit: Visit, form: BallotForm, prob
         matches!(problem, Problem::BallotIdReused).then(Vec::new)
     };
     let visit = match stands {
-        Some(own) => Visit { voted: true, own, viewer: Viewer::Voter, message, ..visit },
-        None => Visit { own: form.choices, ballot_id: form.ballot_id, message, ..visit },
+        Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },
+        None => Visit { own: form.choices, ballot_id: Some(id), retry, message, ..visit },
     };
     as_page(problem.into_response(), &PollPage::new(live, now, visit))
 }
 
-/// A page for those who read pages; for programs, what the API says.
-fn refused_without_poll(core: &CoreState, problem: Problem, headers: &HeaderMap) -> Response {
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+/// What there is at an address that has nothing.
+pub async fn nothing_here(State(core): State<Arc<CoreState>>, uri: Uri, headers: HeaderMap) -> Response {
+    refused_without_poll(&core.app.config.public_url, Problem::NotFound, &uri, &headers)
+}
+
+/// The same poll's address as it is written: in small letters, without a slash at the end; `None` if it is so already.
+pub fn written_right(uri: &Uri) -> Option<HeaderValue> {
+    let path = uri.path();
+    // What is encoded can't be a poll's name.
+    let right = path.strip_prefix("/polls/").filter(|rest| !rest.contains('%'))?.trim_end_matches('/');
+    let right = format!("/polls/{}", right.to_ascii_lowercase());
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let is_other = right != path && right.len() > "/polls/".len();
+    is_other.then(|| HeaderValue::from_str(&(right + &query)).ok()).flatten()
+}
+
+/// A page for those who read pages; for programs, and at the API's addresses, what the API says.
+pub fn refused_without_poll(site: &PublicUrl, problem: Problem, uri: &Uri, headers: &HeaderMap) -> Response {
+    let page = PlainPage::new(site, &problem);
     let mut response = problem.into_response();
+    if uri.path().starts_with("/api/") {
+        return response;
+    }
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
     if accepted.into_iter().any(|kinds| kinds.contains("text/html")) {
-        response = as_page(response, &NotFoundPage::new(&core.app.config.public_url));
+        response = as_page(response, &page);
     }
     response
 }
@@ -189,7 +255,6 @@ mod tests {
     use throng_domain::store::{Database as _, Store as _};
 
     use super::*;
-    use crate::config::PublicUrl;
     use crate::results::{LivePolls, Origin};
 
     #[tokio::test]
@@ -203,20 +268,43 @@ mod tests {
         let polls = LivePolls::load("demo".parse().unwrap(), &origin).await.unwrap();
         let live = Arc::clone(polls.current().default_poll().unwrap());
         let id: uuid::Uuid = "018f4d1e-7c00-7000-8000-000000000001".parse().unwrap();
-        for (problem, status, retry_after, ballot_id, words) in [
-            (Problem::Overloaded, 503, Some("1"), None, "Too many people are voting"),
-            (Problem::StoreUnavailable(None), 503, Some("1"), None, "be stored at this moment"),
-            (Problem::OutcomeUnknown(Some(BallotId(id)), None), 500, None, Some(BallotId(id)), "it counts once"),
+        let id = BallotId(id);
+        for (problem, status, retry_after, retry, words) in [
+            (Problem::Overloaded, 503, Some("1"), false, "Too many people are voting"),
+            (Problem::StoreUnavailable(None), 503, Some("1"), false, "be stored at this moment"),
+            (Problem::OutcomeUnknown(Some(id), None), 500, None, true, "it counts once"),
         ] {
-            let form = BallotForm { choices: vec![OptionId(2)], ballot_id };
-            let response = refused(&live, now, Visit::new(&PublicUrl::default(), false), form, problem);
+            let form = BallotForm { choices: vec![OptionId(2)], ballot_id: Some(id), retry: false };
+            let response = refused(&live, now, Visit::new(&PublicUrl::default(), false), form, id, problem);
             assert_eq!(response.status(), status);
             assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
             let body = response.into_body().collect().await.unwrap().to_bytes();
             let page = std::str::from_utf8(&body).unwrap();
             assert!(page.contains(words) && page.contains(r#"value="2" checked"#), "{page}");
             let with_id = format!(r#"name="ballot_id" value="{id}""#);
-            assert_eq!(page.contains(&with_id), ballot_id.is_some(), "{page}");
+            assert!(page.contains(&with_id), "{page}");
+            assert_eq!(page.contains(r#"name="retry""#), retry, "{page}");
         }
+    }
+
+    #[test]
+    fn policy_names_the_digest_of_the_script_in_the_page() {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(assets::BALLOT_ID_SCRIPT);
+        let expected = format!("'sha256-{}'", base64(&digest));
+        assert!(POLICY.to_str().unwrap().contains(&expected), "write {expected} into POLICY");
+        assert!(!assets::BALLOT_ID_SCRIPT.contains("</"), "the page's parser would end the script there");
+    }
+
+    /// Base64 with padding (RFC 4648).
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digit = |bits: usize| char::from(DIGITS[bits & 63]);
+        let group = |chunk: &[u8]| -> String {
+            let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(chunk.get(at).copied().unwrap_or(0)));
+            let digits = [18, 12, 6, 0].map(|shift| digit(bits >> shift));
+            (0..4).map(|at| if at <= chunk.len() { digits[at] } else { '=' }).collect()
+        };
+        bytes.chunks(3).map(group).collect()
     }
 }

@@ -5,22 +5,36 @@ use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Kind, OptionId, Poll, PollState, Viewer, Visibility};
 
+use super::super::error::Problem;
 use super::assets;
 use super::words::{self, Moment};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
+/// What came before a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Nothing that is known.
+    Nothing,
+    /// This visitor's vote.
+    Vote,
+    /// A vote, of this visitor or of somebody who passed the address on.
+    SomebodysVote,
+}
+
 /// What the request itself says of whom a page is for.
 #[derive(Debug)]
 pub struct Visit {
-    /// Whether a vote came before.
-    pub voted: bool,
+    /// What came before.
+    pub after: After,
     /// The options chosen.
     pub own: Vec<OptionId>,
     /// Whose results may be shown.
     pub viewer: Viewer,
-    /// The id of a ballot that may have been counted.
+    /// The id that a ballot from this page is to have; the script makes one where there is none.
     pub ballot_id: Option<BallotId>,
+    /// Whether the ballot of this id was sent before, and may have been counted.
+    pub retry: bool,
     /// What went wrong.
     pub message: Option<String>,
     /// How voters reach this server.
@@ -34,21 +48,33 @@ impl Visit {
     pub fn new(site: &PublicUrl, counts_later: bool) -> Self {
         let viewer = Viewer::Anybody;
         let site = site.clone();
-        Self { voted: false, own: Vec::new(), viewer, ballot_id: None, message: None, site, counts_later }
+        Self {
+            after: After::Nothing,
+            own: Vec::new(),
+            viewer,
+            ballot_id: None,
+            retry: false,
+            message: None,
+            site,
+            counts_later,
+        }
     }
 }
 
-/// The page where there is no poll.
+/// A page that says why there is no poll on it.
 #[derive(Template)]
-#[template(path = "not_found.html")]
-pub struct NotFoundPage {
+#[template(path = "plain.html")]
+pub struct PlainPage {
     site: PublicUrl,
+    title: &'static str,
+    text: &'static str,
 }
 
-impl NotFoundPage {
-    /// The page below this address.
-    pub fn new(site: &PublicUrl) -> Self {
-        Self { site: site.clone() }
+impl PlainPage {
+    /// The page that says what the problem is.
+    pub fn new(site: &PublicUrl, problem: &Problem) -> Self {
+        let (title, text) = words::without_poll(problem);
+        Self { site: site.clone(), title, text }
     }
 }
 
@@ -59,6 +85,8 @@ pub struct PollPage<'a> {
     site: PublicUrl,
     poll: &'a Poll,
     message: Option<String>,
+    /// Whether a browser without script is led to the page whose form has an id.
+    leads_on: bool,
     shown: Shown<'a>,
 }
 
@@ -75,6 +103,7 @@ struct Form<'a> {
     too_few: String,
     too_many: String,
     ballot_id: Option<BallotId>,
+    retry: bool,
     closes_at: Option<Moment>,
     /// What the script fills in after a vote: an outcome with one row for its model.
     outcome: Outcome<'a>,
@@ -91,6 +120,10 @@ struct Outcome<'a> {
     heading: &'static str,
     rows: Vec<Row<'a>>,
     voters: String,
+    /// What a ballot is called here.
+    ballot: &'static str,
+    /// What the percentages are parts of, where that needs a word.
+    base: &'static str,
     note: &'static str,
     at: Option<Moment>,
     votable: bool,
@@ -109,12 +142,13 @@ impl<'a> PollPage<'a> {
         let poll = &live.poll;
         let shown = match poll.state(now) {
             PollState::Draft | PollState::Scheduled => Shown::Outcome(Outcome::before(poll)),
-            PollState::Open if !visit.voted => Shown::Form(Form::new(poll, now, &visit)),
+            PollState::Open if visit.after == After::Nothing => Shown::Form(Form::new(poll, now, &visit)),
             PollState::Open | PollState::Closing | PollState::Final => {
                 Shown::Outcome(Outcome::after(live, now, &visit))
             }
         };
-        Self { site: visit.site, poll, message: visit.message, shown }
+        let leads_on = matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
+        Self { site: visit.site, poll, message: visit.message, leads_on, shown }
     }
 }
 
@@ -123,7 +157,7 @@ impl<'a> Form<'a> {
         let options = poll.options.iter();
         let options =
             options.map(|o| FormOption { id: o.id, label: &o.label, chosen: visit.own.contains(&o.id) }).collect();
-        let mut outcome = Outcome::new(thanks(visit.counts_later));
+        let mut outcome = Outcome::new(poll, thanks(visit.counts_later));
         outcome.votable = true;
         if poll.shows_results(Viewer::Voter, now) {
             outcome.note = soon(visit.counts_later);
@@ -141,6 +175,7 @@ impl<'a> Form<'a> {
             too_few: words::too_few(poll.min_choices),
             too_many: words::too_many(poll.max_choices),
             ballot_id: visit.ballot_id,
+            retry: visit.retry,
             closes_at: poll.closes_at.map(Moment::new),
             outcome,
         }
@@ -148,12 +183,13 @@ impl<'a> Form<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    fn new(heading: &'static str) -> Self {
-        Self { heading, rows: Vec::new(), voters: String::new(), note: "", at: None, votable: false }
+    fn new(poll: &Poll, heading: &'static str) -> Self {
+        let (ballot, base) = (words::ballot(poll), words::base(poll));
+        Self { heading, rows: Vec::new(), voters: String::new(), ballot, base, note: "", at: None, votable: false }
     }
 
     fn before(poll: &Poll) -> Self {
-        let mut outcome = Self::new("This poll is not open yet");
+        let mut outcome = Self::new(poll, "This poll is not open yet");
         if let Some(opens_at) = poll.opens_at {
             outcome.note = "It opens on";
             outcome.at = Some(Moment::new(opens_at));
@@ -163,26 +199,27 @@ impl<'a> Outcome<'a> {
 
     fn after(live: &'a LivePoll, now: Timestamp, visit: &Visit) -> Self {
         let (poll, state) = (&live.poll, live.poll.state(now));
-        let mut outcome = Self::new(if visit.voted { thanks(visit.counts_later) } else { heading(state) });
+        let voted = visit.after == After::Vote;
+        let mut outcome = Self::new(poll, if voted { thanks(visit.counts_later) } else { heading(state) });
         outcome.votable = state == PollState::Open;
         if !poll.shows_results(visit.viewer, now) {
             outcome.note = hidden(poll);
             return outcome;
         }
         let latest = live.latest();
-        outcome.voters = words::voters(latest.tallies.voters, outcome.votable);
+        outcome.voters = words::ballots(latest.tallies.voters, outcome.ballot, outcome.votable);
         outcome.rows = poll
             .option_results(&latest.tallies)
-            .map(|option| Row {
-                label: option.label,
-                percent: option.percent,
-                count: words::votes(option.count),
-                own: visit.voted && visit.own.contains(&option.id),
+            .map(|result| Row {
+                label: result.label,
+                percent: result.percent,
+                count: words::votes(result.count),
+                own: voted && visit.own.contains(&result.id),
             })
             .collect();
         if state == PollState::Closing {
             outcome.note = "The last votes are being counted.";
-        } else if visit.voted && state == PollState::Open {
+        } else if voted && state == PollState::Open {
             outcome.note = soon(visit.counts_later);
         }
         outcome

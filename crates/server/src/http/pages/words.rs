@@ -2,7 +2,7 @@
 
 use jiff::Timestamp as Instant;
 use throng_domain::clock::Timestamp;
-use throng_domain::poll::{InvalidChoice, Kind, Poll};
+use throng_domain::poll::{InvalidChoice, Kind, PercentBase, Poll};
 
 use super::super::error::Problem;
 use crate::view::rfc3339_text;
@@ -60,6 +60,7 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         Problem::BallotIdReused | Problem::AlreadyVoted(_) => {
             "You had voted already. Your first vote stands; this one was not counted."
         }
+        Problem::BallotIdMissing => "Press Vote once more: then your vote is counted.",
         Problem::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
         Problem::PollClosed if retried => {
             "This poll has closed. Your first try may have been counted; this one was not."
@@ -78,6 +79,7 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         | Problem::BadRequest(_)
         | Problem::NotFound
         | Problem::PollNotFound
+        | Problem::OriginNotAllowed
         | Problem::MethodNotAllowed
         | Problem::TooLarge
         | Problem::BodyUnreadable
@@ -91,13 +93,45 @@ pub fn message(problem: &Problem, retried: bool) -> String {
     words.to_owned()
 }
 
-/// How many voted, in a poll that takes more votes or no more.
-pub fn voters(voters: u64, votable: bool) -> String {
-    match voters {
+/// Title and text of a page that has no poll to show.
+pub fn without_poll(problem: &Problem) -> (&'static str, &'static str) {
+    if matches!(problem, Problem::OriginNotAllowed) {
+        let text = "It was sent from a page of another site, which may not vote here. Vote on the poll's own page.";
+        ("Your vote was not counted", text)
+    } else if matches!(problem, Problem::NotFound) {
+        ("There is nothing here", "Check the address.")
+    } else {
+        ("There is no such poll", "It may have been renamed or taken down. Check the address.")
+    }
+}
+
+/// What a ballot is called in this poll: where it has one choice, it is a vote; where it has several, each of them is.
+/// Nobody is kept from sending several ballots, so they are no voters.
+pub fn ballot(poll: &Poll) -> &'static str {
+    match poll.kind {
+        Kind::Single => "vote",
+        Kind::Multiple => "ballot",
+    }
+}
+
+/// What this poll's percentages are parts of, where they don't simply add up to 100 percent of the votes.
+pub fn base(poll: &Poll) -> &'static str {
+    match (poll.kind, poll.percent_base) {
+        (Kind::Single, _) => "",
+        (Kind::Multiple, PercentBase::Voters) => {
+            "Percentages are shares of the ballots. A ballot may choose several options, so they can add up to more than 100%."
+        }
+        (Kind::Multiple, PercentBase::Selections) => "Percentages are shares of all choices made.",
+    }
+}
+
+/// How many ballots, called so, were cast in a poll that takes more or no more.
+pub fn ballots(ballots: u64, called: &str, votable: bool) -> String {
+    match ballots {
         0 if votable => "No votes yet".to_owned(),
         0 => "Nobody voted".to_owned(),
-        1 => "1 voter".to_owned(),
-        _ => format!("{} voters", grouped(voters)),
+        1 => format!("1 {called}"),
+        _ => format!("{} {called}s", grouped(ballots)),
     }
 }
 

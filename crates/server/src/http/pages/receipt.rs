@@ -1,0 +1,240 @@
+//! What a browser gets for a vote sent by the page's form: an address that says for ten minutes that a ballot was taken,
+//! and a cookie, without which the address says so to nobody else. The choices are in the cookie alone.
+//!
+//! Both are signed, so that any node that has the same secret can check them, and none has to remember anything. The
+//! ballot's id is in neither: whoever reads the address in a log can't find the ballot by it.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use hyper::HeaderMap;
+use hyper::header::{COOKIE, HeaderValue, ORIGIN};
+use sha2::Sha256;
+use throng_domain::ballot::{BallotId, Choices};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::{OptionId, Poll};
+
+/// For how long a receipt is good, in seconds.
+const LIFE_S: i64 = 600;
+
+/// The name of the query's field that carries a receipt.
+const FIELD: &str = "receipt";
+
+/// The key under which receipts are signed.
+#[derive(Clone)]
+pub struct ReceiptKey([u8; 32]);
+
+/// A receipt as it is handed out.
+#[derive(Debug)]
+pub struct Receipt {
+    /// The address of the poll's page with the receipt in it.
+    pub address: HeaderValue,
+    /// The value of `Set-Cookie` that goes with it.
+    pub cookie: HeaderValue,
+}
+
+/// What a request proves of a vote that came before it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// This browser sent a ballot with these choices.
+    Own(Vec<OptionId>),
+    /// A ballot was taken, and the browser that sent it keeps no cookies, or doesn't say where it comes from: it may be
+    /// somebody else.
+    Unbound {
+        /// The browser was led here by our own page.
+        from_our_page: bool,
+    },
+}
+
+/// Whether the query of an address has a receipt, good or not.
+pub fn is_in(query: &str) -> bool {
+    token(query).is_some()
+}
+
+fn token(query: &str) -> Option<&str> {
+    query.split('&').find_map(|field| field.strip_prefix(FIELD)?.strip_prefix('='))
+}
+
+impl ReceiptKey {
+    /// The key with these bytes.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
+    /// The receipt for a ballot that was taken at `now`, for the browser whose request had these headers.
+    pub fn issue(&self, poll: &Poll, id: BallotId, choices: &Choices, now: Timestamp, asked: &HeaderMap) -> Receipt {
+        let nonce = (self.mac(&format!("nonce {} {id}", poll.id.0)) >> 64) as u64;
+        let expires_s = now.0.div_euclid(1_000).saturating_add(LIFE_S);
+        let choices: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
+        let choices = choices.join(".");
+        let address = self.mac(&address_text(poll, expires_s, nonce));
+        let cookie = self.mac(&cookie_text(poll, nonce, &choices));
+        let slug = &poll.slug;
+        // A browser keeps no `Secure` cookie of a page that came without TLS. Without a path, a cookie is for all that is
+        // beside the page, wherever a proxy has put that.
+        let from_https = asked.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+        let secure = if from_https { "; Secure" } else { "" };
+        let address = format!("/polls/{slug}?{FIELD}={expires_s:x}-{nonce:016x}-{address:032x}");
+        let cookie = format!(
+            "{}={nonce:016x}-{choices}-{cookie:032x}; Max-Age={LIFE_S}; HttpOnly; SameSite=Lax{secure}",
+            cookie_name(poll),
+        );
+        let value = |text: String| HeaderValue::from_str(&text).expect("slugs and numbers fit in a header");
+        Receipt { address: value(address), cookie: value(cookie) }
+    }
+
+    /// What the query of an address and the headers of its request prove at `now`; `None` if the address has no receipt
+    /// that is good, or is somebody else's.
+    pub fn proof(&self, poll: &Poll, query: &str, asked: &HeaderMap, now: Timestamp) -> Option<Proof> {
+        let nonce = self.nonce_of(poll, query, now)?;
+        if let Some(own) = cookies(asked).find_map(|(name, value)| self.own_choices(poll, nonce, name, value)) {
+            return Some(Proof::Own(own));
+        }
+        // A browser says whether the page that led here was ours; old ones say nothing.
+        match asked.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+            Some(b"same-origin") => Some(Proof::Unbound { from_our_page: true }),
+            None => Some(Proof::Unbound { from_our_page: false }),
+            Some(_) => None,
+        }
+    }
+
+    fn nonce_of(&self, poll: &Poll, query: &str, now: Timestamp) -> Option<u64> {
+        let mut parts = token(query)?.splitn(3, '-');
+        let expires_s = i64::from_str_radix(parts.next()?, 16).ok()?;
+        let nonce = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let good = self.verifies(&address_text(poll, expires_s, nonce), parts.next()?);
+        (good && now.0.div_euclid(1_000) < expires_s).then_some(nonce)
+    }
+
+    fn own_choices(&self, poll: &Poll, nonce: u64, name: &str, value: &str) -> Option<Vec<OptionId>> {
+        let mut parts = value.strip_prefix(&format!("{nonce:016x}-"))?.splitn(2, '-');
+        let (choices, mac) = (parts.next()?, parts.next()?);
+        let good = name == cookie_name(poll) && self.verifies(&cookie_text(poll, nonce, choices), mac);
+        let ids: Option<Vec<_>> = choices.split('.').map(|id| id.parse().ok().map(OptionId)).collect();
+        ids.filter(|_| good)
+    }
+
+    /// Compares in constant time.
+    fn verifies(&self, text: &str, mac: &str) -> bool {
+        let Ok(mac) = u128::from_str_radix(mac, 16) else { return false };
+        self.hmac(text).verify_truncated_left(&mac.to_be_bytes()).is_ok()
+    }
+
+    /// The first 128 bits of the text's HMAC.
+    fn mac(&self, text: &str) -> u128 {
+        let mac: [u8; 32] = self.hmac(text).finalize().into_bytes().into();
+        u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"))
+    }
+
+    fn hmac(&self, text: &str) -> Hmac<Sha256> {
+        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        hmac.update(text.as_bytes());
+        hmac
+    }
+}
+
+fn address_text(poll: &Poll, expires_s: i64, nonce: u64) -> String {
+    format!("address {} {expires_s} {nonce}", poll.id.0)
+}
+
+fn cookie_text(poll: &Poll, nonce: u64, choices: &str) -> String {
+    format!("cookie {} {nonce} {choices}", poll.id.0)
+}
+
+fn cookie_name(poll: &Poll) -> String {
+    format!("vote-{}", poll.slug)
+}
+
+/// The cookies of a request: names and values.
+fn cookies(asked: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lists = asked.get_all(COOKIE).iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(';')).filter_map(|cookie| cookie.trim().split_once('='))
+}
+
+impl std::fmt::Debug for ReceiptKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReceiptKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll::PollId;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn poll(id: i64) -> Poll {
+        NewPoll::demo("demo".parse().unwrap(), NOW).into_poll(PollId(id))
+    }
+
+    /// The query of a receipt's address, and its cookie.
+    fn issued(key: &ReceiptKey, origin: &'static str) -> (String, String) {
+        let id = BallotId("018f4d1e-7c00-7000-8000-000000000001".parse().unwrap());
+        let choices = Choices::new([OptionId(1), OptionId(3)]).unwrap();
+        let asked = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
+        let receipt = key.issue(&poll(1), id, &choices, NOW, &asked);
+        let query = receipt.address.to_str().unwrap().split_once('?').unwrap().1.to_owned();
+        (query, receipt.cookie.to_str().unwrap().to_owned())
+    }
+
+    fn with_cookie(cookie: &str) -> HeaderMap {
+        let pair = cookie.split(';').next().unwrap();
+        HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&format!("a=b; {pair}; c")).unwrap())])
+    }
+
+    #[test]
+    fn receipt_is_good_for_its_browser_on_any_node_for_ten_minutes() {
+        let (query, cookie) = issued(&ReceiptKey::new([7; 32]), "https://vote.example");
+        let other_node = ReceiptKey::new([7; 32]);
+        let proof = |later_ms| other_node.proof(&poll(1), &query, &with_cookie(&cookie), NOW.plus_ms(later_ms));
+        let own = Some(Proof::Own(vec![OptionId(1), OptionId(3)]));
+        assert_eq!((proof(0), proof(599_000), proof(600_000)), (own, proof(0), None));
+        for part in ["HttpOnly", "SameSite=Lax", "Secure", "Max-Age=600"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+        assert!(!issued(&other_node, "http://vote.example").1.contains("Secure"));
+    }
+
+    #[test]
+    fn receipt_of_another_poll_key_or_hand_is_none() {
+        let key = ReceiptKey::new([7; 32]);
+        let (query, cookie) = issued(&key, "null");
+        let asked = with_cookie(&cookie);
+        assert_eq!(key.proof(&poll(2), &query, &asked, NOW), None);
+        assert_eq!(ReceiptKey::new([8; 32]).proof(&poll(1), &query, &asked, NOW), None);
+        for position in 0..query.len() {
+            let mut forged = query.clone().into_bytes();
+            forged[position] ^= 1;
+            let forged = String::from_utf8(forged).unwrap();
+            assert_eq!(key.proof(&poll(1), &forged, &asked, NOW), None, "{forged}");
+        }
+        for query in ["", "receipt", "receipt=", "receipt=-", "receipt=1-2-3", "receipt=ffffffffffffffff-1-1"] {
+            assert_eq!(key.proof(&poll(1), query, &asked, NOW), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn forged_cookie_gives_no_choices() {
+        let key = ReceiptKey::new([7; 32]);
+        let (query, cookie) = issued(&key, "null");
+        let unbound = Some(Proof::Unbound { from_our_page: false });
+        for forged in
+            [cookie.replace("-1.3-", "-2-"), cookie.replace("vote-demo", "vote-other"), "vote-demo=".to_owned()]
+        {
+            assert_eq!(key.proof(&poll(1), &query, &with_cookie(&forged), NOW), unbound, "{forged}");
+        }
+    }
+
+    #[test]
+    fn somebody_else_with_the_address_is_not_taken_for_the_voter() {
+        let key = ReceiptKey::new([7; 32]);
+        let (query, _) = issued(&key, "null");
+        let proof = |site| {
+            let name = hyper::header::HeaderName::from_static("sec-fetch-site");
+            key.proof(&poll(1), &query, &HeaderMap::from_iter([(name, HeaderValue::from_static(site))]), NOW)
+        };
+        assert_eq!((proof("none"), proof("cross-site"), proof("same-site")), (None, None, None));
+        assert_eq!(proof("same-origin"), Some(Proof::Unbound { from_our_page: true }));
+    }
+}

@@ -1,0 +1,95 @@
+//! Votes whose responses are lost after they were counted: none counts twice, and none is denied.
+
+use fantoccini::Locator;
+use fantoccini::error::CmdError;
+
+use crate::browser::{Browser, browse};
+use crate::support::cutting_proxy::Fate;
+use crate::voting::{choose, voters};
+
+/// Voters of each test.
+const VOTERS: u64 = 12;
+
+/// The fates of a voter's first responses: different ones for each voter, the same in every run.
+fn fates(voter: u64, most: u64) -> Vec<Fate> {
+    let mut random = voter.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = |below: u64| {
+        // xorshift64 (Marsaglia, 2003).
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let all = [Fate::Cut, Fate::Replaced(503), Fate::Replaced(502), Fate::Replaced(429), Fate::Replaced(403)];
+    (0..=next(most)).map(|_| all[usize::try_from(next(5)).unwrap()]).collect()
+}
+
+async fn without_pauses(browser: &Browser) {
+    browser.run("window.setTimeout = (later) => queueMicrotask(later)").await;
+}
+
+/// Chooses the first and the third option, where they aren't chosen, and votes; fails if the page has gone.
+async fn press(browser: &Browser) -> Result<(), CmdError> {
+    for option in browser.client.find_all(Locator::Css("[value='1']:not(:checked), [value='3']:not(:checked)")).await? {
+        option.click().await?;
+    }
+    browser.client.find(Locator::Css("button")).await?.click().await
+}
+
+#[test]
+fn a_gateways_503_is_not_taken_for_ours() {
+    browse(true, async |browser| {
+        browser.goto("/").await;
+        without_pauses(browser).await;
+        browser.proxy.plan(&[Fate::Replaced(503); 6]);
+        choose(browser, &[4]).await;
+        browser.click("button").await;
+        browser.wait_for(".message:not(:empty)").await;
+        let message = browser.texts(".message").await.concat();
+        assert!(!message.contains("not counted"), "it was: {message}");
+        browser.click("button").await;
+        browser.wait_for(".outcome").await;
+        assert_eq!((browser.proxy.lost(), voters(browser)), (6, 1));
+    });
+}
+
+#[test]
+fn lost_responses_double_no_vote_with_script() {
+    browse(true, async |browser| {
+        for voter in 1..=VOTERS {
+            browser.goto("/").await;
+            without_pauses(browser).await;
+            browser.proxy.plan(&fates(voter, 9));
+            choose(browser, &[1, 3]).await;
+            // As many are lost as there are tries, now and then: the voter presses again.
+            while !browser.has(".outcome").await {
+                browser.click("button:enabled, .outcome").await;
+                browser.wait_for(".message:not(:empty), .outcome").await;
+            }
+            assert_eq!(voters(browser), voter);
+        }
+        assert!(browser.proxy.lost() > 20, "{}", browser.proxy.lost());
+    });
+}
+
+#[test]
+fn lost_responses_double_no_vote_without_script() {
+    browse(false, async |browser| {
+        for voter in 1..=VOTERS {
+            browser.goto("/").await;
+            browser.proxy.plan(&fates(voter, 3));
+            choose(browser, &[1, 3]).await;
+            // Whoever gets an error goes back, and votes again. A page may be gone before it is pressed.
+            while !browser.has(".outcome").await {
+                if browser.has("form").await {
+                    let _ = press(browser).await;
+                } else {
+                    browser.client.back().await.unwrap();
+                }
+            }
+            browser.wait_for(".outcome").await;
+            assert_eq!(voters(browser), voter);
+        }
+        assert!(browser.proxy.lost() > 12, "{}", browser.proxy.lost());
+    });
+}
