@@ -1,5 +1,5 @@
-//! Which pages of other sites may read what the public routes answer, and send them JSON. Any page may send a ballot as
-//! text, as browsers let it: that is no permission that a server could refuse.
+//! Which pages of other sites may read what the public routes answer, and send them JSON. Which may send a ballot, as
+//! text too, is decided in [`super::origin`].
 //!
 //! No route that may be called from elsewhere looks at a cookie, so no answer allows credentials unless it is asked for:
 //! by a page whose requests carry some for a gate in front of Throng.
@@ -38,6 +38,16 @@ impl CorsOrigins {
         match self {
             Self::Any => None,
             Self::Listed(origins) | Self::ListedWithCredentials(origins) => Some(Self::ListedWithCredentials(origins)),
+        }
+    }
+
+    /// Whether `origin` is listed, or every one is allowed.
+    pub fn names(&self, origin: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(origins) | Self::ListedWithCredentials(origins) => {
+                origins.iter().any(|listed| listed.as_bytes() == origin)
+            }
         }
     }
 

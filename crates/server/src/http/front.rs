@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, HeaderValue, ORIGIN};
+use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use smallvec::SmallVec;
 use throng_domain::ballot::BallotId;
@@ -20,7 +20,9 @@ use super::body::{read, require_no_coding};
 use super::cors::CorsOrigins;
 use super::error::Problem;
 use super::idempotency::ballot_id;
+use super::origin;
 use super::original;
+use super::pages;
 use super::request_log::{Asked, RequestLog};
 use crate::app::CoreState;
 use crate::serve::{Answer, PlainMethod, PlainRequest, RequestBody};
@@ -87,6 +89,15 @@ impl Front {
         response
     }
 
+    /// Whether ballots of this origin's pages are taken without a further look.
+    fn lists(&self, origin: Option<&[u8]>) -> bool {
+        match (&self.core.app.config.cors_origins, origin) {
+            (CorsOrigins::Any, _) => true,
+            (listed, Some(origin)) => listed.names(origin),
+            (_, None) => false,
+        }
+    }
+
     async fn original<B: From<Bytes>>(&self, route: Original, id: Option<BallotId>, body: &[u8]) -> Response<B> {
         let answer = match route {
             Original::Submit => original::submit(&self.core, id, body).await.inspect_err(|why| self.core.refused(why)),
@@ -97,7 +108,19 @@ impl Front {
 
     /// The vote storm comes in at the two original routes, which have no parameters: they are told apart here, and
     /// only the others pay for a router.
-    async fn route<B: RequestBody>(&self, request: Request<B>, public: bool) -> Response {
+    async fn route<B: RequestBody>(&self, request: Request<B>, public: bool, peer: IpAddr) -> Response {
+        // All that is posted to any route is a ballot.
+        if request.method() == Method::POST
+            && !origin::may_vote(&self.core.app.config, request.uri(), request.headers(), peer)
+        {
+            self.core.refused(&Problem::OriginNotAllowed);
+            return pages::refused_without_poll(
+                &self.core.app.config.public_url,
+                Problem::OriginNotAllowed,
+                request.uri(),
+                request.headers(),
+            );
+        }
         match (request.uri().path(), request.method()) {
             (SUBMIT, &Method::POST) => {
                 let id = require_no_coding(request.headers())
@@ -116,6 +139,7 @@ impl Front {
                 preflight_answer()
             }
             ("*", &Method::OPTIONS) => options_response(HeaderValue::from_static("GET, HEAD, POST")),
+            _ if let Some(address) = pages::written_right(request.uri()) => moved(address),
             // Its future is large, and most connections never need it.
             (_, method) => {
                 let is_options = method == Method::OPTIONS;
@@ -140,6 +164,11 @@ impl Answer for Front {
             (RESULT, PlainMethod::Get) => Original::Result,
             _ => return None,
         };
+        // Whether a page may send a ballot that isn't listed takes more of its request to say.
+        let is_pages = request.origin.is_some() || request.has_fetch_site;
+        if is_pages && request.method == PlainMethod::Post && !self.lists(request.origin) {
+            return None;
+        }
         let origin = request.origin.map(HeaderValue::from_bytes).transpose().ok()?;
         let asker = Asker::of_plain(request, peer, &self.core.app.config.trusted_proxies, RequestLog::arrival());
         Some(Begun { asker, route, origin, body: SmallVec::from_slice(request.body) })
@@ -163,7 +192,7 @@ impl Answer for Front {
         let public = uri.path().starts_with(PUBLIC);
         let origin = request.headers().get(ORIGIN).cloned();
         let asked = Asked { method: method.as_str(), path: uri.path(), asker };
-        let mut response = self.complete(asked, self.route(request, public), public, origin.as_ref()).await;
+        let mut response = self.complete(asked, self.route(request, public, peer), public, origin.as_ref()).await;
         self.core.app.config.public_url.prefix_location(response.headers_mut());
         response
     }
@@ -175,6 +204,14 @@ fn options_response(allow: HeaderValue) -> Response {
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, allow);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The way to the address where the same thing is, for good; a form is sent on to it.
+fn moved(address: HeaderValue) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(LOCATION, address);
     response
 }
 

@@ -9,6 +9,7 @@ mod forwarded;
 mod front;
 mod idempotency;
 mod operations;
+mod origin;
 mod original;
 mod pages;
 mod poll_path;

@@ -17,6 +17,8 @@ pub struct PlainRequest<'a> {
     pub path: &'a str,
     /// The page that sends it, where a browser says so.
     pub origin: Option<&'a [u8]>,
+    /// Whether a browser says whose page sends it, in `Sec-Fetch-Site`.
+    pub has_fetch_site: bool,
     /// The body; empty for a `GET`.
     pub body: &'a [u8],
     /// The first line and the headers, as they came.
@@ -46,7 +48,7 @@ impl<'a> PlainRequest<'a> {
             _ => return None,
         };
         let path = request.path.filter(|path| !path.contains('?'))?;
-        let (mut host, mut length, mut origin) = (None, None, None);
+        let (mut host, mut length, mut origin, mut has_fetch_site) = (None, None, None, false);
         for header in &*request.headers {
             let first = match Kind::of(header.name) {
                 Kind::Other => true,
@@ -54,6 +56,10 @@ impl<'a> PlainRequest<'a> {
                 Kind::Connection => header.value.eq_ignore_ascii_case(b"keep-alive"),
                 Kind::ContentLength => length.replace(digits(header.value)?).is_none(),
                 Kind::Origin => origin.replace(header.value).is_none(),
+                Kind::FetchSite => {
+                    has_fetch_site = true;
+                    true
+                }
                 Kind::Unusual => false,
             };
             if !first {
@@ -67,7 +73,8 @@ impl<'a> PlainRequest<'a> {
             (PlainMethod::Post, Some(length)) => length,
             (PlainMethod::Get, Some(_)) | (PlainMethod::Post, None) => return None,
         };
-        (request.version == Some(1) && body.len() == body_length).then_some(Self { method, path, origin, body, head })
+        let is_whole = request.version == Some(1) && body.len() == body_length;
+        is_whole.then_some(Self { method, path, origin, has_fetch_site, body, head })
     }
 
     /// The headers in the [`Self::head`] of a plain request, names as they came.
@@ -89,6 +96,7 @@ enum Kind {
     Connection,
     ContentLength,
     Origin,
+    FetchSite,
     /// It changes how the request is to be read or answered.
     Unusual,
 }
@@ -104,6 +112,7 @@ impl Kind {
             7 if is("upgrade") => Self::Unusual,
             10 if is("connection") => Self::Connection,
             14 if is("content-length") => Self::ContentLength,
+            14 if is("sec-fetch-site") => Self::FetchSite,
             15 if is("idempotency-key") => Self::Unusual,
             16 if is("content-encoding") => Self::Unusual,
             17 if is("transfer-encoding") => Self::Unusual,
@@ -132,11 +141,15 @@ mod tests {
                     Content-Length: 5\r\n\r\n[1,3]";
         let origin = Some(&b"https://a.example"[..]);
         let head = text.strip_suffix("[1,3]").unwrap().as_bytes();
-        let expected = PlainRequest { method: PlainMethod::Post, path: "/api/submit", origin, body: b"[1,3]", head };
+        let (path, body) = ("/api/submit", &b"[1,3]"[..]);
+        let expected = PlainRequest { method: PlainMethod::Post, path, origin, has_fetch_site: false, body, head };
         assert_eq!(parse(text), Some(expected));
+        let text = text.replace("Connection: Keep-Alive", "sec-Fetch-site: none");
+        assert!(parse(&text).unwrap().has_fetch_site);
         let text = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
         let head = text.as_bytes();
-        let expected = PlainRequest { method: PlainMethod::Get, path: "/x", origin: None, body: b"", head };
+        let (method, body) = (PlainMethod::Get, &b""[..]);
+        let expected = PlainRequest { method, path: "/x", origin: None, has_fetch_site: false, body, head };
         assert_eq!(parse(text), Some(expected));
     }
 

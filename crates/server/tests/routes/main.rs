@@ -13,6 +13,7 @@ mod lane;
 mod large_bodies;
 mod limits;
 mod operations;
+mod origin;
 mod original;
 mod overload;
 mod polls;
