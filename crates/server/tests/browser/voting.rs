@@ -105,6 +105,30 @@ fn reload_after_a_vote_shows_what_only_voters_see_and_votes_no_second_time() {
 }
 
 #[test]
+fn result_of_a_vote_that_is_counted_later_is_asked_for_until_it_has_it() {
+    browse(true, async |browser| {
+        browser.goto("/").await;
+        // As behind a broker: accepted, with the result from before.
+        browser
+            .run(
+                "const real = window.fetch;
+                 const results = document.querySelector('form').dataset.results;
+                 window.fetch = async (address, request) => {
+                   if (request.method !== 'POST') return real(address, request);
+                   const before = await (await real(results)).json();
+                   const body = await (await real(address, request)).json();
+                   return Response.json({ ...body, status: 'accepted', results: before }, { status: 202 });
+                 }",
+            )
+            .await;
+        vote(browser, &[2]).await;
+        browser.wait_for(".still").await;
+        assert_eq!(browser.texts(".own .count").await, ["1 vote"]);
+        assert_eq!(browser.texts(".voters").await, ["1 ballot"]);
+    });
+}
+
+#[test]
 fn offline_is_not_told_as_many_voting() {
     browse(true, async |browser| {
         browser.goto("/").await;
