@@ -50,6 +50,9 @@ const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const APACHE: Program = Program { name: "apache2", package: "apache2" };
 const HAPROXY: Program = Program { name: "haproxy", package: "haproxy" };
 const VARNISHD: Program = Program { name: "varnishd", package: "varnish" };
+const CURL: Program = Program { name: "curl", package: "curl" };
+const PHP: Program = Program { name: "php", package: "php-cli php-curl" };
+const JAVA: Program = Program { name: "java", package: "default-jdk-headless" };
 const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
 const NUTCRACKER: Program = Program { name: "nutcracker", package: "nutcracker" };
 const PGBOUNCER: Program = Program { name: "pgbouncer", package: "pgbouncer" };
@@ -65,7 +68,7 @@ const NEEDS: &[Need] = &[
     Need { binary: "memcached", programs: &[NUTCRACKER], servers: &[Kind::Memcached] },
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
     Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },
-    Need { binary: "proxies", programs: &[NGINX, APACHE, HAPROXY, VARNISHD], servers: &[] },
+    Need { binary: "proxies", programs: &[NGINX, APACHE, HAPROXY, VARNISHD, CURL, PHP, JAVA], servers: &[] },
     Need { binary: "rabbitmq", programs: &[], servers: &[Kind::Rabbitmq] },
     Need { binary: SCALED_OUT, programs: &[], servers: faults::ALL },
     Need { binary: "supervised", programs: &[SUPERVISORD], servers: faults::ALL },

@@ -61,6 +61,11 @@ impl Front {
         Self::apache_with(server, &deployed("apache.conf"))
     }
 
+    /// Apache as it is by default: it keeps its clients' connections.
+    pub fn apache_that_keeps(server: SocketAddr) -> Self {
+        Self::apache_with(server, &deployed_without("apache.conf", "KeepAlive Off"))
+    }
+
     fn apache_with(server: SocketAddr, site: &str) -> Self {
         let (address, directory) = (free_address(), tempfile::tempdir().unwrap());
         let root = directory.path().display();
@@ -84,6 +89,11 @@ impl Front {
 
     pub fn haproxy(server: SocketAddr) -> Self {
         Self::haproxy_with(server, &deployed("haproxy.cfg"))
+    }
+
+    /// HAProxy as it is by default: it keeps its clients' connections.
+    pub fn haproxy_that_keeps(server: SocketAddr) -> Self {
+        Self::haproxy_with(server, &deployed_without("haproxy.cfg", "http-after-response set-header Connection close"))
     }
 
     fn haproxy_with(server: SocketAddr, configuration: &str) -> Self {
@@ -138,6 +148,14 @@ impl Drop for Front {
 /// A file of `deploy/`.
 fn deployed(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name)).unwrap()
+}
+
+/// A file of `deploy/` without this line, which it must have.
+fn deployed_without(name: &str, line: &str) -> String {
+    let file = deployed(name);
+    let (line, without) = (format!("\n    {line}\n"), "\n");
+    assert!(file.contains(&line), "{name} has no line{line}");
+    file.replace(&line, without)
 }
 
 /// Where nginx may write.

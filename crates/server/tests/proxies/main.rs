@@ -7,7 +7,9 @@ mod support;
 mod addresses;
 mod below_a_path;
 mod caches;
+mod clients;
 mod front;
+mod resends;
 
 use std::net::SocketAddr;
 
