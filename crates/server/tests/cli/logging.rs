@@ -85,7 +85,8 @@ fn a_full_pipe_holds_no_failing_command_up() {
     while writer.write(&[b'x'; 4_096]).is_ok() {}
     while writer.write(b"x").is_ok() {}
     rustix::io::ioctl_fionbio(&writer, false).unwrap();
-    let mut command = shell.command(&["serve", "--listen", "127.0.0.1:0", "--database-url", "mysql://x@127.0.0.1:1/x"]);
+    let url = "mysql://x@127.0.0.1:1/x";
+    let mut command = shell.command(&["serve", "--listen", "127.0.0.1:0", "--database-url", url, "--wait", "0"]);
     let mut child = command.stderr(Stdio::from(writer.try_clone().unwrap())).stdout(writer).spawn().unwrap();
     drop(command);
     let ended = eventually("it ends", || child.try_wait().unwrap());
