@@ -19,6 +19,16 @@ pub fn parse_host(text: &str, default_port: u16, example: &str) -> Result<(Strin
     Ok((host.to_owned(), port))
 }
 
+/// Why there is no `@` where one should be, before the first `/` of what follows `scheme://`: a password with a `/` in it
+/// hides it.
+pub fn no_account(rest: &str, example: &str) -> String {
+    if rest.contains('@') {
+        format!("in a user or a password write / as %2f, as in {example}")
+    } else {
+        format!("name a user, as in {example}")
+    }
+}
+
 /// Reads what is percent-encoded.
 pub fn decode(text: &str, example: &str) -> Result<String, String> {
     let wrong = || format!("a % must be followed by two hex digits (% itself is %25), as in {example}");

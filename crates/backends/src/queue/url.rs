@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::url_parts::{Encoded, decode, parse_host};
+use crate::url_parts::{Encoded, decode, no_account, parse_host};
 
 const EXAMPLE: &str = "amqp://user:password@host:5672/vhost";
 
@@ -63,6 +63,9 @@ impl FromStr for QueueUrl {
             ));
         }
         let (authority, vhost) = rest.split_once('/').unwrap_or((rest, ""));
+        if !authority.contains('@') && vhost.contains('@') {
+            return Err(no_account(rest, EXAMPLE));
+        }
         let (account, hosts) = authority.rsplit_once('@').unwrap_or(("guest:guest", authority));
         let (user, password) = account.split_once(':').ok_or_else(|| format!("name a password, as in {EXAMPLE}"))?;
         let default_port = if tls { 5671 } else { 5672 };
@@ -100,6 +103,12 @@ mod tests {
         assert!(url.has_default_password());
         assert_eq!(url, parse("amqp://guest:guest@localhost:5672/%2F"));
         assert_eq!(url, parse("amqp://localhost/"));
+    }
+
+    #[test]
+    fn password_with_a_slash_is_told_how_to_write_it() {
+        let error = "amqp://ann:sec/ret@host/%2f".parse::<QueueUrl>().unwrap_err();
+        assert!(error.contains("write / as %2f") && !error.contains("sec"), "{error}");
     }
 
     #[test]

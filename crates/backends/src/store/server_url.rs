@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::tls::Tls;
-use crate::url_parts::{Encoded, decode, parse_host};
+use crate::url_parts::{Encoded, decode, no_account, parse_host};
 
 /// A database on a server, with all that is needed to reach it.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl ServerUrl {
         let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
         let tls = Tls::parse(options, &example)?;
         let (authority, name) = rest.split_once('/').unwrap_or((rest, ""));
-        let (account, host) = authority.rsplit_once('@').ok_or_else(|| format!("name a user, as in {example}"))?;
+        let (account, host) = authority.rsplit_once('@').ok_or_else(|| no_account(rest, &example))?;
         let (user, password) = account.split_once(':').unwrap_or((account, ""));
         let (host, port) = parse_host(host, default_port, &example)?;
         let (user, name) = (decode(user, &example)?, decode(name, &example)?);

@@ -118,6 +118,16 @@ mod tests {
     }
 
     #[test]
+    fn password_with_a_slash_is_told_how_to_write_it() {
+        for wrong in
+            ["postgres://ann:sec/ret@host/name", "mysql://ann:sec/@host/name", "mysql://a/nn:secret@host:1/name"]
+        {
+            let error = wrong.parse::<DatabaseUrl>().unwrap_err();
+            assert!(error.contains("write / as %2f") && !error.contains("sec"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_url_of_a_database_is_told_how_to_be_one() {
         for wrong in [
             "mysql://host/name",

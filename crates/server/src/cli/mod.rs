@@ -5,9 +5,11 @@
 
 mod backup;
 mod bench;
+mod config;
 mod database;
 mod dead;
 mod doctor;
+mod healthcheck;
 mod log;
 mod manual;
 mod moment;
@@ -106,6 +108,10 @@ enum Command {
     /// the cache: each with the settings that a server started here would have. Exits with 1 if it finds a fault, and says what
     /// to do.
     Doctor(Json),
+    /// The settings in effect, and whether they can be used
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    Healthcheck(healthcheck::Healthcheck),
     /// Print a shell's completions
     Completions(manual::Completions),
     /// Print a manual page
@@ -138,6 +144,8 @@ pub fn run() -> ExitCode {
         Command::Restore(command) => command.run(&flags),
         Command::Dead(command) => dead::run(command, &flags),
         Command::Doctor(json) => doctor::run(json, &flags),
+        Command::Config(command) => config::run(command, &flags),
+        Command::Healthcheck(command) => command.run(&flags),
         Command::Completions(command) => print(|out| command.run(out)),
         Command::Man(command) => print(|out| command.run(out)),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -174,6 +182,7 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
         }
         ("dead", "DATABASE_URL") => Some("these messages are at QUEUE_URL"),
         ("doctor", "WAIT") => Some("it says what is away"),
+        ("healthcheck", "DATABASE_URL" | "DEFAULT_POLL" | "WAIT") => Some("the server that is asked has its own"),
         ("completions" | "man", _) => Some("this command reads no settings"),
         _ => None,
     }
@@ -214,6 +223,9 @@ impl Flags {
     /// The configuration of a command, which waits for nothing unless its flag says so: who typed it is there to see.
     fn config(&self) -> Result<Config, Faults> {
         let config = Config::read(&self.sources())?;
+        for warning in &config.warnings {
+            tell(&format!("warning: {warning}"));
+        }
         Ok(Config { wait: if self.wait.is_some() { config.wait } else { Wait::NONE }, ..config })
     }
 
@@ -239,9 +251,7 @@ impl Flags {
     }
 
     fn sources(&self) -> Sources {
-        // A value that isn't text can't be a setting of ours.
-        let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        Sources::read(self.given(), environment, std::path::Path::new("."))
+        Sources::read(self.given(), std::env::vars_os(), std::path::Path::new("."))
     }
 }
 
@@ -254,6 +264,7 @@ Examples:
   throng poll close song                  now, or as soon as every server has heard of it
   throng poll export song --output song.csv
   throng backup votes.db                  a copy of the SQLite file, while it is served
+  throng config show                      every setting in effect, and where it comes from
   throng doctor                           is all there that this deployment needs?
   throng help poll create                 more on any command";
 
@@ -262,14 +273,61 @@ fn settings_help() -> String {
         "Settings, from flags, the environment, .env.$APP_ENV.local, .env.$APP_ENV, .env.local or .env (the first wins):",
     );
     for setting in SETTINGS {
-        help.push_str(&format!("\n  {:<18} {} [default: {}]", setting.name, setting.meaning, setting.default));
+        help.push_str(&format!("\n  {:<22} {} [default: {}]", setting.name, setting.meaning, setting.default));
     }
+    let in_files = SETTINGS.iter().filter(|setting| setting.may_be_in_file).map(|setting| setting.name);
+    let in_files = in_files.collect::<Vec<_>>().join(", ");
+    help.push_str(&format!(
+        "\n{in_files} may each be in a file of its own, named by the same name with _FILE after it, such as \
+         DATABASE_URL_FILE=/run/secrets/database_url."
+    ));
     help
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The words of a line as a shell splits it, with `'` for quotes.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+        for letter in line.chars() {
+            match letter {
+                '\'' => {
+                    quoted = !quoted;
+                    word.get_or_insert_default();
+                }
+                ' ' if !quoted => words.extend(word.take()),
+                letter => word.get_or_insert_default().push(letter),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    fn examples(command: &clap::Command, found: &mut Vec<String>) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default().replace("\\\n", " ");
+        // What an example does is written behind it, after a gap.
+        let lines = help.lines().map(str::trim).filter(|line| line.starts_with("throng"));
+        found.extend(lines.map(|line| match line.find("   ") {
+            Some(gap) if !line[gap..].trim_start().starts_with('-') => line[..gap].to_owned(),
+            Some(_) | None => line.to_owned(),
+        }));
+        command.get_subcommands().for_each(|command| examples(command, found));
+    }
+
+    #[test]
+    fn every_example_in_the_help_is_understood() {
+        let mut found = Vec::new();
+        examples(&command_line(), &mut found);
+        assert!(found.len() > 15, "{found:#?}");
+        for example in found {
+            // What comes behind these is the shell's.
+            let own = example.split(['>', '|']).next().unwrap_or_default();
+            let given = command_line().try_get_matches_from(words(own));
+            assert!(given.is_ok() || own.starts_with("throng help"), "{example}: {}", given.unwrap_err());
+        }
+    }
 
     #[test]
     fn the_commands_are_well_formed() {

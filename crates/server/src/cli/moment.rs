@@ -13,7 +13,7 @@ const WAIT_MAX_MS: i64 = 100 * 365 * 24 * 3_600 * 1_000;
 pub(super) enum Moment {
     /// `now`.
     Now,
-    /// `2026-07-01T20:00:00+02:00`.
+    /// `2026-07-01T20:00:00+02:00`, or `2026-07-01T20:00[Europe/Paris]`.
     At(Timestamp),
     /// `+2h`.
     After {
@@ -46,17 +46,51 @@ impl FromStr for Moment {
         if text.strip_prefix('-').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit())) {
             return Err("a while counts forwards, such as +2h; what is past stays as it was".to_owned());
         }
-        match text.parse::<jiff::Timestamp>() {
-            Ok(at) => Ok(Self::At(Timestamp(at.as_millisecond()))),
-            Err(_) if text.parse::<jiff::civil::Date>().is_ok() && !text.contains([':', 'T', ' ']) => Err(format!(
+        if let Some((moment, zone)) = in_named_zone(text) {
+            return parse_in_zone(moment, zone).map(Self::At);
+        }
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::At(Timestamp(at.as_millisecond())));
+        }
+        if text.parse::<jiff::civil::Date>().is_ok() && !text.contains([':', 'T', 't', ' ']) {
+            return Err(format!(
                 "say at what time and in which time zone, such as {text}T20:00:00Z or {text}T20:00:00+02:00"
-            )),
-            Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() => {
-                Err(format!("say in which time zone, such as {text}Z or {text}+02:00"))
+            ));
+        }
+        match text.parse::<jiff::civil::DateTime>() {
+            Ok(moment) => {
+                Err(format!("say in which time zone, such as {moment}Z, {moment}+02:00 or {moment}[Europe/Paris]"))
             }
             Err(_) => Err("write `now`, a moment such as 2026-07-01T20:00:00Z, or a while such as +2h".to_owned()),
         }
     }
+}
+
+/// The moment and the name of its zone, in `2026-07-01T20:00[Europe/Paris]` and `2026-07-01 20:00 Europe/Paris`.
+fn in_named_zone(text: &str) -> Option<(&str, &str)> {
+    if let Some((moment, zone)) = text.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        return Some((moment.trim_end(), zone));
+    }
+    text.rsplit_once(' ').filter(|(_, zone)| zone.starts_with(|first: char| first.is_ascii_alphabetic()))
+}
+
+/// A moment by the clocks of a zone. With an offset beside the name, both must agree.
+fn parse_in_zone(moment: &str, zone: &str) -> Result<Timestamp, String> {
+    let known = jiff::tz::TimeZone::get(zone).map_err(|_| {
+        format!("`{zone}` is not a time zone's name, such as Europe/Paris; or write an offset such as +02:00")
+    })?;
+    if moment.parse::<jiff::Timestamp>().is_ok() {
+        let both: jiff::ZonedDateTime = format!("{moment}[{zone}]")
+            .parse()
+            .map_err(|_| format!("{zone} is at another offset then; write the offset or the name, not both"))?;
+        return Ok(Timestamp(both.timestamp().as_millisecond()));
+    }
+    let moment: jiff::civil::DateTime =
+        moment.parse().map_err(|_| format!("write a date and a time, such as 2026-07-01T20:00:00[{zone}]"))?;
+    let at = known.to_ambiguous_zoned_datetime(moment).unambiguous().map_err(|_| {
+        format!("the clocks of {zone} are changed then, so that {moment} comes twice or not at all; write an offset such as +02:00")
+    })?;
+    Ok(Timestamp(at.timestamp().as_millisecond()))
 }
 
 fn parse_wait(text: &str) -> Result<i64, String> {
@@ -89,6 +123,65 @@ mod tests {
         for (text, minutes) in [("+90m", 90), ("+2h", 120), ("+1h30m", 90), ("+1d", 1_440), ("+1w", 10_080)] {
             assert_eq!(resolve(text), Ok(START.0 + minutes * 60_000), "{text}");
         }
+    }
+
+    #[test]
+    fn moment_may_name_its_zone() {
+        for text in [
+            "2027-01-15T09:00[Europe/Paris]",
+            "2027-01-15T09:00:00[Europe/Paris]",
+            "2027-01-15T09:00:00+01:00[Europe/Paris]",
+            "2027-01-15 09:00 Europe/Paris",
+            "2027-01-15 03:00 America/New_York",
+            "2027-01-15 08:00 UTC",
+        ] {
+            assert_eq!(resolve(text), Ok(1_800_000_000_000), "{text}");
+        }
+        for (text, told) in [
+            ("2027-03-28T02:30[Europe/Paris]", "twice or not at all"),
+            ("2026-10-25 02:30 Europe/Paris", "twice or not at all"),
+            ("2027-01-15T09:00:00+05:00[Europe/Paris]", "another offset"),
+            ("2027-01-15T09:00[Europe/Pariss]", "`Europe/Pariss` is not a time zone"),
+            ("tomorrow Europe/Paris", "2026-07-01T20:00:00[Europe/Paris]"),
+        ] {
+            let error = resolve(text).unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+
+    /// What a text gives as an example of a moment or a while.
+    fn examples(text: &str) -> Vec<&str> {
+        let words = text.split([' ', ',', ';']).map(|word| word.trim_matches('`').trim_end_matches('.'));
+        let is_offset = |word: &str| word.len() == 6 && word.contains(':');
+        let is_moment = |word: &&str| word.contains('T') && word.starts_with(|first: char| first.is_ascii_digit());
+        let is_while = |word: &&str| word.starts_with('+') && !is_offset(word);
+        words.filter(|word| is_moment(word) || is_while(word)).collect()
+    }
+
+    #[test]
+    fn every_example_in_an_error_is_understood() {
+        let mut count = 0;
+        for text in [
+            "2027-01-15T08:00:00",
+            "2027-01-15 08:00",
+            "2027-01-15",
+            "2027-01-15t08:00",
+            "20270115T080000",
+            "2027-01-15T08:00[Nowhere]",
+            "tomorrow",
+            "tomorrow Europe/Paris",
+            "2h",
+            "-2h",
+            "+",
+            "+1mo",
+        ] {
+            let error = resolve(text).unwrap_err();
+            for example in examples(&error) {
+                assert!(resolve(example).is_ok(), "{text}: {error}: {example}: {:?}", resolve(example));
+                count += 1;
+            }
+        }
+        assert!(count > 12, "examples are found: {count}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use throng_domain::clock::SteadyClock;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Flags;
 use super::log::{Log, log_to_stderr};
@@ -17,6 +17,9 @@ use crate::config::Config;
 pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let config = flags.config_to_serve()?;
     let log = log_to_stderr(&config)?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(config, cores, &log));

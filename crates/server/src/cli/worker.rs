@@ -13,7 +13,7 @@ use throng_domain::clock::{Clock, SteadyClock};
 use throng_domain::store::Database;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Flags;
 use super::log::{Log, log_to_stderr};
@@ -38,6 +38,9 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
         bail!("a worker takes ballots from a queue; set QUEUE_URL, here and for the web nodes");
     }
     let log = log_to_stderr(&config)?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(work(&config, arguments.concurrency, &log));
     // A start that was broken off may have left a look-up of a name behind, which nobody waits for any more.

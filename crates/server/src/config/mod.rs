@@ -2,10 +2,13 @@
 //!
 //! Every setting is described in [`SETTINGS`], from which `throng help` and the errors draw their words.
 
+mod dotenv;
 mod otlp;
 mod public_url;
 mod secret;
+mod show;
 mod sources;
+mod text_file;
 mod tls;
 mod wait;
 
@@ -21,6 +24,7 @@ use throng_domain::poll::Slug;
 pub use self::otlp::OtlpEndpoint;
 pub use self::public_url::PublicUrl;
 pub use self::secret::AppSecret;
+pub use self::show::{Shown, show};
 pub use self::sources::{Sources, flag_of};
 pub use self::wait::Wait;
 use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, ReceiptKey, TrustedProxies};
@@ -35,99 +39,44 @@ pub struct Setting {
     pub default: &'static str,
     /// What it means.
     pub meaning: &'static str,
+    /// Whether `NAME_FILE` may name a file that has its value: that of a secret, or of a URL with a password in it.
+    pub may_be_in_file: bool,
+}
+
+impl Setting {
+    const fn new(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
+        Self { name, default, meaning, may_be_in_file: false }
+    }
+
+    const fn or_file(self) -> Self {
+        Self { may_be_in_file: true, ..self }
+    }
 }
 
 /// Every setting.
 pub const SETTINGS: &[Setting] = &[
-    Setting {
-        name: "APP_ENV",
-        default: "dev",
-        meaning: "`dev`, or `prod`: JSON logs, no demo poll, no default origins",
-    },
-    Setting { name: "LISTEN", default: "127.0.0.1:8080", meaning: "address and port to serve on" },
-    Setting {
-        name: "TLS_CERTIFICATE",
-        default: "none",
-        meaning: "a PEM file: serve HTTPS with this certificate, followed by those that vouch for it",
-    },
-    Setting { name: "TLS_KEY", default: "none", meaning: "a PEM file: the certificate's private key" },
-    Setting {
-        name: "APP_SECRET",
-        default: "made in dev",
-        meaning: "the key from which all others are made: 32 characters or more, the same for all nodes and workers",
-    },
-    Setting {
-        name: "DATABASE_URL",
-        default: "sqlite://var/throng.db",
-        meaning: "where ballots are kept: sqlite://PATH, or mysql:// or postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=verify-full",
-    },
-    Setting {
-        name: "QUEUE_URL",
-        default: "none",
-        meaning: "the broker between web nodes and workers: amqp://USER:PASSWORD@HOST:5672/%2f",
-    },
-    Setting {
-        name: "QUEUE_PREFIX",
-        default: "throng",
-        meaning: "what the names of the broker's queues begin with; one for each system that shares a broker",
-    },
-    Setting {
-        name: "CACHE_URL",
-        default: "none",
-        meaning: "where nodes share results behind a broker: memcached://HOST:11211[,HOST:PORT…]",
-    },
-    Setting {
-        name: "CACHE_LIFE_TIME",
-        default: "5",
-        meaning: "seconds until a node behind a broker that hears of no change asks the database; 0: it does for every reader",
-    },
-    Setting { name: "WORKER_LISTEN", default: "127.0.0.1:8081", meaning: "a worker's health and metrics" },
-    Setting {
-        name: "WAIT",
-        default: "forever",
-        meaning: "seconds that a server or worker waits at start for a database or broker that is away; 0: it ends at once",
-    },
-    Setting { name: "DEFAULT_POLL", default: "demo", meaning: "the poll of /api/submit, /api/result and /" },
-    Setting {
-        name: "CORS_ALLOW_ORIGIN",
-        default: "* in dev, none in prod",
-        meaning: "origins whose pages may send ballots and read responses of /api/, beside our own, by commas; *: all",
-    },
-    Setting {
-        name: "CORS_ALLOW_CREDENTIALS",
-        default: "false",
-        meaning: "true: requests of listed origins may carry cookies, for a gate in front that wants them",
-    },
-    Setting {
-        name: "TRUSTED_PROXIES",
-        default: "none",
-        meaning: "networks of proxies whose X-Forwarded-For, Forwarded and X-Request-Id count: 10.0.0.0/8,::1",
-    },
-    Setting {
-        name: "PUBLIC_URL",
-        default: "all of the site that is asked for",
-        meaning: "the address at which voters reach this server, where a proxy maps a path to it: https://site.example/vote",
-    },
-    Setting {
-        name: "PROXY_PROTOCOL",
-        default: "false",
-        meaning: "true: connections from TRUSTED_PROXIES begin with a PROXY header, of version 1 or 2, and others with none",
-    },
-    Setting {
-        name: "KEEP_AWAKE",
-        default: "true",
-        meaning: "keep processors from sleeping while a crowd votes, where this process may; false: never",
-    },
-    Setting {
-        name: "LOG",
-        default: "info",
-        meaning: "what is logged: error, warn, info, debug, or a filter such as throng=debug",
-    },
-    Setting {
-        name: "OTLP_ENDPOINT",
-        default: "none",
-        meaning: "in a build with the feature otlp: a collector that gets a span a batch, http://localhost:4318",
-    },
+    Setting::new("APP_ENV", "dev", "`dev`, or `prod`: JSON logs, no demo poll, no default origins"),
+    Setting::new("LISTEN", "127.0.0.1:8080", "address and port to serve on"),
+    Setting::new("PORT", "none", "without LISTEN: serve on this port of all networks, as platforms ask that start containers"),
+    Setting::new("TLS_CERTIFICATE", "none", "a PEM file: serve HTTPS with this certificate, followed by those that vouch for it"),
+    Setting::new("TLS_KEY", "none", "a PEM file: the certificate's private key"),
+    Setting::new("APP_SECRET", "made in dev", "the key from which all others are made: 32 characters or more, the same for all nodes and workers").or_file(),
+    Setting::new("DATABASE_URL", "sqlite://var/throng.db", "where ballots are kept: sqlite://PATH, or mysql:// or postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=verify-full").or_file(),
+    Setting::new("QUEUE_URL", "none", "the broker between web nodes and workers: amqp://USER:PASSWORD@HOST:5672/%2f").or_file(),
+    Setting::new("QUEUE_PREFIX", "throng", "what the names of the broker's queues begin with; one for each system that shares a broker"),
+    Setting::new("CACHE_URL", "none", "where nodes share results behind a broker: memcached://HOST:11211[,HOST:PORT…]").or_file(),
+    Setting::new("CACHE_LIFE_TIME", "5", "seconds until a node behind a broker that hears of no change asks the database; 0: it does for every reader"),
+    Setting::new("WORKER_LISTEN", "127.0.0.1:8081", "a worker's health and metrics"),
+    Setting::new("WAIT", "forever", "seconds that a server or worker waits at start for a database or broker that is away; 0: it ends at once"),
+    Setting::new("DEFAULT_POLL", "demo", "the poll of /api/submit, /api/result and /"),
+    Setting::new("CORS_ALLOW_ORIGIN", "* in dev, none in prod", "origins whose pages may send ballots and read responses of /api/, beside our own, by commas; *: all"),
+    Setting::new("CORS_ALLOW_CREDENTIALS", "false", "true: requests of listed origins may carry cookies, for a gate in front that wants them"),
+    Setting::new("TRUSTED_PROXIES", "none", "networks of proxies whose X-Forwarded-For, Forwarded and X-Request-Id count: 10.0.0.0/8,::1"),
+    Setting::new("PUBLIC_URL", "all of the site that is asked for", "the address at which voters reach this server, where a proxy maps a path to it: https://site.example/vote"),
+    Setting::new("PROXY_PROTOCOL", "false", "true: connections from TRUSTED_PROXIES begin with a PROXY header, of version 1 or 2, and others with none"),
+    Setting::new("KEEP_AWAKE", "false", "true: keep processors from sleeping while a crowd votes, where this process may"),
+    Setting::new("LOG", "info", "what is logged: error, warn, info, debug, or a filter such as throng=debug"),
+    Setting::new("OTLP_ENDPOINT", "none", "in a build with the feature otlp: a collector that gets a span a batch, http://localhost:4318"),
 ];
 
 const SECRET_MISSING: &str = "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one";
@@ -176,6 +125,8 @@ pub struct Config {
     pub log: String,
     /// Where spans are sent; none in a build that can't.
     pub otlp_endpoint: Option<OtlpEndpoint>,
+    /// What is perhaps not meant so, in words.
+    pub warnings: Vec<String>,
 }
 
 /// Development or production.
@@ -222,6 +173,7 @@ impl Config {
 
     fn read_with(sources: &Sources, check: impl FnOnce(&mut Reader<'_>, &Self)) -> Result<Self, Faults> {
         let mut read = Reader { sources, faults: sources.faults().to_vec() };
+        read.refuse_foreign();
         for name in NOT_YET {
             if read.sources.get(name).is_some_and(|found| !found.value.is_empty()) {
                 read.fault(name, "this version of Throng can't do that yet; unset it");
@@ -234,7 +186,7 @@ impl Config {
         };
         let config = Self {
             app_env,
-            listen: read.setting("LISTEN", Address(([127, 0, 0, 1], 8080).into())).0,
+            listen: read.listen(),
             tls: read.tls(),
             app_secret: read.optional("APP_SECRET"),
             database: read.setting("DATABASE_URL", DatabaseUrl::Sqlite("var/throng.db".into())),
@@ -249,9 +201,10 @@ impl Config {
             trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
             public_url: read.setting("PUBLIC_URL", PublicUrl::default()),
             proxy_protocol: read.setting("PROXY_PROTOCOL", false),
-            keep_awake: read.setting("KEEP_AWAKE", true),
+            keep_awake: read.setting("KEEP_AWAKE", false),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
             otlp_endpoint: read.optional("OTLP_ENDPOINT"),
+            warnings: warnings(sources),
         };
         if config.proxy_protocol && config.trusted_proxies == TrustedProxies::default() {
             read.fault("PROXY_PROTOCOL", "set TRUSTED_PROXIES too: only their headers are read");
@@ -297,6 +250,17 @@ impl Config {
     }
 }
 
+/// What is perhaps not meant: slips of names, and values left empty.
+fn warnings(sources: &Sources) -> Vec<String> {
+    let mut warnings = sources.warnings().to_vec();
+    for Setting { name, default, .. } in SETTINGS {
+        if let Some(found) = sources.get(name).filter(|found| found.value.is_empty()) {
+            warnings.push(format!("{name} (from {}) is empty; its default is used: {default}", found.from));
+        }
+    }
+    warnings
+}
+
 struct Reader<'a> {
     sources: &'a Sources,
     faults: Vec<String>,
@@ -322,6 +286,34 @@ impl Reader<'_> {
                 self.fault(name, &error.to_string());
                 None
             }
+        }
+    }
+
+    /// `LISTEN`, or all networks at `PORT`.
+    fn listen(&mut self) -> SocketAddr {
+        let default = self
+            .optional("PORT")
+            .map_or(SocketAddr::from(([127, 0, 0, 1], 8080)), |Port(port)| SocketAddr::from(([0, 0, 0, 0], port)));
+        self.setting("LISTEN", Address(default)).0
+    }
+
+    /// Refuses what would be used as it stands, and was meant for another program to replace.
+    fn refuse_foreign(&mut self) {
+        for Setting { name, .. } in SETTINGS {
+            if self
+                .sources
+                .get(name)
+                .is_some_and(|found| ["%kernel.", "%env("].iter().any(|of| found.value.contains(of)))
+            {
+                self.fault(
+                    name,
+                    "%kernel.…% and %env(…)% are Symfony's, which Throng doesn't replace; write the value itself",
+                );
+            }
+        }
+        // Without it ballots would go to the default, a file that nobody looks for.
+        if self.sources.get("DATABASE_URL").is_some_and(|found| found.value.is_empty()) {
+            self.fault("DATABASE_URL", "it is empty; give a value, or unset it for the default sqlite://var/throng.db");
         }
     }
 
@@ -406,6 +398,17 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         let what = "is no address and port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for all networks";
         text.parse().map(Self).map_err(|_| format!("`{text}` {what}"))
+    }
+}
+
+/// A port to serve on.
+struct Port(u16);
+
+impl FromStr for Port {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("`{text}` is not a port: a number from 1 to 65535, such as 8080"))
     }
 }
 
@@ -514,7 +517,39 @@ mod tests {
 
     #[test]
     fn an_empty_value_is_none() {
-        assert_eq!(read(&[("LISTEN", ""), ("QUEUE_URL", "")]).unwrap().listen.port(), 8080);
+        let config = read(&[("LISTEN", ""), ("QUEUE_URL", " ")]).unwrap();
+        assert_eq!(config.listen.port(), 8080);
+        assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+        assert!(
+            config.warnings.contains(&"LISTEN (from code) is empty; its default is used: 127.0.0.1:8080".to_owned())
+        );
+        assert!(read(&[("DATABASE_URL", "")]).is_err(), "ballots would go where nobody looks");
+    }
+
+    #[test]
+    fn blanks_around_a_value_are_left_out() {
+        let config = read(&[("DATABASE_URL", " sqlite://a.db\r\n"), ("APP_SECRET", &format!("{}\n", "s".repeat(32)))]);
+        let config = config.unwrap();
+        assert_eq!(config.database, DatabaseUrl::Sqlite("a.db".into()));
+        assert_eq!(config.app_secret, Some("s".repeat(32).parse().unwrap()));
+    }
+
+    #[test]
+    fn port_alone_means_all_networks() {
+        let listen = |settings: &[(&str, &str)]| read(settings).unwrap().listen.to_string();
+        assert_eq!(listen(&[("PORT", "3000")]), "0.0.0.0:3000");
+        assert_eq!(listen(&[("PORT", "3000"), ("LISTEN", "127.0.0.1:80")]), "127.0.0.1:80");
+        for wrong in ["http", "70000", "-1", "3000/tcp"] {
+            assert!(read(&[("PORT", wrong)]).unwrap_err().0[0].contains(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn placeholders_of_symfony_are_refused() {
+        for url in ["sqlite:///%kernel.project_dir%/var/data.db", "%env(DATABASE_URL)%"] {
+            let Faults(faults) = read(&[("DATABASE_URL", url)]).unwrap_err();
+            assert!(faults[0].contains("Symfony's"), "{faults:?}");
+        }
     }
 
     #[test]

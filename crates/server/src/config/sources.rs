@@ -1,36 +1,47 @@
 //! Where settings come from, and which wins: flags, then the environment, then `.env.$APP_ENV.local`,
 //! `.env.$APP_ENV`, `.env.local`, `.env`. All of it is read into a map; the environment itself is never written.
+//!
+//! A secret may be in a file of its own, which `NAME_FILE` names in any of these places.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 
-use super::SETTINGS;
+use super::{SETTINGS, dotenv, text_file};
 
 /// The flag that gives a setting: `--database-url` for `DATABASE_URL`.
 pub fn flag_of(setting: &str) -> String {
     format!("--{}", setting.to_lowercase().replace('_', "-"))
 }
 
-/// How many letters a name in a `.env` file may be from a setting's to be taken for a slip of the keyboard.
+/// How many letters a name may be from a setting's to be taken for a slip of the keyboard.
 const SLIP_MAX: usize = 2;
 
 /// The shortest setting that is looked for among slips: shorter names are too often those of something else.
 const SLIP_LENGTH_MIN: usize = 6;
+
+/// What the name of a setting ends with whose value is in a file.
+const IN_FILE: &str = "_FILE";
 
 /// Values by name, and what is wrong with where they come from.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     found: HashMap<String, Found>,
     faults: Vec<String>,
+    warnings: Vec<String>,
+    /// The places read so far, the nearest first.
+    places: usize,
 }
 
 /// A value, and where it was found.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The value as text.
+    /// The value as text, without blanks around it.
     pub value: String,
     /// Where it was found, in words.
     pub from: String,
+    /// The number of the place, which a nearer one is before.
+    place: usize,
 }
 
 impl Sources {
@@ -38,35 +49,37 @@ impl Sources {
     /// the [`Self::faults`].
     pub fn read(
         flags: impl IntoIterator<Item = (&'static str, String)>,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
         directory: &Path,
     ) -> Self {
         let mut sources = Self::default();
+        sources.places += 1;
         for (name, value) in flags {
-            sources.add(name, value, &flag_of(name));
+            sources.add(name, &value, &flag_of(name));
         }
-        for (name, value) in environment {
-            sources.add(&name, value, "the environment");
-        }
+        sources.add_environment(environment);
+        let environment: HashMap<String, String> =
+            sources.found.iter().map(|(name, found)| (name.clone(), found.value.clone())).collect();
         // The name of the two special files may itself come from one of the two general ones.
         let mut faults = Vec::new();
-        let general = [".env.local", ".env"].map(|name| file(directory, name, &mut faults));
+        let mut read = |name: &str| file(directory, name, &environment, &mut faults);
+        let general = [".env.local", ".env"].map(&mut read);
         let named = |values: &Vec<(String, String)>| {
             values.iter().find(|(name, _)| name == "APP_ENV").map(|(_, value)| value.clone())
         };
-        let app_env = sources.get("APP_ENV").map(|found| found.value.clone());
+        let app_env = sources.get("APP_ENV").map(|found| found.value.clone()).filter(|value| !value.is_empty());
         let app_env = app_env.or_else(|| general.iter().find_map(named)).unwrap_or_else(|| "dev".to_owned());
-        for name in [format!(".env.{app_env}.local"), format!(".env.{app_env}")] {
-            for (key, value) in file(directory, &name, &mut faults) {
-                sources.add(&key, value, &name);
-            }
+        let special = [format!(".env.{app_env}.local"), format!(".env.{app_env}")];
+        for name in special {
+            // What isn't the name of an environment is told where it is read, and names no file.
+            let values = if app_env.contains('/') { Vec::new() } else { read(&name) };
+            sources.add_file(&name, values);
         }
         for (name, values) in [".env.local", ".env"].into_iter().zip(general) {
-            for (key, value) in values {
-                sources.add(&key, value, name);
-            }
+            sources.add_file(name, values);
         }
-        sources.faults = faults;
+        sources.faults.extend(faults);
+        sources.read_files();
         sources
     }
 
@@ -74,8 +87,9 @@ impl Sources {
     pub fn from_pairs(pairs: &[(&str, &str)]) -> Self {
         let mut sources = Self::default();
         for (name, value) in pairs {
-            sources.add(name, (*value).to_owned(), "code");
+            sources.add(name, value, "code");
         }
+        sources.read_files();
         sources
     }
 
@@ -84,60 +98,126 @@ impl Sources {
         &self.faults
     }
 
-    /// The value of `name` that wins.
+    /// What is perhaps not meant.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The value of `name` that wins; it may be empty.
     pub fn get(&self, name: &str) -> Option<&Found> {
         self.found.get(name)
     }
 
+    fn add_environment(&mut self, environment: impl IntoIterator<Item = (OsString, OsString)>) {
+        self.places += 1;
+        for (name, value) in environment {
+            // A name that isn't text is no setting's.
+            let Ok(name) = name.into_string() else { continue };
+            if let Some(meant) = setting_meant(&name) {
+                // It may be another program's, so it is no fault.
+                self.warnings.push(format!("{name} in the environment is no setting; {meant} is"));
+            }
+            match value.into_string() {
+                Ok(value) => self.add(&name, &value, "the environment"),
+                Err(_) if is_setting(&name) => {
+                    self.faults.push(format!("{name} (from the environment): it isn't UTF-8"))
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn add_file(&mut self, file: &str, values: Vec<(String, String)>) {
+        self.places += 1;
+        for (name, value) in values {
+            self.add(&name, &value, file);
+        }
+    }
+
     /// What was added first wins.
-    fn add(&mut self, name: &str, value: String, from: &str) {
-        self.found.entry(name.to_owned()).or_insert_with(|| Found { value, from: from.to_owned() });
+    fn add(&mut self, name: &str, value: &str, from: &str) {
+        let (value, from, place) = (value.trim().to_owned(), from.to_owned(), self.places);
+        self.found.entry(name.to_owned()).or_insert(Found { value, from, place });
+    }
+
+    /// Reads what is in files of its own, where no nearer place has the value itself.
+    fn read_files(&mut self) {
+        for name in SETTINGS.iter().filter(|setting| setting.may_be_in_file).map(|setting| setting.name) {
+            let name_of_file = format!("{name}{IN_FILE}");
+            let Some(named) = self.found.get(&name_of_file).filter(|named| !named.value.is_empty()) else { continue };
+            let itself = self.found.get(name).filter(|found| !found.value.is_empty());
+            match itself.map(|found| found.place.cmp(&named.place)) {
+                Some(std::cmp::Ordering::Less) => continue,
+                Some(std::cmp::Ordering::Equal) => {
+                    self.faults.push(format!("{name} and {name_of_file} (both from {}): give one of them", named.from));
+                    continue;
+                }
+                Some(std::cmp::Ordering::Greater) | None => {}
+            }
+            let (path, place) = (named.value.clone(), named.place);
+            let from = format!("{path}, by {name_of_file} from {}", named.from);
+            let text = text_file::read(Path::new(&path)).and_then(|text| text.ok_or_else(|| "isn't there".to_owned()));
+            match text.map(|text| text.trim().to_owned()) {
+                Ok(value) if value.is_empty() => {
+                    self.faults.push(format!("{name_of_file} (from {}): {path} is empty", named.from));
+                }
+                Ok(value) => drop(self.found.insert(name.to_owned(), Found { value, from, place })),
+                Err(fault) => self.faults.push(format!("{name_of_file} (from {}): {path} {fault}", named.from)),
+            }
+        }
     }
 }
 
 /// The lines of a `.env` file; none if there is no such file.
-fn file(directory: &Path, name: &str, faults: &mut Vec<String>) -> Vec<(String, String)> {
+fn file(
+    directory: &Path,
+    name: &str,
+    environment: &HashMap<String, String>,
+    faults: &mut Vec<String>,
+) -> Vec<(String, String)> {
     let path = directory.join(name);
-    if !path.exists() {
-        return Vec::new();
-    }
-    let mut values = Vec::new();
-    let mut add = |line: Result<(String, String), dotenvy::Error>| match line {
-        Ok((name, value)) => {
-            if let Some(meant) = setting_meant(&name) {
-                faults.push(format!("{}: {name} is no setting; {meant} is", path.display()));
-            }
-            values.push((name, value));
+    let shown = path.display();
+    let text = match text_file::read(&path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Vec::new(),
+        Err(fault) => {
+            faults.push(format!("{shown} {fault}"));
+            return Vec::new();
         }
-        Err(error) => faults.push(format!("{}: {}", path.display(), unread(&path, &error))),
     };
-    match dotenvy::from_path_iter(&path) {
-        Ok(lines) => lines.for_each(add),
-        Err(error) => add(Err(error)),
+    let (lines, broken) = dotenv::parse(&text, |name| environment.get(name).cloned());
+    faults.extend(broken.into_iter().map(|fault| format!("{shown}: {fault}")));
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for dotenv::Line { name, number, .. } in &lines {
+        if let Some(meant) = setting_meant(name) {
+            faults.push(format!("{shown}: {name} in line {number} is no setting; {meant} is"));
+        }
+        if let Some(before) = first.insert(name, *number).filter(|_| is_setting(name)) {
+            faults.push(format!("{shown}: {name} is given twice, in lines {before} and {number}"));
+        }
     }
-    values
+    lines.into_iter().map(|dotenv::Line { name, value, .. }| (name, value)).collect()
+}
+
+/// Every name that has a meaning.
+fn names() -> impl Iterator<Item = String> {
+    let in_files = SETTINGS.iter().filter(|setting| setting.may_be_in_file);
+    let in_files = in_files.map(|setting| format!("{}{IN_FILE}", setting.name));
+    SETTINGS.iter().map(|setting| setting.name.to_owned()).chain(in_files)
+}
+
+fn is_setting(name: &str) -> bool {
+    names().any(|setting| setting == name)
 }
 
 /// The setting that somebody meant who wrote `name`, if that is none.
-fn setting_meant(name: &str) -> Option<&'static str> {
-    let mut settings = SETTINGS.iter().map(|setting| setting.name);
-    if settings.clone().any(|setting| setting == name) {
+fn setting_meant(name: &str) -> Option<String> {
+    if is_setting(name) {
         return None;
     }
-    settings.find(|setting| setting.len() >= SLIP_LENGTH_MIN && strsim::osa_distance(setting, name) <= SLIP_MAX)
-}
-
-/// Why a `.env` file can't be read. A line that isn't understood, in whole or in part, is told by its number: it may have a
-/// password in it.
-fn unread(path: &Path, error: &dotenvy::Error) -> String {
-    let dotenvy::Error::LineParse(broken, _) = error else { return error.to_string() };
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    // Of a value that isn't understood the crate tells the value alone; of a quote that isn't closed, all that follows.
-    let first = broken.trim().lines().next().unwrap_or_default();
-    let is_it = |line: &str| !line.trim_start().starts_with('#') && line.trim_end().ends_with(first);
-    let number = text.lines().position(is_it).map(|index| index + 1);
-    let line = number.map_or_else(|| "a line".to_owned(), |number| format!("line {number}"));
-    format!("{line} isn't NAME=value; put a value with spaces or # in quotes, and close them")
+    let is_near =
+        |setting: &String| setting.len() >= SLIP_LENGTH_MIN && strsim::osa_distance(setting, name) <= SLIP_MAX;
+    names().find(is_near)
 }
 
 #[cfg(test)]
@@ -153,7 +233,7 @@ mod tests {
         write(".env.prod", "C=prod\nD=prod\nE=prod\nF=prod\n");
         write(".env.prod.local", "D=prod-local\nE=prod-local\nF=prod-local\n");
         write(".env.dev", "F=never\n");
-        let environment = [("E", "environment"), ("F", "environment")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let environment = [("E", "environment"), ("F", "environment")].map(|(k, v)| (k.into(), v.into()));
         let sources = Sources::read([("F", "flag".to_owned())], environment, directory.path());
         let values = ["A", "B", "C", "D", "E", "F"].map(|name| sources.get(name).unwrap().value.clone());
         assert_eq!(values, ["env", "local", "prod", "prod-local", "environment", "flag"]);
@@ -161,31 +241,63 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_a_fault() {
+    fn every_fault_of_a_file_is_told_and_the_rest_is_read() {
         let directory = tempfile::tempdir().unwrap();
-        for text in [
-            "LOG=info\n# APP_SECRET=hunter2 is no setting\nAPP_SECRET=hunter2 is no setting\nA=b\n",
-            "LOG=info\n\nAPP_SECRET=it's hunter2\nA=b\n",
-            "LOG=info\n\nhunter2\nA=b\n",
+        std::fs::write(directory.path().join(".env"), "one\nLOG=info\nDATABSE_URL=x\nLISTEN=x\nLISTEN=y\n").unwrap();
+        std::fs::create_dir(directory.path().join(".env.local")).unwrap();
+        let sources = Sources::read([], [], directory.path());
+        for told in [
+            ".env.local is a directory; Docker",
+            ".env: line 1 isn't NAME=value",
+            ".env: DATABSE_URL in line 3 is no setting; DATABASE_URL is",
+            ".env: LISTEN is given twice, in lines 4 and 5",
         ] {
-            std::fs::write(directory.path().join(".env"), text).unwrap();
-            let sources = Sources::read([], [], directory.path());
-            let faults = sources.faults();
-            assert!(faults[0].contains(".env: line 3 isn't NAME=value"), "{text}: {faults:?}");
-            assert!(faults.iter().all(|fault| !fault.contains("hunter2")), "{faults:?}");
-            assert_eq!(sources.get("LOG").unwrap().value, "info", "what can be read is");
+            assert!(sources.faults().iter().any(|fault| fault.contains(told)), "{told}: {:?}", sources.faults());
         }
+        assert_eq!(sources.faults().len(), 4);
+        assert_eq!(sources.get("LOG").unwrap().value, "info");
     }
 
     #[test]
-    fn every_broken_line_is_told() {
+    fn environment_of_others_is_no_fault() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let not_text = || OsString::from_vec(vec![0xff]);
+        let environment = [("DATABSE_URL".into(), "x".into()), ("OTHERS".into(), not_text()), (not_text(), "x".into())];
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join(".env"), "one\nLOG=info\ntwo\nLISTEN=x\n").unwrap();
-        let sources = Sources::read([], [], directory.path());
-        let lines: Vec<_> =
-            sources.faults().iter().map(|fault| fault.contains("line 1") || fault.contains("line 3")).collect();
-        assert_eq!(lines, [true, true], "{:?}", sources.faults());
-        assert_eq!(sources.get("LISTEN").unwrap().value, "x");
+        let sources = Sources::read([], environment, directory.path());
+        assert_eq!(sources.faults(), [""; 0]);
+        assert_eq!(sources.warnings(), ["DATABSE_URL in the environment is no setting; DATABASE_URL is"]);
+        let sources = Sources::read([], [("LISTEN".into(), not_text())], directory.path());
+        assert_eq!(sources.faults(), ["LISTEN (from the environment): it isn't UTF-8"]);
+    }
+
+    #[test]
+    fn secret_may_be_in_a_file_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        let path = directory.path().join("secret");
+        let path = path.to_str().unwrap();
+        write("secret", "  in a file\n");
+        let read = |environment: &[(&str, &str)]| {
+            let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+            Sources::read([], environment, directory.path())
+        };
+        write(".env", "APP_SECRET='in .env'\n");
+        let sources = read(&[("APP_SECRET_FILE", path)]);
+        assert_eq!(sources.faults(), [""; 0]);
+        let found = sources.get("APP_SECRET").unwrap();
+        assert_eq!(found.value, "in a file");
+        assert_eq!(found.from, format!("{path}, by APP_SECRET_FILE from the environment"));
+        let sources = read(&[("APP_SECRET_FILE", path), ("APP_SECRET", "itself")]);
+        assert!(sources.faults()[0].contains("APP_SECRET and APP_SECRET_FILE (both from the environment)"));
+        write(".env", &format!("APP_SECRET_FILE={path}\n"));
+        assert_eq!(read(&[("APP_SECRET", "itself")]).get("APP_SECRET").unwrap().value, "itself");
+        for (text, told) in [("", "is empty"), (" \n", "is empty")] {
+            write("secret", text);
+            assert!(read(&[]).faults()[0].contains(told), "{text:?}");
+        }
+        std::fs::remove_file(path).unwrap();
+        assert!(read(&[]).faults()[0].contains("isn't there"));
     }
 
     #[test]
@@ -195,10 +307,12 @@ mod tests {
             ("DATABASE_ULR", Some("DATABASE_URL")),
             ("LISTEM", Some("LISTEN")),
             ("DATABASE_URL", None),
+            ("DATABASE_URL_FIEL", Some("DATABASE_URL_FILE")),
+            ("DATABASE_URL_FILE", None),
             ("LOGS", None),
             ("MESSENGER_TRANSPORT_DSN", None),
         ] {
-            assert_eq!(setting_meant(name), meant, "{name}");
+            assert_eq!(setting_meant(name).as_deref(), meant, "{name}");
         }
     }
 }

@@ -103,14 +103,34 @@ impl FromStr for CorsOrigins {
     }
 }
 
+/// One origin, as browsers write it: in lower case, without the port that its scheme has anyway.
 fn origin(text: &str) -> Result<HeaderValue, String> {
-    let wrong = || format!("`{text}` is no origin: write it like https://www.example.com, without a path");
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(wrong()) };
-    if !matches!(scheme, "http" | "https") || format!("{scheme}://{authority}") != text {
-        return Err(wrong());
+    let wrong = |why: &str| format!("`{text}` is not an origin: {why}, such as https://www.example.com");
+    if text == "*" || text.contains('*') {
+        return Err(wrong("`*` stands alone, for every origin; otherwise list each"));
     }
-    HeaderValue::from_str(text).map_err(|_| wrong())
+    if !text.is_ascii() {
+        return Err(wrong("write a name with other letters as browsers send it, beginning with xn--"));
+    }
+    let uri: Uri = text.parse().map_err(|_| wrong("write a scheme and a host"))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(wrong("write a scheme and a host"));
+    };
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err(wrong("write http:// or https://")),
+    };
+    if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() || text.contains('#') {
+        return Err(wrong("write a scheme, a host and perhaps a port, and nothing after them"));
+    }
+    let host = authority.host().to_ascii_lowercase();
+    let port = match authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':')) {
+        None | Some("") => default_port,
+        Some(port) => port.parse::<u16>().map_err(|_| wrong("write a port from 1 to 65535"))?,
+    };
+    let origin = if port == default_port { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") };
+    HeaderValue::from_str(&origin).map_err(|_| wrong("write a scheme and a host"))
 }
 
 #[cfg(test)]
@@ -130,8 +150,37 @@ mod tests {
         for other in ["null", "http://a.example", "https://a.example.evil.com", "https://evil.com"] {
             assert!(!allowed(other), "{other}");
         }
-        for wrong in ["a.example", "https://a.example/", "ftp://a.example", "https://a.example,*"] {
-            assert!(wrong.parse::<CorsOrigins>().is_err(), "{wrong}");
+        for wrong in [
+            "a.example",
+            "null",
+            "ftp://a.example",
+            "https://a.example,*",
+            "https://*.a.example",
+            "https://a.example/page",
+            "https://a.example/?",
+            "https://a.example#top",
+            "https://user@a.example",
+            "https://a.example:99999",
+            "https://b\u{fc}cher.example",
+        ] {
+            let fault = wrong.parse::<CorsOrigins>().unwrap_err();
+            assert!(fault.contains("such as https://www.example.com"), "{wrong}: {fault}");
+        }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_do() {
+        for (text, sent) in [
+            ("HTTPS://News.Example", "https://news.example"),
+            ("https://news.example/", "https://news.example"),
+            ("https://news.example:443", "https://news.example"),
+            ("http://news.example:80/", "http://news.example"),
+            ("http://news.example:443", "http://news.example:443"),
+            ("https://news.example:08443", "https://news.example:8443"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+        ] {
+            let expected = CorsOrigins::Listed(vec![HeaderValue::from_str(sent).unwrap()]);
+            assert_eq!(text.parse(), Ok(expected), "{text}");
         }
     }
 }

@@ -75,6 +75,79 @@ fn what_lets_everybody_in_is_refused_at_the_start_in_production() {
 }
 
 #[test]
+fn env_file_that_is_none_ends_every_command_at_once() {
+    let shell = Shell::new();
+    std::fs::create_dir(shell.path(".env")).unwrap();
+    for command in ["poll list", "serve --listen 127.0.0.1:0", "schema status", "config check", "doctor"] {
+        shell.run(command).fails(1, &[".env is a directory", "Docker", "mount"]);
+    }
+}
+
+#[test]
+fn slip_in_the_environment_is_warned_of() {
+    let shell = Shell::with_demo();
+    let ran = Ran(shell.command(&["poll", "list"]).env("DATABSE_URL", "sqlite://elsewhere.db").output().unwrap());
+    assert!(ran.0.status.success());
+    assert_eq!(ran.complaint(), "throng: warning: DATABSE_URL in the environment is no setting; DATABASE_URL is\n");
+    let server = shell.serve_with(&[("CACHE_URI", "memcached://cache"), ("QUEUE_URL", "")]);
+    drop(server);
+    let server = shell.start(&["--listen", "127.0.0.1:0"], &[("CACHE_URI", "memcached://cache"), ("QUEUE_URL", "")]);
+    server.logged("CACHE_URI in the environment is no setting; CACHE_URL is");
+    server.logged("QUEUE_URL (from the environment) is empty; its default is used: none");
+}
+
+#[test]
+fn dollar_that_would_shorten_a_password_is_refused() {
+    let shell = Shell::new();
+    shell.write(".env", "LOG=info\nDATABASE_URL=postgres://throng:hun$ter2@host/throng\n");
+    let ran = shell.run("poll list");
+    ran.fails(1, &[".env: line 2 has a $", "single quotes"]);
+    assert!(!ran.complaint().contains("ter2"), "{}", ran.complaint());
+    shell.write(".env", "DATABASE_URL='sqlite://hun$ter2.db'\n");
+    assert_eq!(shell.run("schema create --json").json()["database"], "hun$ter2.db");
+}
+
+#[test]
+fn secret_comes_from_a_file() {
+    let shell = Shell::new();
+    shell.write("database_url", "sqlite://from-a-file.db\n");
+    shell.write(".env", "DATABASE_URL_FILE=database_url\n");
+    assert_eq!(shell.run("schema create --json").json()["database"], "from-a-file.db");
+    shell.write(".env", "DATABASE_URL_FILE=database_url\nDATABASE_URL=sqlite://x.db\n");
+    shell.run("schema status").fails(1, &["DATABASE_URL and DATABASE_URL_FILE (both from .env)"]);
+    shell.write(".env", "DATABASE_URL_FILE=nowhere\n");
+    shell.run("schema status").fails(1, &["DATABASE_URL_FILE (from .env): nowhere isn't there"]);
+}
+
+#[test]
+fn settings_in_effect_are_shown_without_secrets() {
+    let shell = Shell::new();
+    shell.write(".env", "QUEUE_URL=amqp://ann:hunter2@mq/%2f\nAPP_SECRET=hunter2hunter2hunter2hunter2hunter2\n");
+    let shown = shell.run("config show --database-url postgres://ann:hunter2@db/votes --json").json();
+    let setting = |name: &str| {
+        let settings = shown["settings"].as_array().unwrap();
+        settings.iter().find(|setting| setting["name"] == name).unwrap().clone()
+    };
+    assert_eq!(setting("DATABASE_URL")["value"], "postgres://ann@db:5432/votes");
+    assert_eq!(setting("DATABASE_URL")["from"], "--database-url");
+    assert_eq!((&setting("QUEUE_URL")["from"], &setting("LOG")["from"]), (&".env".into(), &"default".into()));
+    assert!(!shown.to_string().contains("hunter2"), "{shown}");
+    let text = shell.run("config show").succeeds();
+    assert!(text.contains("amqp://ann@mq:5672/%2f  .env") && !text.contains("hunter2"), "{text}");
+
+    assert_eq!(shell.run("config check").succeeds(), "The configuration can be used.\n");
+    shell.write(".env.local", "LISTEN=foo\nTLS_CERTIFICATE=cert.pem\n");
+    shell.run("config check").fails(1, &["LISTEN (from .env.local): `foo`", "TLS_CERTIFICATE", "TLS_KEY"]);
+    let checked = shell.run("config check --json");
+    checked.fails(1, &["LISTEN"]);
+    let checked: serde_json::Value = serde_json::from_str(&checked.output()).unwrap();
+    assert_eq!((&checked["ok"], checked["faults"].as_array().unwrap().len()), (&false.into(), 2));
+    let shown = shell.run("config show");
+    shown.fails(1, &["LISTEN"]);
+    assert!(shown.output().contains("foo"), "{}", shown.output());
+}
+
+#[test]
 fn a_broken_env_file_is_named() {
     let shell = Shell::new();
     shell.write(".env", "this is no setting\n");

@@ -145,6 +145,8 @@ fn a_poll_that_breaks_rules_is_not_made() {
     let made = shell.create("song", "--max 3 --opens-at now --closes-at 2020-01-01T00:00:00Z");
     made.fails(1, &["at most 3 choices", "`multiple`", "closes before it opens", "has passed"]);
     shell.create("song", "--closes-at +2h").fails(1, &["--opens-at"]);
+    let cold = ["poll", "create", "cold", "--title", "How cold?", "--option", "-5 \u{b0}C", "--option", "-15 \u{b0}C"];
+    assert!(shell.run_args(&cold).succeeds().contains("`cold` is a draft"));
     shell.create("song", "--opens-at 2999-01-01T20:00:00").fails(2, &["time zone", "20:00:00Z"]);
     shell.create("song", "--opens-at tomorrow").fails(2, &["2026-07-01T20:00:00Z", "+2h"]);
     shell.create("song", "--kind some").fails(2, &["single, multiple"]);

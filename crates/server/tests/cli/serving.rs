@@ -125,3 +125,16 @@ fn server_whose_file_is_locked_is_not_ready_and_refuses_at_once() {
     server.get_until("/readyz", |answer| answer.status == 200);
     assert_eq!(server.post("/api/submit", b"[1]").status, 200);
 }
+
+#[test]
+fn healthcheck_says_whether_the_server_is_ready() {
+    let shell = Shell::new();
+    shell.run("healthcheck --listen 127.0.0.1:1").fails(1, &["nothing answers on 127.0.0.1:1"]);
+    let server = shell.serve();
+    let port = server.address.port();
+    for listen in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
+        assert_eq!(shell.run_args(&["healthcheck", "--listen", &listen]).succeeds(), "ready\n");
+    }
+    shell.write(".env", &format!("WORKER_LISTEN=127.0.0.1:{port}\n"));
+    assert_eq!(shell.run("healthcheck --worker").succeeds(), "ready\n");
+}

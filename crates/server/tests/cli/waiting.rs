@@ -23,6 +23,8 @@ fn server_without_its_database_waits_and_says_so() {
         answer.assert_problem(503, "store_unavailable");
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
+    let listen = server.address.to_string();
+    shell.run_args(&["healthcheck", "--listen", &listen]).fails(1, &["not ready", "503, store_unavailable"]);
     let origin = [("origin", "https://news.example")];
     let answer = Connection::open(server.address).request("POST", "/api/submit", &origin, b"[1]");
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://news.example"), "a page may read why");

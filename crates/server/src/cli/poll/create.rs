@@ -25,13 +25,13 @@ pub(in crate::cli) struct Create {
     #[arg(value_hint = ValueHint::Other)]
     slug: Slug,
     /// What is asked
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     title: String,
     /// A sentence or two below the title
-    #[arg(long, default_value = "", hide_default_value = true)]
+    #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     intro: String,
     /// What can be chosen: give this for each option, in the order they are shown; their ids are 1, 2, 3 …
-    #[arg(long = "option", value_name = "LABEL", required = true)]
+    #[arg(long = "option", value_name = "LABEL", required = true, allow_hyphen_values = true)]
     labels: Vec<String>,
     /// Whether a ballot chooses one option or several
     #[arg(long, default_value = "single", value_parser = one_of::<Kind>(Kind::WORDS))]
@@ -42,7 +42,7 @@ pub(in crate::cli) struct Create {
     /// The most options a ballot may choose [default: 1 for single, all for multiple]
     #[arg(long, value_name = "N")]
     max: Option<u16>,
-    /// When it opens: `now`, a moment such as 2026-07-01T20:00:00Z, or a while from now such as +15m
+    /// When it opens: `now`, a moment such as 2026-07-01T20:00:00Z or 2026-07-01T20:00[Europe/Paris], or a while from now such as +15m
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     opens_at: Option<Moment>,
     /// When it closes: a moment, or a while after it opens such as +2h [default: never]
@@ -148,6 +148,15 @@ mod tests {
             (Some(NOW.plus_ms(hour)), Some(NOW.plus_ms(3 * hour)))
         );
         assert_eq!(window(&["--closes-at", "2027-01-15T09:00:00Z"]), (None, Some(NOW.plus_ms(hour))));
+    }
+
+    #[test]
+    fn labels_may_begin_with_a_hyphen() {
+        let given =
+            ["create", "t", "--title", "-5 \u{b0}C?", "--option", "-5 \u{b0}C", "--option=--", "--intro", "- so"];
+        let new = Given::try_parse_from(given).unwrap().create.into_new_poll(NOW).unwrap();
+        assert_eq!(new.labels, ["-5 \u{b0}C", "--"]);
+        assert_eq!((new.title.as_str(), new.intro.as_str()), ("-5 \u{b0}C?", "- so"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::view::{PollView, rfc3339_text};
 pub(in crate::cli) struct Open {
     /// The poll
     slug: Slug,
-    /// When: `now`, a moment such as 2026-07-01T20:00:00Z, or a while from now such as +15m
+    /// When: `now`, a moment such as 2026-07-01T20:00:00Z or 2026-07-01T20:00[Europe/Paris], or a while from now such as +15m
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, default_value = "now")]
     at: Moment,
     /// When it closes: a moment, or a while after it opens such as +2h [default: as it was set before]
@@ -52,7 +52,7 @@ Examples:
 pub(in crate::cli) struct Close {
     /// The poll
     slug: Slug,
-    /// When: `now`, a moment such as 2026-07-01T22:00:00Z, or a while from now such as +10m
+    /// When: `now`, a moment such as 2026-07-01T22:00:00Z or 2026-07-01T22:00[Europe/Paris], or a while from now such as +10m
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, default_value = "now")]
     at: Moment,
     #[command(flatten)]

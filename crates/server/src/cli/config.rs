@@ -1,0 +1,78 @@
+//! `throng config`: the settings in effect, and whether they can be used.
+
+use std::io::Write;
+
+use anyhow::bail;
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::table::{Side, Table};
+use super::{Flags, Json, print, write_json};
+use crate::config::{Config, Faults, Shown, show};
+
+/// What to do with the settings.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Check that a server could start with the settings found here
+    ///
+    /// Opens nothing but the files that they name: whether database, broker and cache are there, `throng doctor` says. Exits
+    /// with 1 if a setting can't be used, and names every fault with the place it comes from.
+    Check(Json),
+    /// Print every setting in effect, and where it comes from
+    ///
+    /// Passwords and secrets are not shown. Exits with 1 if a setting can't be used.
+    Show(Json),
+}
+
+/// What was found, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Checked<'a> {
+    ok: bool,
+    faults: &'a [String],
+    warnings: &'a [String],
+}
+
+/// The settings, as `--json` shows them.
+#[derive(Debug, Serialize)]
+struct Settings<'a> {
+    settings: &'a [Shown],
+    faults: &'a [String],
+    warnings: &'a [String],
+}
+
+pub(super) fn run(command: ConfigCommand, flags: &Flags) -> anyhow::Result<()> {
+    let sources = flags.sources();
+    let (faults, warnings) = match Config::read_to_serve(&sources) {
+        Ok(config) => (Vec::new(), config.warnings),
+        Err(Faults(faults)) => (faults, sources.warnings().to_vec()),
+    };
+    match command {
+        ConfigCommand::Check(Json { json: true }) => {
+            print(|out| write_json(out, &Checked { ok: faults.is_empty(), faults: &faults, warnings: &warnings }))?;
+        }
+        ConfigCommand::Check(Json { json: false }) => {
+            print(|out| Ok(warnings.iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?))?;
+        }
+        ConfigCommand::Show(Json { json: true }) => {
+            let settings = &show(&sources);
+            print(|out| write_json(out, &Settings { settings, faults: &faults, warnings: &warnings }))?;
+        }
+        ConfigCommand::Show(Json { json: false }) => print(|out| write_settings(&show(&sources), out))?,
+    }
+    if !faults.is_empty() {
+        bail!(Faults(faults));
+    }
+    if let ConfigCommand::Check(Json { json: false }) = command {
+        print(|out| Ok(writeln!(out, "The configuration can be used.")?))?;
+    }
+    Ok(())
+}
+
+fn write_settings(settings: &[Shown], out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut table = Table::new([Side::Left, Side::Left, Side::Left]);
+    table.row(["NAME", "VALUE", "FROM"].map(str::to_owned));
+    for Shown { name, value, from } in settings {
+        table.row([(*name).to_owned(), value.clone(), from.clone()]);
+    }
+    Ok(table.write(out, "")?)
+}
