@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
 use prometheus_client::metrics::gauge::Gauge;
-use throng::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown};
+use throng::serve::{Answer, Core, Cores, IdleTimeouts, Listen, PlainRequest, RequestBody, Shutdown};
 use throng_domain::clock::{Clock, SystemClock};
 use tower::ServiceExt as _;
 
@@ -58,7 +58,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let address = address.parse()?;
-    let listen = Listen { address, tls: None, is_proxy: Arc::new(|_| true), proxy_protocol: false };
+    let listen = Listen {
+        address,
+        tls: None,
+        is_proxy: Arc::new(|_| true),
+        proxy_protocol: false,
+        idle: IdleTimeouts::all(IdleTimeouts::default().clients),
+    };
     Cores::start(&listen, cores.collect(), |_| Bytes::new(), &clock, Arc::new(Shutdown::default()))?.join();
     Ok(())
 }

@@ -50,6 +50,7 @@ impl Entrance {
                 tls,
                 is_proxy: Arc::new(move |address| trusted.contain(address)),
                 proxy_protocol: config.proxy_protocol,
+                idle: config.idle,
             },
             clock: Arc::clone(clock),
             shutdown: Arc::default(),

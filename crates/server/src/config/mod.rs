@@ -15,6 +15,7 @@ mod wait;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use throng_backends::cache::CacheUrl;
 use throng_backends::queue::{MessageKey, QueueUrl};
@@ -28,7 +29,7 @@ pub use self::show::{Shown, show};
 pub use self::sources::{Sources, flag_of};
 pub use self::wait::Wait;
 use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, ReceiptKey, TrustedProxies};
-use crate::serve::TlsFiles;
+use crate::serve::{IdleTimeouts, TlsFiles};
 
 /// What a setting is called, what it is if nobody says, and what it means.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +75,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("TRUSTED_PROXIES", "none", "networks of proxies whose X-Forwarded-For, Forwarded and X-Request-Id count: 10.0.0.0/8,::1"),
     Setting::new("PUBLIC_URL", "all of the site that is asked for", "the address at which voters reach this server, where a proxy maps a path to it: https://site.example/vote"),
     Setting::new("PROXY_PROTOCOL", "false", "true: connections from TRUSTED_PROXIES begin with a PROXY header, of version 1 or 2, and others with none"),
+    Setting::new("IDLE_TIMEOUT", "15, and 3660 for TRUSTED_PROXIES", "seconds after which an idle connection is closed; longer than a proxy in front keeps one"),
     Setting::new("KEEP_AWAKE", "false", "true: keep processors from sleeping while a crowd votes, where this process may"),
     Setting::new("LOG", "info", "what is logged: error, warn, info, debug, or a filter such as throng=debug"),
     Setting::new("OTLP_ENDPOINT", "none", "in a build with the feature otlp: a collector that gets a span a batch, http://localhost:4318"),
@@ -119,6 +121,8 @@ pub struct Config {
     pub public_url: PublicUrl,
     /// Whether their connections begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// How long a connection may be idle.
+    pub idle: IdleTimeouts,
     /// Whether processors are kept from sleeping while a crowd votes.
     pub keep_awake: bool,
     /// What is logged, as a filter of `tracing`.
@@ -201,6 +205,7 @@ impl Config {
             trusted_proxies: read.setting("TRUSTED_PROXIES", TrustedProxies::default()),
             public_url: read.setting("PUBLIC_URL", PublicUrl::default()),
             proxy_protocol: read.setting("PROXY_PROTOCOL", false),
+            idle: read.optional("IDLE_TIMEOUT").map_or_else(IdleTimeouts::default, |IdleTimeout(idle)| idle),
             keep_awake: read.setting("KEEP_AWAKE", false),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
             otlp_endpoint: read.optional("OTLP_ENDPOINT"),
@@ -421,6 +426,19 @@ impl FromStr for Seconds {
     fn from_str(text: &str) -> Result<Self, String> {
         let seconds: u32 = text.parse().map_err(|_| format!("`{text}` is no number of seconds, such as 5"))?;
         Ok(Self(u64::from(seconds) * 1_000))
+    }
+}
+
+struct IdleTimeout(IdleTimeouts);
+
+impl FromStr for IdleTimeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<Seconds>()? {
+            Seconds(0) => Err("every connection would be closed at once; set 1 or more seconds".to_owned()),
+            Seconds(ms) => Ok(Self(IdleTimeouts::all(Duration::from_millis(ms)))),
+        }
     }
 }
 

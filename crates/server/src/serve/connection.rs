@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
+use socket2::{SockRef, TcpKeepalive};
 use throng_domain::clock::Clock;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::addresses::Share;
 use super::date::Date;
-use super::deadlines::FIRST_BYTE_MAX;
+use super::deadlines::{FIRST_BYTE_MAX, IdleTimeouts, PROXY_PROBED_AFTER};
 use super::http2::UnsentBytes;
 use super::opening::Opening;
 use super::outgoing::late;
@@ -54,11 +56,23 @@ pub(super) struct Host<S> {
     pub(super) tls: Option<Arc<Tls>>,
     /// What waits on connections of HTTP/2.
     pub(super) unsent: UnsentBytes,
-    /// Knows who begins with a header of the PROXY protocol; none where nobody does.
-    pub(super) proxies: Option<IsProxy>,
+    /// Knows proxies of ours.
+    pub(super) is_proxy: IsProxy,
+    /// Whether their connections begin with a header of the PROXY protocol.
+    pub(super) proxy_protocol: bool,
+    pub(super) idle: IdleTimeouts,
     pub(super) clock: Arc<dyn Clock>,
     /// The lines on connections that begin otherwise than this server expects.
     pub(super) unexpected: Allowance,
+}
+
+/// How long a client may be silent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// When the first byte is late; with TLS the handshake is part of it, with HTTP/2 all of the first request's head.
+    pub(super) first_byte_by: Instant,
+    /// From a response to the next request's first byte.
+    pub(super) idle_max: Duration,
 }
 
 impl<S> Host<S> {
@@ -120,9 +134,12 @@ async fn serve<S: Answer>(mut stream: TcpStream, mut peer: IpAddr, host: &Arc<Ho
         return Ok(());
     }
     let first_byte_by = Instant::now() + FIRST_BYTE_MAX;
-    if let Some(is_proxy) = &host.proxies
-        && is_proxy(peer)
-    {
+    let is_proxy = (host.is_proxy)(peer);
+    let idle_max = if is_proxy { host.idle.proxies } else { host.idle.clients };
+    if is_proxy {
+        probe_while_idle(&stream);
+    }
+    if is_proxy && host.proxy_protocol {
         let header = timeout_at(first_byte_by, proxy_protocol::read(&mut stream)).await;
         match header.unwrap_or_else(|_| Err(late("the PROXY header is too slow"))) {
             Ok(client) => peer = client.unwrap_or(peer),
@@ -134,10 +151,19 @@ async fn serve<S: Answer>(mut stream: TcpStream, mut peer: IpAddr, host: &Arc<Ho
             }
         }
     }
+    let waits = Waits { first_byte_by, idle_max };
     match &host.tls {
-        None => http1::serve(stream, peer, host, first_byte_by).await,
+        None => http1::serve(stream, peer, host, waits).await,
         // In a box of its own, so that a connection without TLS is no larger for it.
-        Some(tls) => Box::pin(serve_encrypted(stream, peer, tls, host, first_byte_by)).await,
+        Some(tls) => Box::pin(serve_encrypted(stream, peer, tls, host, waits)).await,
+    }
+}
+
+/// Has the system ask now and then whether the proxy at the other end is still there.
+fn probe_while_idle(stream: &TcpStream) {
+    let probes = TcpKeepalive::new().with_time(PROXY_PROBED_AFTER).with_interval(PROXY_PROBED_AFTER / 6);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&probes) {
+        debug!(%error, "a proxy's connection isn't probed while it is idle");
     }
 }
 
@@ -146,15 +172,15 @@ async fn serve_encrypted<S: Answer>(
     peer: IpAddr,
     tls: &Tls,
     host: &Arc<Host<S>>,
-    first_byte_by: Instant,
+    waits: Waits,
 ) -> Result<(), hyper::Error> {
     let handshake = tokio::select! {
-        handshake = tls.handshake(stream, first_byte_by) => handshake,
+        handshake = tls.handshake(stream, waits.first_byte_by) => handshake,
         () = host.shutdown.close_idle() => return Ok(()),
     };
     match handshake {
-        Ok((stream, Protocol::Http1)) => http1::serve(stream, peer, host, first_byte_by).await,
-        Ok((stream, Protocol::Http2)) => http2::serve(stream, peer, host, first_byte_by).await,
+        Ok((stream, Protocol::Http1)) => http1::serve(stream, peer, host, waits).await,
+        Ok((stream, Protocol::Http2)) => http2::serve(stream, peer, host, waits).await,
         Err(error) => {
             if tls::is_other_protocol(&error) {
                 host.tell_no_tls();

@@ -15,7 +15,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::RefusalBody;
-use super::deadlines::{IDLE_MAX, REQUEST_MAX};
+use super::deadlines::REQUEST_MAX;
 use super::opening::Rewound;
 use super::outgoing::{Outgoing, Transport, late};
 use super::refusal::Refusal;
@@ -30,6 +30,8 @@ pub(super) struct GuardedStream<T> {
     /// Bytes that were read and are to be read again.
     put_back: Bytes,
     awaits: Awaits,
+    /// How long the next request may stay out.
+    idle_max: Duration,
     /// When what is awaited is late; none until it had to be waited for.
     deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -46,21 +48,22 @@ enum Awaits {
 
 impl Awaits {
     /// How long it may take, from the first time that it has to be waited for.
-    fn max(self) -> Duration {
+    fn max(self, idle_max: Duration) -> Duration {
         match self {
-            Self::Request => IDLE_MAX,
+            Self::Request => idle_max,
             Self::Answer => REQUEST_MAX,
         }
     }
 }
 
 impl<T: Transport> GuardedStream<T> {
-    /// Guards `transport`, whose first byte is late after `first_byte_by`.
-    pub(super) fn new(transport: T, refusal_body: RefusalBody, first_byte_by: Instant) -> Self {
+    /// Guards `transport`, whose first byte is late after `first_byte_by`, and that of a later request after `idle_max`.
+    pub(super) fn new(transport: T, refusal_body: RefusalBody, first_byte_by: Instant, idle_max: Duration) -> Self {
         Self {
             stream: Outgoing::new(transport),
             put_back: Bytes::new(),
             awaits: Awaits::Request,
+            idle_max,
             deadline: Some(first_byte_by),
             timer: None,
             refusal: Refusal::new(refusal_body),
@@ -90,7 +93,7 @@ impl<T: Transport> GuardedStream<T> {
     /// Ready once the deadline has passed. A request that comes and goes without a wait costs no look at the clock.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline else {
-            let deadline = Instant::now() + self.awaits.max();
+            let deadline = Instant::now() + self.awaits.max(self.idle_max);
             self.deadline = Some(deadline);
             if self.timer.as_ref().is_none_or(|timer| timer.deadline() > deadline) {
                 self.timer = Some(Box::pin(sleep_until(deadline)));
@@ -201,14 +204,14 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::deadlines::FIRST_BYTE_MAX;
+    use super::super::deadlines::{FIRST_BYTE_MAX, IDLE_MAX};
     use super::*;
 
     async fn connected() -> (GuardedStream<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (GuardedStream::new(stream, |_| Bytes::new(), Instant::now() + FIRST_BYTE_MAX), client)
+        (GuardedStream::new(stream, |_| Bytes::new(), Instant::now() + FIRST_BYTE_MAX, IDLE_MAX), client)
     }
 
     async fn read(guard: &mut GuardedStream<TcpStream>) -> usize {

@@ -14,10 +14,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
 use tracing::debug;
 
-use super::connection::{HEAD_BYTES_MAX, Host};
+use super::connection::{HEAD_BYTES_MAX, Host, Waits};
 use super::guard::GuardedStream;
 use super::lane::{self, Left};
 use super::opening::{self, Opening};
@@ -33,9 +32,9 @@ pub(super) async fn serve<S: Answer, T: Transport>(
     transport: T,
     peer: IpAddr,
     host: &Arc<Host<S>>,
-    first_byte_by: Instant,
+    Waits { first_byte_by, idle_max }: Waits,
 ) -> Result<(), hyper::Error> {
-    let mut stream = GuardedStream::new(transport, host.refusal_body, first_byte_by);
+    let mut stream = GuardedStream::new(transport, host.refusal_body, first_byte_by, idle_max);
     let left = match lane::run(&mut stream, peer, host).await {
         Ok(Left::ToLibrary { is_first: true }) => opening::find(&mut stream).await.map(Some),
         Ok(Left::ToLibrary { is_first: false }) => Ok(Some(Opening::Http1)),
@@ -44,7 +43,9 @@ pub(super) async fn serve<S: Answer, T: Transport>(
     };
     // What the library needs is large, and most connections never need it.
     match left {
-        Ok(Some(Opening::Http2)) => Box::pin(http2::serve(stream.unguard(), peer, host, first_byte_by)).await,
+        Ok(Some(Opening::Http2)) => {
+            Box::pin(http2::serve(stream.unguard(), peer, host, Waits { first_byte_by, idle_max })).await
+        }
         Ok(Some(opening)) => {
             host.tell_unexpected(opening);
             Box::pin(serve_by_library(stream, peer, host)).await

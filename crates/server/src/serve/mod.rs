@@ -48,6 +48,7 @@ use tracing::{debug, warn};
 use self::addresses::Addresses;
 use self::connection::Host;
 use self::date::Date;
+pub use self::deadlines::IdleTimeouts;
 use self::http2::UnsentBytes;
 use self::listen::Places;
 pub use self::listen::{TooFewDescriptors, ensure_descriptors, find_free};
@@ -100,6 +101,8 @@ pub struct Listen {
     pub is_proxy: IsProxy,
     /// Whether their connections begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// How long a connection may be idle.
+    pub idle: IdleTimeouts,
 }
 
 /// One core: what it answers with, what runs beside, and its gauges.
@@ -161,7 +164,9 @@ impl Cores {
                 date: Date::new(Arc::clone(clock)),
                 tls: listen.tls.clone(),
                 unsent,
-                proxies: listen.proxy_protocol.then(|| Arc::clone(&listen.is_proxy)),
+                is_proxy: Arc::clone(&listen.is_proxy),
+                proxy_protocol: listen.proxy_protocol,
+                idle: listen.idle,
                 clock: Arc::clone(clock),
                 unexpected: Allowance::new(1),
             });

@@ -20,7 +20,7 @@ use tracing::warn;
 
 use crate::http::{Dependency, OK, Problem, json, openmetrics, refusal_body, uncached};
 use crate::metrics::WorkerMetrics;
-use crate::serve::{Answer, Core, Cores, Listen, PlainRequest, RequestBody, Shutdown, find_free};
+use crate::serve::{Answer, Core, Cores, IdleTimeouts, Listen, PlainRequest, RequestBody, Shutdown, find_free};
 
 /// What is asked of a worker.
 #[derive(Debug)]
@@ -62,7 +62,13 @@ pub fn serve(
     let beside = Box::pin(std::future::ready(()));
     let core = Core { service, beside, connections: Gauge::default(), unsent_bytes: Gauge::default() };
     // For those who operate it, on a network of theirs.
-    let listen = Listen { address: listen, tls: None, is_proxy: Arc::new(|_| true), proxy_protocol: false };
+    let listen = Listen {
+        address: listen,
+        tls: None,
+        is_proxy: Arc::new(|_| true),
+        proxy_protocol: false,
+        idle: IdleTimeouts::all(IdleTimeouts::default().clients),
+    };
     Cores::start(&listen, vec![core], refusal_body, clock, shutdown).with_context(|| cant_serve(listen.address))
 }
 

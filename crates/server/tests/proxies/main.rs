@@ -1,5 +1,6 @@
 //! Throng behind the real nginx, Apache, HAProxy and Varnish, with the configurations that `deploy/` has.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+#![allow(clippy::print_stdout, reason = "each test reports what it did")]
 
 #[path = "../support/mod.rs"]
 mod support;

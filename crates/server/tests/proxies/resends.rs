@@ -71,7 +71,7 @@ fn fates(seed: u64) -> Vec<Fate> {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        if random % 3 == 0 { Fate::Cut } else { Fate::Passed }
+        if random.is_multiple_of(3) { Fate::Cut } else { Fate::Passed }
     };
     // More than there are ballots: some are sent again.
     (0..2 * BALLOTS).map(|_| next()).collect()

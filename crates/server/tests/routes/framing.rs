@@ -251,7 +251,7 @@ fn unusual_and_right_requests_are_answered() {
         (b"GET /api/result?a=b#c HTTP/1.1\r\nhost: x\r\n\r\n", 200),
         (b"GET /livez HTTP/1.0\r\n\r\n", 200),
         (b"get /api/result HTTP/1.1\r\nhost: x\r\n\r\n", 405),
-        (b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", 404),
+        (b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", 204),
         (b"CONNECT evil.example:443 HTTP/1.1\r\nhost: x\r\n\r\n", 404),
         (b"GET /api/result HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", 200),
     ] {

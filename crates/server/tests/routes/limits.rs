@@ -116,3 +116,17 @@ fn a_body_that_comes_too_slowly_is_told_so() {
     }
     assert_eq!(server.voters(), 0);
 }
+
+#[test]
+fn an_idle_connection_is_closed_after_its_timeout() {
+    for proxies in ["", "127.0.0.1/32"] {
+        let server = TestServer::start_with(&[("IDLE_TIMEOUT", "1"), ("TRUSTED_PROXIES", proxies)]);
+        // The fast path, and what isn't for it.
+        for method in ["GET", "HEAD"] {
+            let mut connection = server.connect();
+            connection.send(format!("{method} /api/result HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes());
+            assert_eq!(connection.head().unwrap().status, 200);
+            assert!(closed_after(&connection.writer(), b"") < CLOSED_WITHIN, "{method}, proxies: {proxies}");
+        }
+    }
+}

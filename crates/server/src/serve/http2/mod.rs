@@ -20,7 +20,6 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::Instant;
 use tracing::debug;
 
 use self::body::{AnswerBody, TimedBody};
@@ -28,7 +27,7 @@ use self::streams::Streams;
 pub(super) use self::unsent::UnsentBytes;
 use self::unsent::{BALLOT_BYTES, READ_BYTES};
 use self::watch::{Watch, Word};
-use super::connection::{HEAD_BYTES_MAX, Host};
+use super::connection::{HEAD_BYTES_MAX, Host, Waits};
 use super::outgoing::{Outgoing, Transport};
 use super::{Answer, refusal, rules};
 
@@ -57,9 +56,9 @@ pub(super) async fn serve<S: Answer, T: Transport>(
     transport: T,
     peer: IpAddr,
     host: &Arc<Host<S>>,
-    first_request_by: Instant,
+    Waits { first_byte_by, idle_max }: Waits,
 ) -> Result<(), hyper::Error> {
-    let streams = Arc::new(Streams::new(first_request_by, host.unsent.clone()));
+    let streams = Arc::new(Streams::new(first_byte_by, idle_max, host.unsent.clone()));
     let service = service_fn({
         let (host, streams) = (Arc::clone(host), Arc::clone(&streams));
         move |request| answer(Arc::clone(&host), peer, Arc::clone(&streams), request)
@@ -68,7 +67,7 @@ pub(super) async fn serve<S: Answer, T: Transport>(
     let mut connection = pin!(connection);
     let mut drain = pin!(host.shutdown.stop_accepting());
     let (mut waits, mut closes) = (false, false);
-    let mut watch = Watch::new(first_request_by);
+    let mut watch = Watch::new(first_byte_by);
     poll_fn(|context| {
         // Polled once, it leaves this task's waker behind, which is all that is needed.
         if !waits {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::deadlines::{IDLE_MAX, UNREAD_MAX};
+use super::super::deadlines::UNREAD_MAX;
 use super::unsent::{CONNECTION_BYTES_MAX, PRESSED_WAIT_MAX, UnsentBytes};
 
 /// From having told the client that no more requests are taken to cutting a connection that has none.
@@ -20,6 +20,8 @@ const LEAVING_MAX: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Streams {
     state: Mutex<State>,
+    /// How long the client may have no request open.
+    idle_max: Duration,
     /// Signalled when there is more room for responses.
     freed: Notify,
     /// What waits on all connections of this core.
@@ -46,7 +48,7 @@ struct State {
 
 impl Streams {
     /// None yet; the first is late after `first_request_by`.
-    pub(super) fn new(first_request_by: Instant, unsent: UnsentBytes) -> Self {
+    pub(super) fn new(first_request_by: Instant, idle_max: Duration, unsent: UnsentBytes) -> Self {
         let state = State {
             answering: 0,
             leaving: BTreeMap::new(),
@@ -56,7 +58,7 @@ impl Streams {
             last: false,
             deadline: Some(first_request_by),
         };
-        Self { state: Mutex::new(state), freed: Notify::new(), unsent }
+        Self { state: Mutex::new(state), idle_max, freed: Notify::new(), unsent }
     }
 
     /// Begins a request whose response is expected to have so many bytes, once the client has taken enough of those
@@ -134,7 +136,7 @@ impl Streams {
             State { answering: 1.., .. } => None,
             _ if is_leaving => Some(UNREAD_MAX),
             State { last: true, .. } => Some(GOODBYE_MAX),
-            State { .. } => Some(IDLE_MAX),
+            State { .. } => Some(self.idle_max),
         };
         let next = wait.map(|wait| Instant::now() + wait);
         let whole = state.leaving.values().next().map(|since| *since + LEAVING_MAX);
@@ -212,6 +214,7 @@ mod tests {
     use futures_util::FutureExt as _;
     use prometheus_client::metrics::gauge::Gauge;
 
+    use super::super::super::deadlines::IDLE_MAX;
     use super::super::unsent::{BALLOT_BYTES, READ_BYTES};
     use super::*;
 
@@ -225,7 +228,7 @@ mod tests {
     }
 
     fn streams(first_request_by: Instant) -> Arc<Streams> {
-        Arc::new(Streams::new(first_request_by, UnsentBytes::new(Gauge::default(), 1)))
+        Arc::new(Streams::new(first_request_by, IDLE_MAX, UnsentBytes::new(Gauge::default(), 1)))
     }
 
     fn begin(streams: &Arc<Streams>, expected_bytes: usize) -> Option<Answering> {
@@ -273,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_on_all_connections_is_bounded() {
         let unsent = UnsentBytes::new(Gauge::default(), 1);
-        let streams = || Arc::new(Streams::new(Instant::now(), unsent.clone()));
+        let streams = || Arc::new(Streams::new(Instant::now(), IDLE_MAX, unsent.clone()));
         let (slow, other) = (streams(), streams());
         let later = |waited: Duration| Instant::now() + waited;
         let half = begin(&slow, READ_BYTES).unwrap().answered(32 << 20);
