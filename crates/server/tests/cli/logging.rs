@@ -72,7 +72,7 @@ fn a_log_that_is_read_again_says_what_is_missing() {
 fn the_last_lines_are_written_before_an_end_with_an_error() {
     let shell = Shell::new();
     let nowhere = "mysql://throng:secret@127.0.0.1:1/throng";
-    let ran = shell.run_args(&["serve", "--listen", "127.0.0.1:0", "--database-url", nowhere]);
+    let ran = shell.run_args(&["serve", "--listen", "127.0.0.1:0", "--database-url", nowhere, "--wait", "0"]);
     ran.fails(1, &["starting database=", "throng: can't open"]);
     assert!(ran.complaint().find("starting") < ran.complaint().find("throng: can't"), "{}", ran.complaint());
 }
