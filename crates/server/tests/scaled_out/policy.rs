@@ -107,7 +107,6 @@ fn votes() -> usize {
 fn round(definition: &str, setting: &str, set: Set, votes: usize) -> Settled {
     let mut system = System::new(Kind::Postgres, true, false);
     system.output(&["schema", "create"]);
-    system.output(&["poll", "create", "demo", "--title", "Best song?", "--option", "A", "--option", "B"]);
     system.set("APP_ENV", "prod");
     let mut policy = (set == Set::BeforeTheStart).then(|| Policy::on(&system, definition));
     let starting = system.starting_web();
