@@ -6,16 +6,17 @@ mod dotenv;
 mod otlp;
 mod public_url;
 mod secret;
+mod settings;
 mod show;
 mod sources;
 mod text_file;
 mod tls;
+mod values;
 mod wait;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
-use std::time::Duration;
 
 use throng_backends::cache::CacheUrl;
 use throng_backends::queue::{MessageKey, QueueUrl};
@@ -25,61 +26,14 @@ use throng_domain::poll::Slug;
 pub use self::otlp::OtlpEndpoint;
 pub use self::public_url::PublicUrl;
 pub use self::secret::AppSecret;
+pub use self::settings::{SETTINGS, Setting};
 pub use self::show::{Shown, show};
 pub use self::sources::{Sources, flag_of};
+use self::values::{Address, IdleTimeout, LogFilter, Port, Seconds};
+pub use self::values::{AppEnv, QueuePrefix};
 pub use self::wait::Wait;
 use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, ReceiptKey, TrustedProxies};
 use crate::serve::{IdleTimeouts, TlsFiles};
-
-/// What a setting is called, what it is if nobody says, and what it means.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// Its name in the environment and in `.env` files.
-    pub name: &'static str,
-    /// Its value where none is given, in words.
-    pub default: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
-    /// Whether `NAME_FILE` may name a file that has its value: that of a secret, or of a URL with a password in it.
-    pub may_be_in_file: bool,
-}
-
-impl Setting {
-    const fn new(name: &'static str, default: &'static str, meaning: &'static str) -> Self {
-        Self { name, default, meaning, may_be_in_file: false }
-    }
-
-    const fn or_file(self) -> Self {
-        Self { may_be_in_file: true, ..self }
-    }
-}
-
-/// Every setting.
-pub const SETTINGS: &[Setting] = &[
-    Setting::new("APP_ENV", "dev", "`dev`, or `prod`: JSON logs, no demo poll, no default origins"),
-    Setting::new("LISTEN", "127.0.0.1:8080", "address and port to serve on"),
-    Setting::new("PORT", "none", "without LISTEN: serve on this port of all networks, as platforms ask that start containers"),
-    Setting::new("TLS_CERTIFICATE", "none", "a PEM file: serve HTTPS with this certificate, followed by those that vouch for it"),
-    Setting::new("TLS_KEY", "none", "a PEM file: the certificate's private key"),
-    Setting::new("APP_SECRET", "made in dev", "the key from which all others are made: 32 characters or more, the same for all nodes and workers").or_file(),
-    Setting::new("DATABASE_URL", "sqlite://var/throng.db", "where ballots are kept: sqlite://PATH, or mysql:// or postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=verify-full").or_file(),
-    Setting::new("QUEUE_URL", "none", "the broker between web nodes and workers: amqp://USER:PASSWORD@HOST:5672/%2f").or_file(),
-    Setting::new("QUEUE_PREFIX", "throng", "what the names of the broker's queues begin with; one for each system that shares a broker"),
-    Setting::new("CACHE_URL", "none", "where nodes share results behind a broker: memcached://HOST:11211[,HOST:PORT…]").or_file(),
-    Setting::new("CACHE_LIFE_TIME", "5", "seconds until a node behind a broker that hears of no change asks the database; 0: it does for every reader"),
-    Setting::new("WORKER_LISTEN", "127.0.0.1:8081", "a worker's health and metrics"),
-    Setting::new("WAIT", "forever", "seconds that a server or worker waits at start for a database or broker that is away; 0: it ends at once"),
-    Setting::new("DEFAULT_POLL", "demo", "the poll of /api/submit, /api/result and /"),
-    Setting::new("CORS_ALLOW_ORIGIN", "* in dev, none in prod", "origins whose pages may send ballots and read responses of /api/, beside our own, by commas; *: all"),
-    Setting::new("CORS_ALLOW_CREDENTIALS", "false", "true: requests of listed origins may carry cookies, for a gate in front that wants them"),
-    Setting::new("TRUSTED_PROXIES", "none", "networks of proxies whose X-Forwarded-For, Forwarded and X-Request-Id count: 10.0.0.0/8,::1"),
-    Setting::new("PUBLIC_URL", "all of the site that is asked for", "the address at which voters reach this server, where a proxy maps a path to it: https://site.example/vote"),
-    Setting::new("PROXY_PROTOCOL", "false", "true: connections from TRUSTED_PROXIES begin with a PROXY header, of version 1 or 2, and others with none"),
-    Setting::new("IDLE_TIMEOUT", "15, and 3660 for TRUSTED_PROXIES", "seconds after which an idle connection is closed; longer than a proxy in front keeps one"),
-    Setting::new("KEEP_AWAKE", "false", "true: keep processors from sleeping while a crowd votes, where this process may"),
-    Setting::new("LOG", "info", "what is logged: error, warn, info, debug, or a filter such as throng=debug"),
-    Setting::new("OTLP_ENDPOINT", "none", "in a build with the feature otlp: a collector that gets a span a batch, http://localhost:4318"),
-];
 
 const SECRET_MISSING: &str = "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one";
 
@@ -131,15 +85,6 @@ pub struct Config {
     pub otlp_endpoint: Option<OtlpEndpoint>,
     /// What is perhaps not meant so, in words.
     pub warnings: Vec<String>,
-}
-
-/// Development or production.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AppEnv {
-    /// For trying out: a demo poll, readable logs.
-    Dev,
-    /// For the crowd: JSON logs, nothing made up.
-    Prod,
 }
 
 /// Everything that is wrong with a configuration.
@@ -362,104 +307,6 @@ impl Reader<'_> {
     fn fault(&mut self, name: &str, what: &str) {
         let from = self.sources.get(name).map_or_else(String::new, |found| format!(" (from {})", found.from));
         self.faults.push(format!("{name}{from}: {what}"));
-    }
-}
-
-impl FromStr for AppEnv {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "dev" => Ok(Self::Dev),
-            "prod" => Ok(Self::Prod),
-            other => Err(format!("`{other}` is neither `dev` nor `prod`")),
-        }
-    }
-}
-
-/// What the names of a broker's queues begin with: 1 to 64 letters, digits and dashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueuePrefix(pub String);
-
-impl FromStr for QueuePrefix {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if plain && text.len() <= 64 {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("use up to 64 letters, digits and dashes, such as song-contest".to_owned())
-        }
-    }
-}
-
-/// An address and port to serve on.
-struct Address(SocketAddr);
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let what = "is no address and port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for all networks";
-        text.parse().map(Self).map_err(|_| format!("`{text}` {what}"))
-    }
-}
-
-/// A port to serve on.
-struct Port(u16);
-
-impl FromStr for Port {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| format!("`{text}` is not a port: a number from 1 to 65535, such as 8080"))
-    }
-}
-
-/// Whole seconds, kept as milliseconds.
-struct Seconds(u64);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let seconds: u32 = text.parse().map_err(|_| format!("`{text}` is no number of seconds, such as 5"))?;
-        Ok(Self(u64::from(seconds) * 1_000))
-    }
-}
-
-struct IdleTimeout(IdleTimeouts);
-
-impl FromStr for IdleTimeout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse::<Seconds>()? {
-            Seconds(0) => Err("every connection would be closed at once; set 1 or more seconds".to_owned()),
-            Seconds(ms) => Ok(Self(IdleTimeouts::all(Duration::from_millis(ms)))),
-        }
-    }
-}
-
-struct LogFilter(String);
-
-impl FromStr for LogFilter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // A single word that is no level would be taken for a part of a program, of which all is logged, and of ours nothing.
-        let is_slip = |part: &str| {
-            let is_level = part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
-            !is_level && !part.contains(['=', ':', '[']) && part != "throng"
-        };
-        if let Some(part) = text.split(',').map(str::trim).find(|part| is_slip(part)) {
-            return Err(format!("`{part}` is neither a level (error, warn, info, debug, trace, off) nor PART=LEVEL"));
-        }
-        match tracing_subscriber::EnvFilter::try_new(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(error) => Err(format!("`{text}` is no filter such as info or throng=debug: {error}")),
-        }
     }
 }
 
