@@ -133,7 +133,13 @@ fn settings_in_effect_are_shown_without_secrets() {
     assert_eq!((&setting("QUEUE_URL")["from"], &setting("LOG")["from"]), (&".env".into(), &"default".into()));
     assert!(!shown.to_string().contains("hunter2"), "{shown}");
     let text = shell.run("config show").succeeds();
-    assert!(text.contains("amqp://ann@mq:5672/%2f  .env") && !text.contains("hunter2"), "{text}");
+    let queue = text.lines().find(|line| line.starts_with("QUEUE_URL ")).unwrap();
+    let cells: Vec<&str> = queue.split_whitespace().collect();
+    assert_eq!(
+        (cells, text.contains("hunter2")),
+        (vec!["QUEUE_URL", "amqp://ann@mq:5672/%2f", ".env"], false),
+        "{text}"
+    );
 
     assert_eq!(shell.run("config check").succeeds(), "The configuration can be used.\n");
     shell.write(".env.local", "LISTEN=foo\nTLS_CERTIFICATE=cert.pem\n");
