@@ -1,10 +1,13 @@
 // Gives the ballot its id before it can be sent, so that it counts once however often it is. Going back to the page or
-// reloading it gives the same id again: the browser keeps it with the page's place in its history, not in the address.
+// reloading it gives the same id again: the browser keeps it with the page's place in its history, not in the address. There
+// may be another poll at the address by now, or another voter at a shared device: ten minutes after a vote it is forgotten.
 {
   const field = document.currentScript.previousElementSibling;
-  const kept = (history.state || {}).ballotId;
+  const poll = field.form.dataset.ballots;
+  const state = history.state || {};
+  const kept = state.poll === poll && !(state.votedAt + 600_000 < Date.now()) ? state.ballotId : null;
   if (!field.value) field.value = kept || newBallotId();
-  if (field.value !== kept) history.replaceState({ ballotId: field.value }, "");
+  if (field.value !== kept) history.replaceState({ poll, ballotId: field.value }, "");
 
   // A UUID of version 7 (RFC 9562): its time comes first, so the server's index grows at its end.
   function newBallotId() {

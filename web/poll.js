@@ -27,6 +27,7 @@ function enhance(form) {
   let ballot = null;
   let maybeCounted = form.elements.namedItem("retry") !== null;
 
+  // The inline script has replaced what was of another poll, or of long ago.
   if (history.state?.choices) showAgain(form, history.state);
 
   form.addEventListener("submit", async (event) => {
@@ -43,7 +44,7 @@ function enhance(form) {
     maybeCounted ||= sent.maybeCounted;
     if (sent.counted) {
       const { results, status: fate } = sent.counted;
-      keep(ballot);
+      keep(form, ballot);
       showOutcome(form, ballot.choices, results).querySelector("h2").focus();
       if (results && fate === "accepted") follow(form, ballot.choices, results);
     } else if (sent.refused) {
@@ -157,8 +158,8 @@ async function pause(ms) {
 
 // The vote stays with the page's place in this browser's history, so that reloading shows the outcome. The address, which
 // may be passed on and is logged, says nothing of it.
-function keep({ ballot_id: ballotId, choices }) {
-  history.replaceState({ ballotId, choices }, "");
+function keep(form, { ballot_id: ballotId, choices }) {
+  history.replaceState({ poll: form.dataset.ballots, ballotId, choices, votedAt: Date.now() }, "");
 }
 
 // Shows the outcome of a vote that was sent before a reload. Where only voters see the result, sending the same ballot

@@ -44,7 +44,7 @@ use crate::results::LivePoll;
 /// Pages load what comes from this server and nothing else, run no script in the page but [`assets::BALLOT_ID_SCRIPT`],
 /// which is named by its digest, send forms nowhere else, and are in nobody's frame.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self' 'sha256-ngWNYVEHjOd4EOEDFTEW1lVWXBy5PHXVmmz6MxopMZE='; \
+    "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I='; \
      style-src 'self'; connect-src 'self'; img-src 'self' data:; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
