@@ -7,6 +7,8 @@ use axum::http::header::LOCATION;
 use axum::http::uri::{Authority, PathAndQuery};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 
+use crate::http::browser_origin;
+
 /// What the addresses of a server's own begin with, after the prefix.
 const OWN: [&str; 6] = ["/api/", "/polls/", "/assets/", "/livez", "/readyz", "/metrics"];
 
@@ -94,7 +96,9 @@ impl FromStr for PublicUrl {
                 "has a path with something else than letters, digits, `-`, `.`, `_` and `~` between its slashes",
             );
         }
-        Ok(Self { origin: format!("{scheme}://{}", host.to_ascii_lowercase()), prefix: prefix.to_owned() })
+        let origin = browser_origin(&format!("{scheme}://{host}"))?;
+        let origin = origin.to_str().expect("an origin that was read from text is text").to_owned();
+        Ok(Self { origin, prefix: prefix.to_owned() })
     }
 }
 
@@ -109,6 +113,8 @@ mod tests {
             ("https://site.example/vote/", "https://site.example", "/vote"),
             ("http://Site.Example:8080/a/b-c", "http://site.example:8080", "/a/b-c"),
             ("https://site.example", "https://site.example", ""),
+            ("https://site.example:443/vote", "https://site.example", "/vote"),
+            ("http://site.example:08080/vote", "http://site.example:8080", "/vote"),
             ("https://[2001:db8::1]:8443/", "https://[2001:db8::1]:8443", ""),
         ] {
             let url: PublicUrl = text.parse().unwrap();

@@ -98,13 +98,17 @@ impl FromStr for CorsOrigins {
         if text.trim() == "*" {
             return Ok(Self::Any);
         }
-        let listed = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin);
+        let listed = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(browser_origin);
         listed.collect::<Result<_, _>>().map(Self::Listed)
     }
 }
 
-/// One origin, as browsers write it: in lower case, without the port that its scheme has anyway.
-fn origin(text: &str) -> Result<HeaderValue, String> {
+/// One origin, as browsers write it: in lower case, without the port that its scheme has anyway. Apps made of pages have a
+/// scheme of their own, such as `capacitor://localhost`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn browser_origin(text: &str) -> Result<HeaderValue, String> {
     let wrong = |why: &str| format!("`{text}` is not an origin: {why}, such as https://www.example.com");
     if text == "*" || text.contains('*') {
         return Err(wrong("`*` stands alone, for every origin; otherwise list each"));
@@ -117,19 +121,23 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
         return Err(wrong("write a scheme and a host"));
     };
     let default_port = match scheme {
-        "http" => 80,
-        "https" => 443,
-        _ => return Err(wrong("write http:// or https://")),
+        "http" => Some(80),
+        "https" => Some(443),
+        "ftp" | "file" | "ws" | "wss" => return Err(wrong("write http:// or https://")),
+        _ => None,
     };
     if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() || text.contains('#') {
         return Err(wrong("write a scheme, a host and perhaps a port, and nothing after them"));
     }
     let host = authority.host().to_ascii_lowercase();
     let port = match authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':')) {
-        None | Some("") => default_port,
-        Some(port) => port.parse::<u16>().map_err(|_| wrong("write a port from 1 to 65535"))?,
+        None | Some("") => None,
+        Some(port) => Some(port.parse::<u16>().map_err(|_| wrong("write a port from 1 to 65535"))?),
     };
-    let origin = if port == default_port { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") };
+    let origin = match port.filter(|port| Some(*port) != default_port) {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    };
     HeaderValue::from_str(&origin).map_err(|_| wrong("write a scheme and a host"))
 }
 
@@ -178,6 +186,7 @@ mod tests {
             ("http://news.example:443", "http://news.example:443"),
             ("https://news.example:08443", "https://news.example:8443"),
             ("http://[::1]:3000", "http://[::1]:3000"),
+            ("capacitor://localhost", "capacitor://localhost"),
         ] {
             let expected = CorsOrigins::Listed(vec![HeaderValue::from_str(sent).unwrap()]);
             assert_eq!(text.parse(), Ok(expected), "{text}");

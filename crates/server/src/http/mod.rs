@@ -24,7 +24,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-pub use self::cors::{ANY_WITH_CREDENTIALS, CorsOrigins};
+pub use self::cors::{ANY_WITH_CREDENTIALS, CorsOrigins, browser_origin};
 pub use self::error::{Problem, refusal_body};
 pub use self::front::Front;
 pub use self::operations::{OK, openmetrics};

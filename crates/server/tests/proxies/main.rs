@@ -14,8 +14,10 @@ mod resends;
 
 use std::net::SocketAddr;
 
+use throng_domain::new_poll::NewPoll;
+
 use self::front::Front;
-use self::support::{Connection, TestServer};
+use self::support::{Connection, NOW, TestServer};
 
 #[test]
 fn a_crowd_votes_through_nginx() {
@@ -52,6 +54,24 @@ fn vote_through(start: fn(SocketAddr) -> Front) {
     }
     assert_eq!(request("POST", "/api/submit", &[b' '; 17_000]).status, 413);
     assert_eq!(server.stored_voters(), 50);
+}
+
+#[test]
+fn ballots_of_own_pages_pass_every_proxy_and_those_of_others_do_not() {
+    for start in [Front::nginx, Front::apache, Front::haproxy] {
+        let server = TestServer::start_with(&[("APP_ENV", "prod")]);
+        server.create_poll(NewPoll::demo("demo".parse().unwrap(), NOW));
+        let front = start(server.address);
+        let own = format!("http://{}", front.address);
+        let vote = |origin: &str| {
+            let head = format!("host: {}\r\norigin: {origin}\r\ncontent-length: 3", front.address);
+            let mut connection = Connection::open(front.address);
+            connection.send(format!("POST /api/submit HTTP/1.1\r\n{head}\r\n\r\n[1]").as_bytes());
+            connection.answer().status
+        };
+        assert_eq!([vote(&own), vote("http://evil.example"), vote("null")], [200, 403, 403]);
+        assert_eq!(server.stored_voters(), 1);
+    }
 }
 
 #[test]

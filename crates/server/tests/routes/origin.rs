@@ -48,7 +48,7 @@ fn ballots_of_other_sites_pages_are_refused_in_production() {
         &[("origin", "http://sub.throng.test"), ("sec-fetch-site", "same-site")],
         &[("origin", "http://throng.test.evil.example")],
         &[("origin", "null")],
-        &[("origin", "null"), ("sec-fetch-site", "same-origin")],
+        &[("origin", "null"), ("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "cross-site")],
         &[("origin", OWN), ("sec-fetch-site", "cross-site")],
     ];
@@ -57,8 +57,9 @@ fn ballots_of_other_sites_pages_are_refused_in_production() {
 
 #[test]
 fn ballots_of_own_and_listed_pages_and_of_programs_are_taken() {
-    let cases: [&[_]; 7] = [
+    let cases: [&[_]; 8] = [
         &[],
+        &[("origin", "null"), ("sec-fetch-site", "same-origin")],
         &[("origin", OWN)],
         &[("origin", "https://throng.test"), ("sec-fetch-site", "same-origin")],
         &[("origin", "https://vote.example"), ("sec-fetch-site", "same-origin")],
@@ -66,7 +67,7 @@ fn ballots_of_own_and_listed_pages_and_of_programs_are_taken() {
         &[("origin", LISTED), ("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "none")],
     ];
-    assert_eq!(taken(&in_prod(), &cases), 7 * 3);
+    assert_eq!(taken(&in_prod(), &cases), 8 * 3);
 }
 
 #[test]
