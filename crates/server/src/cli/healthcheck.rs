@@ -40,7 +40,10 @@ impl Healthcheck {
             if self.worker { (config.worker_listen, false) } else { (config.listen, config.tls.is_some()) };
         let address = reachable(listen);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let asking = async { tokio::time::timeout(ANSWER_MAX, ask(address, tls)).await };
+        // A server that takes this machine for a proxy wants its header first; this one names nobody.
+        let is_proxy = !self.worker && config.proxy_protocol && config.trusted_proxies.contain(address.ip());
+        let opening: &[u8] = if is_proxy { b"PROXY UNKNOWN\r\n" } else { b"" };
+        let asking = async { tokio::time::timeout(ANSWER_MAX, ask(address, opening, tls)).await };
         let answer = match runtime.block_on(asking) {
             Ok(answer) => answer.with_context(|| format!("nothing answers on {address}"))?,
             Err(_) => bail!("no answer from {address} within {} s", ANSWER_MAX.as_secs()),
@@ -63,8 +66,9 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn ask(address: SocketAddr, tls: bool) -> anyhow::Result<Vec<u8>> {
-    let stream = TcpStream::connect(address).await?;
+async fn ask(address: SocketAddr, opening: &[u8], tls: bool) -> anyhow::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(opening).await?;
     if !tls {
         return exchange(stream, address).await;
     }

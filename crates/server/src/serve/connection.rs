@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
-use super::addresses::Share;
+use super::addresses::{Addresses, Share};
 use super::date::Date;
 use super::deadlines::{FIRST_BYTE_MAX, IdleTimeouts, PROXY_PROBED_AFTER};
 use super::http2::UnsentBytes;
@@ -61,6 +61,8 @@ pub(super) struct Host<S> {
     /// Whether their connections begin with a header of the PROXY protocol.
     pub(super) proxy_protocol: bool,
     pub(super) idle: IdleTimeouts,
+    /// How many connections each address has.
+    pub(super) addresses: Arc<Addresses>,
     pub(super) clock: Arc<dyn Clock>,
     /// The lines on connections that begin otherwise than this server expects.
     pub(super) unexpected: Allowance,
@@ -135,14 +137,23 @@ async fn serve<S: Answer>(mut stream: TcpStream, mut peer: IpAddr, host: &Arc<Ho
     }
     let first_byte_by = Instant::now() + FIRST_BYTE_MAX;
     let is_proxy = (host.is_proxy)(peer);
-    let idle_max = if is_proxy { host.idle.proxies } else { host.idle.clients };
+    let mut idle_max = if is_proxy { host.idle.proxies } else { host.idle.clients };
     if is_proxy {
         probe_while_idle(&stream);
     }
+    let mut _share = Share::default();
     if is_proxy && host.proxy_protocol {
         let header = timeout_at(first_byte_by, proxy_protocol::read(&mut stream)).await;
         match header.unwrap_or_else(|_| Err(late("the PROXY header is too slow"))) {
-            Ok(client) => peer = client.unwrap_or(peer),
+            // The connection is this client's alone, with a client's bounds.
+            Ok(Some(client)) => {
+                (peer, idle_max) = (client, host.idle.clients);
+                match host.addresses.admit(client) {
+                    Some(share) => _share = share,
+                    None => return Ok(()),
+                }
+            }
+            Ok(None) => {}
             // A check of whether the port is open says nothing.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => {

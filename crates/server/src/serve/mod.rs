@@ -157,6 +157,7 @@ impl Cores {
             };
             let Core { service, beside, connections, unsent_bytes } = core;
             let unsent = UnsentBytes::new(unsent_bytes, cores_count);
+            let addresses = Arc::new(Addresses::new(connections_max, Arc::clone(&listen.is_proxy)));
             let host = Arc::new(Host {
                 service,
                 refusal_body,
@@ -167,11 +168,11 @@ impl Cores {
                 is_proxy: Arc::clone(&listen.is_proxy),
                 proxy_protocol: listen.proxy_protocol,
                 idle: listen.idle,
+                addresses,
                 clock: Arc::clone(clock),
                 unexpected: Allowance::new(1),
             });
-            let addresses = Addresses::new(connections_max, Arc::clone(&listen.is_proxy));
-            let door = Door { listener, connections_max, connections, addresses };
+            let door = Door { listener, connections_max, connections };
             let processor = processors.get(number).copied();
             let serve = move || {
                 schedule(processor);
@@ -198,7 +199,6 @@ struct Door {
     listener: TcpListener,
     connections_max: usize,
     connections: Gauge,
-    addresses: Addresses,
 }
 
 /// Tells the system how this thread, a core's, is to be run. It serves as well when that is refused, only not as fast.
@@ -213,7 +213,7 @@ fn schedule(processor: Option<usize>) {
 
 fn serve<S: Answer>(
     runtime: &Runtime,
-    Door { listener, connections_max, connections, addresses }: Door,
+    Door { listener, connections_max, connections }: Door,
     host: &Arc<Host<S>>,
     beside: Beside,
     accepts: TaskTrackerToken,
@@ -229,7 +229,7 @@ fn serve<S: Answer>(
                 match listener.accept().await {
                     Ok(accepted) => {
                         // With none, it is closed.
-                        let Some(share) = addresses.admit(accepted.1.ip()) else { continue };
+                        let Some(share) = host.addresses.admit(accepted.1.ip()) else { continue };
                         let opened = connection::Opened::new(place, share, connections.clone());
                         connection::spawn(accepted, Arc::clone(host), opened);
                     }
@@ -244,7 +244,7 @@ fn serve<S: Answer>(
         // Connections that the kernel has accepted already would be reset with the socket: take them along.
         for accepted in listen::accept_waiting(listener) {
             let Some(place) = places.try_take() else { break };
-            let Some(share) = addresses.admit(accepted.1.ip()) else { continue };
+            let Some(share) = host.addresses.admit(accepted.1.ip()) else { continue };
             let opened = connection::Opened::new(place, share, connections.clone());
             connection::spawn(accepted, Arc::clone(host), opened);
         }
