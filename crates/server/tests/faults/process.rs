@@ -93,7 +93,7 @@ impl Throng {
     pub fn serves_or_ends(mut self) -> Result<Self, String> {
         let address = self.lines.find_map(|line| {
             let (_, address) = SERVING.iter().find_map(|words| line.split_once(words))?;
-            Some(address.split(|c: char| c.is_whitespace() || c == ',').next()?.parse().unwrap())
+            Some(address.split(|c: char| c.is_whitespace() || c == ',' || c == '"').next()?.parse().unwrap())
         });
         self.address = address.ok_or_else(|| self.lines.said.join("\n"))?;
         Ok(self)

@@ -46,27 +46,31 @@ const MOST_IN_A_ROUND: usize = 2_000;
 /// Voters at a time.
 const VOTERS: usize = 4;
 
-/// No worker is there, so that everything waits. Either nothing that was answered is lost, or an alarm names the setting.
-macro_rules! loses_nothing_without_an_alarm {
-    ($($name:ident: $number:expr;)+) => {
-        $(#[test] fn $name() {
-            let _peace = in_peace();
-            let (definition, setting) = HARMFUL[$number];
-            for set in [Set::BeforeTheStart, Set::DuringTheStart, Set::WhileItServes] {
-                let mut all = Settled::default();
-                while all.cast < votes() {
-                    all.add(round(definition, setting, set, votes().min(MOST_IN_A_ROUND)));
-                }
-                println!("{definition} {set:?}: {all:?}; lost without an alarm 0");
-            }
-        })+
-    };
+#[test]
+fn messages_that_expire_are_lost_under_an_alarm_alone() {
+    loses_nothing_without_an_alarm(HARMFUL[0]);
 }
 
-loses_nothing_without_an_alarm! {
-    messages_that_expire_are_lost_under_an_alarm_alone: 0;
-    messages_that_are_dropped_are_lost_under_an_alarm_alone: 1;
-    queues_that_expire_are_lost_under_an_alarm_alone: 2;
+#[test]
+fn messages_that_are_dropped_are_lost_under_an_alarm_alone() {
+    loses_nothing_without_an_alarm(HARMFUL[1]);
+}
+
+#[test]
+fn queues_that_expire_are_lost_under_an_alarm_alone() {
+    loses_nothing_without_an_alarm(HARMFUL[2]);
+}
+
+/// No worker is there, so that everything waits. Either nothing that was answered is lost, or an alarm names the setting.
+fn loses_nothing_without_an_alarm((definition, setting): (&str, &str)) {
+    let _peace = in_peace();
+    for set in [Set::BeforeTheStart, Set::DuringTheStart, Set::WhileItServes] {
+        let mut all = Settled::default();
+        while all.cast < votes() {
+            all.add(round(definition, setting, set, votes().min(MOST_IN_A_ROUND)));
+        }
+        println!("{definition} {set:?}: {all:?}");
+    }
 }
 
 /// When a policy is set.
