@@ -168,7 +168,8 @@ async fn measure_queue(app: &App, depth: Option<&Depth>, publisher: Option<&dyn 
         tick.tick().await;
         let asked = app.clock.now();
         let messages = depth.messages().await;
-        if messages.is_some_and(|Messages { ballots, dead, consumers }| ballots == 0 && dead == 0 && consumers == 0) {
+        let seems_drained = messages == Some(Messages { ballots: 0, dead: 0, consumers: 0 });
+        if seems_drained && depth.is_drained().await {
             app.queue_was_drained(asked);
         }
         let is_unusable = publisher.is_some_and(|it| matches!(it.refusal(), Err(QueueError::Rejected(_))));

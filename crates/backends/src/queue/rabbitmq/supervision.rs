@@ -70,6 +70,10 @@ async fn check(state: &LineState, session: &Session, control: &Channel, mut cana
             () = state.doubts.notified() => {}
         }
         if state.is_blocked() {
+            // Its queue isn't looked at meanwhile, and the broker deletes it after a while.
+            if let Some(canary) = &mut canary {
+                canary.reconnected();
+            }
             continue;
         }
         let topology = &state.broker.topology;

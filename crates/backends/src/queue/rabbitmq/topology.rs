@@ -230,6 +230,16 @@ impl Topology {
         }
     }
 
+    /// Whether there is nothing to take off the queue of this name, as its leader says. A message that is there is given back
+    /// when the channel ends.
+    pub(super) async fn is_empty(&self, channel: &Channel, name: &str) -> Result<bool, QueueError> {
+        match timeout(ANSWER_MAX, channel.basic_get(name.into(), BasicGetOptions::default())).await {
+            Ok(Ok(got)) => Ok(got.is_none()),
+            Ok(Err(error)) => Err(failure::unavailable(error)),
+            Err(_) => Err(no_answer("it doesn't deliver")),
+        }
+    }
+
     async fn declare_quorum_queue(
         &self,
         channel: &Channel,

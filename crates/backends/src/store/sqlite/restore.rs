@@ -54,6 +54,8 @@ pub fn restore(path: &Path, from: &Path) -> Result<Restored, StoreError> {
             }
             let mut guard = beside(&path)?;
             guard.write_all(GUARD)?;
+            // An empty log would not be refused.
+            guard.as_file().sync_all()?;
             guard.persist(&log)?;
         } else if is_there {
             fs::hard_link(&path, &kept)?;
