@@ -19,10 +19,10 @@ use crate::config::{Config, Wait};
 use crate::http::Dependency;
 
 /// The time between two attempts is chosen at random from this on, in milliseconds, so that many nodes don't come at once …
-const RETRY_MIN_MS: u64 = 100;
+const RETRY_MIN_MS: u64 = 50;
 
 /// … up to this: whoever waits serves within a second of the return of what it waits for.
-const RETRY_MAX_MS: u64 = 250;
+const RETRY_MAX_MS: u64 = 150;
 
 /// A start that may have to wait.
 #[derive(Debug)]
