@@ -193,7 +193,9 @@ impl Report {
                 Bar::AtLeast(bar) => (format!("≥ {bar} {unit}"), verdict(*met)),
                 Bar::None => Default::default(),
             };
-            vec![name.clone(), format!("{value:.1} {unit}"), bar, verdict]
+            // What has no unit is a ratio.
+            let figure = if unit.is_empty() { format!("{value:.3}") } else { format!("{value:.1} {unit}") };
+            vec![name.clone(), figure, bar, verdict]
         };
         self.facts.iter().map(row).collect()
     }
