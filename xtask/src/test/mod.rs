@@ -56,7 +56,8 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
     let services = if quick { None } else { Some(servers(kinds).context(QUICK)?) };
     let spared = || services.iter().flat_map(Services::pids).collect();
     let stages = steps::stages(quick, &binaries);
-    let (count, mut total, mut summary) = (stages.len(), Total::default(), Vec::new());
+    let (count, mut total) = (stages.len(), Total::default());
+    let (mut summary, mut failures) = (Vec::new(), Vec::new());
     for (number, mut stage) in (1..).zip(stages) {
         println!();
         for step in &mut stage {
@@ -65,12 +66,14 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
                 step.command.envs(services.iter().flat_map(Services::variables));
             }
         }
-        for Done { name, result, took } in run_stage(stage, &spared)? {
+        for Done { name, result, failed, took } in run_stage(stage, &spared)? {
+            failures.extend(failed.into_iter().map(|test| format!("FAILED: {name}: {test}")));
             summary.push(format!("{name}: {}, {:.1} s", result.words(), took.as_secs_f64()));
             total += result;
         }
     }
-    println!("\n{}", summary.join("\n"));
+    // Last, so that the end of a long log has all that matters.
+    println!("\n{}", [failures, summary].concat().join("\n"));
     let left_out = binaries.iter().filter(|binary| quick && binary.need().is_some());
     let left_out: Vec<_> = left_out.map(|binary| binary.name.as_str()).collect();
     if !left_out.is_empty() {
@@ -83,6 +86,8 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
 struct Done {
     name: String,
     result: Total,
+    /// What failed, by name.
+    failed: Vec<String>,
     took: Duration,
 }
 
@@ -99,16 +104,16 @@ fn run_stage(stage: Stage, spared: &Spared<'_>) -> anyhow::Result<Vec<Done>> {
     }
     let (ended, left_behind) = command::stream(jobs, STEPS_AT_ONCE, spared)?;
     let mut done: Vec<Done> = Vec::new();
-    for (((name, counts), report), Ended { succeeded, took }) in names.into_iter().zip(&reports).zip(ended) {
-        let (result, faults) = Total::of(counts, report, succeeded);
-        for fault in faults {
+    for (((name, counts), report), Ended { succeeded, took }) in names.into_iter().zip(reports).zip(ended) {
+        let (result, faults) = Total::of(counts, &report, succeeded);
+        for fault in &faults {
             println!("xtask: {name}: {fault}");
         }
-        done.push(Done { name, result, took });
+        done.push(Done { name, result, failed: [report.names, faults].concat(), took });
     }
     if !left_behind.is_empty() {
         let name = format!("left behind by these, and killed: {}", left_behind.join(", "));
-        done.push(Done { name, result: Total { passed: 0, failed: 1 }, took: Duration::ZERO });
+        done.push(Done { name, result: Total { passed: 0, failed: 1 }, failed: Vec::new(), took: Duration::ZERO });
     }
     Ok(done)
 }

@@ -1,5 +1,6 @@
 //! What steps add up to.
 
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 /// What a step adds to the count.
@@ -59,6 +60,10 @@ pub struct Reported {
     pub passed: u64,
     pub failed: u64,
     pub ignored: u64,
+    /// The tests that failed, in the order of the reports.
+    pub names: Vec<String>,
+    /// The indented lines since the last `failures:`, by what stands before the lines of each binary.
+    listed: BTreeMap<String, Vec<String>>,
 }
 
 impl Reported {
@@ -67,17 +72,37 @@ impl Reported {
         let (_, counts) = line.split_once("test result: ")?;
         let words: Vec<&str> = counts.split([' ', ';']).filter(|word| !word.is_empty()).collect();
         let before = |name: &str| words.windows(2).find(|pair| pair[1] == name)?[0].parse().ok();
-        Some(Self { passed: before("passed")?, failed: before("failed")?, ignored: before("ignored")? })
+        let (passed, failed, ignored) = (before("passed")?, before("failed")?, before("ignored")?);
+        Some(Self { passed, failed, ignored, ..Self::default() })
     }
 
     /// Adds what this line reports, if it does.
     pub fn read(&mut self, line: &str) {
-        let Self { passed, failed, ignored } = Self::parse(line).unwrap_or_default();
+        let Self { passed, failed, ignored, .. } = Self::parse(line).unwrap_or_default();
         self.passed += passed;
         self.failed += failed;
         self.ignored += ignored;
+        self.read_name(line);
+    }
+
+    /// A binary lists its failed tests just before its `test result: FAILED`, each on an indented line after `failures:`.
+    /// Where several binaries print at once, something of its own stands before each one's lines.
+    fn read_name(&mut self, line: &str) {
+        if let Some(binary) = line.strip_suffix("failures:") {
+            self.listed.insert(binary.to_owned(), Vec::new());
+        } else if let Some((binary, _)) = line.split_once("test result: ") {
+            self.names.extend(self.listed.remove(binary).unwrap_or_default());
+        } else {
+            for (binary, listed) in &mut self.listed {
+                let name = line.strip_prefix(binary).and_then(|line| line.strip_prefix(NAME_INDENT));
+                listed.extend(name.map(str::to_owned));
+            }
+        }
     }
 }
+
+/// What stands before a name in the list of failed tests.
+const NAME_INDENT: &str = "    ";
 
 #[cfg(test)]
 mod tests {
@@ -86,11 +111,36 @@ mod tests {
     #[test]
     fn a_result_line_is_read() {
         let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.10s";
-        assert_eq!(Reported::parse(line), Some(Reported { passed: 12, failed: 3, ignored: 1 }));
-        assert_eq!(Reported::parse(&format!("set 1: {line}")), Some(Reported { passed: 12, failed: 3, ignored: 1 }));
+        assert_eq!(Reported::parse(line), Some(Reported { passed: 12, failed: 3, ignored: 1, ..Reported::default() }));
+        assert_eq!(Reported::parse(&format!("set 1: {line}")), Reported::parse(line));
         for other in ["test a ... ok", "running 3 tests", "test result: ok"] {
             assert_eq!(Reported::parse(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn failed_tests_are_named_though_binaries_print_at_once() {
+        let lines = "set 1: test a ... FAILED
+failures:
+set 1: failures:
+
+---- pages::one stdout ----
+    an indented line that the test printed
+set 1:     broker::killed
+
+failures:
+    pages::one
+set 2: test result: ok. 1 passed; 0 failed; 0 ignored
+    pages::two
+set 1: test result: FAILED. 0 passed; 1 failed; 0 ignored
+    cli::three
+
+test result: FAILED. 5 passed; 3 failed; 0 ignored
+    no test any more";
+        let mut reported = Reported::default();
+        lines.lines().for_each(|line| reported.read(line));
+        assert_eq!(reported.names, ["broker::killed", "pages::one", "pages::two", "cli::three"]);
+        assert_eq!((reported.passed, reported.failed), (6, 4));
     }
 
     #[test]
