@@ -53,6 +53,7 @@ impl Backup {
             bail!("there is no database {}; set DATABASE_URL", config.database);
         }
         let copy = || -> anyhow::Result<sqlite::Checked> {
+            sqlite::refuse_beside(to)?;
             let output = Output::create(to, self.force, &config)?;
             let checked = sqlite::copy(database, output.partial.path())?;
             output.finish()?;

@@ -56,6 +56,53 @@ fn restore_where_only_a_log_is_left_keeps_the_log() {
 }
 
 #[test]
+fn restore_while_a_program_has_the_file_is_refused_and_names_it() {
+    let shell = Shell::with_demo();
+    shell.run("backup copy.db").succeeds();
+    let before = fs::read(shell.path("var/throng.db")).unwrap();
+    let program = Connection::open(shell.path("var/throng.db")).unwrap();
+    // Without a transaction: it goes on using the file all the same.
+    let polls: u64 = program.query_row("SELECT count(*) FROM poll", [], |row| row.get(0)).unwrap();
+    assert_eq!(polls, 1);
+    shell
+        .run("restore copy.db")
+        .fails(1, &["(process ", &format!("{})", std::process::id()), "is using", "end it first"]);
+    drop(program);
+    assert_eq!(fs::read(shell.path("var/throng.db")).unwrap(), before);
+    shell.run("restore copy.db").succeeds();
+}
+
+#[test]
+fn restore_that_was_interrupted_keeps_what_was_there_once() {
+    let shell = Shell::with_demo();
+    shell.run("backup copy.db").succeeds();
+    fs::rename(shell.path("var/throng.db"), shell.path("var/throng.db.old")).unwrap();
+    shell.write("var/throng.db-wal", "throng restore is under way\n");
+    shell.run("poll list").fails(1, &["throng restore"]);
+    let restored = shell.run("restore copy.db").succeeds();
+    assert!(restored.contains("var/throng.db.old.\n"), "{restored}");
+    let names = fs::read_dir(shell.path("var")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| !name.ends_with("-shm")).collect();
+    names.sort();
+    assert_eq!(names, ["throng.db", "throng.db.lock", "throng.db.old"]);
+}
+
+#[test]
+fn backup_is_not_put_beside_what_would_be_applied_to_it() {
+    let shell = Shell::with_demo();
+    shell.run("backup copy.db").succeeds();
+    let before = fs::read(shell.path("copy.db")).unwrap();
+    for suffix in ["-wal", "-journal"] {
+        let name = format!("copy.db{suffix}");
+        shell.write(&name, "of a program that died");
+        shell.run("backup copy.db --force").fails(1, &["no backup was made", &name]);
+        fs::remove_file(shell.path(&name)).unwrap();
+    }
+    assert_eq!(fs::read(shell.path("copy.db")).unwrap(), before);
+    shell.run("backup copy.db --force").succeeds();
+}
+
+#[test]
 fn copy_that_is_not_sound_is_neither_a_backup_nor_restored() {
     let shell = Shell::with_demo();
     let before = fs::read(shell.path("var/throng.db")).unwrap();

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use crate::checker::{self, Stored};
+use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
 use crate::process::{Home, Throng};
 
@@ -105,74 +104,6 @@ fn hard_link_has_no_second_server() {
     checker::check_settled(&home, &throng, &ledger);
 }
 
-/// Killed at each of its changes of a name, a restore leaves what the next start can serve, or refuses to until it is run again;
-/// and what was there before is kept with its log, whatever happens.
-#[test]
-fn interrupted_restore_leaves_one_database_or_the_other() {
-    const CALLS: [&str; 7] = ["rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat"];
-    const CALLS_MAX: usize = 30;
-    let home = Home::new();
-    let mut ledger = Ledger::new(seed());
-    let throng = home.start();
-    assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
-    let made = home.command(&["backup", "copy.db"]).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
-    throng.kill();
-    let mut served = Vec::new();
-    for call in CALLS {
-        let served_before = served.len();
-        for number in 1..=CALLS_MAX {
-            let tried = Home::new();
-            for name in ["throng.db", "throng.db-wal", "copy.db"] {
-                fs::copy(home.path(name), tried.path(name)).unwrap();
-            }
-            if !killed_at(call, number, &tried.command(&["restore", "copy.db"])) {
-                break;
-            }
-            served.push(after_restore(&tried, &format!("{call} {number}")));
-        }
-        assert!(served.len() < served_before + CALLS_MAX, "there is no end of {call}");
-    }
-    println!(
-        "restore, killed {} times: served then {served:?} ballots (0: refused until restored again)",
-        served.len()
-    );
-    assert!([0, VOTERS, 2 * VOTERS].iter().all(|seen| served.contains(seen)), "{served:?}");
-}
-
-/// What the next start serves after a restore was killed: 0 if it refused until it was restored again.
-#[track_caller]
-fn after_restore(home: &Home, killed: &str) -> usize {
-    let start = home.command(&["poll", "results", "demo", "--json"]).output().unwrap();
-    let served = if start.status.success() {
-        let results: serde_json::Value = serde_json::from_slice(&start.stdout).unwrap();
-        usize::try_from(results["voters"].as_u64().unwrap()).unwrap()
-    } else {
-        let said = String::from_utf8_lossy(&start.stderr);
-        assert!(said.contains("throng restore"), "{killed}: {said}");
-        restore(home, "copy.db");
-        0
-    };
-    assert!([0, VOTERS, 2 * VOTERS].contains(&served), "{killed}: {served} voters");
-    let kept = if served == 2 * VOTERS { "throng.db" } else { "throng.db.old" };
-    assert_eq!(Stored::read(&home.path(kept)).ballots(), 2 * VOTERS, "{killed}: what was there is lost");
-    served
-}
-
-/// Runs the command until its `number`th call of this name, at which it is killed; whether it came to that.
-fn killed_at(call: &str, number: usize, command: &Command) -> bool {
-    let mut traced = Command::new("strace");
-    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:signal=KILL:when={number}"));
-    traced
-        .args(["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject])
-        .arg(command.get_program())
-        .args(command.get_args());
-    traced.env_clear().current_dir(command.get_current_dir().unwrap()).env("PATH", "/usr/bin:/bin");
-    traced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    !traced.output().unwrap().status.success()
-}
-
 /// Has voters vote at a server until `fault` ends it; what it said last.
 #[track_caller]
 fn ended_by(home: &Home, ledger: &mut Ledger, fault: impl FnOnce()) -> String {
@@ -198,7 +129,8 @@ fn nothing_is_lost(what: &str, home: &Home, ledger: &mut Ledger) {
     println!("{what}: {} ballots acknowledged, lost 0, doubled 0", ledger.count(Fate::Counted));
 }
 
-fn restore(home: &Home, name: &str) {
+#[track_caller]
+pub fn restore(home: &Home, name: &str) {
     let mut restore = home.command(&["restore", name]);
     let restored = restore.output().unwrap();
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));

@@ -22,6 +22,7 @@ mod close_under_load;
 mod commit_path;
 mod displaced_file;
 mod gone_clients;
+mod interrupted_restore;
 mod kills;
 mod syncs;
 mod terminate;

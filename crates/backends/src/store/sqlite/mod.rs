@@ -6,6 +6,7 @@
 mod copy;
 mod error;
 mod header;
+mod holders;
 mod open;
 mod pace;
 mod place;
@@ -36,7 +37,7 @@ pub(super) use self::open::{create_file, refuse_left_log};
 use self::place::Place;
 pub(super) use self::place::with_suffix;
 use self::readers::Readers;
-pub use self::restore::{Restored, restore};
+pub use self::restore::{Restored, refuse_beside, restore};
 pub use self::schema::migrations;
 use self::writer::Writer;
 use super::claim::{Claim, refuse_other_name};

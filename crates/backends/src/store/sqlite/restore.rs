@@ -5,11 +5,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 use throng_domain::store::StoreError;
 
 use super::copy::{Checked, copy, copy_pages};
 use super::error::StoreResult;
+use super::holders::lock_holder;
 use super::open::length;
 use super::place::with_suffix;
 use super::writer::Writer;
@@ -19,67 +22,178 @@ use crate::store::claim::Claim;
 /// it keeps a server from making a new one.
 const GUARD: &[u8] = b"throng restore is under way\n";
 
+/// What SQLite applies to whatever file it finds beside it: a log, and the journal of a transaction that a program died in.
+const APPLIED: [&str; 2] = [LOG, "-journal"];
+const LOG: &str = "-wal";
+
 /// What was done.
 #[derive(Debug)]
 pub struct Restored {
     /// What the database holds now.
     pub checked: Checked,
-    /// Where the one before is kept, with its log beside it if it had one.
+    /// Where the one before is kept, with its log and its journal beside it if it had them.
     pub kept: Option<PathBuf>,
 }
 
 /// Puts a copy of the database `from` in the place of the one at `path`, after checking it; the one before is kept under
-/// another name, together with its log. Whenever this is interrupted, the next start finds the one or the other, or refuses.
+/// another name, together with its log and its journal. Whenever this is interrupted, the next start finds the one or the
+/// other, or refuses.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] if a process serves the database; those of [`copy`] for `from`. Nothing was changed, unless it
-/// is [`StoreError::WriteFailed`], which says what has to be done.
+/// [`StoreError::Conflict`] if a process serves the database or is using it; those of [`copy`] for `from`. Nothing was
+/// changed, unless it is [`StoreError::WriteFailed`], which says what has to be done.
 pub fn restore(path: &Path, from: &Path) -> Result<Restored, StoreError> {
     let _claim = Claim::to_replace(path)?;
     refuse_itself(path, from)?;
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let log = with_suffix(&path, "-wal");
+    let _lock = lock_whole(&path)?;
     let new = temporary(&path)?;
     let checked = copy(from, new.path())?;
-    let kept = free_name(&path, "old")?;
-    let is_there = path.try_exists().map_err(unavailable)?;
-    let has_log = length(&log)? > 0;
-    let exchange = || -> io::Result<()> {
-        if has_log {
-            // Under its other name the file has its log from the first moment on. Here the file goes first: a log alone is
-            // refused, a file without its log would be served.
-            fs::hard_link(&log, with_suffix(&kept, "-wal"))?;
-            if is_there {
-                fs::rename(&path, &kept)?;
-            }
-            let mut guard = beside(&path)?;
-            guard.write_all(GUARD)?;
-            // An empty log would not be refused.
-            guard.as_file().sync_all()?;
-            guard.persist(&log)?;
-        } else if is_there {
-            fs::hard_link(&path, &kept)?;
-        }
-        for suffix in ["-shm", "-journal"] {
-            match fs::rename(with_suffix(&path, suffix), with_suffix(&kept, suffix)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                done => done?,
-            }
-        }
-        new.persist(&path)?;
-        sync_directory(&path)?;
-        match fs::remove_file(&log) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            done => done?,
-        }
-        sync_directory(&path)
-    };
-    exchange().map_err(|error| {
+    let old = Old::find(&path)?;
+    old.exchange(new).map_err(|error| {
         StoreError::WriteFailed(
-            format!("{error}; what was at {} may be at {} now: run this again", path.display(), kept.display()).into(),
+            format!("{error}; what was at {} may be at {} now: run this again", path.display(), old.kept.display())
+                .into(),
         )
     })?;
-    Ok(Restored { checked, kept: (is_there || has_log).then_some(kept) })
+    let is_kept = is_taken(&old.kept);
+    Ok(Restored { checked, kept: is_kept.then_some(old.kept) })
+}
+
+/// What a restore replaces.
+struct Old<'a> {
+    path: &'a Path,
+    is_there: bool,
+    /// What lies beside it, or is left of it, and would be applied to the new file.
+    beside: Vec<&'static str>,
+    /// Where it is to be kept, or, where a restore before this one was interrupted, where it is already.
+    kept: PathBuf,
+}
+
+impl<'a> Old<'a> {
+    fn find(path: &'a Path) -> StoreResult<Self> {
+        let is_there = path.try_exists().map_err(unavailable)?;
+        let mut beside = Vec::new();
+        for suffix in APPLIED {
+            let name = with_suffix(path, suffix);
+            if length(&name)? > 0 && !is_guard(&name)? {
+                beside.push(suffix);
+            }
+        }
+        let (last, free) = names(path, "old");
+        let kept = match last {
+            Some(last) if is_half_kept(path, &beside, &last)? => last,
+            Some(_) | None => free,
+        };
+        Ok(Self { path, is_there, beside, kept })
+    }
+
+    fn exchange(&self, new: NamedTempFile) -> io::Result<()> {
+        let log = with_suffix(self.path, LOG);
+        if !self.beside.is_empty() {
+            self.set_aside()?;
+        } else if self.is_there {
+            fs::hard_link(self.path, &self.kept)?;
+        }
+        absent_or(fs::rename(with_suffix(self.path, "-shm"), with_suffix(&self.kept, "-shm")))?;
+        sync_directory(self.path)?;
+        new.persist(self.path)?;
+        sync_directory(self.path)?;
+        absent_or(fs::remove_file(&log))?;
+        sync_directory(self.path)
+    }
+
+    /// Moves the file, so that it has under its other name what belongs to it from the first moment on, and nothing of that
+    /// is left here. Meanwhile there is something in the place of the log: without a file beside it a start is refused.
+    fn set_aside(&self) -> io::Result<()> {
+        for suffix in &self.beside {
+            let (name, kept) = (with_suffix(self.path, suffix), with_suffix(&self.kept, suffix));
+            if !is_same(&name, &kept) {
+                fs::hard_link(name, kept)?;
+            }
+        }
+        let has_log = self.beside.contains(&LOG);
+        if !has_log {
+            self.put_guard()?;
+        }
+        sync_directory(self.path)?;
+        if self.is_there {
+            fs::rename(self.path, &self.kept)?;
+        }
+        if has_log {
+            self.put_guard()?;
+        }
+        for suffix in self.beside.iter().filter(|suffix| **suffix != LOG) {
+            fs::remove_file(with_suffix(self.path, suffix))?;
+        }
+        Ok(())
+    }
+
+    fn put_guard(&self) -> io::Result<()> {
+        let mut guard = beside(self.path)?;
+        guard.write_all(GUARD)?;
+        // An empty log would not be refused.
+        guard.as_file().sync_all()?;
+        guard.persist(with_suffix(self.path, LOG))?;
+        Ok(())
+    }
+}
+
+/// Whether a restore that was interrupted began to keep the file under the name `last`: what would be applied to it has that
+/// name too, or is gone from here, and the file itself has one name.
+fn is_half_kept(path: &Path, beside: &[&str], last: &Path) -> StoreResult<bool> {
+    let is_kept = |suffix: &&str| is_same(&with_suffix(path, suffix), &with_suffix(last, suffix));
+    let began = !beside.is_empty() || is_guard(&with_suffix(path, LOG))?;
+    Ok(began
+        && beside.iter().all(is_kept)
+        && match (path.exists(), last.exists()) {
+            (true, true) => false,
+            // Nothing there that would be applied to it when it comes there.
+            (true, false) => APPLIED.iter().all(|suffix| is_kept(suffix) || !with_suffix(last, suffix).exists()),
+            (false, _) => true,
+        })
+}
+
+fn is_guard(name: &Path) -> StoreResult<bool> {
+    match length(name)? == GUARD.len() as u64 {
+        true => Ok(fs::read(name).map_err(unavailable)? == GUARD),
+        false => Ok(false),
+    }
+}
+
+/// Has SQLite's locks on a file, all of them, so that no program uses it; `None` where there is no file.
+fn lock_whole(path: &Path) -> StoreResult<Option<File>> {
+    let file = match File::options().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(unavailable)?,
+    };
+    match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::AGAIN | Errno::ACCESS) => Err(StoreError::Conflict(format!(
+            "{} is using {}; end it first",
+            lock_holder(&file, 0, 0).map_or_else(|| "a program".to_owned(), |holder| holder.to_string()),
+            path.display()
+        ))),
+        Err(error) => Err(unavailable(error.into())),
+    }
+}
+
+/// Refuses a name for a copy where something lies that SQLite would apply to it.
+///
+/// # Errors
+/// [`StoreError::Rejected`] if something does; [`StoreError::Unavailable`] if that can't be found out.
+pub fn refuse_beside(copy: &Path) -> Result<(), StoreError> {
+    let copy = copy.canonicalize().unwrap_or_else(|_| copy.to_owned());
+    for suffix in APPLIED {
+        let name = with_suffix(&copy, suffix);
+        if length(&name)? > 0 {
+            return Err(StoreError::Rejected(format!(
+                "{} lies there, and SQLite would apply it to the copy; choose another name, or move it away",
+                name.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Saves what only this process can still reach; returns where.
@@ -89,14 +203,13 @@ pub(super) fn rescue(writer: &Writer, path: &Path) -> StoreResult<Option<PathBuf
     }
     let copy = temporary(path)?;
     copy_pages(&writer.connection, copy.path(), None)?;
-    let rescued = free_name(path, "rescued")?;
+    let (_, rescued) = names(path, "rescued");
     copy.persist_noclobber(&rescued).map_err(|error| unavailable(error.error))?;
     sync_directory(&rescued).map_err(unavailable)?;
     Ok(Some(rescued))
 }
 
 fn refuse_itself(path: &Path, from: &Path) -> StoreResult<()> {
-    let id = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
     let backup =
         id(from).map_err(|error| StoreError::Rejected(format!("{} can't be read: {error}", from.display())))?;
     if id(path).is_ok_and(|database| database == backup) {
@@ -122,17 +235,40 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory(path))?.sync_all()
 }
 
-/// A name that neither a file nor a log has yet.
-fn free_name(path: &Path, word: &str) -> StoreResult<PathBuf> {
+/// The last name of this kind that a file, or something that belongs to it, has; and the first that none has.
+fn names(path: &Path, word: &str) -> (Option<PathBuf>, PathBuf) {
+    let mut last = None;
     for number in 1.. {
         let suffix = if number == 1 { format!(".{word}") } else { format!(".{word}-{number}") };
         let name = with_suffix(path, &suffix);
-        let taken = |name: &Path| name.try_exists().map_err(unavailable);
-        if !taken(&name)? && !taken(&with_suffix(&name, "-wal"))? {
-            return Ok(name);
+        if !is_taken(&name) {
+            return (last, name);
         }
+        last = Some(name);
     }
     unreachable!("there are more numbers than files")
+}
+
+fn is_taken(name: &Path) -> bool {
+    [""].iter().chain(&APPLIED).any(|suffix| with_suffix(name, suffix).symlink_metadata().is_ok())
+}
+
+/// Whether two names are of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// What tells a file from every other.
+fn id(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// What isn't there needn't be moved or removed.
+fn absent_or(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 fn unavailable(error: io::Error) -> StoreError {
