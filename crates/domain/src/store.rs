@@ -3,6 +3,8 @@
 //! To add one: implement [`Store`], then run `throng_domain::contract` (feature `contract`) against it. A missing
 //! row is `Ok(None)`; every error is a [`StoreError`], whose variants say what the caller can do.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::ballot::{Ballot, BallotId, BallotKey, Choices};
@@ -100,6 +102,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// nothing more.
     async fn maintain(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// What the log takes up, as [`Self::maintain`] found it last, and who keeps it from beginning anew. `None` where a
+    /// server looks after that itself.
+    fn log_state(&self) -> Option<LogState> {
+        None
     }
 
     /// After [`StoreError::Displaced`]: saves what no other process can reach any more, if there is such; returns where.
@@ -250,6 +258,44 @@ pub struct Recount {
     pub tallies: Tallies,
     /// What the ballots add up to (its `seq` is that of the tallies).
     pub ballots: Tallies,
+}
+
+/// The log of a database in a file: it holds what was committed and isn't in the file yet, and begins anew when all of it is,
+/// unless somebody reads an older state meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogState {
+    /// Its length.
+    pub bytes: u64,
+    /// The other process that reads the oldest state, if one reads.
+    pub reader: Option<LogReader>,
+}
+
+/// A process that reads a file for as long as that one transaction of its lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogReader {
+    /// Which it is.
+    pub process: Process,
+    /// For how long it has been seen to read that state.
+    pub seen_for: Duration,
+}
+
+/// Another process, as the system names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id; `None` where it can't be seen, since it is outside of this one's container.
+    pub id: Option<i32>,
+    /// The program's name, where the system tells.
+    pub program: Option<String>,
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.id, &self.program) {
+            (Some(id), Some(program)) => write!(f, "{program} (process {id})"),
+            (Some(id), None) => write!(f, "process {id}"),
+            (None, _) => f.write_str("a program outside of this container"),
+        }
+    }
 }
 
 /// Why a store couldn't do what it was asked.

@@ -180,6 +180,7 @@ fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThre
         clock: Arc::clone(&app.clock),
         metrics: Arc::clone(&app.metrics.intake),
         complaints: Arc::default(),
+        database_log: app.metrics.database_log.clone(),
         writable: Arc::clone(&app.writable),
         failed: app.intake_failed.clone(),
     };

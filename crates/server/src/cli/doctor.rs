@@ -8,10 +8,11 @@ use anyhow::bail;
 use serde::Serialize;
 use throng_backends::queue::QueueUrl;
 use throng_backends::queue::rabbitmq::Messages;
+use throng_backends::store::{DatabaseUrl, sqlite};
 use throng_backends::{cache, queue, store};
 use throng_domain::clock::{Clock, SystemClock, Timestamp};
 use throng_domain::poll::{Poll, PollId};
-use throng_domain::store::{Database, StoreError};
+use throng_domain::store::{Database, LogReader, LogState, StoreError};
 
 use super::{Flags, Json, print, write_json};
 use crate::app::{BROKER_WATCH, cant_use, watch_broker};
@@ -67,6 +68,8 @@ async fn examine(config: &Config) -> Vec<Finding> {
 
 async fn examine_database_and_cache(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
+    // Before the file is opened here: it is closed again, and that would take locks along.
+    let log = examine_log(&config.database);
     match within(store::open_existing(&config.database)).await {
         Ok(Some(database)) => examine_database(config, &*database, &mut findings).await,
         Ok(None) => {
@@ -74,6 +77,7 @@ async fn examine_database_and_cache(config: &Config) -> Vec<Finding> {
         }
         Err(error) => findings.push(fault("database", format!("{}: {error}", config.database))),
     }
+    findings.extend(log);
     if let Some(url) = &config.cache {
         findings.push(match cache::fault(url).await {
             Some(what) => fault("cache", format!("{what}. Results come from the database meanwhile")),
@@ -120,6 +124,29 @@ async fn read_tables(database: &dyn Database) -> Result<Vec<Poll>, StoreError> {
         database.tallies(poll.id).await?;
     }
     Ok(polls)
+}
+
+/// Whether a database in a file has a log that isn't too long, and if it has, who reads the file.
+fn examine_log(database: &DatabaseUrl) -> Option<Finding> {
+    let DatabaseUrl::Sqlite(path) = database else { return None };
+    let LogState { bytes, reader } = match sqlite::look_at_log(path) {
+        Ok(state) => state,
+        Err(error) => return Some(fault("log", error.to_string())),
+    };
+    let length = format!("{} MB are not in the database file yet", bytes >> 20);
+    Some(match reader {
+        _ if bytes <= sqlite::LOG_LONG_BYTES => fine("log", length),
+        Some(LogReader { process, .. }) => fault(
+            "log",
+            format!(
+                "{length}, while {process} reads it; end that program. throng_database_log_reader_seconds says for how long \
+                 it has been"
+            ),
+        ),
+        None => {
+            fault("log", format!("{length}; a program has been reading it for long, or the server was killed since"))
+        }
+    })
 }
 
 /// Without it the original routes answer 404.

@@ -14,7 +14,7 @@ use tracing::{Instrument as _, debug_span, error, warn};
 use super::desk::{Answered, Batch, Desk, Outcomes};
 use super::precedence::Precedence;
 use super::{BATCH_SPANS, Complaints, Fate, NotRecorded};
-use crate::metrics::{IntakeMetrics, NotSafe};
+use crate::metrics::{DatabaseLogMetrics, IntakeMetrics, NotSafe};
 use crate::results::{LivePolls, SharedSnapshot};
 
 /// How often the store is maintained, at the least where nothing is recorded.
@@ -33,6 +33,8 @@ pub struct Recorder {
     pub clock: Arc<dyn Clock>,
     /// What is measured.
     pub metrics: Arc<IntakeMetrics>,
+    /// What is measured of the store's log.
+    pub database_log: DatabaseLogMetrics,
     /// What is logged of batches that fail.
     pub complaints: Arc<Complaints>,
     /// Whether the store could be written when that was last tried.
@@ -171,6 +173,7 @@ impl Recorder {
     /// After which nothing more may be recorded.
     async fn maintain(&self) -> Result<(), Failed> {
         let maintained = self.store.maintain().await;
+        self.database_log.found(self.store.log_state());
         let was_writable = self.writable.swap(maintained.is_ok(), Ordering::Relaxed);
         match maintained {
             Ok(()) => Ok(()),

@@ -1,8 +1,9 @@
 //! What is measured, in the text format that Prometheus reads, stage by stage on a ballot's way.
 //!
 //! Nothing is labelled by poll: whoever can make polls could make labels without end. What a label may say is known
-//! before the first ballot, and every handle is found then.
+//! before the first ballot, and every handle is found then; the one exception is in [`database_log`].
 
+mod database_log;
 mod herald;
 mod http;
 mod intake;
@@ -18,6 +19,7 @@ use prometheus_client::registry::Registry;
 use throng_backends::queue::rabbitmq::Messages;
 use throng_domain::clock::Clock;
 
+pub use self::database_log::DatabaseLogMetrics;
 pub use self::herald::HeraldMetrics;
 pub use self::http::HttpMetrics;
 use self::http::PerCore;
@@ -37,6 +39,8 @@ pub struct Metrics {
     pub http: Vec<Arc<HttpMetrics>>,
     /// Of coming by results.
     pub results: Arc<ResultsMetrics>,
+    /// Of the log of a database in a file.
+    pub database_log: DatabaseLogMetrics,
     /// Lines of the log that were dropped.
     pub log_lines_dropped: Counter,
     queue_messages: Gauge<f64, AtomicU64>,
@@ -75,12 +79,14 @@ impl Metrics {
         );
         let http: Vec<Arc<HttpMetrics>> = desks.iter().map(|_| Arc::default()).collect();
         registry.register_collector(Box::new(PerCore { http: http.clone(), desks: desks.to_vec() }));
+        let database_log = DatabaseLogMetrics::register(&mut registry);
         let log_lines_dropped = register_log(&mut registry);
         Self {
             registry,
             intake,
             http,
             results,
+            database_log,
             log_lines_dropped,
             queue_messages,
             dead_messages,

@@ -21,6 +21,7 @@ mod clock_steps;
 mod close_under_load;
 mod commit_path;
 mod displaced_file;
+mod foreign_reader;
 mod gone_clients;
 mod interrupted_restore;
 mod kills;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::Value;
 use throng::intake::{Desk, Failed, Fate, NotRecorded, Recorder, Settled};
-use throng::metrics::Metrics;
+use throng::metrics::{DatabaseLogMetrics, Metrics};
 use throng::results::{LivePolls, Origin};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::{ManualClock, Timestamp};
@@ -72,6 +72,7 @@ async fn vote(
         store,
         clock,
         metrics: Metrics::new(&desks).intake,
+        database_log: DatabaseLogMetrics::default(),
         complaints: Arc::default(),
         writable: Arc::default(),
         failed: CancellationToken::new(),

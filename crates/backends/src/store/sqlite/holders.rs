@@ -1,36 +1,59 @@
-//! Which programs hold locks of SQLite's.
+//! Which processes hold locks of SQLite's.
 
-use std::fmt;
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
+use throng_domain::store::Process;
 
-/// A program that holds a lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process; `None` where this one can't see it, as from within a container.
-    pub pid: Option<i32>,
-    /// Its name, where the system tells.
-    pub program: Option<String>,
-}
+use super::place::with_suffix;
 
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.pid, &self.program) {
-            (Some(pid), Some(program)) => write!(f, "{program} (process {pid})"),
-            (Some(pid), None) => write!(f, "process {pid}"),
-            (None, _) => f.write_str("a program that can't be seen from here, outside this container,"),
-        }
-    }
-}
-
-/// A program other than this that holds any lock on `length` bytes of the file from `start` on; a length of 0 means all of
+/// A process other than this that holds any lock on `length` bytes of the file from `start` on; a length of 0 means all of
 /// them. `None` if there is none, or the system doesn't say.
 ///
 /// A process gives up all its locks on a file when it closes the file, by whatever handle: so this takes one that stays open.
-pub(super) fn lock_holder(file: &File, start: u64, length: u64) -> Option<Holder> {
+pub(super) fn lock_holder(file: &File, start: u64, length: u64) -> Option<Process> {
     let wanted = Flock { start, length, ..Flock::from(FlockType::WriteLock) };
-    let pid = fcntl_getlk(file, &wanted).ok()??.pid.map(Pid::as_raw_pid).filter(|pid| *pid > 0);
-    let program = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok());
-    Some(Holder { pid, program: program.map(|name| name.trim_end().to_owned()) })
+    let id = fcntl_getlk(file, &wanted).ok()??.pid.map(Pid::as_raw_pid).filter(|id| *id > 0);
+    let program = id.and_then(|id| std::fs::read_to_string(format!("/proc/{id}/comm")).ok());
+    Some(Process { id, program: program.map(|name| name.trim_end().to_owned()) })
+}
+
+/// The slots in which readers say up to which page of the log they read, and where those and their locks are in the log's
+/// index (<https://www.sqlite.org/walformat.html#the_wal_index_file_format>).
+const SLOTS: u64 = 5;
+const MARKS_AT: u64 = 100;
+const SLOT_LOCKS_AT: u64 = 123;
+
+/// A log's index, by which readers are found.
+#[derive(Debug)]
+pub(super) struct LogIndex(File);
+
+/// Another process that reads, and up to which page of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reader {
+    pub(super) process: Process,
+    page: u32,
+}
+
+impl LogIndex {
+    /// That of the file at `path`. Closed, it takes this process's locks along, so it is to be kept for as long as a
+    /// connection of this process has the file open.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let real = path.canonicalize()?;
+        File::open(with_suffix(&real, "-shm")).map(Self)
+    }
+
+    /// Who of all other processes reads the oldest state. Nothing of the log after that can be brought into the file.
+    pub(super) fn oldest_reader(&self) -> Option<Reader> {
+        let readers = (0..SLOTS).filter_map(|slot| {
+            let process = lock_holder(&self.0, SLOT_LOCKS_AT + slot, 1)?;
+            let mut page = [0; 4];
+            self.0.read_exact_at(&mut page, MARKS_AT + 4 * slot).ok()?;
+            Some(Reader { process, page: u32::from_ne_bytes(page) })
+        });
+        readers.min_by_key(|reader| reader.page)
+    }
 }

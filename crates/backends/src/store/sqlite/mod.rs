@@ -7,6 +7,7 @@ mod copy;
 mod error;
 mod header;
 mod holders;
+mod log;
 mod open;
 mod pace;
 mod place;
@@ -28,11 +29,14 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{
+    Close, Database, LogState, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window,
+};
 use throng_domain::tally::Tallies;
 
 pub use self::copy::{Checked, copy};
 use self::error::{StoreResult, read_error};
+pub use self::log::{LOG_LONG_BYTES, look_at_log};
 pub(super) use self::open::{create_file, refuse_left_log};
 use self::place::Place;
 pub(super) use self::place::with_suffix;
@@ -194,6 +198,10 @@ impl Store for SqliteStore {
 
     async fn maintain(&self) -> Result<(), StoreError> {
         self.lock_writer().maintain()
+    }
+
+    fn log_state(&self) -> Option<LogState> {
+        self.lock_writer().log_state()
     }
 
     async fn rescue(&self) -> Result<Option<String>, StoreError> {

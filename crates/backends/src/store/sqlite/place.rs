@@ -63,6 +63,11 @@ impl Place {
         }
     }
 
+    /// The file's path.
+    pub(super) fn file(&self) -> &Path {
+        &self.file.path
+    }
+
     /// The log's path.
     pub(super) fn log(&self) -> &Path {
         &self.log.path

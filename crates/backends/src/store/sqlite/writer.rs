@@ -11,13 +11,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME, ErrorCode, TransactionBehavior};
 use throng_domain::ballot::Ballot;
-use throng_domain::store::{Recorded, StoreError};
+use throng_domain::store::{LogState, Recorded, StoreError};
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::error::{StoreResult, read_error, write_error};
 use super::header::Marks;
-use super::open::{LogPages, belong_together, length, marks, turn_to_log, wait_for_others, watch_log};
+use super::log::LogWatch;
+use super::open::{LogPages, belong_together, marks, turn_to_log, wait_for_others, watch_log};
 use super::place::Place;
 use super::{WRITE_WAIT_MAX, record};
 use crate::store::Claim;
@@ -35,9 +35,6 @@ const CHECKPOINT_AGAIN_PAGES: c_int = 1_024;
 /// After how long the log is copied also where ballots keep coming.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
-/// A log of more bytes than this is warned of: something has been reading the file for long.
-const LOG_LONG_BYTES: u64 = 256 * 1024 * 1024;
-
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) connection: Connection,
@@ -53,8 +50,8 @@ pub(super) struct Writer {
     checkpointed: Instant,
     /// Whether another process's lock got in the way of the last ballots.
     was_locked: bool,
-    /// Whether a long log was warned of.
-    warned: bool,
+    /// Closed after the connection.
+    pub(super) log_watch: LogWatch,
 }
 
 impl Writer {
@@ -76,7 +73,7 @@ impl Writer {
             log_full: CHECKPOINT_PAGES,
             checkpointed: Instant::now(),
             was_locked: false,
-            warned: false,
+            log_watch: LogWatch::new(),
         };
         let tables = "SELECT count(*) FROM sqlite_schema";
         let tables: u64 = writer.connection.query_row(tables, [], |row| row.get(0)).map_err(read_error)?;
@@ -95,11 +92,20 @@ impl Writer {
             self.connection.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(read_error)?;
             let claimed = self.claim.as_ref().and_then(Claim::database).cloned();
             let _ = self.place.set(Place::of(path, claimed)?);
+            if self.claim.is_some() {
+                self.log_watch.find_readers(path)?;
+            }
         }
         if self.claim.is_some() { self.checkpoint() } else { Ok(()) }
     }
 
+    /// What is known of the log.
+    pub(super) fn log_state(&self) -> Option<LogState> {
+        self.place.get().map(|_| self.log_watch.state())
+    }
+
     pub(super) fn record(&mut self, ballots: &[Ballot]) -> StoreResult<Recorded> {
+        self.log_watch.refuse_growth()?;
         // What waited behind ballots that waited in vain is told at once.
         wait_for_others(&self.connection, if self.was_locked { Duration::ZERO } else { RECORD_WAIT_MAX })?;
         let recorded = record::record(&mut self.connection, ballots);
@@ -123,7 +129,10 @@ impl Writer {
         let Some(place) = self.place.get() else { return Ok(()) };
         place.check_all()?;
         self.check_file()?;
-        self.warn_of_long_log()?;
+        if let Some(place) = self.place.get() {
+            self.log_watch.look(place, &self.connection)?;
+        }
+        self.log_watch.refuse_growth()?;
         let pages = self.log.load(Ordering::Relaxed);
         let (dirty, idle) = (pages != self.log_clean, pages == self.log_maintained);
         self.log_maintained = pages;
@@ -204,19 +213,6 @@ impl Writer {
         transaction.pragma_update(None, "application_id", marked.id()).map_err(write_error)?;
         transaction.commit().map_err(write_error)?;
         Ok(marked)
-    }
-
-    fn warn_of_long_log(&mut self) -> StoreResult<()> {
-        let Some(place) = self.place.get() else { return Ok(()) };
-        let bytes = length(place.log())?;
-        if bytes > LOG_LONG_BYTES && !self.warned {
-            warn!(
-                log = %place.log().display(), bytes,
-                "the log can't be brought into the database, since a program has been reading that for long; it grows until that program ends"
-            );
-        }
-        self.warned = bytes > LOG_LONG_BYTES;
-        Ok(())
     }
 }
 
