@@ -15,6 +15,7 @@ pub mod contract;
 pub mod new_poll;
 pub mod poll;
 pub mod queue;
+pub mod rounds;
 pub mod store;
 pub mod submission;
 pub mod tally;

@@ -11,11 +11,12 @@ use crate::ballot::{Ballot, BallotId, BallotKey, Choices};
 use crate::clock::Timestamp;
 use crate::new_poll::NewPoll;
 use crate::poll::{CLOSING_MS, Poll, PollId, Slug};
+use crate::rounds::Rounds;
 use crate::tally::Tallies;
 
-/// Keeps polls, ballots and tallies.
+/// Keeps polls, ballots and tallies; and, in [`Rounds`], what is asked and answered before a result is final.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: Rounds {
     /// Records ballots and adds them to their polls' tallies, in one transaction. This is the one place where
     /// counting happens.
     ///

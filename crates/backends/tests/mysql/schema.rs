@@ -3,6 +3,7 @@
 use throng_backends::store::{mysql, sqlite};
 use throng_domain::clock::Timestamp;
 use throng_domain::contract::support::{ballot, create, record, tallies};
+use throng_domain::rounds::Rounds;
 use throng_domain::store::{Database, Store, StoreError};
 use throng_domain::store::{Mark, Window};
 
@@ -39,12 +40,31 @@ async fn a_database_of_the_first_version_keeps_its_counts() {
     record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
     let before = tallies(&store, &poll).await;
     let undone = "ALTER TABLE poll DROP COLUMN closed_at, DROP COLUMN final_at; \
-                  DELETE FROM schema_migration WHERE version = 2";
+                  DROP TABLE recording_round, recording_line, recording_queue; \
+                  DELETE FROM schema_migration WHERE version >= 2";
     execute(&mut database.stranger().await, undone.to_owned()).await;
     // One that goes on with the connections that knew the tables as they were would be told so by the server.
     let store = database.open().await.unwrap();
-    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll"]);
+    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll", "0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before, vec![poll]));
+}
+
+#[tokio::test]
+async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
+    let (database, store) = OwnDatabase::with_store().await;
+    let poll = create(&store, "poll").await;
+    record(&store, &[ballot(&poll, 1, &[1])]).await;
+    let window = Window { opens_at: Some(Timestamp(1)), closes_at: Some(Timestamp(5_000)) };
+    let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
+    assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
+    let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
+    let undone =
+        "DROP TABLE recording_round, recording_line, recording_queue; DELETE FROM schema_migration WHERE version = 3";
+    execute(&mut database.stranger().await, undone.to_owned()).await;
+    let store = database.open().await.unwrap();
+    assert_eq!(store.migrate().await.unwrap(), ["0003_rounds"]);
+    assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
+    assert_eq!(store.begin_round().await.unwrap().number, 1);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use throng_backends::store::postgres::{PostgresStore, migrations};
 use throng_domain::ballot::Ballot;
 use throng_domain::contract::support::{OPENS_AT, ballot, create, done, record, tallies};
+use throng_domain::rounds::Rounds as _;
 use throng_domain::store::{Database as _, Mark, MigrationState, Store as _, StoreError, Window};
 
 use super::ballots;
@@ -17,13 +18,15 @@ async fn many_may_migrate_at_once() {
     let database = Database::empty().await;
     let stores = [database.open().await, database.open().await, database.open().await];
     let [a, b, c] = &stores;
-    assert_eq!(applied(&done(a.migration_states().await)), [false, false]);
+    assert_eq!(applied(&done(a.migration_states().await)), [false; 3]);
     let (a, b, c) = tokio::join!(a.migrate(), b.migrate(), c.migrate());
-    let steps = [done(a), done(b), done(c)].concat();
+    // Each step is applied by anyone, once.
+    let mut steps = [done(a), done(b), done(c)].concat();
+    steps.sort_unstable();
     let names: Vec<_> = migrations().iter().map(|migration| migration.name).collect();
     assert_eq!(steps, names);
     assert_eq!(done(stores[0].migrate().await), Vec::<&str>::new());
-    assert_eq!(applied(&done(stores[0].migration_states().await)), [true, true]);
+    assert_eq!(applied(&done(stores[0].migration_states().await)), [true; 3]);
 }
 
 #[tokio::test]
@@ -33,10 +36,28 @@ async fn a_database_of_the_first_version_keeps_its_counts() {
     record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
     let before = tallies(&store, &poll).await;
     database.run("ALTER TABLE poll DROP COLUMN closed_at, DROP COLUMN final_at").await;
-    database.run("DELETE FROM schema_migration WHERE version = 2").await;
+    database.run("DROP TABLE recording_round; DROP TABLE recording_line; DROP TABLE recording_queue").await;
+    database.run("DELETE FROM schema_migration WHERE version >= 2").await;
     let store = database.open().await;
-    assert_eq!(done(store.migrate().await), ["0002_end_of_a_poll"]);
+    assert_eq!(done(store.migrate().await), ["0002_end_of_a_poll", "0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, done(store.polls().await)), (before, vec![poll]));
+}
+
+#[tokio::test]
+async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
+    let (database, store) = Database::with_store().await;
+    let poll = create(&store, "poll").await;
+    record(&store, &[ballot(&poll, 1, &[1])]).await;
+    let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(OPENS_AT.plus_ms(5)) };
+    let closed = done(store.set_window(poll.id, poll.version, window).await);
+    assert_eq!(done(store.mark(&[(closed.id, closed.version)], Mark::Closed).await), 1);
+    let before = (tallies(&store, &poll).await, done(store.polls().await));
+    database.run("DROP TABLE recording_round; DROP TABLE recording_line; DROP TABLE recording_queue").await;
+    database.run("DELETE FROM schema_migration WHERE version = 3").await;
+    let store = database.open().await;
+    assert_eq!(done(store.migrate().await), ["0003_rounds"]);
+    assert_eq!((tallies(&store, &poll).await, done(store.polls().await)), before);
+    assert_eq!(done(store.begin_round().await).number, 1);
 }
 
 #[tokio::test]

@@ -9,10 +9,12 @@
 pub mod cache;
 mod counting;
 mod polls;
+mod rounds;
 pub mod support;
 
 pub use counting::*;
 pub use polls::*;
+pub use rounds::*;
 
 /// Makes a `#[tokio::test]` of every behaviour in the suite, each on a store of its own.
 #[macro_export]
@@ -42,6 +44,11 @@ macro_rules! store_contract {
             a_mark_stands_until_the_window_is_set
             a_mark_is_set_only_on_the_version_seen
             a_final_poll_takes_no_ballot
+            rounds_are_numbered_and_have_a_moment
+            rounds_begun_at_once_have_numbers_of_their_own
+            queues_are_noted_once
+            a_lines_last_answer_is_kept
+            old_answers_are_forgotten
         );
     };
     ($maker:expr; $($behaviour:ident)+) => {

@@ -8,6 +8,7 @@ use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::rounds::{Answer, Round, Rounds};
 use throng_domain::store::{Close, Mark, Outcome, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
@@ -111,6 +112,33 @@ impl Store for ScriptedStore {
     }
 
     async fn ballots(&self, _: PollId, _: Option<BallotKey>, _: usize) -> Result<Vec<Ballot>, StoreError> {
+        not_here()
+    }
+}
+
+#[async_trait]
+impl Rounds for ScriptedStore {
+    async fn begin_round(&self) -> Result<Round, StoreError> {
+        not_here()
+    }
+
+    async fn round(&self) -> Result<u64, StoreError> {
+        not_here()
+    }
+
+    async fn add_queue(&self, _: &str) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn queues(&self) -> Result<Vec<String>, StoreError> {
+        not_here()
+    }
+
+    async fn answer(&self, _: &Answer) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn answers(&self, _: u64) -> Result<Vec<Answer>, StoreError> {
         not_here()
     }
 }

@@ -7,6 +7,7 @@ use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::rounds::{Answer, Round, Rounds};
 use throng_domain::store::{Close, Mark, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
@@ -125,5 +126,32 @@ impl Store for GatedStore {
 
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
         self.store.ballots(poll, after, limit).await
+    }
+}
+
+#[async_trait]
+impl Rounds for GatedStore {
+    async fn begin_round(&self) -> Result<Round, StoreError> {
+        self.store.begin_round().await
+    }
+
+    async fn round(&self) -> Result<u64, StoreError> {
+        self.store.round().await
+    }
+
+    async fn add_queue(&self, name: &str) -> Result<(), StoreError> {
+        self.store.add_queue(name).await
+    }
+
+    async fn queues(&self) -> Result<Vec<String>, StoreError> {
+        self.store.queues().await
+    }
+
+    async fn answer(&self, answer: &Answer) -> Result<(), StoreError> {
+        self.store.answer(answer).await
+    }
+
+    async fn answers(&self, since: u64) -> Result<Vec<Answer>, StoreError> {
+        self.store.answers(since).await
     }
 }

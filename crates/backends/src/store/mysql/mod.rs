@@ -7,6 +7,7 @@ mod connection;
 mod error;
 mod polls;
 mod record;
+mod rounds;
 mod schema;
 mod settings;
 mod tallies;
@@ -20,6 +21,7 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::rounds::{Answer, Round, Rounds};
 use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 use tokio::time::Instant;
@@ -124,6 +126,36 @@ impl Store for MySqlStore {
 
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
         self.read(async |reader| record::stored(reader, poll, after, limit).await).await
+    }
+}
+
+#[async_trait]
+impl Rounds for MySqlStore {
+    async fn begin_round(&self) -> Result<Round, StoreError> {
+        let begin = async |writer: &mut MySqlConnection| rounds::begin(writer).await.map_err(before_commit);
+        Ok(self.write(begin, &[]).await?.0)
+    }
+
+    async fn round(&self) -> Result<u64, StoreError> {
+        self.read(rounds::last).await
+    }
+
+    async fn add_queue(&self, name: &str) -> Result<(), StoreError> {
+        let add = async |writer: &mut MySqlConnection| rounds::add_queue(writer, name).await.map_err(before_commit);
+        self.write(add, &[]).await.map(|((), _)| ())
+    }
+
+    async fn queues(&self) -> Result<Vec<String>, StoreError> {
+        self.read(rounds::queues).await
+    }
+
+    async fn answer(&self, answer: &Answer) -> Result<(), StoreError> {
+        let store = async |writer: &mut MySqlConnection| rounds::answer(writer, answer).await.map_err(before_commit);
+        self.write(store, &[]).await.map(|((), _)| ())
+    }
+
+    async fn answers(&self, since: u64) -> Result<Vec<Answer>, StoreError> {
+        self.read(async |reader| rounds::answers(reader, since).await).await
     }
 }
 

@@ -256,7 +256,7 @@ where
 }
 
 /// A column that holds text, which may be compared by its bytes: the library takes such a column for one of bytes.
-fn text(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<&str> {
+pub(super) fn text(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<&str> {
     row.try_get_unchecked(column)
 }
 

@@ -219,7 +219,7 @@ fn push_bytes(sql: &mut String, bytes: &[u8; 16]) {
     sql.push('\'');
 }
 
-fn bytes(row: &MySqlRow, column: usize) -> sqlx::Result<[u8; 16]> {
+pub(super) fn bytes(row: &MySqlRow, column: usize) -> sqlx::Result<[u8; 16]> {
     row.try_get::<&[u8], _>(column)?.try_into().map_err(corrupt)
 }
 

@@ -9,6 +9,7 @@ mod connection;
 mod error;
 mod polls;
 mod record;
+mod rounds;
 mod schema;
 mod settings;
 mod tallies;
@@ -18,6 +19,7 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::rounds::{Answer, Round, Rounds};
 use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
@@ -100,6 +102,33 @@ impl Store for PostgresStore {
 
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
         self.connections.read(async |reader| record::stored(reader, poll, after, limit).await).await
+    }
+}
+
+#[async_trait]
+impl Rounds for PostgresStore {
+    async fn begin_round(&self) -> Result<Round, StoreError> {
+        self.connections.write(async |writer| rounds::begin(writer).await.map_err(read_error)).await
+    }
+
+    async fn round(&self) -> Result<u64, StoreError> {
+        self.connections.read(rounds::last).await
+    }
+
+    async fn add_queue(&self, name: &str) -> Result<(), StoreError> {
+        self.connections.write(async |writer| rounds::add_queue(writer, name).await.map_err(read_error)).await
+    }
+
+    async fn queues(&self) -> Result<Vec<String>, StoreError> {
+        self.connections.read(rounds::queues).await
+    }
+
+    async fn answer(&self, answer: &Answer) -> Result<(), StoreError> {
+        self.connections.write(async |writer| rounds::answer(writer, answer).await.map_err(read_error)).await
+    }
+
+    async fn answers(&self, since: u64) -> Result<Vec<Answer>, StoreError> {
+        self.connections.read(async |reader| rounds::answers(reader, since).await).await
     }
 }
 

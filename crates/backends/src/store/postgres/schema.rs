@@ -23,6 +23,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0002_end_of_a_poll",
                 sql: include_str!("../../../migrations/postgres/0002_end_of_a_poll.sql"),
             },
+            Migration {
+                version: 3,
+                name: "0003_rounds",
+                sql: include_str!("../../../migrations/postgres/0003_rounds.sql"),
+            },
         ]
     }
 }

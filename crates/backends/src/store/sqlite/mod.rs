@@ -15,6 +15,7 @@ mod polls;
 mod readers;
 mod record;
 mod restore;
+mod rounds;
 mod schema;
 mod tallies;
 mod writer;
@@ -29,6 +30,7 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::rounds::{Answer, Round, Rounds};
 use throng_domain::store::{
     Close, Database, LogState, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window,
 };
@@ -207,6 +209,35 @@ impl Store for SqliteStore {
     async fn rescue(&self) -> Result<Option<String>, StoreError> {
         let rescued = restore::rescue(&self.lock_writer(), &self.path)?;
         Ok(rescued.map(|path| path.display().to_string()))
+    }
+}
+
+#[async_trait]
+impl Rounds for SqliteStore {
+    async fn begin_round(&self) -> Result<Round, StoreError> {
+        self.write(rounds::begin).await
+    }
+
+    async fn round(&self) -> Result<u64, StoreError> {
+        self.read(rounds::last).await
+    }
+
+    async fn add_queue(&self, name: &str) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.write(move |writer| rounds::add_queue(writer, &name)).await
+    }
+
+    async fn queues(&self) -> Result<Vec<String>, StoreError> {
+        self.read(rounds::queues).await
+    }
+
+    async fn answer(&self, answer: &Answer) -> Result<(), StoreError> {
+        let answer = answer.clone();
+        self.write(move |writer| rounds::answer(writer, &answer)).await
+    }
+
+    async fn answers(&self, since: u64) -> Result<Vec<Answer>, StoreError> {
+        self.read(move |reader| rounds::answers(reader, since)).await
     }
 }
 

@@ -271,9 +271,27 @@ async fn a_file_of_the_first_version_keeps_its_counts() {
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
     let before = tallies(&store, &poll).await;
-    let undone =
-        "ALTER TABLE poll DROP COLUMN closed_at; ALTER TABLE poll DROP COLUMN final_at; PRAGMA user_version = 1";
+    let undone = "ALTER TABLE poll DROP COLUMN closed_at; ALTER TABLE poll DROP COLUMN final_at; \
+                  DROP TABLE recording_round; DROP TABLE recording_line; DROP TABLE recording_queue; PRAGMA user_version = 1";
     store.lock_writer().connection.execute_batch(undone).unwrap();
-    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll"]);
+    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll", "0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before, vec![poll]));
+}
+
+#[tokio::test]
+async fn a_file_of_the_second_version_keeps_its_counts_and_marks() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = fresh(directory.path().to_owned()).await;
+    let poll = create(&store, "poll").await;
+    record(&store, &[ballot(&poll, 1, &[1])]).await;
+    let window = Window { opens_at: poll.opens_at, closes_at: Some(Timestamp(5_000)) };
+    let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
+    assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
+    let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
+    let undone =
+        "DROP TABLE recording_round; DROP TABLE recording_line; DROP TABLE recording_queue; PRAGMA user_version = 2";
+    store.lock_writer().connection.execute_batch(undone).unwrap();
+    assert_eq!(store.migrate().await.unwrap(), ["0003_rounds"]);
+    assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
+    assert_eq!(store.begin_round().await.unwrap().number, 1);
 }

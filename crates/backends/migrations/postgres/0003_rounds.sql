@@ -1,0 +1,15 @@
+-- How nodes behind a broker learn that all that arrived before a poll's close is recorded: see the module `rounds` of the domain.
+CREATE TABLE recording_round (number BIGINT NOT NULL);
+INSERT INTO recording_round (number) VALUES (0);
+
+-- The queues on which there may be ballots for this database: each node notes its own before it takes one.
+CREATE TABLE recording_queue (name TEXT COLLATE "C" NOT NULL PRIMARY KEY);
+
+-- The last answer of each line: a worker's consumer of the queue, on one connection.
+CREATE TABLE recording_line (
+    id        BYTEA  NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    queue     TEXT   NOT NULL,
+    joined    BIGINT NOT NULL,
+    answered  BIGINT NOT NULL,
+    consumers BIGINT NOT NULL
+);

@@ -1,0 +1,60 @@
+//! Rounds, and what lines answer.
+
+use rusqlite::{Connection, TransactionBehavior, params};
+use throng_domain::rounds::{ANSWERS_KEPT, Answer, Round};
+
+use super::error::{StoreResult, read_error, write_error};
+use super::polls;
+
+/// Nobody else writes between its moment and its number.
+pub(super) fn begin(writer: &mut Connection) -> StoreResult<Round> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
+    let began_at = polls::now(&transaction).map_err(read_error)?;
+    let next = "UPDATE recording_round SET number = number + 1 RETURNING number";
+    let number = transaction.query_row(next, [], |row| row.get(0)).map_err(write_error)?;
+    transaction.commit().map_err(write_error)?;
+    Ok(Round { number, began_at })
+}
+
+pub(super) fn last(reader: &Connection) -> rusqlite::Result<u64> {
+    reader.prepare_cached("SELECT number FROM recording_round")?.query_row([], |row| row.get(0))
+}
+
+pub(super) fn add_queue(writer: &mut Connection, name: &str) -> StoreResult<()> {
+    // A node that starts again has no need to write.
+    let is_there = "SELECT EXISTS (SELECT 1 FROM recording_queue WHERE name = ?1)";
+    if !writer.query_row(is_there, [name], |row| row.get(0)).map_err(read_error)? {
+        writer.execute("INSERT OR IGNORE INTO recording_queue (name) VALUES (?1)", [name]).map_err(write_error)?;
+    }
+    Ok(())
+}
+
+pub(super) fn queues(reader: &Connection) -> rusqlite::Result<Vec<String>> {
+    reader.prepare_cached("SELECT name FROM recording_queue ORDER BY name")?.query_map([], |row| row.get(0))?.collect()
+}
+
+pub(super) fn answer(writer: &mut Connection, answer: &Answer) -> StoreResult<()> {
+    let Answer { line, queue, joined, round, consumers } = answer;
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
+    let oldest = round.saturating_sub(ANSWERS_KEPT);
+    transaction.execute("DELETE FROM recording_line WHERE answered < ?1", [oldest]).map_err(write_error)?;
+    let upsert = "INSERT OR REPLACE INTO recording_line (id, queue, joined, answered, consumers) \
+                  VALUES (?1, ?2, ?3, ?4, ?5)";
+    transaction.execute(upsert, params![line, queue, joined, round, consumers]).map_err(write_error)?;
+    transaction.commit().map_err(write_error)
+}
+
+pub(super) fn answers(reader: &Connection, since: u64) -> rusqlite::Result<Vec<Answer>> {
+    reader
+        .prepare_cached("SELECT id, queue, joined, answered, consumers FROM recording_line WHERE answered >= ?1")?
+        .query_map([since], |row| {
+            Ok(Answer {
+                line: row.get(0)?,
+                queue: row.get(1)?,
+                joined: row.get(2)?,
+                round: row.get(3)?,
+                consumers: row.get(4)?,
+            })
+        })?
+        .collect()
+}
