@@ -1,25 +1,38 @@
 //! The messages that no worker could read: looked at, given to the workers once more, or thrown away.
 
 use std::fmt::Write as _;
+use std::pin::Pin;
+use std::time::Duration;
 
-use lapin::message::{BasicGetMessage, Delivery};
-use lapin::options::{BasicAckOptions, BasicGetOptions};
-use lapin::types::AMQPValue;
-use lapin::{BasicProperties, Channel};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Consumer};
 use sha2::{Digest, Sha256};
 use throng_domain::ballot::Ballot;
 use throng_domain::clock::Timestamp;
 use throng_domain::queue::QueueError;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{ANSWER_MAX, Session};
 use super::failure::{self, no_answer};
 use super::lane::{Address, Lane};
-use super::{Broker, SEND_MAX};
+use super::topology::Contents;
+use super::{Broker, SEND_MAX, next};
 use crate::queue::message::{MessageKey, NotAMessage, decode_ballots};
 
 /// The most messages that are gone through at once.
 pub const SCAN_MAX: usize = 10_000;
+
+/// How long nothing comes until it is asked whether there is anything left.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long is waited at the most for another who goes through the queue; the broker also needs a moment to take back what
+/// was given back.
+const OTHERS_MAX: Duration = Duration::from_secs(3);
+
+/// How often it is looked meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The header that says why a message was set aside.
 pub(super) const WHY: &str = "x-throng-why";
@@ -157,16 +170,41 @@ impl DeadLetters {
         Ok(dropped)
     }
 
+    /// Takes letters with a consumer: for as long as one is there, a worker's look at the queues (see `looking`) knows that
+    /// letters may be in somebody's hands.
     async fn scan(&self, limit: usize) -> Result<Scan<'_>, QueueError> {
-        let channel = self.session.channel().await?;
-        Ok(Scan { queue: &self.broker.topology.dead, channel, left: limit.min(SCAN_MAX) })
+        let (topology, channel) = (&self.broker.topology, self.session.channel().await?);
+        // What is set aside meanwhile comes last, and isn't gone through: a replay would never end.
+        let left = self.letters_alone(&channel).await?.min(limit).min(SCAN_MAX);
+        let consuming = async {
+            let unacknowledged_max = u16::try_from(left).unwrap_or(u16::MAX);
+            channel.basic_qos(unacknowledged_max.max(1), BasicQosOptions::default()).await?;
+            let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+            channel.basic_consume(topology.dead.as_str().into(), "".into(), options, arguments).await
+        };
+        let consumer = timeout(ANSWER_MAX, consuming).await.map_err(|_| no_answer("it doesn't deliver"))?;
+        let consumer = consumer.map_err(failure::unavailable)?;
+        Ok(Scan { letters: self, channel, consumer, left })
+    }
+
+    /// How many there are once nobody goes through them, or after a while.
+    async fn letters_alone(&self, channel: &Channel) -> Result<usize, QueueError> {
+        let (topology, until) = (&self.broker.topology, Instant::now() + OTHERS_MAX);
+        loop {
+            let Contents { messages, consumers } = topology.inspect(channel, &topology.dead).await?;
+            if consumers == 0 || Instant::now() >= until {
+                return Ok(messages as usize);
+            }
+            sleep(LOOK_EVERY).await;
+        }
     }
 }
 
 /// Going through the queue once. What isn't removed is given back when it ends.
 struct Scan<'a> {
-    queue: &'a str,
+    letters: &'a DeadLetters,
     channel: Channel,
+    consumer: Consumer,
     left: usize,
 }
 
@@ -175,14 +213,21 @@ impl Scan<'_> {
         if self.left == 0 {
             return Ok(None);
         }
-        let getting = self.channel.basic_get(self.queue.into(), BasicGetOptions::default());
-        let got = timeout(ANSWER_MAX, getting).await.map_err(|_| no_answer("it doesn't deliver"))?;
-        let Some(BasicGetMessage { delivery, message_count }) = got.map_err(failure::unavailable)? else {
-            return Ok(None);
+        let delivered = match timeout(PAUSE, next(Pin::new(&mut self.consumer))).await {
+            Ok(delivered) => delivered.ok_or_else(|| no_answer("the broker has ended the subscription"))?,
+            Err(_) => return self.end_of_letters().await,
         };
-        // What is set aside meanwhile comes last, and isn't gone through: a replay would never end.
-        self.left = (self.left - 1).min(message_count as usize);
-        Ok(Some(delivery))
+        self.left -= 1;
+        delivered.map(Some).map_err(failure::unavailable)
+    }
+
+    /// Where another who goes through them, or removes them, has had some of them: none is left.
+    async fn end_of_letters(&self) -> Result<Option<Delivery>, QueueError> {
+        let topology = &self.letters.broker.topology;
+        match topology.inspect(&self.channel, &topology.dead).await?.messages {
+            0 => Ok(None),
+            _ => Err(no_answer("it doesn't deliver")),
+        }
     }
 
     async fn remove(&self, message: &Delivery) -> Result<(), QueueError> {
@@ -194,6 +239,10 @@ impl Scan<'_> {
     /// The broker has taken the rest back when this returns, or takes it back when the connection ends.
     async fn end(self) {
         let _ = timeout(ANSWER_MAX, self.channel.close(200, "OK".into())).await;
+        if let Ok(channel) = self.letters.session.channel().await {
+            let _ = self.letters.letters_alone(&channel).await;
+            let _ = timeout(ANSWER_MAX, channel.close(200, "OK".into())).await;
+        }
     }
 }
 
