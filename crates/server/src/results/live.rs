@@ -153,10 +153,18 @@ impl LivePolls {
         }
         let mut polls = Polls { version, ..Polls::default() };
         for poll in origin.store.polls().await? {
+            let is_final = poll.final_at.is_some();
             let latest = match known.by_id.get(&poll.id) {
-                Some(live) => Arc::clone(&live.latest),
+                Some(live) => {
+                    if is_final && live.poll.final_at.is_none() {
+                        // What others counted last may not have been heard of yet.
+                        let last = origin.ask(poll.id).await?;
+                        live.publish(&Arc::new(Snapshot::new(last.tallies, last.as_of)));
+                    }
+                    Arc::clone(&live.latest)
+                }
                 None => {
-                    let latest = origin.latest(poll.id).await?;
+                    let latest = if is_final { origin.ask(poll.id).await? } else { origin.latest(poll.id).await? };
                     let snapshot = ArcSwap::from_pointee(Snapshot::new(latest.tallies, latest.as_of));
                     Arc::new(Latest { snapshot, wanted: AtomicBool::new(false), asked: Notify::new() })
                 }

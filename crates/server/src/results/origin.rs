@@ -75,7 +75,11 @@ impl Origin {
         self.clock.now().0.abs_diff(found.as_of.0) <= self.life_ms
     }
 
-    async fn ask(&self, poll: PollId) -> Result<CachedTallies, StoreError> {
+    /// The poll's result as the store has it now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn ask(&self, poll: PollId) -> Result<CachedTallies, StoreError> {
         let as_of = self.clock.now();
         self.metrics.queries.inc();
         Ok(CachedTallies { tallies: self.store.tallies(poll).await?, as_of })
