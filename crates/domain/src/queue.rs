@@ -68,6 +68,47 @@ pub trait Deliveries: Send + std::fmt::Debug {
     /// Tells the broker that these were dealt with for good. If the connection they came on is gone they will come
     /// again; that is no error.
     async fn done(&mut self, tags: &[DeliveryTag]) -> Result<(), QueueError>;
+
+    /// Which of its connections messages come on, counted from 1; `None` while there is none.
+    fn generation(&self) -> Option<u64>;
+
+    /// Looks whether nothing waits for any consumer and nothing was set aside: see [`rounds`](crate::rounds). Only what the
+    /// queue's leader says is taken for an answer. `None` if something is there, somebody goes through what was set aside,
+    /// or it isn't known.
+    ///
+    /// A message that is found waiting is one more delivery, which [`next`](Self::next) gives. Dropping the future loses
+    /// nothing but the connection.
+    async fn look(&mut self) -> Option<Look>;
+
+    /// From now on, all that was delivered by this moment is what has to be recorded for this look.
+    async fn bound(&mut self, look: &mut Look);
+
+    /// What has become of that.
+    fn follow(&self, look: &Look) -> Followed;
+}
+
+/// A look that found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// On which connection it was.
+    pub generation: u64,
+    /// The consumers of the queue, this one included.
+    pub consumers: u64,
+    /// How many messages had been found on that connection that can't be read.
+    pub unreadable: u64,
+    /// The number of the last message delivered on it.
+    pub last: u64,
+}
+
+/// What has become of what was delivered before a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// All of it was recorded, and the broker was told.
+    Recorded,
+    /// Some of it is still to be recorded.
+    Waits,
+    /// It can't be told any more: the connection was lost, or there was something that can't be read.
+    Void,
 }
 
 /// One message's ballots.

@@ -6,6 +6,7 @@
 mod allowance;
 pub mod app;
 pub mod cli;
+mod closing;
 pub mod config;
 pub mod http;
 pub mod intake;

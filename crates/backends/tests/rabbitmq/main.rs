@@ -4,6 +4,7 @@
 
 mod announcements;
 mod ground;
+mod looks;
 mod outages;
 mod policies;
 mod proxy;

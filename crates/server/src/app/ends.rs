@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::App;
+use super::rounds::BegunRounds;
+use crate::closing::WaitsFor;
 use crate::intake::{CONFIRMED_WITHIN_MS, Desk};
 
 /// The most polls that are marked in one transaction.
@@ -32,6 +34,7 @@ pub(super) struct PollEnds<'a> {
     app: &'a App,
     desks: &'a [Arc<Desk>],
     answered: Answered,
+    rounds: BegunRounds,
     /// Not before then.
     next: Option<Instant>,
     told: Option<Instant>,
@@ -40,7 +43,7 @@ pub(super) struct PollEnds<'a> {
 impl<'a> PollEnds<'a> {
     /// Of the polls of `app`, whose ballots wait at `desks`.
     pub(super) fn new(app: &'a App, desks: &'a [Arc<Desk>]) -> Self {
-        Self { app, desks, answered: Answered::default(), next: None, told: None }
+        Self { app, desks, answered: Answered::default(), rounds: BegunRounds::default(), next: None, told: None }
     }
 
     /// Stores what is due; whether there was anything.
@@ -55,6 +58,9 @@ impl<'a> PollEnds<'a> {
         }
         let mut marked = 0;
         for mark in [Mark::Closed, Mark::Final] {
+            if mark == Mark::Final && self.app.is_behind_broker() {
+                self.go_on_with_rounds(now).await?;
+            }
             let due = self.due(mark, now);
             if due.is_empty() {
                 continue;
@@ -81,15 +87,26 @@ impl<'a> PollEnds<'a> {
     /// Whether no ballot can come any more that arrived before the close: all that arrived here then has been answered.
     /// What other servers have is judged with its insert, and refused there.
     ///
-    /// Through a broker, it is certain only once the queue was seen with nothing on it and no consumer, which could hold some
-    /// of it, so long after the close that no node answers with 2xx any more what arrived before.
+    /// Through a broker, it is certain once all is recorded that was on the queue when no node answered with 2xx any more what
+    /// arrived before.
     fn is_over(&self, poll: &Poll) -> bool {
-        let (until, after_ms) = if self.app.is_behind_broker() {
-            (self.app.queue_drained_at(), 2 * CONFIRMED_WITHIN_MS)
-        } else {
-            (self.answered.until, CLOSING_MS)
+        if self.app.is_behind_broker() {
+            return answered_by(poll).is_some_and(|answered_by| self.rounds.recorded_until() >= answered_by);
+        }
+        poll.closes_at.is_some_and(|closes_at| self.answered.until >= closes_at.plus_ms(CLOSING_MS))
+    }
+
+    /// Sees to it that workers say what is recorded, while there is a result that waits for it. Where nobody can say it, they
+    /// aren't asked.
+    async fn go_on_with_rounds(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let polls = self.app.polls.current();
+        let due = polls.ending().map(|live| &live.poll).filter(|poll| poll.due(now) == Some(Mark::Final));
+        let Some(wanted) = due.filter_map(answered_by).filter(|answered_by| *answered_by <= now).max() else {
+            return Ok(());
         };
-        poll.closes_at.is_some_and(|closes_at| until >= closes_at.plus_ms(after_ms))
+        drop(polls);
+        let may_begin = !WaitsFor::of(self.app.queues()).is_stuck();
+        self.rounds.go_on(&*self.app.origin.store, wanted, may_begin).await
     }
 
     fn nothing_marked(&mut self, now: Timestamp) {
@@ -106,6 +123,12 @@ impl<'a> PollEnds<'a> {
             );
         }
     }
+}
+
+/// When no node, behind a broker, answers with 2xx any more what arrived before the poll's close. A clock that is behind by
+/// as long as a confirm may take makes no difference.
+fn answered_by(poll: &Poll) -> Option<Timestamp> {
+    poll.closes_at.map(|closes_at| closes_at.plus_ms(2 * CONFIRMED_WITHIN_MS))
 }
 
 /// Up to when all ballots that came to the desks have been answered.

@@ -5,13 +5,15 @@ mod clock_watch;
 mod ends;
 mod entrance;
 mod parts;
+mod rounds;
 mod server;
 mod start;
 mod startup_wait;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use throng_backends::queue::rabbitmq::Messages;
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::{Clock, Timestamp};
 use throng_domain::queue::Publisher;
@@ -55,8 +57,8 @@ pub struct App {
     /// Whether the store could be written when this process last tried.
     pub writable: Arc<AtomicBool>,
     behind_broker: bool,
-    /// The last moment at which the ballots' queue was seen with nothing on it and nobody taking from it, in milliseconds.
-    queue_drained_ms: AtomicI64,
+    /// What the broker's queues held when it was last asked, if it told.
+    queues: Mutex<Option<Messages>>,
     /// Shared by all cores, so that their ids ascend together: the index that they go to grows at its end.
     ballot_ids: Mutex<BallotIds>,
 }
@@ -67,14 +69,13 @@ impl App {
         self.behind_broker
     }
 
-    /// That at `at` the ballots' queue had nothing on it and no consumer: then none holds a ballot that isn't recorded.
-    fn queue_was_drained(&self, at: Timestamp) {
-        self.queue_drained_ms.fetch_max(at.0, Ordering::Relaxed);
+    /// What the broker's queues held when it was last asked, if it told.
+    fn queues(&self) -> Option<Messages> {
+        *self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last moment at which it was seen so.
-    fn queue_drained_at(&self) -> Timestamp {
-        Timestamp(self.queue_drained_ms.load(Ordering::Relaxed))
+    fn set_queues(&self, messages: Option<Messages>) {
+        *self.queues.lock().unwrap_or_else(PoisonError::into_inner) = messages;
     }
 
     /// An id for a ballot that came without one.

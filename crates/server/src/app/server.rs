@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use throng_backends::queue::rabbitmq::{Depth, Messages};
 use throng_backends::store;
+use throng_domain::poll::PollState;
 use throng_domain::queue::{Announcements, Publisher, QueueError};
 use throng_domain::store::StoreError;
 use tracing::{error, info, warn};
@@ -16,6 +17,7 @@ use super::awake::keep_processors_awake;
 use super::clock_watch::ClockWatch;
 use super::ends::PollEnds;
 use crate::allowance::Allowance;
+use crate::closing::WaitsFor;
 use crate::intake::{Courier, Desk, Failed, RecorderThread};
 use crate::serve::{Beside, Cores, Shutdown, Tls};
 
@@ -166,12 +168,9 @@ async fn measure_queue(app: &App, depth: Option<&Depth>, publisher: Option<&dyn 
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let asked = app.clock.now();
         let messages = depth.messages().await;
-        let seems_drained = messages == Some(Messages { ballots: 0, dead: 0, consumers: 0 });
-        if seems_drained && depth.is_drained().await {
-            app.queue_was_drained(asked);
-        }
+        app.set_queues(messages);
+        app.metrics.on_closing(closing(app), WaitsFor::of(messages));
         let is_unusable = publisher.is_some_and(|it| matches!(it.refusal(), Err(QueueError::Rejected(_))));
         app.metrics.on_queues(messages, is_unusable);
         if let Some(messages) = messages {
@@ -179,6 +178,12 @@ async fn measure_queue(app: &App, depth: Option<&Depth>, publisher: Option<&dyn 
             last = messages;
         }
     }
+}
+
+/// How many polls have closed and have no final result yet.
+fn closing(app: &App) -> usize {
+    let (now, polls) = (app.clock.now(), app.polls.current());
+    polls.ending().filter(|live| live.poll.state(now) == PollState::Closing).count()
 }
 
 /// Says what an operator has to look at, once.

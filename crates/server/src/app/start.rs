@@ -1,7 +1,7 @@
 //! A server's start: its parts are opened, waited for where they are away, and put together.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -58,7 +58,11 @@ impl Server {
         // Without a broker each server looks for the others' ballots itself, and more often.
         let cache = config.queue.as_ref().and_then(|_| open_cache(&config));
         let origin = origin(&config, &clock, &metrics, store, cache);
-        let polls = wait.until_available(&on_away, async || load_polls(&config, &origin).await).await?;
+        let load = async || {
+            note_queue(&config, &*origin.store, broker.is_some()).await?;
+            load_polls(&config, &origin).await
+        };
+        let polls = wait.until_available(&on_away, load).await?;
         let depth = config.queue.as_ref().map(|url| queue::depth(url, &config.queue_prefix.0));
         let frame = Frame { config, clock, desks, metrics, tls, entrance: entrance.into_inner() };
         Ok(Self { _claim: claim, depth, ..frame.complete(origin, polls, broker)? })
@@ -73,6 +77,7 @@ impl Server {
         let missing = watch::Sender::new(Dependency::Store).subscribe();
         let frame = Frame::new(config, clock, cores, ballots_waiting_max, &missing)?;
         let origin = origin(&frame.config, &frame.clock, &frame.metrics, store, cache);
+        note_queue(&frame.config, &*origin.store, broker.is_some()).await?;
         let polls = load_polls(&frame.config, &origin).await?;
         frame.complete(origin, polls, broker)
     }
@@ -117,7 +122,7 @@ impl Frame {
             intake_failed: CancellationToken::new(),
             writable: Arc::new(AtomicBool::new(true)),
             behind_broker: broker.is_some(),
-            queue_drained_ms: AtomicI64::new(i64::MIN),
+            queues: Mutex::default(),
         });
         let counting = match broker {
             Some(Broker { publishers, announcements }) => {
@@ -158,6 +163,14 @@ fn origin(
 ) -> Origin {
     let (life_ms, metrics) = (config.cache_life_ms, Arc::clone(&metrics.results));
     Origin { store, clock: Arc::clone(clock), cache, life_ms, metrics }
+}
+
+/// Before the first ballot goes there, it is noted which queue it goes to: none is final until that is recorded.
+async fn note_queue(config: &Config, store: &dyn Store, is_behind_broker: bool) -> anyhow::Result<()> {
+    if is_behind_broker {
+        store.add_queue(&config.queue_prefix.0).await?;
+    }
+    Ok(())
 }
 
 /// The polls to serve; in dev, with the demo poll if there is none.

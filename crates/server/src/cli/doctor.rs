@@ -11,11 +11,12 @@ use throng_backends::queue::rabbitmq::Messages;
 use throng_backends::store::{DatabaseUrl, sqlite};
 use throng_backends::{cache, queue, store};
 use throng_domain::clock::{Clock, SystemClock, Timestamp};
-use throng_domain::poll::{Poll, PollId};
+use throng_domain::poll::{Poll, PollId, PollState};
 use throng_domain::store::{Database, LogReader, LogState, StoreError};
 
 use super::{Flags, Json, print, write_json};
 use crate::app::{BROKER_WATCH, cant_use, watch_broker};
+use crate::closing::WaitsFor;
 use crate::config::{AppEnv, Config};
 
 /// How far this machine's clock may be from the database's, in milliseconds: polls open and close by it. Two that are so far
@@ -60,18 +61,21 @@ pub(super) fn run(Json { json }: Json, flags: &Flags) -> anyhow::Result<()> {
 
 async fn examine(config: &Config) -> Vec<Finding> {
     // What takes long goes beside all else.
-    let (mut findings, queue) = tokio::join!(examine_database_and_cache(config), examine_broker(config));
+    let ((mut findings, closing), (mut queue, messages)) =
+        tokio::join!(examine_database_and_cache(config), examine_broker(config));
+    queue.extend(messages.map(|messages| find_closing(closing, messages)));
     let before_cache = findings.iter().position(|finding| finding.checked == "cache").unwrap_or(findings.len());
     findings.splice(before_cache..before_cache, queue);
     findings
 }
 
-async fn examine_database_and_cache(config: &Config) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// What was found, and how many polls have closed and have no final result yet.
+async fn examine_database_and_cache(config: &Config) -> (Vec<Finding>, usize) {
+    let (mut findings, mut closing) = (Vec::new(), 0);
     // Before the file is opened here: it is closed again, and that would take locks along.
     let log = examine_log(&config.database);
     match within(store::open_existing(&config.database)).await {
-        Ok(Some(database)) => examine_database(config, &*database, &mut findings).await,
+        Ok(Some(database)) => closing = examine_database(config, &*database, &mut findings).await,
         Ok(None) => {
             findings.push(fault("database", format!("{} isn't there; run `throng schema create`", config.database)))
         }
@@ -84,10 +88,11 @@ async fn examine_database_and_cache(config: &Config) -> Vec<Finding> {
             None => fine("cache", format!("{url} answers")),
         });
     }
-    findings
+    (findings, closing)
 }
 
-async fn examine_database(config: &Config, database: &dyn Database, findings: &mut Vec<Finding>) {
+async fn examine_database(config: &Config, database: &dyn Database, findings: &mut Vec<Finding>) -> usize {
+    let mut closing = 0;
     findings.push(fine("database", format!("{} answers", config.database)));
     findings.push(match within(database.migration_states()).await {
         Ok(states) if states.iter().all(|state| state.applied) => fine("schema", "it is up to date".to_owned()),
@@ -98,6 +103,8 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
         Ok(polls) => {
             findings.push(fine("tables", format!("they can be read; polls: {}", polls.len())));
             findings.push(find_default_poll(config, &polls));
+            let now = SystemClock.now();
+            closing = polls.iter().filter(|poll| poll.state(now) == PollState::Closing).count();
         }
         Err(error) => findings.push(fault(
             "tables",
@@ -114,6 +121,7 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
         Ok(there) => compare_clocks(before, there, SystemClock.now()),
         Err(error) => fault("clock", error),
     });
+    closing
 }
 
 /// Whether every table is there with the columns that it should have: the list of steps says only what was done once.
@@ -123,6 +131,9 @@ async fn read_tables(database: &dyn Database) -> Result<Vec<Poll>, StoreError> {
     if let Some(poll) = polls.first() {
         database.tallies(poll.id).await?;
     }
+    database.round().await?;
+    database.queues().await?;
+    database.answers(0).await?;
     Ok(polls)
 }
 
@@ -179,14 +190,26 @@ fn compare_clocks(before: Timestamp, there: Timestamp, after: Timestamp) -> Find
     }
 }
 
-async fn examine_broker(config: &Config) -> Vec<Finding> {
-    let Some(url) = &config.queue else { return Vec::new() };
+async fn examine_broker(config: &Config) -> (Vec<Finding>, Option<Messages>) {
+    let Some(url) = &config.queue else { return (Vec::new(), None) };
     let mut findings = vec![examine_queue(config, url).await];
-    if let Some(messages) = queue::depth(url, &config.queue_prefix.0).messages().await {
+    let messages = queue::depth(url, &config.queue_prefix.0).messages().await;
+    if let Some(messages) = messages {
         findings.push(find_workers(messages));
         findings.push(find_dead(config, url, messages).await);
     }
-    findings
+    (findings, messages)
+}
+
+/// Whether results of closed polls wait for something that doesn't come by itself.
+fn find_closing(polls: usize, messages: Messages) -> Finding {
+    const CHECKED: &str = "closing polls";
+    if polls == 0 {
+        return fine(CHECKED, "none waits for its final result".to_owned());
+    }
+    let why = WaitsFor::of(Some(messages));
+    let found = format!("{polls}; the result {}", why.words());
+    if why.is_stuck() { fault(CHECKED, found) } else { fine(CHECKED, found) }
 }
 
 async fn examine_queue(config: &Config, url: &QueueUrl) -> Finding {

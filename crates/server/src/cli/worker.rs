@@ -10,7 +10,8 @@ use clap::Args;
 use throng_backends::queue;
 use throng_backends::store::Claim;
 use throng_domain::clock::{Clock, SteadyClock};
-use throng_domain::store::Database;
+use throng_domain::store::{Database, Store};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -22,7 +23,7 @@ use crate::app::{StartupWait, cant_use, open_cache, open_database};
 use crate::config::Config;
 use crate::metrics::WorkerMetrics;
 use crate::serve::{Cores, Shutdown, ensure_descriptors};
-use crate::worker::{Health, Herald, Recording, RecordingError, ensure_free, serve};
+use crate::worker::{Health, Herald, Recording, RecordingError, ensure_free, serve, watch_rounds};
 
 /// How a worker works.
 #[derive(Debug, Args)]
@@ -152,7 +153,7 @@ async fn start_recordings(
         tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
     let cache = open_cache(config);
     let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(&clock), Arc::clone(&health.metrics.herald)));
-    let mut ready = Vec::new();
+    let (mut ready, last_round) = (Vec::new(), watch::Sender::new(0));
     for _ in 0..concurrency {
         let connect = async || {
             let connecting = queue::connect_worker(url, prefix, key.clone(), Arc::clone(&clock));
@@ -160,9 +161,11 @@ async fn start_recordings(
         };
         let (store, deliveries) =
             tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
-        let (metrics, stop) = (health.metrics.line(), stop.clone());
-        ready.push(Recording { store, deliveries, herald: Arc::clone(&herald), metrics, stop });
+        let (metrics, stop, rounds) = (health.metrics.line(), stop.clone(), last_round.subscribe());
+        let (herald, queue) = (Arc::clone(&herald), prefix.clone());
+        ready.push(Recording { store, deliveries, herald, queue, rounds, metrics, stop });
     }
+    tokio::spawn(watch_rounds(Arc::clone(&store) as Arc<dyn Store>, last_round));
     // All at once: a start that is broken off before has recorded nothing.
     for recording in ready {
         recordings.spawn(recording.run());

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use throng_backends::queue::rabbitmq::Messages;
@@ -27,6 +28,7 @@ pub use self::intake::{IntakeMetrics, NotSafe};
 pub use self::line::LineMetrics;
 use self::line::Lines;
 pub use self::results::ResultsMetrics;
+use crate::closing::WaitsFor;
 use crate::intake::Desk;
 
 /// Everything that a web node measures.
@@ -47,6 +49,7 @@ pub struct Metrics {
     dead_messages: Gauge<f64, AtomicU64>,
     queue_consumers: Gauge<f64, AtomicU64>,
     queue_unusable: Gauge<f64, AtomicU64>,
+    polls_closing: [Gauge; WaitsFor::NAMES.len()],
 }
 
 impl Metrics {
@@ -77,6 +80,7 @@ impl Metrics {
             "queue_unusable",
             "1 while the broker is there and would lose what it confirms or refuses it, until its settings are changed",
         );
+        let polls_closing = register_polls_closing(&mut registry);
         let http: Vec<Arc<HttpMetrics>> = desks.iter().map(|_| Arc::default()).collect();
         registry.register_collector(Box::new(PerCore { http: http.clone(), desks: desks.to_vec() }));
         let database_log = DatabaseLogMetrics::register(&mut registry);
@@ -92,6 +96,7 @@ impl Metrics {
             dead_messages,
             queue_consumers,
             queue_unusable,
+            polls_closing,
         }
     }
 
@@ -103,6 +108,14 @@ impl Metrics {
         self.dead_messages.set(shown(|messages| messages.dead));
         self.queue_consumers.set(shown(|messages| messages.consumers));
         self.queue_unusable.set(if is_unusable { 1.0 } else { 0.0 });
+    }
+
+    /// So many polls have closed and have no final result yet, for want of this.
+    pub(crate) fn on_closing(&self, polls: usize, waits_for: WaitsFor) {
+        self.polls_closing.iter().for_each(|gauge| {
+            gauge.set(0);
+        });
+        self.polls_closing[waits_for.index()].set(i64::try_from(polls).unwrap_or(i64::MAX));
     }
 
     /// The text that a scrape gets.
@@ -144,6 +157,14 @@ impl WorkerMetrics {
     pub fn text(&self) -> String {
         text(&self.registry)
     }
+}
+
+/// A gauge for each reason, all there from the start, at zero.
+fn register_polls_closing(registry: &mut Registry) -> [Gauge; WaitsFor::NAMES.len()] {
+    let family: Family<[(&'static str, &'static str); 1], Gauge> = Family::default();
+    let help = "Polls behind a broker that have closed and have no final result yet, by what it waits for";
+    registry.register("polls_closing", help, family.clone());
+    WaitsFor::NAMES.map(|name| family.get_or_create(&[("waits_for", name)]).clone())
 }
 
 fn register_log(registry: &mut Registry) -> Counter {

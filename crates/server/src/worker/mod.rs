@@ -10,10 +10,12 @@
 //! the database is away it keeps what it has and tries again: nothing is given back, so nothing is thrown about until
 //! the broker gives up on it.
 
+mod answering;
 mod herald;
 mod recording;
 mod server;
 
+pub use self::answering::watch_rounds;
 pub use self::herald::Herald;
 pub use self::recording::{Recording, RecordingError};
 pub use self::server::{Health, ensure_free, serve};

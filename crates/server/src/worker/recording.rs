@@ -6,11 +6,13 @@ use std::time::Duration;
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, QueueError};
 use throng_domain::store::{Outcome, Recorded, Store, StoreError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Herald;
+use super::answering::Answering;
 use crate::intake::BATCH_SPANS;
 use crate::metrics::{LineMetrics, NotSafe};
 
@@ -46,6 +48,10 @@ pub struct Recording {
     pub store: Arc<dyn Store>,
     /// Who is told of the new tallies.
     pub herald: Arc<Herald>,
+    /// The name by which nodes know the queue.
+    pub queue: String,
+    /// The number of the last round that nodes have begun: see [`watch_rounds`](super::watch_rounds).
+    pub rounds: watch::Receiver<u64>,
     /// What is measured.
     pub metrics: LineMetrics,
     /// Cancelled when the worker is to end.
@@ -69,13 +75,20 @@ impl Recording {
     /// # Errors
     /// What only a person can mend.
     pub async fn run(self) -> Result<(), RecordingError> {
-        let Self { mut deliveries, store, herald, metrics, stop } = self;
+        let Self { mut deliveries, store, herald, queue, rounds, metrics, stop } = self;
+        let mut answering = Answering::new(Arc::clone(&store), queue, rounds);
         let book = Book { store, metrics, stop };
         loop {
+            tokio::select! {
+                biased;
+                () = book.stop.cancelled() => return Ok(()),
+                answered = answering.go_on(&mut *deliveries) => answered?,
+            }
             let delivered = tokio::select! {
                 biased;
                 () = book.stop.cancelled() => return Ok(()),
                 delivered = deliveries.next(BALLOTS_MAX) => delivered?,
+                () = answering.due() => continue,
                 () = tokio::time::sleep(IDLE) => {
                     book.maintain().await?;
                     continue;

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use throng_domain::ballot::Ballot;
-use throng_domain::queue::{Announcements, Announcer, Deliveries, Delivery, DeliveryTag, Publisher, QueueError};
+use throng_domain::queue::{
+    Announcements, Announcer, Deliveries, Delivery, DeliveryTag, Followed, Look, Publisher, QueueError,
+};
 use throng_domain::tally::Tallies;
 use tokio::sync::{Notify, broadcast};
 
@@ -40,6 +42,8 @@ struct State {
     unacknowledged: Vec<(u64, Vec<Ballot>)>,
     last: u64,
     left: usize,
+    /// Consumers that nothing is known of, beside the worker.
+    strangers: u64,
 }
 
 impl FakeBroker {
@@ -60,6 +64,11 @@ impl FakeBroker {
         state.ready.extend(again);
         drop(state);
         self.bell.notify_waiters();
+    }
+
+    /// From now on, so many consumers are at the queue that are no worker of this version.
+    pub fn set_strangers(&self, strangers: u64) {
+        self.state().strangers = strangers;
     }
 
     /// How many messages are neither recorded nor lost.
@@ -154,6 +163,25 @@ impl Deliveries for FakeBroker {
     async fn done(&mut self, tags: &[DeliveryTag]) -> Result<(), QueueError> {
         self.state().unacknowledged.retain(|(number, _)| !tags.iter().any(|tag| tag.number == *number));
         Ok(())
+    }
+
+    fn generation(&self) -> Option<u64> {
+        Some(1)
+    }
+
+    async fn look(&mut self) -> Option<Look> {
+        let state = self.state();
+        let look = Look { generation: 1, consumers: 1 + state.strangers, unreadable: 0, last: u64::MAX };
+        state.ready.is_empty().then_some(look)
+    }
+
+    async fn bound(&mut self, look: &mut Look) {
+        look.last = self.state().last;
+    }
+
+    fn follow(&self, look: &Look) -> Followed {
+        let waits = self.state().unacknowledged.iter().any(|(number, _)| *number <= look.last);
+        if waits { Followed::Waits } else { Followed::Recorded }
     }
 }
 

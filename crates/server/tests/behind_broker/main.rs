@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 mod broker;
+mod final_results;
 mod measured;
 #[path = "../support/mod.rs"]
 mod support;
@@ -11,10 +12,11 @@ use std::thread::JoinHandle;
 
 use throng::app::Broker;
 use throng::metrics::WorkerMetrics;
-use throng::worker::{Herald, Recording, RecordingError};
+use throng::worker::{Herald, Recording, RecordingError, watch_rounds};
 use throng_domain::clock::{Clock, ManualClock};
 use throng_domain::queue::Publisher;
 use throng_domain::store::{Store, StoreError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::broker::{FakeBroker, Mood};
@@ -48,10 +50,13 @@ impl Worker {
         let metrics = WorkerMetrics::new(&shared);
         let herald = Herald::new(Arc::new(told.clone()), None, shared, Arc::clone(&metrics.herald));
         let herald = Arc::new(herald);
+        let last_round = watch::Sender::new(0);
         let recording = Recording {
             deliveries: Box::new(broker.clone()),
-            store,
+            store: Arc::clone(&store),
             herald: Arc::clone(&herald),
+            queue: "throng".to_owned(),
+            rounds: last_round.subscribe(),
             metrics: metrics.line(),
             stop: stop.clone(),
         };
@@ -61,6 +66,7 @@ impl Worker {
                 let never = CancellationToken::new();
                 tokio::select! {
                     ended = recording.run() => ended,
+                    () = watch_rounds(store, last_round) => unreachable!("it reads for ever"),
                     () = herald.announce(&never) => unreachable!("it announces for ever"),
                 }
             })

@@ -27,6 +27,7 @@ fn a_whole_deployment_has_no_fault() {
                 "queue",
                 "workers",
                 "dead letters",
+                "closing polls",
                 "cache"
             ]
         );

@@ -26,6 +26,7 @@ mod cache;
 mod database;
 mod disk;
 mod doctor;
+mod final_results;
 mod link;
 mod policy;
 mod queue;

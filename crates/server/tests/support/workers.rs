@@ -11,6 +11,7 @@ use throng::metrics::WorkerMetrics;
 use throng::worker::{Herald, Recording};
 use throng_backends::queue;
 use throng_domain::clock::Clock;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ANSWER_MAX;
@@ -56,6 +57,8 @@ impl TestWorker {
                 deliveries: queue::connect_worker(url, prefix, key, clock).await.unwrap(),
                 store: open_database(&config, None).await.unwrap(),
                 herald: Arc::clone(&herald),
+                queue: prefix.clone(),
+                rounds: watch::Sender::new(0).subscribe(),
                 metrics: line,
                 stop: stopped.clone(),
             };

@@ -1,17 +1,20 @@
 //! Taking ballots off the queue.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
+use lapin::message;
 use throng_domain::clock::Clock;
-use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, QueueError};
+use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, Followed, Look, QueueError};
 use tracing::{error, info, warn};
 
 use super::Broker;
 use super::backoff::Backoff;
 use super::failure::no_answer;
+use super::looking::{self, Found};
 use super::set_aside::{SetAside, Unreadable};
 use super::subscription::{From, Subscription};
 use super::unacknowledged::Unacknowledged;
@@ -31,9 +34,11 @@ pub struct RabbitDeliveries {
     /// `None` while the broker is away.
     subscription: Option<Subscription>,
     unacknowledged: Unacknowledged,
-    /// Read, and not handed out yet, because it would have been too much at once.
-    ahead: Option<Delivery>,
+    /// Read, and not handed out yet.
+    ahead: VecDeque<Delivery>,
     set_aside: SetAside,
+    /// The messages of this connection that couldn't be read.
+    unreadable: u64,
 }
 
 impl RabbitDeliveries {
@@ -50,7 +55,8 @@ impl RabbitDeliveries {
             generation: 0,
             subscription: None,
             unacknowledged: Unacknowledged::default(),
-            ahead: None,
+            ahead: VecDeque::new(),
+            unreadable: 0,
         };
         deliveries.connect_once().await?;
         Ok(deliveries)
@@ -59,6 +65,10 @@ impl RabbitDeliveries {
     async fn connect_once(&mut self) -> Result<(), QueueError> {
         self.subscription = Some(Subscription::open(&self.broker, From::Ballots, UNACKNOWLEDGED_MAX).await?);
         self.generation += 1;
+        self.unacknowledged = Unacknowledged::default();
+        self.ahead.clear();
+        self.set_aside.forget();
+        self.unreadable = 0;
         Ok(())
     }
 
@@ -75,13 +85,10 @@ impl RabbitDeliveries {
         info!("ballots are delivered again");
     }
 
-    /// All that came on the lost connection will come again.
+    /// All that came on the lost connection will come again, and is forgotten when there is another one.
     fn lose(&mut self, why: &QueueError) {
         warn!(%why, "no ballots are delivered until the broker is back");
         self.subscription = None;
-        self.unacknowledged = Unacknowledged::default();
-        self.ahead = None;
-        self.set_aside.forget();
     }
 
     /// What is here, as soon as something is; nothing where something was found that can't be read.
@@ -90,12 +97,15 @@ impl RabbitDeliveries {
         context: &mut Context<'_>,
         ballots_max: usize,
     ) -> Poll<Result<Vec<Delivery>, QueueError>> {
-        let mut deliveries = Vec::from_iter(self.ahead.take());
-        let mut ballots = deliveries.first().map_or(0, |delivery| delivery.ballots.len());
+        let (mut deliveries, mut ballots) = (Vec::new(), 0);
         while ballots < ballots_max {
-            match self.poll_delivery(context) {
+            let next = match self.ahead.pop_front() {
+                Some(delivery) => Poll::Ready(Ok(Some(delivery))),
+                None => self.poll_delivery(context),
+            };
+            match next {
                 Poll::Ready(Ok(Some(delivery))) if ballots > 0 && ballots + delivery.ballots.len() > ballots_max => {
-                    self.ahead = Some(delivery);
+                    self.ahead.push_front(delivery);
                     break;
                 }
                 Poll::Ready(Ok(Some(delivery))) => {
@@ -115,9 +125,14 @@ impl RabbitDeliveries {
     fn poll_delivery(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Delivery>, QueueError>> {
         let subscription = self.subscription.as_mut().ok_or_else(|| no_answer("there is no connection"))?;
         let message = ready!(subscription.poll_next(context))?;
+        Poll::Ready(Ok(self.read(message)))
+    }
+
+    /// A message that was delivered, read; `None` if it can't be.
+    fn read(&mut self, message: message::Delivery) -> Option<Delivery> {
         let number = message.delivery_tag;
         self.unacknowledged.delivered(number);
-        Poll::Ready(Ok(match decode_ballots(&self.key, &message.data) {
+        match decode_ballots(&self.key, &message.data) {
             Ok(ballots) => Some(Delivery {
                 tag: DeliveryTag { generation: self.generation, number },
                 ballots,
@@ -126,9 +141,21 @@ impl RabbitDeliveries {
             Err(why) => {
                 let found_at = self.clock.now();
                 self.set_aside.add(Unreadable { number, body: message.data, why, found_at });
+                self.unreadable += 1;
                 None
             }
-        }))
+        }
+    }
+
+    /// Takes in all that is here, to be handed out later: no more than the broker delivers before it is told of any.
+    fn poll_take_in(&mut self, context: &mut Context<'_>) -> Poll<Result<(), QueueError>> {
+        loop {
+            match self.poll_delivery(context) {
+                Poll::Ready(Ok(delivery)) => self.ahead.extend(delivery),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Ready(Ok(())),
+            }
+        }
     }
 
     async fn acknowledge(&mut self, numbers: impl IntoIterator<Item = u64>) {
@@ -169,5 +196,51 @@ impl Deliveries for RabbitDeliveries {
         let current = tags.iter().filter(|tag| tag.generation == generation);
         self.acknowledge(current.map(|tag| tag.number)).await;
         Ok(())
+    }
+    fn generation(&self) -> Option<u64> {
+        self.subscription.is_some().then_some(self.generation)
+    }
+
+    async fn look(&mut self) -> Option<Look> {
+        // Whoever stops waiting for an answer doesn't know what it is later taken for.
+        let subscription = self.subscription.take()?;
+        let unreadable = self.unreadable;
+        match looking::look(&self.broker.topology, subscription.channel()).await {
+            Ok(found) => {
+                self.subscription = Some(subscription);
+                match found {
+                    Found::Nothing { consumers } if self.set_aside.is_empty() => {
+                        Some(Look { generation: self.generation, consumers, unreadable, last: u64::MAX })
+                    }
+                    Found::Nothing { .. } | Found::Something => None,
+                    Found::Message(message) => {
+                        let delivery = self.read(*message);
+                        self.ahead.extend(delivery);
+                        None
+                    }
+                }
+            }
+            Err(why) => {
+                self.lose(&why);
+                None
+            }
+        }
+    }
+
+    async fn bound(&mut self, look: &mut Look) {
+        match poll_fn(|context| self.poll_take_in(context)).await {
+            Ok(()) => look.last = self.unacknowledged.last(),
+            Err(why) => self.lose(&why),
+        }
+    }
+
+    fn follow(&self, look: &Look) -> Followed {
+        if self.generation() != Some(look.generation) || self.unreadable != look.unreadable {
+            Followed::Void
+        } else if self.unacknowledged.are_done_up_to(look.last) {
+            Followed::Recorded
+        } else {
+            Followed::Waits
+        }
     }
 }

@@ -56,26 +56,6 @@ impl Depth {
         count.await.ok()
     }
 
-    /// Whether there is surely nothing on the queues, and nobody who could hold some of it: for what follows from
-    /// it for good.
-    ///
-    /// A passive declare doesn't do: of a queue whose leader can't be reached it says that it is empty, without consumers. To
-    /// take a message off a queue asks the leader. Dead letters first: `throng dead replay` moves them to the ballots.
-    pub async fn is_drained(&self) -> bool {
-        let topology = &self.broker.topology;
-        let look = async {
-            let (_session, channel) = self.connect().await?;
-            for name in [&topology.dead, &topology.ballots] {
-                if !topology.is_empty(&channel, name).await? {
-                    return Ok(false);
-                }
-            }
-            let consumers = topology.inspect(&channel, &topology.ballots).await?.consumers;
-            Ok::<_, QueueError>(consumers == 0 && topology.is_empty(&channel, &topology.ballots).await?)
-        };
-        look.await.unwrap_or(false)
-    }
-
     async fn connect(&self) -> Result<(Session, Channel), QueueError> {
         let session = Session::open(&self.broker.url, "queue depth").await?;
         let channel = session.channel().await?;

@@ -22,6 +22,7 @@ mod depth;
 mod failure;
 mod lane;
 mod line;
+mod looking;
 mod pipe;
 mod publisher;
 mod set_aside;

@@ -55,6 +55,10 @@ impl SetAside {
         self.unreadable.clear();
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.unreadable.is_empty()
+    }
+
     pub(super) fn is_due(&self) -> bool {
         !self.unreadable.is_empty() && self.not_before <= Instant::now()
     }

@@ -68,6 +68,12 @@ impl Subscription {
         })
     }
 
+    /// The channel on which messages come. The broker answers what is asked on it one after the other: what it had sent
+    /// here before it answers a question is here before its answer to the next.
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
     /// Tells the broker that messages were dealt with.
     pub(super) async fn acknowledge(&self, acks: &[Ack]) -> Result<(), QueueError> {
         let telling = async {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lapin::message::Delivery;
 use lapin::options::{
     BasicGetOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
     QueueDeleteOptions, QueuePurgeOptions,
@@ -230,11 +231,10 @@ impl Topology {
         }
     }
 
-    /// Whether there is nothing to take off the queue of this name, as its leader says. A message that is there is given back
-    /// when the channel ends.
-    pub(super) async fn is_empty(&self, channel: &Channel, name: &str) -> Result<bool, QueueError> {
+    /// The first message of the queue of this name, taken off it, if there is one; its leader alone can say.
+    pub(super) async fn take(&self, channel: &Channel, name: &str) -> Result<Option<Delivery>, QueueError> {
         match timeout(ANSWER_MAX, channel.basic_get(name.into(), BasicGetOptions::default())).await {
-            Ok(Ok(got)) => Ok(got.is_none()),
+            Ok(Ok(got)) => Ok(got.map(|message| message.delivery)),
             Ok(Err(error)) => Err(failure::unavailable(error)),
             Err(_) => Err(no_answer("it doesn't deliver")),
         }

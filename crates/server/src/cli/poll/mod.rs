@@ -57,7 +57,7 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
                 PollCommand::Show(command) => command.run(store, clock, out).await,
                 PollCommand::Open(command) => command.run(store, clock, heard_ms, out).await,
                 PollCommand::Close(command) => command.run(store, clock, heard_ms, out).await,
-                PollCommand::Results(command) => command.run(store, clock, out).await,
+                PollCommand::Results(command) => command.run(store, clock, &config, out).await,
                 PollCommand::Export(command) => command.run(store, &config, out).await,
                 PollCommand::Recount(command) => command.run(store, out).await,
             }

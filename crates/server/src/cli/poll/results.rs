@@ -3,13 +3,16 @@
 use std::io::{IsTerminal as _, Write};
 
 use clap::Args;
+use throng_backends::queue;
 use throng_domain::clock::Clock;
-use throng_domain::poll::Slug;
+use throng_domain::poll::{PollState, Slug};
 use throng_domain::store::Store;
 
 use super::{find, state_in_words};
 use crate::cli::table::{Side, Table, plain};
 use crate::cli::{Json, write_json};
+use crate::closing::WaitsFor;
+use crate::config::Config;
 use crate::results::Snapshot;
 use crate::view::ResultsView;
 
@@ -28,7 +31,13 @@ pub(in crate::cli) struct Results {
 }
 
 impl Results {
-    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
+    pub(super) async fn run(
+        self,
+        store: &dyn Store,
+        clock: &dyn Clock,
+        config: &Config,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
         let poll = find(store, &self.slug).await?;
         let tallies = store.tallies(poll.id).await?;
         let now = clock.now();
@@ -36,7 +45,11 @@ impl Results {
             return write_json(out, &ResultsView::new(&poll, &Snapshot::new(tallies, now), now, false));
         }
         writeln!(out, "{}", plain(&poll.title))?;
-        writeln!(out, "The poll is {}.\n", state_in_words(&poll, now))?;
+        writeln!(out, "The poll is {}.", state_in_words(&poll, now))?;
+        if poll.state(now) == PollState::Closing {
+            writeln!(out, "{}.", why_not_final(config, &store.queues().await?).await)?;
+        }
+        writeln!(out)?;
         let bars = std::io::stdout().is_terminal();
         let mut table = Table::new([Side::Right, Side::Left, Side::Right, Side::Right, Side::Left]);
         table.row(["ID", "OPTION", "COUNT", "PERCENT", ""].map(str::to_owned));
@@ -55,5 +68,22 @@ impl Results {
         let base = poll.percent_base.as_str();
         writeln!(out, "\nBallots: {}. Choices: {}. Percent of the {base}.", tallies.voters, tallies.selections())?;
         Ok(())
+    }
+}
+
+/// What the result waits for, as far as it can be told from here.
+async fn why_not_final(config: &Config, queues: &[String]) -> String {
+    match &config.queue {
+        Some(url) => {
+            let messages = queue::depth(url, &config.queue_prefix.0).messages().await;
+            let others = match queues {
+                [_, _, ..] => format!(". Nodes use these queues, and each has to be recorded: {}", queues.join(", ")),
+                [_] | [] => String::new(),
+            };
+            format!("Its result {}{others}", WaitsFor::of(messages).words())
+        }
+        None => "Without a broker its result is final ten seconds after the close, while a server runs. QUEUE_URL isn't set \
+                 here: if the web nodes have one, set it to be told what the result waits for"
+            .to_owned(),
     }
 }

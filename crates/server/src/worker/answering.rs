@@ -1,0 +1,168 @@
+//! Answering rounds: telling the nodes that all is recorded which this line of recording had been delivered.
+//!
+//! See [`throng_domain::rounds`] for what nodes conclude from the answers. Nothing here holds up recording: a look at the
+//! queue takes a moment, between two batches, and what it waits for afterwards is recorded as everything is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use throng_domain::queue::{Deliveries, Followed, Look};
+use throng_domain::rounds::{Answer, LineId};
+use throng_domain::store::{Store, StoreError};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
+use tracing::debug;
+
+/// How often the number of the round is read.
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after a look everything counts as delivered before it. In a cluster of brokers messages are sent by the member that
+/// the worker is connected to, which hears of a delivery a moment later than the leader, who answers the look.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Reads the number of the round again and again, for all lines of a worker, for as long as it is polled.
+pub async fn watch_rounds(store: Arc<dyn Store>, last: watch::Sender<u64>) {
+    let mut tick = tokio::time::interval(READ_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match store.round().await {
+            Ok(round) => {
+                last.send_if_modified(|known| std::mem::replace(known, round) != round);
+            }
+            // Whoever records says that the store is away.
+            Err(error) => debug!(%error, "the number of the round can't be read"),
+        }
+    }
+}
+
+/// What one line of recording does for its answers.
+#[derive(Debug)]
+pub(super) struct Answering {
+    store: Arc<dyn Store>,
+    queue: String,
+    rounds: watch::Receiver<u64>,
+    /// Who this is on the present connection.
+    line: Option<Line>,
+    looked: Option<Looked>,
+    /// The last round whose turn came, whatever came of it.
+    tried: u64,
+}
+
+/// A consumer on one connection.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    id: LineId,
+    generation: u64,
+    joined: u64,
+}
+
+/// A look that found nothing, and waits for what was delivered before it.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    look: Look,
+    round: u64,
+    at: Instant,
+    is_bound: bool,
+}
+
+impl Answering {
+    /// That of a line which records in `store` what is on `queue`.
+    pub(super) fn new(store: Arc<dyn Store>, queue: String, rounds: watch::Receiver<u64>) -> Self {
+        Self { store, queue, rounds, line: None, looked: None, tried: 0 }
+    }
+
+    /// Done when there is something to do though nothing is delivered.
+    pub(super) fn due(&self) -> impl Future<Output = ()> + use<> {
+        let (mut rounds, tried, looked) = (self.rounds.clone(), self.tried, self.looked);
+        async move {
+            match looked {
+                // What it waits for is recorded first.
+                Some(Looked { is_bound: true, .. }) => std::future::pending().await,
+                Some(Looked { at, .. }) => sleep_until(at + DELIVERED_WITHIN).await,
+                None => {
+                    if rounds.wait_for(|round| *round != tried).await.is_err() {
+                        std::future::pending().await
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what can be done between two batches. An answer that the store doesn't take now is given to a later round.
+    ///
+    /// # Errors
+    /// What only a person can mend.
+    pub(super) async fn go_on(&mut self, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
+        match self.step(deliveries).await {
+            Ok(()) => Ok(()),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_))) => {
+                debug!(%error, "a round isn't answered");
+                self.looked = None;
+                Ok(())
+            }
+            Err(
+                error @ (StoreError::Conflict(_)
+                | StoreError::Rejected(_)
+                | StoreError::WriteFailed(_)
+                | StoreError::Displaced(_)
+                | StoreError::Corrupt(_)),
+            ) => Err(error),
+        }
+    }
+
+    async fn step(&mut self, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
+        if let Some(looked) = self.looked {
+            self.looked = self.follow(looked, deliveries).await?;
+        }
+        let round = *self.rounds.borrow();
+        if self.looked.is_none() && round != self.tried {
+            self.tried = round;
+            self.look(round, deliveries).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins an answer to `round`, if this line was a consumer before it and nothing is on the queues.
+    async fn look(&mut self, round: u64, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
+        let Some(generation) = deliveries.generation() else { return Ok(()) };
+        let line = self.line(generation).await?;
+        if round > line.joined {
+            let look = deliveries.look().await.filter(|look| look.generation == line.generation);
+            self.looked = look.map(|look| Looked { look, round, at: Instant::now(), is_bound: false });
+        }
+        Ok(())
+    }
+
+    /// Who this is on this connection. One that wasn't seen before is a new line, which was a consumer already when the round's
+    /// number is read here.
+    async fn line(&mut self, generation: u64) -> Result<Line, StoreError> {
+        if let Some(line) = self.line.filter(|line| line.generation == generation) {
+            return Ok(line);
+        }
+        let joined = self.store.round().await?;
+        Ok(*self.line.insert(Line { id: rand::random(), generation, joined }))
+    }
+
+    /// Answers if all is recorded that was delivered before the look; returns the look if it is still to be waited for.
+    async fn follow(&self, mut looked: Looked, deliveries: &mut dyn Deliveries) -> Result<Option<Looked>, StoreError> {
+        if !looked.is_bound {
+            if looked.at.elapsed() < DELIVERED_WITHIN {
+                return Ok(Some(looked));
+            }
+            deliveries.bound(&mut looked.look).await;
+            looked.is_bound = true;
+        }
+        match deliveries.follow(&looked.look) {
+            Followed::Waits => Ok(Some(looked)),
+            Followed::Void => Ok(None),
+            Followed::Recorded => {
+                if let Some(Line { id: line, joined, .. }) = self.line {
+                    let (queue, round, consumers) = (self.queue.clone(), looked.round, looked.look.consumers);
+                    self.store.answer(&Answer { line, queue, joined, round, consumers }).await?;
+                }
+                Ok(None)
+            }
+        }
+    }
+}
