@@ -1,7 +1,7 @@
 //! Time, passed in: whoever judges by the clock is given one, so that a test can set it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,59 @@ impl Clock for SystemClock {
     }
 }
 
+/// A question for the time, and when it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked(Instant);
+
+impl Asked {
+    /// One that is sent now.
+    #[expect(clippy::disallowed_methods, reason = "a clock is what others are to be given in its place")]
+    pub fn now() -> Self {
+        Self(Instant::now())
+    }
+}
+
+/// The clock of another machine, which is asked from time to time. In between, time passes as it really does: what this
+/// machine's clock is set to makes no difference.
+///
+/// It is as exact as the answers are fast: an answer that took 4 ms tells the time to 2 ms.
+#[derive(Debug)]
+pub struct RemoteClock {
+    /// When the first question was sent.
+    started: Instant,
+    /// The other clock's time then, in milliseconds.
+    started_ms: AtomicI64,
+}
+
+impl RemoteClock {
+    /// The clock that showed `there` when it answered what was `asked`, a moment ago.
+    pub fn new(asked: Asked, there: Timestamp) -> Self {
+        let took_ms = milliseconds(asked.0.elapsed());
+        Self { started: asked.0, started_ms: AtomicI64::new(there.0.saturating_sub(took_ms / 2)) }
+    }
+
+    /// Takes in that it showed `there` when it answered what was `asked`, a moment ago. Nothing changes while that agrees
+    /// with what is shown here: it was read somewhen between question and answer.
+    pub fn follow(&self, asked: Asked, there: Timestamp) {
+        let (after_ms, took_ms) = (milliseconds(self.started.elapsed()), milliseconds(asked.0.elapsed()));
+        // Milliseconds that have begun aren't told.
+        let earliest = there.0.saturating_sub(after_ms).saturating_sub(1);
+        let latest = earliest.saturating_add(took_ms).saturating_add(2);
+        let started_ms = self.started_ms.load(Ordering::Relaxed).clamp(earliest, latest);
+        self.started_ms.store(started_ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for RemoteClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.started_ms.load(Ordering::Relaxed)).plus_ms(milliseconds(self.started.elapsed()))
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// A clock that never goes back. It shows the time of `system`, the machine's clock, and follows it forward at once.
 /// When that is set back, this clock goes on from the latest time it showed, a tenth slower than time really passes,
 /// until the system's clock has caught up.
@@ -84,9 +137,14 @@ impl<S: Clock> SteadyClock<S> {
         Self { system, started: Instant::now(), latest_ms, held_from_ms }
     }
 
+    /// The clock that this one follows.
+    pub fn source(&self) -> &S {
+        &self.system
+    }
+
     /// The time while the system's clock shows an earlier one than `latest_ms`.
     fn held_ms(&self, latest_ms: i64) -> i64 {
-        let elapsed_ms = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let elapsed_ms = milliseconds(self.started.elapsed());
         let slowed_ms = elapsed_ms - elapsed_ms / HELD_DIVISOR;
         let held_ms = self.held_from_ms.load(Ordering::Relaxed).saturating_add(slowed_ms);
         if held_ms < latest_ms.saturating_sub(HELD_SLACK_MS) {
@@ -207,6 +265,28 @@ mod tests {
             let now = clock.now();
             assert!(now >= last, "{now:?} {last:?}");
             last = now;
+        }
+    }
+
+    /// A question that was sent so long ago.
+    fn asked_ms_ago(ms: u64) -> Asked {
+        Asked(Asked::now().0 - Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn remote_clock_is_followed_as_far_as_its_answers_tell() {
+        // Read somewhen in the last 2 s, so it shows something from that time to 2 s later.
+        let clock = RemoteClock::new(asked_ms_ago(2_000), START);
+        let shown = clock.now();
+        assert!(shown >= START.plus_ms(999), "{shown:?}");
+        // It may have shown that.
+        clock.follow(asked_ms_ago(60_000), START);
+        assert!((shown..START.plus_ms(60_000)).contains(&clock.now()));
+        for (there, took_ms) in [(START.plus_ms(24 * HOUR_MS), 0), (START.plus_ms(-HOUR_MS), 40), (START, 0)] {
+            clock.follow(asked_ms_ago(took_ms), there);
+            let now = clock.now();
+            assert!(now >= there.plus_ms(-2), "{now:?} is before {there:?}");
+            assert!(now < there.plus_ms(10_000), "{now:?} is long after {there:?}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! Says that the machine's clock was set back, for as long as it is behind the time by which this process judges.
+//! Says that a clock was set back, the machine's or the database's, for as long as it is behind the time by which this
+//! process judges.
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ pub(super) struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Logs it if it is so, once in a while.
-    pub(super) fn look(&mut self, clock: &dyn Clock) {
+    /// Logs it if it is so, once in a while; `whose` clock this one follows.
+    pub(super) fn look(&mut self, clock: &dyn Clock, whose: &str) {
         let behind_ms = clock.ahead_ms();
         if behind_ms < BEHIND_MS {
             self.told = None;
@@ -28,7 +29,7 @@ impl ClockWatch {
             self.told = Some(Instant::now());
             warn!(
                 behind_ms,
-                "this machine's clock was set back; polls are judged by a time that goes on from the latest one, a tenth \
+                "{whose} clock was set back; polls are judged by a time that goes on from the latest one, a tenth \
                  slower, until the clock has caught up. If the clock was wrong before and is right now, restart throng"
             );
         }

@@ -119,7 +119,7 @@ impl<'a> PollEnds<'a> {
             self.told = Some(Instant::now());
             warn!(
                 overdue_ms,
-                "a poll has closed by this machine's clock and not by the database's; run NTP on both, and see `throng doctor`"
+                "a poll has closed by the time of this process and not yet by the database's clock, which was set back"
             );
         }
     }

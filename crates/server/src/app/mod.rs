@@ -2,6 +2,7 @@
 
 mod awake;
 mod clock_watch;
+mod database_clock;
 mod ends;
 mod entrance;
 mod parts;
@@ -20,6 +21,7 @@ use throng_domain::queue::Publisher;
 use throng_domain::store::StoreError;
 use tokio_util::sync::CancellationToken;
 
+pub use self::database_clock::CLOCK_SKEW_MAX_MS;
 pub use self::parts::{
     BROKER_WATCH, Broker, Parts, cant_use, create_demo_poll, open_cache, open_database, refuse_lossy, watch_broker,
 };
@@ -40,7 +42,7 @@ const OTHERS_FRESH_MS: i64 = 250;
 pub struct App {
     /// The configuration.
     pub config: Config,
-    /// The time.
+    /// The time by which polls are judged.
     pub clock: Arc<dyn Clock>,
     /// Where polls are kept, and results that this process doesn't know.
     pub origin: Origin,

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::App;
 use super::awake::keep_processors_awake;
 use super::clock_watch::ClockWatch;
+use super::database_clock::DatabaseClock;
 use super::ends::PollEnds;
 use crate::allowance::Allowance;
 use crate::closing::WaitsFor;
@@ -35,6 +36,8 @@ pub struct Server {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) desks: Vec<Arc<Desk>>,
     pub(super) counting: Counting,
+    /// The clock that is followed, where that isn't this machine's.
+    pub(super) database_clock: Option<DatabaseClock>,
     pub(super) depth: Option<Depth>,
     pub(super) _claim: Option<store::Claim>,
 }
@@ -81,6 +84,7 @@ impl Server {
         tokio::select! {
             () = to_the_end => {}
             never = keep_polls_fresh(app, &self.desks) => match never {},
+            never = follow_clock(self.database_clock.as_ref()) => match never {},
             never = app.polls.keep_renewing(&app.origin) => match never {},
             never = hear(app, &mut self.counting) => match never {},
             never = measure_queue(app, self.depth.as_ref(), publisher.as_deref()) => match never {},
@@ -138,9 +142,10 @@ async fn keep_polls_fresh(app: &App, desks: &[Arc<Desk>]) -> Infallible {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let complaints = Allowance::new(1);
     let (mut ends, mut watch) = (PollEnds::new(app, desks), ClockWatch::default());
+    let whose = if app.config.database.is_shared() { "the database's" } else { "this machine's" };
     loop {
         tick.tick().await;
-        watch.look(&*app.clock);
+        watch.look(&*app.clock, whose);
         if let Err(error) = keep_polls(app, &mut ends).await {
             if matches!(error, StoreError::WriteFailed(_)) {
                 error!(%error, "a poll's end can't be stored; nothing more is recorded");
@@ -149,6 +154,13 @@ async fn keep_polls_fresh(app: &App, desks: &[Arc<Desk>]) -> Infallible {
                 warn!(%error, unlogged, "polls can't be read, or their ends not be stored; those known are served on");
             }
         }
+    }
+}
+
+async fn follow_clock(clock: Option<&DatabaseClock>) -> Infallible {
+    match clock {
+        Some(clock) => clock.keep_following().await,
+        None => std::future::pending().await,
     }
 }
 

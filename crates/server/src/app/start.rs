@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context as _;
 use throng_backends::queue::{self, MessageKey};
 use throng_domain::cache::ResultCache;
-use throng_domain::clock::Clock;
+use throng_domain::clock::{Clock, SteadyClock, SystemClock};
 use throng_domain::queue::Publisher;
 use throng_domain::store::Store;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::database_clock::DatabaseClock;
 use super::entrance::{Entrance, cant_serve};
 use super::server::{Counting, Server};
 use super::{
@@ -30,9 +31,12 @@ impl Server {
     /// Opens the database and, where they are configured, the broker and the cache, and serves on `cores` threads. While the
     /// database or the broker is away it waits, for as long as `WAIT` says, and answers that it isn't ready.
     ///
+    /// Polls are judged by the clock of the database's server, or where the database is a file by this machine's; a test may
+    /// give another `clock`.
+    ///
     /// # Errors
     /// If one of them, the address or a thread can't be had.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>, cores: usize) -> anyhow::Result<Self> {
+    pub async fn start(config: Config, clock: Option<Arc<dyn Clock>>, cores: usize) -> anyhow::Result<Self> {
         // Before a database is made for a server that can't serve.
         serve::ensure_descriptors(cores)?;
         serve::find_free(config.listen).with_context(|| cant_serve(config.listen))?;
@@ -42,19 +46,26 @@ impl Server {
         } else {
             None
         };
-        let wait = StartupWait::new(&config, &clock);
-        let Frame { config, clock, desks, metrics, tls, entrance } =
-            Frame::new(config, clock, cores, BALLOTS_WAITING_MAX, &wait.missing())?;
+        let machine = clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
+        let wait = StartupWait::new(&config, &machine);
+        let Frame { config, desks, metrics, tls, entrance } =
+            Frame::new(config, &machine, cores, BALLOTS_WAITING_MAX, &wait.missing())?;
         let entrance = RefCell::new(entrance);
         let on_away = || answer_meanwhile(&mut entrance.borrow_mut());
         let key = config.queue.as_ref().map(|_| config.message_key()).transpose()?;
         let open = async || open_database(&config, claim.as_ref()).await;
         let connect = async || connect_broker(&config, key.as_ref(), cores).await;
         // At the same time: whichever comes back last, the other is there by then.
-        let (store, broker): (Arc<dyn Store>, _) = tokio::try_join!(
-            async { Ok::<_, anyhow::Error>(wait.until_available(&on_away, open).await? as Arc<dyn Store>) },
-            wait.until_available(&on_away, connect),
-        )?;
+        let (store, broker) =
+            tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
+        let database_clock = if clock.is_none() && config.database.is_shared() {
+            let ask = async || Ok(DatabaseClock::start(Arc::clone(&store)).await?);
+            Some(wait.until_available(&on_away, ask).await?)
+        } else {
+            None
+        };
+        let clock = clock.or_else(|| database_clock.as_ref().map(DatabaseClock::clock));
+        let clock = clock.unwrap_or_else(|| Arc::new(SteadyClock::new()));
         // Without a broker each server looks for the others' ballots itself, and more often.
         let cache = config.queue.as_ref().and_then(|_| open_cache(&config));
         let origin = origin(&config, &clock, &metrics, store, cache);
@@ -64,8 +75,8 @@ impl Server {
         };
         let polls = wait.until_available(&on_away, load).await?;
         let depth = config.queue.as_ref().map(|url| queue::depth(url, &config.queue_prefix.0));
-        let frame = Frame { config, clock, desks, metrics, tls, entrance: entrance.into_inner() };
-        Ok(Self { _claim: claim, depth, ..frame.complete(origin, polls, broker)? })
+        let frame = Frame { config, desks, metrics, tls, entrance: entrance.into_inner() };
+        Ok(Self { _claim: claim, database_clock, depth, ..frame.complete(origin, polls, broker)? })
     }
 
     /// Serves with these parts, whatever the configuration names.
@@ -75,8 +86,8 @@ impl Server {
     pub async fn start_with(config: Config, parts: Parts) -> anyhow::Result<Self> {
         let Parts { store, clock, cores, ballots_waiting_max, broker, cache } = parts;
         let missing = watch::Sender::new(Dependency::Store).subscribe();
-        let frame = Frame::new(config, clock, cores, ballots_waiting_max, &missing)?;
-        let origin = origin(&frame.config, &frame.clock, &frame.metrics, store, cache);
+        let frame = Frame::new(config, &clock, cores, ballots_waiting_max, &missing)?;
+        let origin = origin(&frame.config, &clock, &frame.metrics, store, cache);
         note_queue(&frame.config, &*origin.store, broker.is_some()).await?;
         let polls = load_polls(&frame.config, &origin).await?;
         frame.complete(origin, polls, broker)
@@ -86,7 +97,6 @@ impl Server {
 /// What there is of a server before its database and broker are there.
 struct Frame {
     config: Config,
-    clock: Arc<dyn Clock>,
     desks: Vec<Arc<Desk>>,
     metrics: Metrics,
     tls: Option<Arc<Tls>>,
@@ -94,9 +104,10 @@ struct Frame {
 }
 
 impl Frame {
+    /// `clock` is the machine's: answers have its date.
     fn new(
         config: Config,
-        clock: Arc<dyn Clock>,
+        clock: &Arc<dyn Clock>,
         cores: usize,
         ballots_waiting_max: usize,
         missing: &watch::Receiver<Dependency>,
@@ -104,18 +115,18 @@ impl Frame {
         let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let desks: Vec<_> = (0..cores).map(|_| Desk::new(ballots_waiting_max / cores)).collect();
         let metrics = Metrics::new(&desks);
-        let entrance = Entrance::new(&config, &clock, &metrics.http, tls.clone(), missing);
-        Ok(Self { config, clock, desks, metrics, tls, entrance })
+        let entrance = Entrance::new(&config, clock, &metrics.http, tls.clone(), missing);
+        Ok(Self { config, desks, metrics, tls, entrance })
     }
 
     fn complete(self, origin: Origin, polls: LivePolls, broker: Option<Broker>) -> anyhow::Result<Server> {
-        let Self { config, clock, desks, metrics, tls, entrance } = self;
+        let Self { config, desks, metrics, tls, entrance } = self;
         let app = Arc::new(App {
             shutdown: Arc::clone(entrance.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
             receipts: config.receipt_key()?,
             config,
-            clock,
+            clock: Arc::clone(&origin.clock),
             origin,
             polls: Arc::new(polls),
             metrics,
@@ -131,7 +142,7 @@ impl Frame {
             None => Counting::Here(start_recorder(&app, &desks)?),
         };
         let cores = entrance.open(fronts(&app, &desks, &counting))?;
-        Ok(Server { app, cores, tls, desks, counting, depth: None, _claim: None })
+        Ok(Server { app, cores, tls, desks, counting, database_clock: None, depth: None, _claim: None })
     }
 }
 

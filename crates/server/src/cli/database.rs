@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use throng_backends::store;
-use throng_domain::clock::{Clock, SystemClock};
+use throng_domain::clock::{Asked, Clock, RemoteClock, SystemClock};
 use throng_domain::store::{Database, StoreError};
 
 use super::tell;
@@ -50,6 +50,15 @@ async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
 pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
     let open = async || store::open(&config.database, None).await.with_context(|| cant_open(config));
     waiting(config, &config.database, open).await
+}
+
+/// The database's clock, by which servers judge that share it: `now` here is `now` there.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn clock(database: &dyn Database) -> Result<RemoteClock, StoreError> {
+    let asked = Asked::now();
+    Ok(RemoteClock::new(asked, database.now().await?))
 }
 
 /// What `attempt` gives, tried again for as long as `--wait` says while `server` is away.

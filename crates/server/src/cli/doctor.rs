@@ -15,13 +15,9 @@ use throng_domain::poll::{Poll, PollId, PollState};
 use throng_domain::store::{Database, LogReader, LogState, StoreError};
 
 use super::{Flags, Json, print, write_json};
-use crate::app::{BROKER_WATCH, cant_use, watch_broker};
+use crate::app::{BROKER_WATCH, CLOCK_SKEW_MAX_MS, cant_use, watch_broker};
 use crate::closing::WaitsFor;
 use crate::config::{AppEnv, Config};
-
-/// How far this machine's clock may be from the database's, in milliseconds: polls open and close by it. Two that are so far
-/// off, each to its side, leave `throng poll close` time enough to be heard of.
-const SKEW_MAX_MS: i64 = 300;
 
 /// The dead letters that are looked at for the reason.
 const LETTERS_MAX: usize = 100;
@@ -182,10 +178,10 @@ fn find_default_poll(config: &Config, polls: &[Poll]) -> Finding {
 /// `there` was read somewhen between the two moments here.
 fn compare_clocks(before: Timestamp, there: Timestamp, after: Timestamp) -> Finding {
     match (before.0 - there.0).max(there.0 - after.0) {
-        skew if skew <= SKEW_MAX_MS => fine("clock", "it agrees with the database's".to_owned()),
+        skew if skew <= CLOCK_SKEW_MAX_MS => fine("clock", "it agrees with the database's".to_owned()),
         skew => fault(
             "clock",
-            format!("it is {skew} ms from the database's; polls would open and close by it: run NTP on both"),
+            format!("it is {skew} ms from the database's, by which polls open and close: run NTP on both"),
         ),
     }
 }

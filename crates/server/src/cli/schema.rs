@@ -5,7 +5,6 @@ use std::io::Write;
 use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
-use throng_domain::clock::SystemClock;
 use throng_domain::store::MigrationState;
 
 use super::{Flags, Json, database, print, write_json};
@@ -72,7 +71,8 @@ async fn create(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Res
     let applied = store.migrate().await?;
     let demo_poll = match config.app_env {
         AppEnv::Dev => {
-            let poll = create_demo_poll(&*store, &config.default_poll, &SystemClock).await?;
+            let clock = database::clock(&*store).await?;
+            let poll = create_demo_poll(&*store, &config.default_poll, &clock).await?;
             poll.map(|poll| poll.slug.to_string())
         }
         AppEnv::Prod => None,

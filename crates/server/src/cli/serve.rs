@@ -2,10 +2,8 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use throng_domain::clock::SteadyClock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
@@ -34,7 +32,7 @@ async fn serve(config: Config, cores: usize, log: &Log) -> anyhow::Result<()> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     info!(database = %config.database, queue = config.queue.as_ref().map(tracing::field::display), "starting");
     let server = tokio::select! {
-        server = Server::start(config, Arc::new(SteadyClock::new()), cores) => server?,
+        server = Server::start(config, None, cores) => server?,
         () = &mut stop => {
             info!("stopped before it was ready");
             return Ok(());

@@ -1,10 +1,9 @@
 //! The machine's clock is set forward and back, at random, while a poll lives and servers come and go.
 //!
-//! `THRONG_CLOCK_ROUNDS` says how many polls live through it (1 unless told). The clock is `libfaketime`'s, whose offset is in
-//! a file. It leaves the monotonic clock alone, as the system does when its clock is set.
+//! `THRONG_CLOCK_ROUNDS` says how many polls live through it (1 unless told).
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,15 +12,9 @@ use throng_domain::clock::{Clock as _, SystemClock};
 use tokio::time::Instant;
 
 use crate::client::{Client, Reply};
+use crate::fake_clock::{DAY, FakeClock, HOUR};
 use crate::ledger::{Ledger, seed};
-use crate::process::{Home, Throng};
-
-/// Where Debian keeps the library, by the machine's architecture.
-const LIBRARIES: &str = "/usr/lib";
-const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
-
-const HOUR: i64 = 3_600;
-const DAY: i64 = 24 * HOUR;
+use crate::process::{Home, Throng, wait_until};
 
 /// How long a poll is open, if no step ends it.
 const OPEN_MS: i64 = 2_500;
@@ -31,30 +24,25 @@ const STEPS_AFTER_CLOSE: usize = 8;
 
 const POLL: &str = "/api/v1/polls/demo";
 
+/// For how long a poll's life goes on at the most: a slow machine takes longer for the same steps.
+const LIFE_MAX: Duration = Duration::from_secs(300);
+
 /// A machine whose clock is set as the test likes.
 struct Machine {
     home: Home,
-    library: PathBuf,
+    clock: FakeClock,
 }
 
 impl Machine {
     fn new() -> Self {
-        let machine = Self { home: Home::new(), library: library() };
-        machine.set_clock(0);
-        machine
-    }
-
-    /// Sets its clock to so many seconds from the real time.
-    fn set_clock(&self, offset: i64) {
-        let (offsets, next) = (self.home.path("offset"), self.home.path("offset.next"));
-        fs::write(&next, format!("{offset:+}\n")).unwrap();
-        fs::rename(next, offsets).unwrap();
+        let home = Home::new();
+        let clock = FakeClock::new(home.path("offset"));
+        Self { home, clock }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.home.command(arguments);
-        command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", self.home.path("offset"));
-        command.envs([("FAKETIME_NO_CACHE", "1"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
+        self.clock.show_to(&mut command);
         command
     }
 
@@ -82,6 +70,34 @@ fn a_clock_set_forward_and_back_reopens_nothing() {
     println!("clock: {rounds} polls, {taken} ballots taken, none outside its poll's window, nothing reopened");
 }
 
+#[test]
+fn date_follows_a_clock_that_is_set_back() {
+    let machine = Machine::new();
+    machine.clock.set(DAY);
+    let throng = machine.start();
+    // The first is answered without the HTTP library, the other with it.
+    for path in ["/api/result", "/livez"] {
+        for offset in [DAY, 0, HOUR, -HOUR, -DAY] {
+            machine.clock.set(offset);
+            wait_until("the date follows", || {
+                let late_s = date_s(throng.address, path) - (SystemClock.now().0 / 1_000 + offset);
+                // It is written twice a second, and a slow machine may be late.
+                late_s.abs() < 60
+            });
+        }
+    }
+}
+
+/// The date in the head of an answer, in seconds.
+fn date_s(address: SocketAddr, path: &str) -> i64 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let date = answer.lines().find_map(|line| line.strip_prefix("date: ")).unwrap_or_else(|| panic!("{answer}"));
+    jiff::fmt::rfc2822::parse(date).unwrap().timestamp().as_second()
+}
+
 /// One poll's life; returns how many ballots were taken.
 fn live_through_steps(ledger: &mut Ledger) -> usize {
     let machine = Machine::new();
@@ -90,11 +106,16 @@ fn live_through_steps(ledger: &mut Ledger) -> usize {
     let closes_at = format!("{}.{:03}Z", rfc3339(closes_at / 1_000), closes_at % 1_000);
     machine.run(&["poll", "close", "demo", "--at", &closes_at]);
     let (mut taken, mut steps_closed, mut closed_before) = (0, 0, false);
+    let deadline = Instant::now() + LIFE_MAX;
     while steps_closed < STEPS_AFTER_CLOSE {
+        assert!(
+            Instant::now() < deadline,
+            "{LIFE_MAX:?} later the poll is closed: {closed_before}, for {steps_closed} steps"
+        );
         let random = &mut ledger.random;
         let offset = [-DAY, -HOUR, 0, 0, HOUR, DAY][random.random_range(0..6)];
         // Forward before the poll has closed only now and then: that ends it at once.
-        machine.set_clock(if closed_before || random.random_ratio(1, 4) { offset } else { offset.min(0) });
+        machine.clock.set(if closed_before || random.random_ratio(1, 4) { offset } else { offset.min(0) });
         let mut client = Client::new(throng.address);
         let until = Instant::now() + Duration::from_millis(300);
         while Instant::now() < until {
@@ -109,14 +130,14 @@ fn live_through_steps(ledger: &mut Ledger) -> usize {
         steps_closed += usize::from(closed_before);
         if closed_before && random.random_ratio(1, 3) {
             // A quarter of a second after the close at the latest, the database has it.
-            while client.get_json(POLL)["version"].as_u64() < Some(3) {}
+            wait_until("the close is stored", || client.get_json(POLL)["version"].as_u64() >= Some(3));
             throng.kill();
             throng = machine.start();
         }
     }
-    machine.set_clock(DAY);
+    machine.clock.set(DAY);
     let mut client = Client::new(throng.address);
-    while state(&mut client) != "final" {}
+    wait_until("the result is final", || state(&mut client) == "final");
     assert!(!vote(&mut client));
     check_ballots(&machine, taken);
     taken
@@ -153,10 +174,4 @@ fn check_ballots(machine: &Machine, taken: usize) {
 fn rfc3339(seconds: i64) -> String {
     let date = Command::new("date").args(["--utc", "--date", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%S"]).output();
     String::from_utf8(date.unwrap().stdout).unwrap().trim().to_owned()
-}
-
-fn library() -> PathBuf {
-    let found = fs::read_dir(LIBRARIES).unwrap().map(|entry| entry.unwrap().path().join(LIBRARY));
-    let found = found.chain([Path::new(LIBRARIES).join(LIBRARY)]).find(|path| path.exists());
-    found.expect("libfaketime is installed: apt-get install faketime")
 }

@@ -8,6 +8,7 @@
 
 mod checker;
 mod client;
+mod fake_clock;
 #[allow(dead_code, reason = "shared with another test binary")]
 mod ledger;
 mod process;

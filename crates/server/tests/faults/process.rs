@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// How long a start or an end may take on a machine that has much else to do.
 const START_OR_END_MAX: Duration = Duration::from_secs(60);
@@ -18,6 +19,17 @@ const LINES_MAX: usize = 100_000;
 
 /// What a server, and a worker, log before their address.
 const SERVING: [&str; 2] = ["serving on http://", "health and metrics on http://"];
+
+/// Looks until it is so; fails if that takes longer than a start may.
+#[track_caller]
+#[allow(dead_code, reason = "another test binary's")]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + START_OR_END_MAX;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {START_OR_END_MAX:?}: {what}");
+        std::thread::yield_now();
+    }
+}
 
 /// A directory with a database, in which one server after the other runs.
 pub struct Home {

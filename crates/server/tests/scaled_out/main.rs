@@ -11,6 +11,8 @@ mod checker;
 #[path = "../faults/client.rs"]
 #[allow(dead_code, reason = "shared with another test binary")]
 mod client;
+#[path = "../faults/fake_clock.rs"]
+mod fake_clock;
 #[path = "../faults/ledger.rs"]
 #[allow(dead_code, reason = "shared with another test binary")]
 mod ledger;
@@ -23,6 +25,7 @@ mod voters;
 
 mod broker;
 mod cache;
+mod clock;
 mod database;
 mod disk;
 mod doctor;

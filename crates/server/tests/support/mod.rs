@@ -79,7 +79,7 @@ impl TestServer {
         let mut all: Vec<_> = beside.iter().map(|(name, value)| (*name, value.as_str())).collect();
         all.extend(settings);
         let mut server =
-            Self::launch(TestDatabase::new(), &all, async |config, clock| Server::start(config, clock, 2).await);
+            Self::launch(TestDatabase::new(), &all, async |config, clock| Server::start(config, Some(clock), 2).await);
         let clock: Arc<dyn Clock> = server.clock.clone();
         server.worker = server.app.config.queue.is_some().then(|| TestWorker::start(&server.app.config, clock));
         server

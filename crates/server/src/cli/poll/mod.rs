@@ -15,7 +15,7 @@ use std::io::Write;
 
 use anyhow::bail;
 use clap::Subcommand;
-use throng_domain::clock::{SystemClock, Timestamp};
+use throng_domain::clock::{Clock, Timestamp};
 use throng_domain::poll::{Poll, PollState, Slug};
 use throng_domain::store::Store;
 
@@ -26,8 +26,8 @@ use crate::view::rfc3339_text;
 /// The most polls named to somebody who asked for one that isn't there.
 const NAMED_MAX: usize = 10;
 
-/// How long it takes until every server has heard of a change, in milliseconds: it looks four times a second, by a clock
-/// that, as this one, may be 300 ms from the database's before `throng doctor` complains.
+/// How long it takes until every server has heard of a change, in milliseconds: it looks four times a second, and what it and
+/// this command take for the database's time is wrong by half of what the way there and back takes.
 const HEARD_MS: i64 = 1_000;
 
 /// What to do with polls.
@@ -49,7 +49,8 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
     print(|out| {
         runtime.block_on(async {
             let database = database::open_current(&config).await?;
-            let (store, clock): (&dyn Store, _) = (&*database, &SystemClock);
+            let clock = database::clock(&*database).await?;
+            let (store, clock): (&dyn Store, &dyn Clock) = (&*database, &clock);
             let heard_ms = heard_ms(&config);
             match command {
                 PollCommand::Create(command) => command.run(store, clock, out).await,
