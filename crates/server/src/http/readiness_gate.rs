@@ -20,7 +20,7 @@ use super::operations::OK;
 use super::request_log::{Asked, RequestLog};
 use super::results::{json, uncached};
 use super::{CorsOrigins, Problem, TrustedProxies};
-use crate::config::Config;
+use crate::config::{Config, PublicUrl};
 use crate::metrics::HttpMetrics;
 use crate::serve::{Answer, PlainRequest, RequestBody};
 
@@ -57,6 +57,7 @@ pub struct ReadinessGate {
     front: OnceLock<Front>,
     missing: watch::Receiver<Dependency>,
     clock: Arc<dyn Clock>,
+    public_url: PublicUrl,
     cors_origins: CorsOrigins,
     trusted_proxies: TrustedProxies,
     metrics: Arc<HttpMetrics>,
@@ -75,6 +76,7 @@ impl ReadinessGate {
             front: OnceLock::new(),
             missing,
             clock: Arc::clone(clock),
+            public_url: config.public_url.clone(),
             cors_origins: config.cors_origins.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             metrics,
@@ -90,7 +92,9 @@ impl ReadinessGate {
 
     async fn refuse<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Response {
         let asker = Asker::of(request.headers(), peer, &self.trusted_proxies, RequestLog::arrival());
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let without_prefix = self.public_url.without_prefix(request.uri());
+        let path = without_prefix.as_ref().unwrap_or(request.uri()).path().to_owned();
+        let method = request.method().clone();
         let public = path.starts_with(PUBLIC);
         let origin = request.headers().get(ORIGIN).cloned();
         let is_preflight = public && method == Method::OPTIONS;

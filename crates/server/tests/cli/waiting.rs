@@ -34,6 +34,35 @@ fn server_without_its_database_waits_and_says_so() {
 }
 
 #[test]
+fn server_that_waits_below_a_path_answers_as_it_does_at_the_root() {
+    let (shell, database) = (Shell::new(), format!("postgres://throng:secret@{}/throng", nowhere()));
+    let settings = [
+        ("DATABASE_URL", database.as_str()),
+        ("CORS_ALLOW_ORIGIN", "https://news.example"),
+        ("PUBLIC_URL", "https://site.example/vote"),
+    ];
+    let server = shell.start(&["--listen", "127.0.0.1:0"], &settings).once_logged("/readyz are answered on ");
+    // The proxy may take the path off or leave it on.
+    for prefix in ["", "/vote"] {
+        let at = |path: &str| format!("{prefix}{path}");
+        let livez = server.get(&at("/livez"));
+        assert_eq!((livez.status, livez.text()), (200, r#"{"status":"ok"}"#), "{prefix}");
+        for answer in [server.get(&at("/readyz")), server.get(&at("/")), server.post(&at("/api/submit"), b"[1]")] {
+            answer.assert_problem(503, "store_unavailable");
+        }
+        let asked = |method, headers: &[(&str, &str)]| {
+            Connection::open(server.address).request(method, &at("/api/submit"), headers, b"")
+        };
+        let origin = ("origin", "https://news.example");
+        let preflight = asked("OPTIONS", &[origin, ("access-control-request-method", "POST")]);
+        assert_eq!(preflight.status, 204, "{prefix}");
+        for answer in [preflight, asked("POST", &[origin])] {
+            assert_eq!(answer.header("access-control-allow-origin"), Some("https://news.example"), "{prefix}");
+        }
+    }
+}
+
+#[test]
 fn worker_without_its_broker_waits_and_says_so() {
     let (shell, queue) = (Shell::with_demo(), format!("amqp://throng:secret@{}/%2f", nowhere()));
     let settings = [("QUEUE_URL", queue.as_str()), ("WORKER_LISTEN", "127.0.0.1:0")];
