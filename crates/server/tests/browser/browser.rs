@@ -91,6 +91,12 @@ impl Browser {
         self.devtools("Network.setBlockedURLs", json!({"urls": [pattern]})).await;
     }
 
+    /// Asks for every page anew, also for those that are gone back to.
+    pub async fn keep_no_pages(&self) {
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.setCacheDisabled", json!({"cacheDisabled": true})).await;
+    }
+
     /// Has no network, or has it again.
     pub async fn set_offline(&self, offline: bool) {
         let conditions = json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});

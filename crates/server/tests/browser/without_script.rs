@@ -2,6 +2,7 @@
 
 use crate::browser::{Browser, Setup, browse_with};
 use crate::polls;
+use crate::support::NOW;
 use crate::voting::{choose, vote, voters};
 use throng_domain::poll::Visibility;
 
@@ -38,6 +39,32 @@ fn back_and_vote_counts_once() {
             assert_eq!(voters(browser), 1, "back-forward cache: {back_forward_cache}");
         });
     }
+}
+
+#[test]
+fn back_to_a_page_that_is_asked_for_anew_counts_once() {
+    browse_with(Setup { back_forward_cache: false, ..BARE }, async |browser| {
+        browser.keep_no_pages().await;
+        browser.goto("/").await;
+        vote(browser, &[2]).await;
+        browser.server.clock.set(NOW.plus_ms(60_000));
+        for _ in 0..2 {
+            browser.client.back().await.unwrap();
+            vote(browser, &[2]).await;
+        }
+        assert_eq!(voters(browser), 1);
+        // A reload of the ballot, and a copy of its tab.
+        browser.client.back().await.unwrap();
+        browser.client.refresh().await.unwrap();
+        vote(browser, &[2]).await;
+        browser.client.back().await.unwrap();
+        let copied = browser.client.current_url().await.unwrap();
+        let tab = browser.client.new_window(true).await.unwrap().handle;
+        browser.client.switch_to_window(tab).await.unwrap();
+        browser.client.goto(copied.as_str()).await.unwrap();
+        vote(browser, &[2]).await;
+        assert_eq!(voters(browser), 1);
+    });
 }
 
 #[test]

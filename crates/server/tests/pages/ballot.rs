@@ -79,14 +79,51 @@ fn page_without_script_has_an_id_of_its_own_that_no_shared_cache_keeps() {
     assert_eq!(ballot_id(&cached), "");
     let refresh = "<noscript><meta http-equiv=\"refresh\" content=\"0; url=/polls/demo/ballot\"></noscript>";
     assert!(cached.text().contains(refresh), "{}", cached.text());
-    let (one, other) = (server.get("/polls/demo/ballot"), server.get("/polls/demo/ballot"));
-    for page in [&one, &other] {
+    let [one, other] = [0, 1].map(|_| {
+        let led = server.get("/polls/demo/ballot");
+        assert_eq!((led.status, led.header("cache-control")), (303, Some("no-store")));
+        led.header("location").unwrap().to_owned()
+    });
+    assert_ne!(one, other);
+    let [one, again, other] = [&one, &one, &other].map(|address| server.get(address));
+    for page in [&one, &again, &other] {
         assert_page(page, 200);
         assert_eq!(page.header("cache-control"), Some("private, no-cache"));
         assert_eq!(page.header("cdn-cache-control"), Some("no-store"));
         assert!(!page.text().contains("http-equiv"), "it leads nowhere else");
     }
+    assert_eq!(ballot_id(&one), ballot_id(&again));
     assert_ne!(ballot_id(&one), ballot_id(&other));
+}
+
+#[test]
+fn address_of_a_ballot_is_good_for_the_browser_that_was_led_to_it() {
+    let server = TestServer::start();
+    let led = server.get("/polls/demo/ballot");
+    let (address, cookie) = (led.header("location").unwrap(), led.header("set-cookie").unwrap());
+    let cookie = ("cookie", cookie.split(';').next().unwrap());
+    let ask = |headers: &[(&str, &str)]| server.connect().request("GET", address, headers, b"");
+    let own = ask(&[cookie]);
+    let id = ballot_id(&own);
+    // Later it is asked for anew: by Back, by a reload, or in a copy of the tab.
+    server.clock.set(NOW.plus_ms(60_000));
+    for headers in [&[cookie][..], &[cookie, ("sec-fetch-site", "none")], &[("sec-fetch-site", "same-origin")]] {
+        let page = ask(headers);
+        assert_page(&page, 200);
+        assert_eq!(ballot_id(&page), id, "{headers:?}");
+        assert_eq!(submit_form(&server, "/polls/demo", &format!("choice=2&ballot_id={id}")).status, 303);
+    }
+    assert_eq!(voters(&server, "demo"), 1);
+    // To somebody else, and where what it names is no ballot, it is the way to another ballot.
+    for headers in [&[][..], &[("sec-fetch-site", "none")], &[("sec-fetch-site", "cross-site")]] {
+        let led = ask(headers);
+        assert_eq!(led.status, 303, "{headers:?}");
+        assert_ne!(led.header("location"), Some(address));
+    }
+    for query in ["id=", "id=x", "id=018f4d1e-7c00-4000-8000-000000000001", "id"] {
+        assert_eq!(server.get(&format!("/polls/demo/ballot?{query}")).status, 303, "{query}");
+    }
+    assert!(!address.contains(id), "whoever reads the address in a log can't find the ballot");
 }
 
 #[test]

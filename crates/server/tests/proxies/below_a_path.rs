@@ -34,12 +34,20 @@ fn vote_below_a_path(start: fn(SocketAddr) -> Front) {
             let link = link.rsplit("url=").next().unwrap();
             let link = link.strip_prefix("https://site.example").unwrap_or(link);
             assert!(link.starts_with("/vote/"), "{path}: {link}");
-            let wanted = if link.ends_with("/ballots") { 405 } else { 200 };
+            let wanted = match link.rsplit('/').next() {
+                Some("ballots") => 405,
+                Some("ballot") => 303,
+                _ => 200,
+            };
             assert_eq!(get(link).status, wanted, "{path}: {link}");
             links += 1;
         }
     }
     assert!(links >= 11, "{links} links");
+    let ballot = get("/vote/polls/demo/ballot");
+    let ballot = ballot.header("location").unwrap();
+    assert!(ballot.starts_with("/vote/polls/demo/ballot?id="), "{ballot}");
+    assert_eq!(get(ballot).status, 200);
     let id = "018f4d1e-7c00-7000-8000-000000000001";
     let form = format!("choice=1&ballot_id={id}");
     let taken = request("POST", "/vote/polls/demo", "application/x-www-form-urlencoded", &form);

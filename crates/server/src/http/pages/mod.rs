@@ -2,10 +2,11 @@
 //!
 //! A poll's page has nothing in it about its visitor, so a cache in front may keep it whole. A ballot is counted once
 //! however often its form is sent, since the form has an id for it: a script in the page makes it before the form can be
-//! sent; without script, another page, which no cache in front keeps, has one that is made here. After a vote the address
-//! has a [receipt], and nothing of what was chosen.
+//! sent; without script, another page, which no cache in front keeps, has one that is made here, and its
+//! [address](ballot_address) names it. After a vote the address has a [receipt], and nothing of what was chosen.
 
 mod assets;
+mod ballot_address;
 mod form;
 mod page;
 mod receipt;
@@ -26,8 +27,9 @@ use hyper::header::{
 use hyper::{HeaderMap, StatusCode, Uri};
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::clock::Timestamp;
-use throng_domain::poll::Viewer;
+use throng_domain::poll::{PollState, Viewer};
 
+use self::ballot_address::BallotAddress;
 use self::form::BallotForm;
 use self::page::{After, PlainPage, PollPage, Visit};
 use self::receipt::Proof;
@@ -96,11 +98,13 @@ async fn show(
     uncached(html(&PollPage::new(&live, now, visit)))
 }
 
-/// `GET /polls/{slug}/ballot`: the ballot to fill in where no script runs, with an id in its form.
+/// `GET /polls/{slug}/ballot`: the ballot to fill in where no script runs, with an id in its form. Who comes without the name
+/// of a ballot is led to the address of a new one.
 async fn show_ballot(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
     uri: Uri,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let live = match live {
@@ -108,8 +112,13 @@ async fn show_ballot(
         Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
     };
     let now = core.app.clock.now();
+    let query = query.unwrap_or_default();
+    let ballot_id = ballot_address::ballot_id(&live.poll, &core.app.receipts, &query, &headers, now);
+    if ballot_id.is_none() && live.poll.state(now) == PollState::Open {
+        let BallotAddress { address, cookie } = BallotAddress::new(&live.poll, core.app.next_ballot_id(now));
+        return see_other(address, cookie);
+    }
     let _ = core.app.freshen(&live, now).await;
-    let ballot_id = Some(core.app.next_ballot_id(now));
     let visit = Visit { ballot_id, ..Visit::new(&core.app.config.public_url, core.app.is_behind_broker()) };
     one_browsers(html(&PollPage::new(&live, now, visit)))
 }
@@ -146,13 +155,18 @@ async fn vote(
     match cast_form(&core, &live, &form, id, now).await.inspect_err(refuse) {
         Ok(choices) => {
             let receipt = core.app.receipts.issue(&live.poll, id, &choices, now, &headers);
-            let mut response = StatusCode::SEE_OTHER.into_response();
-            response.headers_mut().insert(LOCATION, receipt.address);
-            response.headers_mut().insert(SET_COOKIE, receipt.cookie);
-            uncached(response)
+            see_other(receipt.address, receipt.cookie)
         }
         Err(problem) => refused(&live, now, visit, form, id, problem),
     }
+}
+
+/// The way to an address that is this browser's, with the cookie for it.
+fn see_other(address: HeaderValue, cookie: HeaderValue) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    response.headers_mut().insert(LOCATION, address);
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    uncached(response)
 }
 
 async fn cast_form(

@@ -11,6 +11,7 @@ use sha2::Sha256;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, Poll};
+use uuid::Uuid;
 
 /// For how long a receipt is good, in seconds.
 const LIFE_S: i64 = 600;
@@ -96,6 +97,14 @@ impl ReceiptKey {
         }
     }
 
+    /// The id of the poll's ballot that this id names: nobody else can tell it by the name. It has the same time, so that ids
+    /// ascend as names do.
+    pub fn ballot_id(&self, poll: &Poll, name: Uuid) -> BallotId {
+        let random = (self.mac(&format!("ballot {} {name}", poll.id.0)) >> 64) as u64;
+        let variant = 0b10 << 62;
+        BallotId(Uuid::from_u64_pair(name.as_u64_pair().0, variant | (random >> 2)))
+    }
+
     fn nonce_of(&self, poll: &Poll, query: &str, now: Timestamp) -> Option<u64> {
         let mut parts = token(query)?.splitn(3, '-');
         let expires_s = i64::from_str_radix(parts.next()?, 16).ok()?;
@@ -144,7 +153,7 @@ fn cookie_name(poll: &Poll) -> String {
 }
 
 /// The cookies of a request: names and values.
-fn cookies(asked: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn cookies(asked: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let lists = asked.get_all(COOKIE).iter().filter_map(|list| list.to_str().ok());
     lists.flat_map(|list| list.split(';')).filter_map(|cookie| cookie.trim().split_once('='))
 }

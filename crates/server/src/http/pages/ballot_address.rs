@@ -1,0 +1,139 @@
+//! The address of a page with a ballot to fill in where no script runs. It has a name for the ballot, so that going back to
+//! it, reloading it or copying its tab gives the same ballot, also in a browser that asks for the page anew each time.
+//!
+//! An address may be passed on. If two people filled in the ballot of one, the second would be told that it counts already.
+//! So a cookie has the name too, and who comes with neither that nor from our own page is led to a ballot of their own.
+//!
+//! The ballot's id isn't its name, but made of it with the server's key: whoever reads the address in a log can't find the
+//! ballot by it.
+
+use hyper::HeaderMap;
+use hyper::header::HeaderValue;
+use throng_domain::ballot::BallotId;
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::Poll;
+use uuid::Uuid;
+
+use super::receipt::{ReceiptKey, cookies};
+
+/// The name of the query's field that names the ballot.
+const FIELD: &str = "id";
+
+/// How long after an address was made it is taken for one that its browser was just led to, in milliseconds: some browsers
+/// keep no cookies and don't say where they come from.
+const LED_WITHIN_MS: i64 = 10_000;
+
+/// The address of a new ballot, as it is handed out.
+#[derive(Debug)]
+pub struct BallotAddress {
+    /// The address.
+    pub address: HeaderValue,
+    /// The value of `Set-Cookie` that goes with it.
+    pub cookie: HeaderValue,
+}
+
+impl BallotAddress {
+    /// The address of a poll's ballot with this name, which nothing else has.
+    pub fn new(poll: &Poll, name: BallotId) -> Self {
+        let slug = &poll.slug;
+        let value = |text: String| HeaderValue::from_str(&text).expect("slugs and ids fit in a header");
+        Self {
+            address: value(format!("/polls/{slug}/ballot?{FIELD}={name}")),
+            // Without a path, it is for what is beside the page, wherever a proxy has put that. It says no more than the address.
+            cookie: value(format!("{}={name}; HttpOnly; SameSite=Lax", cookie_name(poll))),
+        }
+    }
+}
+
+/// The id of the ballot that the query of an address names, if the browser that asks for it at `now` is the one that was led
+/// there.
+pub fn ballot_id(poll: &Poll, key: &ReceiptKey, query: &str, asked: &HeaderMap, now: Timestamp) -> Option<BallotId> {
+    let name = query.split('&').find_map(|field| field.strip_prefix(FIELD)?.strip_prefix('='))?;
+    let name = Uuid::try_parse(name).ok().filter(|name| name.get_version_num() == 7)?;
+    let is_in_cookie = || {
+        let own = cookies(asked).filter(|(cookie, _)| *cookie == cookie_name(poll));
+        own.filter_map(|(_, value)| Uuid::try_parse(value).ok()).any(|kept| kept == name)
+    };
+    let is_from_our_page = || asked.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+    (is_in_cookie() || is_from_our_page() || is_new(name, now)).then(|| key.ballot_id(poll, name))
+}
+
+fn is_new(name: Uuid, now: Timestamp) -> bool {
+    let made_ms = name.as_u64_pair().0 >> 16;
+    i64::try_from(made_ms).is_ok_and(|made_ms| now.0.abs_diff(made_ms) <= LED_WITHIN_MS.unsigned_abs())
+}
+
+fn cookie_name(poll: &Poll) -> String {
+    format!("ballot-{}", poll.slug)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderName;
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll::PollId;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+    const LATER: Timestamp = Timestamp(NOW.0 + LED_WITHIN_MS + 1);
+
+    fn poll(id: i64, slug: &str) -> Poll {
+        NewPoll::demo(slug.parse().unwrap(), NOW).into_poll(PollId(id))
+    }
+
+    fn name() -> BallotId {
+        BallotId(Uuid::from_u64_pair((NOW.0.unsigned_abs() << 16) | 0x7000, 0x8000_0000_0000_0001))
+    }
+
+    fn asked(headers: &[(&'static str, &str)]) -> HeaderMap {
+        let header = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        headers.iter().map(header).collect()
+    }
+
+    #[test]
+    fn ballot_is_the_same_for_its_browser_alone() {
+        let (poll, key) = (poll(1, "demo"), ReceiptKey::new([7; 32]));
+        let made = BallotAddress::new(&poll, name());
+        let query = made.address.to_str().unwrap().strip_prefix("/polls/demo/ballot?").unwrap().to_owned();
+        let id = |headers: &[(&'static str, &str)], now| ballot_id(&poll, &key, &query, &asked(headers), now);
+        let cookie = made.cookie.to_str().unwrap().split(';').next().unwrap();
+        let own = id(&[("cookie", cookie)], LATER).unwrap();
+        assert_eq!(own.0.get_version_num(), 7);
+        assert_eq!(own.0.as_u64_pair().0, name().0.as_u64_pair().0, "ids ascend as names do");
+        assert_ne!(own, name(), "a log doesn't tell the id");
+        for (headers, now, expected) in [
+            (&[][..], NOW, Some(own)),
+            (&[("sec-fetch-site", "same-origin")], LATER, Some(own)),
+            (&[("sec-fetch-site", "none"), ("cookie", cookie)], LATER, Some(own)),
+            (&[], LATER, None),
+            (&[("sec-fetch-site", "none")], LATER, None),
+            (&[("sec-fetch-site", "cross-site")], LATER, None),
+            (&[("cookie", "ballot-demo=018f4d1e-7c00-7000-8000-000000000001")], LATER, None),
+        ] {
+            assert_eq!(id(headers, now), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn id_hangs_on_poll_and_key() {
+        let key = ReceiptKey::new([7; 32]);
+        let query = format!("id={}", name());
+        let id = |poll: &Poll, key: &ReceiptKey| ballot_id(poll, key, &query, &asked(&[]), NOW).unwrap();
+        let own = id(&poll(1, "demo"), &key);
+        assert_ne!(own, id(&poll(2, "demo"), &key));
+        assert_ne!(own, id(&poll(1, "demo"), &ReceiptKey::new([8; 32])));
+    }
+
+    #[test]
+    fn what_names_no_ballot_of_ours_is_none() {
+        let key = ReceiptKey::new([7; 32]);
+        let version_4 = "id=018f4d1e-7c00-4000-8000-000000000001";
+        for query in ["", "id", "id=", "id=x", "a=b", version_4] {
+            let asked = asked(&[("sec-fetch-site", "same-origin")]);
+            assert_eq!(ballot_id(&poll(1, "demo"), &key, query, &asked, NOW), None, "{query}");
+        }
+    }
+}
