@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use throng_backends::store::{DatabaseUrl, sqlite};
 
+use super::counted::counted;
 use super::output::Output;
 use super::{Flags, Json, print, write_json};
 
@@ -70,8 +71,10 @@ impl Backup {
             }
             Ok(writeln!(
                 out,
-                "{}: {ballots} ballots in {polls} polls, as {} had them; checked, and recounted",
+                "{}: {} in {}, as {} had them; checked, and recounted",
                 to.display(),
+                counted(ballots, "ballot"),
+                counted(polls, "poll"),
                 config.database
             )?)
         })
@@ -94,7 +97,8 @@ impl Restore {
                     &Done { database: config.database.to_string(), file: from, polls, ballots, kept },
                 );
             }
-            writeln!(out, "{}: {ballots} ballots in {polls} polls; checked, and recounted", config.database)?;
+            let (ballots, polls) = (counted(ballots, "ballot"), counted(polls, "poll"));
+            writeln!(out, "{}: {ballots} in {polls}; checked, and recounted", config.database)?;
             if let Some(kept) = restored.kept {
                 writeln!(out, "What was there before is kept at {}.", kept.display())?;
             }

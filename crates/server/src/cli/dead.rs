@@ -10,6 +10,7 @@ use throng_backends::queue::rabbitmq::{DeadLetter, OpenedLetter, SCAN_MAX, Selec
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
 
+use super::counted::counted;
 use super::database::waiting;
 use super::table::{Side, Table};
 use super::{Flags, Json, print, write_json};
@@ -189,7 +190,7 @@ fn write_opened(opened: &OpenedLetter, Json { json }: Json, out: &mut dyn Write)
         }
         Err(why) => writeln!(out, "ballots    none can be read: {why}")?,
     }
-    Ok(writeln!(out, "{} bytes\n{hex}", letter.bytes)?)
+    Ok(writeln!(out, "{}\n{hex}", counted(letter.bytes, "byte"))?)
 }
 
 fn when(set_aside_at: Option<Timestamp>) -> Option<String> {

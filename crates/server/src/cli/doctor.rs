@@ -14,6 +14,7 @@ use throng_domain::clock::{Clock, SystemClock, Timestamp};
 use throng_domain::poll::{Poll, PollId, PollState};
 use throng_domain::store::{Database, LogReader, LogState, StoreError};
 
+use super::counted::counted;
 use super::{Flags, Json, print, write_json};
 use crate::app::{BROKER_WATCH, CLOCK_SKEW_MAX_MS, cant_use, watch_broker};
 use crate::closing::WaitsFor;
@@ -51,7 +52,7 @@ pub(super) fn run(Json { json }: Json, flags: &Flags) -> anyhow::Result<()> {
     print(|out| write(&findings, json, out))?;
     match findings.iter().filter(|finding| !finding.ok).count() {
         0 => Ok(()),
-        faults => bail!("{faults} of {} checks found a fault", findings.len()),
+        faults => bail!("{faults} of {} found a fault", counted(findings.len(), "check")),
     }
 }
 
@@ -236,10 +237,11 @@ fn find_workers(Messages { ballots, consumers, .. }: Messages) -> Finding {
         0 => fault(
             "workers",
             format!(
-                "none takes ballots off the queue, where {ballots} messages wait: they aren't counted until one does; start `throng worker`"
+                "none takes ballots off the queue, so what waits there isn't counted: {}; start `throng worker`",
+                counted(ballots, "message")
             ),
         ),
-        lines => fine("workers", format!("they take ballots off the queue in {lines} lines")),
+        lines => fine("workers", format!("they take ballots off the queue in {}", counted(lines, "line"))),
     }
 }
 
@@ -256,7 +258,7 @@ async fn find_dead(config: &Config, url: &QueueUrl, Messages { dead, .. }: Messa
         "see `throng dead list`; where the broker gave up on them, a policy had it do so: `rabbitmqctl list_policies`";
     fault(
         "dead letters",
-        format!("{dead} messages were set aside, so the ballots in them don't count: {reasons}; {advice}"),
+        format!("ballots that don't count are in {} set aside: {reasons}; {advice}", counted(dead, "message")),
     )
 }
 

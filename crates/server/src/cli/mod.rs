@@ -6,6 +6,7 @@
 mod backup;
 mod bench;
 mod config;
+mod counted;
 mod database;
 mod dead;
 mod doctor;

@@ -23,6 +23,7 @@ fn backup_is_made_beside_a_server_and_restored_without_one() {
     let shell = Shell::new();
     let server = shell.serve();
     assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    assert!(shell.run("backup one.db").succeeds().contains("one.db: 1 ballot in 1 poll, as "));
     let made = shell.run("backup copy.db --json").json();
     assert_eq!((&made["polls"], &made["ballots"]), (&1.into(), &1.into()));
     assert_eq!(mode(&shell, "copy.db"), 0o600);
@@ -36,7 +37,7 @@ fn backup_is_made_beside_a_server_and_restored_without_one() {
     drop(server);
     assert!(shell.path("var/throng.db-wal").metadata().unwrap().len() > 0);
     let restored = shell.run("restore copy.db").succeeds();
-    assert!(restored.contains("2 ballots in 1 polls") && restored.contains("var/throng.db.old"), "{restored}");
+    assert!(restored.contains("2 ballots in 1 poll;") && restored.contains("var/throng.db.old"), "{restored}");
     assert_eq!((voters(&shell, "var/throng.db"), voters(&shell, "var/throng.db.old")), (2, 3));
     assert_eq!(mode(&shell, "var/throng.db"), 0o600);
     let server = shell.serve();

@@ -110,8 +110,10 @@ impl Votes {
             );
         };
         (!agree).then(|| {
+            let acknowledged =
+                if *acknowledged == 1 { "1 vote was".to_owned() } else { format!("{acknowledged} votes were") };
             format!(
-                "the count is wrong: {acknowledged} votes were acknowledged and {unknown} may have been counted, but \
+                "the count is wrong: {acknowledged} acknowledged and {unknown} may have been counted, but \
                  the result went from {counted_before} to {after}; if others voted meanwhile, run the bench alone; if \
                  the server shows its result late, give it longer with --settle"
             )
@@ -168,6 +170,8 @@ mod tests {
     fn a_wrong_count_is_told_with_its_numbers() {
         let fault = Votes::compare(&figures(10, 2), 100, Some(100)).fault().unwrap();
         assert!(fault.contains("10 votes were acknowledged and 2 may") && fault.contains("from 100 to 100"), "{fault}");
+        let fault = Votes::compare(&figures(1, 0), 100, Some(100)).fault().unwrap();
+        assert!(fault.contains("1 vote was acknowledged"), "{fault}");
         assert!(Votes::compare(&figures(10, 2), 100, None).fault().is_some());
         assert_eq!(Votes::compare(&figures(10, 2), 100, Some(110)).fault(), None);
     }

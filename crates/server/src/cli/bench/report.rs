@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::super::counted::counted;
 use super::counts::Votes;
 use super::findings::{Failure, Figures};
 use super::open_loop::Schedule;
@@ -97,8 +98,8 @@ impl Report {
         if failed > 0 {
             let (answers, errors) = (self.answers_listed(), self.errors_listed());
             faults.push(format!(
-                "{failed} of {} votes failed (answers by status: {answers}; errors: {errors})",
-                self.requests
+                "{failed} of {} failed (answers by status: {answers}; errors: {errors})",
+                counted(self.requests, "vote")
             ));
         }
         faults.extend(self.votes.fault());
@@ -130,9 +131,13 @@ impl fmt::Display for Report {
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rounds { clients, rounds } => write!(f, "{rounds} rounds of {clients} clients at the same instant"),
+            Self::Rounds { clients, rounds } => {
+                let (rounds, clients) = (counted(rounds, "round"), counted(clients, "client"));
+                write!(f, "{rounds} of {clients} at the same instant")
+            }
             Self::Rate { clients, rate, duration } => {
-                write!(f, "{rate} votes a second for {duration:?} by {clients} clients")
+                let (votes, clients) = (counted(rate, "vote"), counted(clients, "client"));
+                write!(f, "{votes} a second for {duration:?} by {clients}")
             }
         }
     }
@@ -176,6 +181,14 @@ mod tests {
              errors     none\n\
              votes      4 acknowledged, 0 refused, 0 unknown; the server counted 4 (from 10 to 14): right\n"
         );
+    }
+
+    #[test]
+    fn one_client_is_not_several() {
+        let load = Load::Rounds { clients: 1, rounds: 1 };
+        assert_eq!(load.to_string(), "1 round of 1 client at the same instant");
+        let load = Load::Rate { clients: 1, rate: 1, duration: Duration::from_secs(3) };
+        assert_eq!(load.to_string(), "1 vote a second for 3s by 1 client");
     }
 
     #[test]
