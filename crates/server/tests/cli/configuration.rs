@@ -1,5 +1,8 @@
 //! Where settings come from, and what is said of those that can't be used.
 
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
 use crate::shell::{Ran, Shell};
 
 #[test]
@@ -80,6 +83,33 @@ fn env_file_that_is_none_ends_every_command_at_once() {
     std::fs::create_dir(shell.path(".env")).unwrap();
     for command in ["poll list", "serve --listen 127.0.0.1:0", "schema status", "config check", "doctor"] {
         shell.run(command).fails(1, &[".env is a directory", "Docker", "mount"]);
+    }
+}
+
+#[test]
+fn pipe_or_unreadable_file_of_settings_is_told_and_not_waited_for() {
+    let shell = Shell::new();
+    // Its writer never comes.
+    let made = Command::new("mkfifo").arg(shell.path("pipe")).status().unwrap();
+    assert!(made.success());
+    // Whoever asks, root too, can open this file and not read it.
+    symlink("/proc/self/mem", shell.path("unreadable")).unwrap();
+    symlink("loop", shell.path("loop")).unwrap();
+    for (file, told) in [
+        ("pipe", "is no regular file; put a file there"),
+        ("unreadable", "can't be read: Input/output error"),
+        ("loop", "can't be read: Too many levels of symbolic links"),
+    ] {
+        for command in [&["poll", "list"][..], &["serve", "--listen", "127.0.0.1:0"], &["config", "check"]] {
+            symlink(file, shell.path(".env")).unwrap();
+            let mut ran = shell.start(command, &[]);
+            ran.logged(&format!(".env {told}"));
+            assert_eq!(ran.ended(), Some(1), "{command:?} with {file}");
+            std::fs::remove_file(shell.path(".env")).unwrap();
+            let mut ran = shell.start(command, &[("DATABASE_URL_FILE", file)]);
+            ran.logged(told);
+            assert_eq!(ran.ended(), Some(1), "{command:?} with {file} for a secret");
+        }
     }
 }
 

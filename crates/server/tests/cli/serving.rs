@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::shell::{Ran, Shell};
-use crate::support::Connection;
+use crate::support::{Connection, eventually};
 
 #[test]
 fn a_server_that_runs_sees_what_commands_change() {
@@ -78,6 +78,28 @@ fn clients_without_a_place_wait_and_the_log_says_so() {
     assert!(line.contains("LimitNOFILE") && line.contains("connections=32"), "{line}");
     drop(clients);
     assert_eq!(server.get("/livez").status, 200);
+}
+
+#[test]
+fn client_that_a_proxy_names_has_half_of_the_places() {
+    let shell = Shell::new();
+    shell.write(".env", "PROXY_PROTOCOL=true\nTRUSTED_PROXIES=127.0.0.1\n");
+    let server = shell.serve_with_files(files_min());
+    let named = |client: &str| {
+        let mut connection = Connection::open(server.address);
+        let request = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+        connection.send(format!("PROXY TCP4 {client} 192.0.2.9 4660 80\r\n{request}").as_bytes());
+        connection
+    };
+    // A core has 32 places, and the kernel spreads connections over cores as it likes.
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let mut clients: Vec<_> = (0..cores * 24).map(|_| named("192.0.2.1")).collect();
+    let answered = clients.iter_mut().filter_map(Connection::try_answer).count();
+    assert!((1..=cores * 16).contains(&answered), "{answered} on {cores} cores");
+    server.logged("one address has half of a core's connections");
+    assert_eq!(named("192.0.2.2").answer().status, 200, "others have the rest");
+    drop(clients);
+    eventually("its places are given back", || named("192.0.2.1").try_answer());
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Clients that say nothing, too little or never read: gone within 10 s, and nobody else notices.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use throng::serve::IdleTimeouts;
 use tokio::time::Instant;
 
 use crate::support::{Connection, TestServer};
@@ -115,6 +116,29 @@ fn a_body_that_comes_too_slowly_is_told_so() {
         assert!(connection.is_closed());
     }
     assert_eq!(server.voters(), 0);
+}
+
+#[test]
+fn clients_and_proxies_may_be_idle_for_times_of_their_own() {
+    let (client, proxy) = (Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2));
+    let (short, long) = (Duration::from_millis(500), Duration::from_secs(3_600));
+    for (idle, closed, kept) in [
+        (IdleTimeouts { clients: short, proxies: long }, client, proxy),
+        (IdleTimeouts { clients: long, proxies: short }, proxy, client),
+    ] {
+        let server = TestServer::start_idle(idle, &[("TRUSTED_PROXIES", "127.0.0.2")]);
+        // The fast path, and what isn't for it.
+        for path in ["/api/result", "/api/v1/polls/demo"] {
+            let [mut kept, closed] = [kept, closed].map(|own| {
+                let mut connection = Connection::open_from(own, server.address);
+                assert_eq!(connection.request("GET", path, &[], b"").status, 200);
+                connection
+            });
+            assert!(closed_after(&closed.writer(), b"") < CLOSED_WITHIN, "{path}, {idle:?}");
+            // It was idle for longer.
+            assert_eq!(kept.request("GET", path, &[], b"").status, 200, "{path}, {idle:?}");
+        }
+    }
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::client::{Client, Reply};
-use crate::process::Throng;
+use crate::process::{Throng, wait_until};
 use crate::queue::Queue;
 use crate::system::{Kind, System};
 use crate::trial::wait;
-use crate::victim::{RABBITMQ, in_peace};
+use crate::victim::{RABBITMQ, in_peace, in_war};
 
 /// Each with the setting that the log must name.
 pub const HARMFUL: [(&str, &str); 3] = [
@@ -59,6 +59,45 @@ fn messages_that_are_dropped_are_lost_under_an_alarm_alone() {
 #[test]
 fn queues_that_expire_are_lost_under_an_alarm_alone() {
     loses_nothing_without_an_alarm(HARMFUL[2]);
+}
+
+/// How long an alarm lasts until what the node asked just before has gone unanswered for too long, and it asks no more.
+const LONG_ALARM: Duration = Duration::from_secs(10);
+
+/// The broker deletes a node's canary that nobody looked at for five minutes. While it is blocked, nobody can.
+#[test]
+fn canary_that_is_deleted_during_an_alarm_is_no_loss() {
+    let _alone = in_war();
+    let system = System::new(Kind::Postgres, true, false);
+    let mut node = system.web();
+    let canary = wait_for_canary(&system);
+    RABBITMQ.control(&["set_vm_memory_high_watermark", "0.00001"]);
+    node.has_said("the broker takes nothing for now");
+    wait(LONG_ALARM);
+    RABBITMQ.control(&["delete_queue", &canary]);
+    RABBITMQ.control(&["set_vm_memory_high_watermark", "0.4"]);
+    node.has_said("the broker takes messages again");
+    // It is looked at by then, and made again.
+    wait_for_canary(&system);
+    wait_until("votes are taken again", || {
+        let voted = Client::new(node.address).post("/api/submit", "[1]");
+        matches!(voted, Reply::Answer(answer) if answer.status == 200)
+    });
+    node.terminate();
+    let (status, said) = node.ended();
+    assert!(status.success() && !said.contains("the broker would lose"), "{said}");
+}
+
+/// Waits until the system has a canary; its name.
+fn wait_for_canary(system: &System) -> String {
+    let mut found = None;
+    let begins = format!("{}.canary.", system.name());
+    wait_until("a canary is there", || {
+        let queues = RABBITMQ.control(&["list_queues", "--quiet", "--no-table-headers", "name"]);
+        found = queues.lines().find(|queue| queue.starts_with(&begins)).map(str::to_owned);
+        found.is_some()
+    });
+    found.unwrap()
 }
 
 /// No worker is there, so that everything waits. Either nothing that was answered is lost, or an alarm names the setting.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use throng::app::{App, Broker, Parts, Server};
 use throng::config::{Config, Sources};
 use throng::intake::Failed;
+use throng::serve::IdleTimeouts;
 
 use throng_backends::store::DatabaseUrl;
 use throng_backends::store::sqlite::SqliteStore;
@@ -83,6 +84,13 @@ impl TestServer {
         let clock: Arc<dyn Clock> = server.clock.clone();
         server.worker = server.app.config.queue.is_some().then(|| TestWorker::start(&server.app.config, clock));
         server
+    }
+
+    /// A server with these bounds of idle connections, and these settings beside its own.
+    pub fn start_idle(idle: IdleTimeouts, settings: &[(&str, &str)]) -> Self {
+        Self::launch(TestDatabase::file(), settings, async move |config, clock| {
+            Server::start(Config { idle, ..config }, Some(clock), CORES).await
+        })
     }
 
     /// A server whose store does what the test says, at whose desks so many ballots may wait altogether.

@@ -1,8 +1,10 @@
 //! What a connection begins with beside HTTP/1.1 and TLS: HTTP/2, a proxy's header, or what this server isn't set to.
 
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use serde_json::Value;
+use throng::serve::IdleTimeouts;
 
 use crate::certificate::TlsServer;
 use crate::client::{config, handshake};
@@ -74,6 +76,21 @@ fn a_proxys_header_names_the_client() {
         assert_eq!(log::line(&[("path", path.into())])["client"], client);
         assert_eq!(connection.request("POST", "/api/submit", &[], b"[1]").status, 200);
     }
+}
+
+#[test]
+fn client_that_a_header_names_may_be_idle_for_a_clients_time() {
+    let idle = IdleTimeouts { clients: Duration::from_millis(500), proxies: Duration::from_secs(3_600) };
+    let server = TestServer::start_idle(idle, &BEHIND_PROXY);
+    let mut connections = headers().map(|(header, _)| {
+        let mut connection = server.connect();
+        connection.send(header);
+        assert_eq!(connection.request("GET", "/api/result", &[], b"").status, 200);
+        connection
+    });
+    let [one, other, health_check] = &mut connections;
+    assert!(one.is_closed() && other.is_closed());
+    assert_eq!(health_check.request("GET", "/api/result", &[], b"").status, 200, "the proxy's own is kept for longer");
 }
 
 #[test]
