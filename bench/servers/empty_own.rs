@@ -13,7 +13,9 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
 use prometheus_client::metrics::gauge::Gauge;
-use throng::serve::{Answer, Core, Cores, IdleTimeouts, Listen, PlainRequest, RequestBody, Shutdown};
+use throng::serve::{
+    Answer, ConnectionMetrics, Core, Cores, IdleTimeouts, Listen, PlainRequest, RequestBody, Shutdown,
+};
 use throng_domain::clock::{Clock, SystemClock};
 use tower::ServiceExt as _;
 
@@ -53,7 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cores = (0..count).map(|_| Core {
         service: Empty { router: router.clone(), lane },
         beside: Box::pin(std::future::ready(())),
-        connections: Gauge::default(),
+        connections: ConnectionMetrics::default(),
         unsent_bytes: Gauge::default(),
     });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

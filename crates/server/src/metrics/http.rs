@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 
 use crate::intake::Desk;
+use crate::serve::ConnectionMetrics;
 
 /// What a ballot may be refused for: the codes of the problems that it is answered with.
 const REASONS: [&str; 19] = [
@@ -41,8 +42,8 @@ pub struct HttpMetrics {
     answers: [AtomicU64; 6],
     /// Ballots refused, in the order of [`REASONS`].
     refused: [AtomicU64; REASONS.len()],
-    /// Connections open now.
-    pub connections: Gauge,
+    /// Its connections.
+    pub connections: ConnectionMetrics,
     /// Bytes of responses that clients of HTTP/2 have yet to take.
     pub unsent_bytes: Gauge,
 }
@@ -75,7 +76,7 @@ pub(super) struct PerCore {
 impl Collector for PerCore {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_counters(&mut encoder)?;
-        let connections = self.http.iter().map(|core| core.connections.get()).sum();
+        let connections = self.http.iter().map(|core| core.connections.open.get()).sum();
         gauge(&mut encoder, "connections", "Connections open now", connections)?;
         let unsent = self.http.iter().map(|core| core.unsent_bytes.get()).sum();
         gauge(&mut encoder, "unsent_bytes", "Bytes of HTTP/2 responses that clients have yet to take", unsent)?;
@@ -95,6 +96,9 @@ impl PerCore {
         let help =
             "Ballots answered with an error, by its code; of outcome_unknown alone something may have been taken";
         family(encoder, "ballots_refused", help, "reason", refused)?;
+        let accepted = ConstCounter::new(self.http.iter().map(|core| core.connections.accepted.get()).sum::<u64>());
+        let help = "Connections accepted";
+        accepted.encode(encoder.encode_descriptor("connections_accepted", help, None, accepted.metric_type())?)?;
         let admitted = ConstCounter::new(self.desks.iter().map(|desk| desk.admitted()).sum::<u64>());
         let help = "Ballots taken in to be made safe";
         admitted.encode(encoder.encode_descriptor("ballots_admitted", help, None, admitted.metric_type())?)

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::metrics::gauge::Gauge;
 use socket2::{SockRef, TcpKeepalive};
 use throng_domain::clock::Clock;
 use tokio::net::TcpStream;
@@ -20,7 +19,7 @@ use super::http2::UnsentBytes;
 use super::opening::Opening;
 use super::outgoing::late;
 use super::tls::{self, Protocol, Tls};
-use super::{Answer, IsProxy, RefusalBody, Shutdown, http1, http2, proxy_protocol};
+use super::{Answer, ConnectionMetrics, IsProxy, RefusalBody, Shutdown, http1, http2, proxy_protocol};
 use crate::allowance::Allowance;
 
 /// The longest head of a request, in bytes: its first line and its headers.
@@ -30,19 +29,20 @@ pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Opened {
     _place: OwnedSemaphorePermit,
     _share: Share,
-    connections: Gauge,
+    connections: ConnectionMetrics,
 }
 
 impl Opened {
-    pub(super) fn new(place: OwnedSemaphorePermit, share: Share, connections: Gauge) -> Self {
-        connections.inc();
+    pub(super) fn new(place: OwnedSemaphorePermit, share: Share, connections: ConnectionMetrics) -> Self {
+        connections.open.inc();
+        connections.accepted.inc();
         Self { _place: place, _share: share, connections }
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.connections.dec();
+        self.connections.open.dec();
     }
 }
 

@@ -38,6 +38,7 @@ use axum::BoxError;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use hyper::{Request, Response, StatusCode};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use throng_domain::clock::Clock;
 use tokio::net::TcpListener;
@@ -105,14 +106,23 @@ pub struct Listen {
     pub idle: IdleTimeouts,
 }
 
+/// Counts of one core's connections; clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionMetrics {
+    /// Those that are open now.
+    pub open: Gauge,
+    /// All that were ever accepted.
+    pub accepted: Counter,
+}
+
 /// One core: what it answers with, what runs beside, and its gauges.
 pub struct Core<S> {
     /// Answers its requests.
     pub service: S,
     /// Runs on its thread, which ends when this does.
     pub beside: Beside,
-    /// Counts its open connections.
-    pub connections: Gauge,
+    /// Counts its connections.
+    pub connections: ConnectionMetrics,
     /// Counts the bytes of responses that its clients of HTTP/2 have yet to take.
     pub unsent_bytes: Gauge,
 }
@@ -198,7 +208,7 @@ impl Cores {
 struct Door {
     listener: TcpListener,
     connections_max: usize,
-    connections: Gauge,
+    connections: ConnectionMetrics,
 }
 
 /// Tells the system how this thread, a core's, is to be run. It serves as well when that is refused, only not as fast.
@@ -250,8 +260,8 @@ fn serve<S: Answer>(
         }
         drop(accepts);
         host.shutdown.ended().await;
-        if connections.get() > 0 {
-            warn!(connections = connections.get(), "connections are cut at the end of the shutdown");
+        if connections.open.get() > 0 {
+            warn!(connections = connections.open.get(), "connections are cut at the end of the shutdown");
         }
         // If it panicked, that was told when it did.
         let _ = beside.await;

@@ -20,7 +20,9 @@ use tracing::warn;
 
 use crate::http::{Dependency, OK, Problem, json, openmetrics, refusal_body, uncached};
 use crate::metrics::WorkerMetrics;
-use crate::serve::{Answer, Core, Cores, IdleTimeouts, Listen, PlainRequest, RequestBody, Shutdown, find_free};
+use crate::serve::{
+    Answer, ConnectionMetrics, Core, Cores, IdleTimeouts, Listen, PlainRequest, RequestBody, Shutdown, find_free,
+};
 
 /// What is asked of a worker.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ pub fn serve(
 ) -> anyhow::Result<Cores> {
     let service = Service { router: router(health) };
     let beside = Box::pin(std::future::ready(()));
-    let core = Core { service, beside, connections: Gauge::default(), unsent_bytes: Gauge::default() };
+    let core = Core { service, beside, connections: ConnectionMetrics::default(), unsent_bytes: Gauge::default() };
     // For those who operate it, on a network of theirs.
     let listen = Listen {
         address: listen,

@@ -4,7 +4,11 @@ use crate::support::TestServer;
 
 /// The value of a metric by its full name, labels included.
 fn metric(server: &TestServer, name: &str) -> f64 {
-    let text = server.get("/metrics").text().to_owned();
+    sample(server.get("/metrics").text(), name)
+}
+
+/// The value of a metric in a text of metrics.
+fn sample(text: &str, name: &str) -> f64 {
     let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
     line.unwrap_or_else(|| panic!("{name} is missing in\n{text}")).rsplit(' ').next().unwrap().parse().unwrap()
 }
@@ -46,6 +50,14 @@ fn what_happens_is_measured() {
     assert_eq!(metric(&server, "throng_ballots_waiting"), 0.0);
     assert_eq!(metric(&server, "throng_batch_ballots_sum"), 4.0);
     assert!(metric(&server, "throng_connections") >= 1.0);
+    let mut kept = server.connect();
+    let mut accepted = || {
+        let answer = kept.request("GET", "/metrics", &[], b"");
+        sample(answer.text(), "throng_connections_accepted_total")
+    };
+    let before = accepted();
+    assert!(before >= 6.0, "one for each request above: {before}");
+    assert_eq!(accepted(), before, "a connection that is used again is counted once");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_half_sent_request_may_be_finished() {
     let mut connection = server.connect();
     connection.send(b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[");
     eventually("the server has the connection", || {
-        server.app.metrics.http.iter().any(|core| core.connections.get() == 1).then_some(())
+        server.app.metrics.http.iter().any(|core| core.connections.open.get() == 1).then_some(())
     });
     begin(&mut server);
     connection.send(b"1]");
@@ -48,7 +48,7 @@ fn who_still_comes_is_judged_by_what_is_true_then() {
     let mut connection = server.connect();
     connection.send(b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[");
     eventually("the server has the connection", || {
-        server.app.metrics.http.iter().any(|core| core.connections.get() == 1).then_some(())
+        server.app.metrics.http.iter().any(|core| core.connections.open.get() == 1).then_some(())
     });
     begin(&mut server);
     // Waits until the server has seen it.
@@ -99,7 +99,7 @@ fn a_client_that_is_stuck_holds_it_up_for_a_while_only() {
     let mut half_a_head = server.connect();
     half_a_head.send(b"GET /livez HT");
     eventually("the server has both connections", || {
-        let open: i64 = server.app.metrics.http.iter().map(|core| core.connections.get()).sum();
+        let open: i64 = server.app.metrics.http.iter().map(|core| core.connections.open.get()).sum();
         (open == 2).then_some(())
     });
     let began = Instant::now();
