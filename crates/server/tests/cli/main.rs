@@ -6,6 +6,7 @@ mod support;
 
 mod backup;
 mod configuration;
+mod container;
 mod logging;
 mod manual;
 mod polls;
