@@ -8,11 +8,13 @@ mod support;
 mod addresses;
 mod below_a_path;
 mod caches;
+mod checks;
 mod clients;
 mod front;
 mod resends;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use throng_domain::new_poll::NewPoll;
 
@@ -32,6 +34,12 @@ fn a_crowd_votes_through_apache() {
 #[test]
 fn a_crowd_votes_through_haproxy() {
     vote_through(Front::haproxy);
+}
+
+/// Nobody does anything for so long.
+#[expect(clippy::disallowed_methods, reason = "what is tested is what happens after a while without anything")]
+fn stay_away(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Votes and reads through the proxy as a page does, and sends what is no vote.
