@@ -10,6 +10,7 @@ mod deny;
 mod faults;
 mod mutants;
 mod packages;
+mod proxies;
 mod services;
 mod side_by_side;
 mod stopwatch;
@@ -38,6 +39,9 @@ enum Task {
     Bench(bench::Bench),
     /// Kill servers under load, break their disk, stop them, and check that every promise is kept
     Faults(faults::Options),
+    /// Send many more votes through proxies than the tests do, and lose responses or use idle connections again
+    #[command(subcommand)]
+    Proxies(proxies::Proxies),
     /// Start the servers that tests need, print where they are, and keep them until Ctrl-C
     Services(services::Options),
     /// Run the suites on later servers than this system has, and write docs/compatibility.md: an hour, and needs root
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Task::Deny => deny::run(),
         Task::Bench(bench) => bench::run(&bench),
         Task::Faults(options) => faults::run(&options),
+        Task::Proxies(proxies) => proxies::run(&proxies),
         Task::Services(options) => services::run(&options),
         Task::Compat(options) => compat::run(&options),
         Task::Mutants(options) => mutants::run(&options),

@@ -43,6 +43,11 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(total.failed == 0)
 }
 
+/// The programs that a test binary needs.
+pub fn programs(binary: &str) -> &'static [Program] {
+    steps::need(binary).map_or(&[], |need| need.programs)
+}
+
 fn run_stages(quick: bool) -> anyhow::Result<Total> {
     let binaries = Binary::all()?;
     let needs = || binaries.iter().filter_map(Binary::need);

@@ -51,6 +51,7 @@ const APACHE: Program = Program { name: "apache2", package: "apache2" };
 const HAPROXY: Program = Program { name: "haproxy", package: "haproxy" };
 const VARNISHD: Program = Program { name: "varnishd", package: "varnish" };
 const CURL: Program = Program { name: "curl", package: "curl" };
+const WGET: Program = Program { name: "wget", package: "wget" };
 const PHP: Program = Program { name: "php", package: "php-cli php-curl" };
 const JAVA: Program = Program { name: "java", package: "default-jdk-headless" };
 const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
@@ -61,14 +62,17 @@ const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor
 /// The tests of a system that is scaled out, a stage by themselves.
 const SCALED_OUT: &str = "scaled_out";
 
+/// Proxies, and other people's clients.
+const PROXIES_NEED: &[Program] = &[NGINX, APACHE, HAPROXY, VARNISHD, CURL, WGET, PHP, JAVA, CHROMIUM, CHROMEDRIVER];
+
 /// All test binaries that need more than Rust.
 const NEEDS: &[Need] = &[
-    Need { binary: "browser", programs: &[CHROMIUM, CHROMEDRIVER], servers: &[] },
+    Need { binary: "browser", programs: &[CHROMIUM, CHROMEDRIVER, NGINX, APACHE, HAPROXY], servers: &[] },
     Need { binary: "faults", programs: &[STRACE, FAKETIME], servers: &[] },
     Need { binary: "memcached", programs: &[NUTCRACKER], servers: &[Kind::Memcached] },
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
     Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },
-    Need { binary: "proxies", programs: &[NGINX, APACHE, HAPROXY, VARNISHD, CURL, PHP, JAVA], servers: &[] },
+    Need { binary: "proxies", programs: PROXIES_NEED, servers: &[] },
     Need { binary: "rabbitmq", programs: &[], servers: &[Kind::Rabbitmq] },
     Need { binary: SCALED_OUT, programs: &[], servers: faults::ALL },
     Need { binary: "supervised", programs: &[SUPERVISORD], servers: faults::ALL },
@@ -172,8 +176,13 @@ impl Binary {
 
     /// What it needs, beside Rust.
     pub fn need(&self) -> Option<&'static Need> {
-        NEEDS.iter().find(|need| need.binary == self.name)
+        need(&self.name)
     }
+}
+
+/// What a test binary needs, beside Rust.
+pub fn need(binary: &str) -> Option<&'static Need> {
+    NEEDS.iter().find(|need| need.binary == binary)
 }
 
 #[cfg(test)]

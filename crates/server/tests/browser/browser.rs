@@ -1,7 +1,8 @@
 //! A browser of a test's own.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
+use crate::front::Front;
 use crate::support::TestServer;
 use crate::support::cutting_proxy::CuttingProxy;
 
@@ -31,6 +33,10 @@ pub const DESK: Screen = (1280, 900, 1);
 /// A browser at the pages of a server, through a proxy that passes everything unless a test says otherwise.
 pub struct Browser {
     pub client: Client,
+    /// Where it goes to.
+    address: SocketAddr,
+    /// What is between it and the proxy that loses responses.
+    _front: Option<Front>,
     pub proxy: CuttingProxy,
     pub server: TestServer,
 }
@@ -44,12 +50,14 @@ pub struct Setup {
     /// Whether a click is over once the page that it leads to is there.
     pub waits_for_pages: bool,
     pub settings: &'static [(&'static str, &'static str)],
+    /// Starts what the browser goes through, in front of the address that it is given.
+    pub front: Option<fn(SocketAddr) -> Front>,
 }
 
 impl Setup {
     /// A browser as it comes, with or without JavaScript, at a server as it comes.
     pub const fn new(javascript: bool) -> Self {
-        Self { javascript, back_forward_cache: true, waits_for_pages: true, settings: &[] }
+        Self { javascript, back_forward_cache: true, waits_for_pages: true, settings: &[], front: None }
     }
 }
 
@@ -62,11 +70,13 @@ pub fn browse(javascript: bool, test: impl AsyncFnOnce(&Browser)) {
 pub fn browse_with(setup: Setup, test: impl AsyncFnOnce(&Browser)) {
     let server = TestServer::start_with(setup.settings);
     let proxy = CuttingProxy::start(server.address);
+    let front = setup.front.map(|start| start(proxy.address));
+    let address = front.as_ref().map_or(proxy.address, |front| front.address);
     let driver = Driver::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = driver.open_browser(setup).await;
-        let browser = Browser { client, proxy, server };
+        let browser = Browser { client, address, _front: front, proxy, server };
         browser.screen(PHONE).await;
         test(&browser).await;
         browser.client.close().await.unwrap();
@@ -77,7 +87,7 @@ impl Browser {
     /// Goes to a page of the server, as somebody who wasn't there before.
     pub async fn goto(&self, path: &str) {
         self.client.goto("about:blank").await.unwrap();
-        self.client.goto(&format!("http://{}{path}", self.proxy.address)).await.unwrap();
+        self.client.goto(&format!("http://{}{path}", self.address)).await.unwrap();
     }
 
     /// Whether the page has such an element now.
@@ -182,24 +192,38 @@ impl WebDriverCompatibleCommand for DevTools {
     }
 }
 
+/// So many chromedrivers are started until one has a port.
+const STARTS_MAX: usize = 20;
+
 /// A running chromedriver, which ends with its browsers when this is dropped.
-struct Driver {
+pub struct Driver {
     process: Child,
     port: u16,
     profile: TempDir,
 }
 
 impl Driver {
-    fn start() -> Self {
+    /// Starts one. It asks for a port of `::1`, and ends where another socket has the same of 127.0.0.1
+    /// (`findings/chromedriver-port-0.sh`): then the next one may have better luck.
+    pub fn start() -> Self {
+        let started = std::iter::repeat_with(Self::try_start).take(STARTS_MAX).flatten().next();
+        started.expect("chromedriver says its port")
+    }
+
+    fn try_start() -> Option<Self> {
         let profile = tempfile::tempdir().unwrap();
         let command = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut process = command.expect("chromedriver can be started: install the package chromium-driver");
         let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines.map(|line| port_in(&line)).find_map(|port| port).expect("chromedriver says its port");
-        Self { process, port, profile }
+        let Some(port) = lines.map(|line| port_in(&line)).find_map(|port| port) else {
+            process.wait().unwrap();
+            return None;
+        };
+        Some(Self { process, port, profile })
     }
 
-    async fn open_browser(&self, setup: Setup) -> Client {
+    /// Starts a browser of it that is set up so.
+    pub async fn open_browser(&self, setup: Setup) -> Client {
         let profile = format!("--user-data-dir={}", self.profile.path().display());
         let mut options = json!({"args": [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",

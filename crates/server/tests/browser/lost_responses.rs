@@ -1,14 +1,33 @@
 //! Votes whose responses are lost after they were counted: none counts twice, and none is denied.
 
+use std::net::SocketAddr;
+
 use fantoccini::Locator;
 use fantoccini::error::CmdError;
 
-use crate::browser::{Browser, browse};
+use crate::browser::{Browser, Setup, browse, browse_with};
+use crate::front::Front;
 use crate::support::cutting_proxy::Fate;
 use crate::voting::{choose, voters};
 
-/// Voters of each test.
+/// Voters of each test: this many, and fewer behind proxies, unless `cargo xtask proxies resends` asks for more.
 const VOTERS: u64 = 12;
+const VOTERS_BEHIND_PROXY: u64 = 4;
+
+/// How browsers vote in a test.
+#[derive(Clone, Copy)]
+struct Crowd {
+    voters: u64,
+    /// What is between them and the go-between that loses responses.
+    front: Option<fn(SocketAddr) -> Front>,
+}
+
+impl Crowd {
+    fn new(voters: u64, front: Option<fn(SocketAddr) -> Front>) -> Self {
+        let asked_for = std::env::var("THRONG_RESEND_VOTERS").map(|number| number.parse().unwrap());
+        Self { voters: asked_for.unwrap_or(voters), front }
+    }
+}
 
 /// The fates of a voter's first responses: different ones for each voter, the same in every run.
 fn fates(voter: u64, most: u64) -> Vec<Fate> {
@@ -55,8 +74,39 @@ fn a_gateways_503_is_not_taken_for_ours() {
 
 #[test]
 fn lost_responses_double_no_vote_with_script() {
-    browse(true, async |browser| {
-        for voter in 1..=VOTERS {
+    vote_with_script(Crowd::new(VOTERS, None));
+}
+
+#[test]
+fn lost_responses_double_no_vote_without_script() {
+    vote_without_script(Crowd::new(VOTERS, None));
+}
+
+#[test]
+fn lost_responses_double_no_vote_behind_nginx() {
+    vote_behind(Front::nginx);
+}
+
+#[test]
+fn lost_responses_double_no_vote_behind_apache() {
+    vote_behind(Front::apache);
+}
+
+#[test]
+fn lost_responses_double_no_vote_behind_haproxy() {
+    vote_behind(Front::haproxy);
+}
+
+/// Behind a proxy with its configuration in `deploy/`.
+fn vote_behind(front: fn(SocketAddr) -> Front) {
+    let crowd = Crowd::new(VOTERS_BEHIND_PROXY, Some(front));
+    vote_with_script(crowd);
+    vote_without_script(crowd);
+}
+
+fn vote_with_script(Crowd { voters: count, front }: Crowd) {
+    browse_with(Setup { front, ..Setup::new(true) }, async |browser| {
+        for voter in 1..=count {
             browser.goto("/").await;
             without_pauses(browser).await;
             browser.proxy.plan(&fates(voter, 9));
@@ -68,14 +118,13 @@ fn lost_responses_double_no_vote_with_script() {
             }
             assert_eq!(voters(browser), voter);
         }
-        assert!(browser.proxy.lost() > 20, "{}", browser.proxy.lost());
+        report(browser, count, "with script");
     });
 }
 
-#[test]
-fn lost_responses_double_no_vote_without_script() {
-    browse(false, async |browser| {
-        for voter in 1..=VOTERS {
+fn vote_without_script(Crowd { voters: count, front }: Crowd) {
+    browse_with(Setup { front, ..Setup::new(false) }, async |browser| {
+        for voter in 1..=count {
             browser.goto("/").await;
             browser.proxy.plan(&fates(voter, 3));
             choose(browser, &[1, 3]).await;
@@ -90,6 +139,12 @@ fn lost_responses_double_no_vote_without_script() {
             browser.wait_for(".outcome").await;
             assert_eq!(voters(browser), voter);
         }
-        assert!(browser.proxy.lost() > 12, "{}", browser.proxy.lost());
+        report(browser, count, "without script");
     });
+}
+
+fn report(browser: &Browser, count: u64, script: &str) {
+    let lost = browser.proxy.lost();
+    println!("{script}: {count} voters, {lost} responses lost, each voter counted once");
+    assert!(u64::try_from(lost).unwrap() > count, "{lost}");
 }

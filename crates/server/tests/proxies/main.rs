@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../browser/browser.rs"]
+mod browser;
+
 mod addresses;
 mod below_a_path;
 mod caches;

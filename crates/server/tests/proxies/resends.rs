@@ -8,8 +8,10 @@ use crate::front::Front;
 use crate::support::TestServer;
 use crate::support::cutting_proxy::{CuttingProxy, Fate};
 
-/// Ballots of each client on each way, half of them with an id.
-const BALLOTS: usize = 40;
+/// Ballots of each client on each way, half of them with an id: 40 unless `cargo xtask proxies resends` asks for more.
+fn ballots() -> usize {
+    std::env::var("THRONG_RESEND_BALLOTS").map_or(40, |number| number.parse().unwrap())
+}
 
 /// A way to the server, as the docs call it, and the proxy on it. The connection that is cut is the one to the server.
 type Way = (&'static str, Option<fn(SocketAddr) -> Front>);
@@ -27,11 +29,13 @@ const WAYS: [Way; 6] = [
 fn a_resent_ballot_counts_once_with_an_id_and_without_as_documented() {
     let names: Vec<_> = WAYS.iter().map(|(name, _)| *name).collect();
     let mut table = format!("| | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(WAYS.len()));
-    for (number, client) in Client::ALL.into_iter().enumerate() {
-        let cells = WAYS.map(|way| {
-            let seed = u64::try_from(number + 1).unwrap();
-            if vote(client, way, seed) { "twice" } else { "once" }
-        });
+    let rows = |(seed, client): (u64, Client)| (client, WAYS.map(|way| vote(client, way, seed)));
+    let rows: Vec<_> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (1..).zip(Client::ALL).map(|client| scope.spawn(move || rows(client))).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    for (client, twice) in rows {
+        let cells = twice.map(|twice| if twice { "twice" } else { "once" });
         table.push_str(&format!("| {} | {} |\n", client.name(), cells.join(" | ")));
     }
     println!("{table}");
@@ -41,6 +45,7 @@ fn a_resent_ballot_counts_once_with_an_id_and_without_as_documented() {
 
 /// Loses responses at random after the ballots were counted; whether one without an id counted twice.
 fn vote(client: Client, (name, proxy): Way, seed: u64) -> bool {
+    let count = ballots() / 2 * 2;
     let server = TestServer::start();
     let cut = CuttingProxy::start(server.address);
     cut.plan(&fates(seed));
@@ -48,16 +53,16 @@ fn vote(client: Client, (name, proxy): Way, seed: u64) -> bool {
     let address = proxy.as_ref().map_or(cut.address, |proxy| proxy.address);
     let id = |number| format!("018f4d1e-7c00-7000-8000-{number:012}");
     let ballots: Vec<Sent> =
-        (0..BALLOTS).map(|number| if number % 2 == 0 { ("[1]", Some(id(number))) } else { ("[2]", None) }).collect();
+        (0..count).map(|number| if number % 2 == 0 { ("[1]", Some(id(number))) } else { ("[2]", None) }).collect();
     client.send(address, &ballots);
     let counted = server.get("/api/result").json();
     let (with_id, without) = (counted["1"].as_u64().unwrap(), counted["2"].as_u64().unwrap());
-    let half = u64::try_from(BALLOTS / 2).unwrap();
+    let half = u64::try_from(count / 2).unwrap();
     println!(
         "{client:?}, {name}: {} responses lost; {half} sent with an id, {with_id} counted; {half} without, {without} counted",
         cut.lost()
     );
-    assert!(cut.lost() > BALLOTS / 10, "{client:?}, {name}: {} responses were lost", cut.lost());
+    assert!(cut.lost() > count / 10, "{client:?}, {name}: {} responses were lost", cut.lost());
     assert_eq!(with_id, half, "{client:?}, {name}: a ballot with an id counts once");
     assert!(without >= half, "{client:?}, {name}: {without} of {half} without an id");
     without > half
@@ -73,6 +78,6 @@ fn fates(seed: u64) -> Vec<Fate> {
         random ^= random << 17;
         if random.is_multiple_of(3) { Fate::Cut } else { Fate::Passed }
     };
-    // More than there are ballots: some are sent again.
-    (0..2 * BALLOTS).map(|_| next()).collect()
+    // More than there are ballots: some are sent again, by wget again and again.
+    (0..20 * ballots()).map(|_| next()).collect()
 }

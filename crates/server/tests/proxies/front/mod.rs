@@ -1,6 +1,8 @@
 //! A proxy in front of a server: started with the configuration in `deploy/`, its addresses replaced.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -48,6 +50,10 @@ impl Front {
             .replace("listen 80 reuseport backlog=8192;", &format!("listen {address};"))
             .replace("127.0.0.1:8080", &server.to_string())
             .replace("access_log off;", &format!("access_log off;\n{}", nginx_paths(directory.path())));
+        Self::nginx_from(&configuration, address, directory)
+    }
+
+    fn nginx_from(configuration: &str, address: SocketAddr, directory: TempDir) -> Self {
         let file = directory.path().join("nginx.conf");
         std::fs::write(&file, configuration).unwrap();
         let pid = directory.path().join("nginx.pid").display().to_string();
@@ -78,7 +84,7 @@ impl Front {
             configuration.push_str("User www-data\nGroup www-data\n");
         }
         let site = site
-            .replace("<VirtualHost *:80>", &format!("<VirtualHost {address}>"))
+            .replace("<VirtualHost *:80>", &format!("<VirtualHost {address}>\nServerName test"))
             .replace("127.0.0.1:8080", &server.to_string());
         let file = directory.path().join("apache.conf");
         std::fs::write(&file, configuration + &site).unwrap();
@@ -170,7 +176,10 @@ fn program(name: &str) -> String {
     known.into_iter().find(|path| Path::new(path).exists()).unwrap_or_else(|| name.to_owned())
 }
 
-/// An address that was free a moment ago.
+/// An address that was free a moment ago, and that nobody else takes before the proxy does: no other test's sockets are on one of
+/// this machine's many addresses that was taken at random.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let [_, second, third, last, ..] = RandomState::new().hash_one(0).to_be_bytes();
+    let own = Ipv4Addr::new(127, second.max(1), third, last.clamp(1, 254));
+    TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }
