@@ -50,6 +50,7 @@ const NGINX: Program = Program { name: "nginx", package: "nginx-light" };
 const APACHE: Program = Program { name: "apache2", package: "apache2" };
 const HAPROXY: Program = Program { name: "haproxy", package: "haproxy" };
 const VARNISHD: Program = Program { name: "varnishd", package: "varnish" };
+const CADDY: Program = Program { name: "caddy", package: "caddy" };
 const CURL: Program = Program { name: "curl", package: "curl" };
 const WGET: Program = Program { name: "wget", package: "wget" };
 const PHP: Program = Program { name: "php", package: "php-cli php-curl" };
@@ -63,7 +64,8 @@ const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor
 const SCALED_OUT: &str = "scaled_out";
 
 /// Proxies, and other people's clients.
-const PROXIES_NEED: &[Program] = &[NGINX, APACHE, HAPROXY, VARNISHD, CURL, WGET, PHP, JAVA, CHROMIUM, CHROMEDRIVER];
+const PROXIES_NEED: &[Program] =
+    &[NGINX, APACHE, HAPROXY, VARNISHD, CADDY, CURL, WGET, PHP, JAVA, CHROMIUM, CHROMEDRIVER];
 
 /// All test binaries that need more than Rust.
 const NEEDS: &[Need] = &[

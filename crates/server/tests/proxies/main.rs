@@ -1,4 +1,5 @@
-//! Throng behind the real nginx, Apache, HAProxy and Varnish, with the configurations that `deploy/` has.
+//! Throng behind the real nginx, Apache, HAProxy, Varnish and Caddy, with the configurations that `deploy/` has or as they are
+//! installed.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 #![allow(clippy::print_stdout, reason = "each test reports what it did")]
 
@@ -13,7 +14,9 @@ mod below_a_path;
 mod caches;
 mod checks;
 mod clients;
+mod crowd;
 mod front;
+mod idle;
 mod resends;
 
 use std::net::SocketAddr;

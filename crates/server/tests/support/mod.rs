@@ -250,6 +250,11 @@ impl TestServer {
         })
     }
 
+    /// The sum of a metric's samples; `name` is what their lines begin with.
+    pub fn metric(&self, name: &str) -> u64 {
+        workers::sum(&self.app.metrics.text(), name)
+    }
+
     /// Begins the shutdown; [`Self::join`] waits for its end.
     pub fn begin_stop(&mut self) {
         if let Some(stop) = self.stop.take() {

@@ -1,5 +1,7 @@
-//! A proxy in front of a server: started with the configuration in `deploy/`, its addresses replaced.
+//! A proxy in front of a server: started with the configuration in `deploy/`, its addresses replaced, or as it is installed.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+mod defaults;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
