@@ -187,33 +187,48 @@ async fn what_cannot_be_read_voids_a_look_and_is_found_by_the_next() {
 async fn dead_letters_are_found_while_somebody_goes_through_them() {
     on_ground(async |ground| {
         let mut worker = ground.worker().await;
-        let letters = ground.dead_letters().await;
-        for number in 0..20_u8 {
-            ground.plant("dead", &[number]).await;
-        }
+        let proxy = Proxy::start(host()).await;
+        let letters = ground.by_way_of(&proxy.host()).dead_letters().await;
+        ground.plant("dead", b"0").await;
         let listing = async {
-            for _ in 0..40 {
-                assert_eq!(letters.list(100).await.unwrap().len(), 20);
+            loop {
+                assert!(letters.list(100).await.unwrap().len() <= 1);
             }
         };
         let looking = async {
-            loop {
-                assert_eq!(worker.look().await, None, "they are in somebody's hands");
+            let mut caught = 0;
+            for moment in 0.. {
+                tokio::time::sleep(Duration::from_millis(moment % 20)).await;
+                // Whoever has it in hand has it until this passes.
+                proxy.be(Mood::Frozen);
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                if ground.ready("dead").await == Some(0) {
+                    assert_eq!(worker.look().await, None, "it is in somebody's hands");
+                    caught += 1;
+                }
+                proxy.be(Mood::Passes);
+                if caught == 5 {
+                    break;
+                }
             }
         };
         tokio::select! {
-            () = within(60, "they are listed", listing) => {}
-            () = looking => {}
+            () = listing => {}
+            () = within(60, "it is caught in hand", looking) => {}
         }
+        // What was broken off ends with its connection.
+        drop(letters);
+        let letters = ground.dead_letters().await;
+        eventually("it is back", async || (ground.ready("dead").await == Some(1)).then_some(())).await;
         // One who takes them by a consumer that is slow.
         let mut worker = ground.worker().await;
         let (connection, _consumer) = stranger(&ground, "dead").await;
         eventually("they are taken", async || (ground.ready("dead").await == Some(0)).then_some(())).await;
         assert_eq!(looked(&mut worker).await, None);
         connection.close(200, "OK".into()).await.unwrap();
-        eventually("they are back", async || (ground.ready("dead").await == Some(20)).then_some(())).await;
+        eventually("they are back", async || (ground.ready("dead").await == Some(1)).then_some(())).await;
         assert_eq!(looked(&mut worker).await, None);
-        assert_eq!(letters.drop(Selection::All).await.unwrap(), 20);
+        assert_eq!(letters.drop(Selection::All).await.unwrap(), 1);
         finds_nothing(&mut worker).await;
     })
     .await;

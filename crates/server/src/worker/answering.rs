@@ -166,3 +166,102 @@ impl Answering {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::queue::{Delivery, DeliveryTag, QueueError};
+    use throng_domain::rounds::Rounds as _;
+    use throng_domain::store::Database as _;
+
+    use super::*;
+
+    /// Delivers nothing, and says of what it delivered before what it is told to.
+    #[derive(Debug)]
+    struct Scripted {
+        generation: u64,
+        followed: Followed,
+    }
+
+    #[async_trait]
+    impl Deliveries for Scripted {
+        async fn next(&mut self, _: usize) -> Result<Vec<Delivery>, QueueError> {
+            std::future::pending().await
+        }
+
+        async fn done(&mut self, _: &[DeliveryTag]) -> Result<(), QueueError> {
+            Ok(())
+        }
+
+        fn generation(&self) -> Option<u64> {
+            Some(self.generation)
+        }
+
+        async fn look(&mut self) -> Option<Look> {
+            Some(Look { generation: self.generation, consumers: 3, unreadable: 0, last: 0 })
+        }
+
+        async fn bound(&mut self, _: &mut Look) {}
+
+        fn follow(&self, _: &Look) -> Followed {
+            self.followed
+        }
+    }
+
+    /// A line on its store, and the rounds that it hears of.
+    struct Stage {
+        store: Arc<SqliteStore>,
+        last: watch::Sender<u64>,
+        answering: Answering,
+        deliveries: Scripted,
+    }
+
+    impl Stage {
+        /// Begins a round, and gives the line time to look and to note what has been delivered to it.
+        async fn round(&mut self, followed: Followed) {
+            self.last.send_replace(self.store.begin_round().await.unwrap().number);
+            self.deliveries.followed = followed;
+            self.answering.go_on(&mut self.deliveries).await.unwrap();
+            if self.answering.looked.is_some() {
+                self.answering.due().await;
+                self.answering.go_on(&mut self.deliveries).await.unwrap();
+            }
+        }
+
+        /// The rounds at which lines joined, and those that they answered last.
+        async fn answers(&self) -> Vec<(u64, u64)> {
+            let answers = self.store.answers(0).await.unwrap();
+            assert!(answers.iter().all(|answer| answer.consumers == 3 && answer.queue == "throng"));
+            let mut rounds: Vec<_> = answers.iter().map(|answer| (answer.joined, answer.round)).collect();
+            rounds.sort_unstable();
+            rounds
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_answers_what_came_after_it_once_all_is_recorded() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&directory.path().join("throng.db")).unwrap());
+        store.migrate().await.unwrap();
+        let last = watch::Sender::new(0);
+        let answering = Answering::new(Arc::clone(&store) as _, "throng".to_owned(), last.subscribe());
+        let deliveries = Scripted { generation: 1, followed: Followed::Recorded };
+        let mut stage = Stage { store, last, answering, deliveries };
+        stage.round(Followed::Recorded).await;
+        assert_eq!(stage.answers().await, [], "it wasn't there yet when the round was begun");
+        stage.round(Followed::Waits).await;
+        assert_eq!(stage.answers().await, [], "something is left");
+        stage.deliveries.followed = Followed::Recorded;
+        stage.answering.go_on(&mut stage.deliveries).await.unwrap();
+        assert_eq!(stage.answers().await, [(1, 2)]);
+        stage.round(Followed::Void).await;
+        assert_eq!(stage.answers().await, [(1, 2)]);
+        // On another connection it is another line.
+        stage.deliveries.generation = 2;
+        stage.round(Followed::Recorded).await;
+        assert_eq!(stage.answers().await, [(1, 2)]);
+        stage.round(Followed::Recorded).await;
+        assert_eq!(stage.answers().await, [(1, 2), (4, 5)]);
+    }
+}

@@ -15,15 +15,21 @@ const CLOSED_AGO_MS: i64 = 61_000;
 
 /// A server whose demo poll closed a minute ago, with a ballot on the queue that arrived before.
 fn closed_with_a_ballot(broker: &FakeBroker) -> (TestServer, Arc<GatedStore>) {
+    let (server, store, now) = open_until_a_minute_ago(broker);
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    server.clock.set(now);
+    eventually("it is closing", || (state(&server) == "closing").then_some(()));
+    (server, store)
+}
+
+/// A server by whose clock the demo poll is about to close, a minute ago; and now.
+fn open_until_a_minute_ago(broker: &FakeBroker) -> (TestServer, Arc<GatedStore>, Timestamp) {
     let (server, store) = server(broker);
     let now = SystemClock.now();
     let closes_at = now.plus_ms(-CLOSED_AGO_MS);
     server.clock.set(closes_at.plus_ms(-1_000));
     server.set_window("demo", Some(Timestamp(1)), Some(closes_at));
-    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
-    server.clock.set(now);
-    eventually("it is closing", || (state(&server) == "closing").then_some(()));
-    (server, store)
+    (server, store, now)
 }
 
 fn state(server: &TestServer) -> String {
@@ -52,13 +58,31 @@ fn a_result_is_final_once_a_worker_says_that_all_is_recorded() {
     let broker = FakeBroker::new();
     let (server, store) = closed_with_a_ballot(&broker);
     goes_on_closing(&server, &store);
+    let worker = Worker::start(&broker, store);
+    eventually("it is final", || (state(&server) == "final").then_some(()));
+    assert_eq!(server.stored_voters(), 1);
+    worker.end();
+}
+
+#[test]
+fn a_final_result_has_what_was_not_heard_of() {
+    let broker = FakeBroker::new();
+    let (server, store, now) = open_until_a_minute_ago(&broker);
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    let worker = Worker::start(&broker, Arc::clone(&store) as _);
+    eventually("it is heard of", || (server.voters() == 1).then_some(()));
+    worker.end();
+    assert_eq!([b"[1]", b"[2]"].map(|ballot| server.post("/api/submit", ballot).status), [200, 200]);
+    server.clock.set(now);
+    eventually("it is closing", || (state(&server) == "closing").then_some(()));
+    assert_eq!(server.voters(), 1);
     // Nobody hears what it has counted: its herald tells another broker.
     let worker = Worker::start_telling(&broker, &FakeBroker::new(), store);
     let result = eventually("it is final", || {
         let result = server.get("/api/v1/polls/demo/results").json();
         (result["state"] == "final").then_some(result)
     });
-    assert_eq!((&result["voters"], &result["provisional"]), (&1.into(), &false.into()));
+    assert_eq!((&result["voters"], &result["provisional"]), (&3.into(), &false.into()));
     worker.end();
 }
 
