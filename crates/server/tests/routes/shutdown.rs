@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::{NOW, TestServer, eventually};
+use crate::support::{ANSWER_MAX, NOW, TestServer, eventually};
 
 fn begin(server: &mut TestServer) {
     server.begin_stop();
@@ -68,11 +68,14 @@ fn an_open_connection_has_one_more_answer_and_readyz_says_no() {
         assert_eq!(connection.request("GET", "/readyz", &[], b"").status, 200);
     }
     begin(&mut server);
-    let ready = asks.request("GET", "/readyz", &[], b"");
+    // All at once: a connection is idle for a second only, and a vote may wait for longer than that for the disk.
+    asks.send_request("GET", "/readyz", &[], b"");
+    votes.send_request("POST", "/api/submit", &[], b"[1]");
+    lives.send_request("GET", "/livez", &[], b"");
+    let ready = asks.answer();
     ready.assert_problem(503, "shutting_down");
     assert_eq!(ready.header("connection"), Some("close"));
-    assert_eq!(votes.request("POST", "/api/submit", &[], b"[1]").status, 200);
-    assert_eq!(lives.request("GET", "/livez", &[], b"").status, 200);
+    assert_eq!((votes.answer().status, lives.answer().status), (200, 200));
     assert!(votes.is_closed() && asks.is_closed() && lives.is_closed());
     server.join();
 }
@@ -88,7 +91,8 @@ fn idle_connections_are_closed_and_new_ones_refused() {
     eventually("new connections are refused", || TcpStream::connect(server.address).is_err().then_some(()));
     assert!(fresh.is_closed() && used.is_closed());
     server.join();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Kept until what is left is cut, they would last for eleven seconds.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -104,7 +108,8 @@ fn a_client_that_is_stuck_holds_it_up_for_a_while_only() {
     });
     let began = Instant::now();
     server.join();
-    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    // A bound that no slow machine comes to.
+    assert!(began.elapsed() < ANSWER_MAX, "{:?}", began.elapsed());
     stuck.answer().assert_problem(408, "request_timeout");
     assert!(stuck.is_closed() && half_a_head.is_closed());
 }
