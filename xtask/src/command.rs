@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -66,19 +67,18 @@ pub struct Ended {
     pub took: Duration,
 }
 
-/// Runs all jobs, `at_once` of them at a time, passing on all that they print as it comes. No process that they started
-/// outlives the last of them; the children that `spared` names are left alone. How each ended, and the processes that they left
-/// behind, which were killed.
+/// Runs all lanes at once, the jobs of each one after the other, passing on all that they print as it comes. No process that
+/// they started outlives the last of them; the children that `spared` names are left alone. How each ended, and the processes
+/// that they left behind, which were killed.
 ///
 /// # Errors
 /// If one can't be started, or its output can't be passed on.
 pub fn stream<'a>(
-    jobs: Vec<Job<'a>>,
-    at_once: usize,
+    lanes: Vec<Vec<Job<'a>>>,
     spared: &children::Spared<'_>,
-) -> anyhow::Result<(Vec<Ended>, Vec<String>)> {
+) -> anyhow::Result<(Vec<Vec<Ended>>, Vec<String>)> {
     std::thread::scope(|scope| {
-        let run = |(): &(), Job { mut command, prefix, line }: Job<'a>| {
+        let run = |Job { mut command, prefix, line }: Job<'a>| {
             let (name, watch) = (typed(&command), Stopwatch::start());
             let child = command.stdout(Stdio::piped()).spawn();
             let mut child = child.with_context(|| format!("`{name}` can't be started"))?;
@@ -87,14 +87,16 @@ pub fn stream<'a>(
             let succeeded = child.wait()?.success();
             anyhow::Ok((Ended { succeeded, took: watch.elapsed() }, passing))
         };
-        let ended = side_by_side::share(&vec![(); at_once], jobs, run);
+        let places = vec![(); lanes.len()];
+        let ended = side_by_side::share(&places, lanes, |(), lane| lane.into_iter().map(run).collect::<Vec<_>>());
         // These may hold outputs open: only without them do they end.
         let left_behind = children::end_orphans(spared);
-        let read = ended.into_iter().map(|job| {
+        let read = |job: anyhow::Result<(Ended, ScopedJoinHandle<'_, std::io::Result<()>>)>| {
             let (ended, passing) = job?;
             passing.join().map_err(|_| anyhow!("reading its output panicked"))??;
-            Ok(ended)
-        });
+            anyhow::Ok(ended)
+        };
+        let read = ended.into_iter().map(|lane| lane.into_iter().map(read).collect());
         Ok((read.collect::<anyhow::Result<_>>()?, left_behind))
     })
 }

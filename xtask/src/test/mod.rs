@@ -26,9 +26,6 @@ pub struct Options {
 /// What to do where something that is needed can't be had.
 const QUICK: &str = "`cargo xtask test --quick` leaves out the tests that need this";
 
-/// Steps of a stage that go at once.
-const STEPS_AT_ONCE: usize = 2;
-
 /// Runs every step, also after one has failed, and ends with the line that says how many checks passed and failed.
 /// Whether all did.
 ///
@@ -65,7 +62,7 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
     let (mut summary, mut failures) = (Vec::new(), Vec::new());
     for (number, mut stage) in (1..).zip(stages) {
         println!();
-        for step in &mut stage {
+        for step in stage.iter_mut().flatten() {
             println!("[{number}/{count}] {}: {}", step.name, command::typed_with_variables(&step.command));
             if step.shares_servers {
                 step.command.envs(services.iter().flat_map(Services::variables));
@@ -96,20 +93,28 @@ struct Done {
     took: Duration,
 }
 
-/// Takes the steps of a stage, in this order where there are too many to go at once.
+/// Takes the steps of a stage: its lanes at once, the steps of each one after the other.
 fn run_stage(stage: Stage, spared: &Spared<'_>) -> anyhow::Result<Vec<Done>> {
     let together = stage.len() > 1;
-    let mut reports: Vec<Reported> = stage.iter().map(|_| Reported::default()).collect();
+    let mut reports: Vec<Vec<Reported>> =
+        stage.iter().map(|lane| lane.iter().map(|_| Reported::default()).collect()).collect();
     let mut names = Vec::new();
-    let mut jobs = Vec::new();
-    for (Step { name, command, counts, .. }, report) in stage.into_iter().zip(&mut reports) {
-        let prefix = if together { format!("{name}: ") } else { String::new() };
-        jobs.push(Job { command, prefix, line: Box::new(|line| report.read(line)) });
-        names.push((name, counts));
+    let mut lanes = Vec::new();
+    for (lane, reports) in stage.into_iter().zip(&mut reports) {
+        let mut jobs = Vec::new();
+        for (Step { name, command, counts, .. }, report) in lane.into_iter().zip(reports) {
+            let prefix = if together { format!("{name}: ") } else { String::new() };
+            jobs.push(Job { command, prefix, line: Box::new(|line| report.read(line)) });
+            names.push((name, counts));
+        }
+        lanes.push(jobs);
     }
-    let (ended, left_behind) = command::stream(jobs, STEPS_AT_ONCE, spared)?;
+    let (ended, left_behind) = command::stream(lanes, spared)?;
     let mut done: Vec<Done> = Vec::new();
-    for (((name, counts), report), Ended { succeeded, took }) in names.into_iter().zip(reports).zip(ended) {
+    let reports = reports.into_iter().flatten();
+    for (((name, counts), report), Ended { succeeded, took }) in
+        names.into_iter().zip(reports).zip(ended.into_iter().flatten())
+    {
         let (result, faults) = Total::of(counts, &report, succeeded);
         for fault in &faults {
             println!("xtask: {name}: {fault}");

@@ -20,8 +20,11 @@ pub struct Step {
     pub shares_servers: bool,
 }
 
-/// Steps that are taken side by side: most are by themselves, those that wait more than they work go together.
-pub type Stage = Vec<Step>;
+/// Steps that are taken one after the other.
+pub type Lane = Vec<Step>;
+
+/// Lanes that are taken side by side, since they wait more than they work: most steps are by themselves.
+pub type Stage = Vec<Lane>;
 
 /// A binary of tests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,42 +99,79 @@ const ROUTES: [(&str, Option<&str>, Option<&str>); 8] = [
     ("routes on PostgreSQL behind RabbitMQ and memcached", Some("postgres"), Some("broker+cache")),
 ];
 
-/// The one test of the routes that holds them to seconds: it runs where nothing goes beside it, and nothing that it tests
-/// knows what stands behind.
+/// The one test of the routes that holds them to seconds: it runs once, beside tests that wait most of the time, and nothing
+/// that it tests knows what stands behind.
 const TIMED: &str = "limits::slow_and_silent_clients";
+
+/// The lanes in which the routes are tested: more would have more servers than a broker starts at once.
+const ROUTES_LANES: usize = 2;
 
 /// All stages, in order. To add a step, add it here.
 pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
-    let chosen = binaries.iter().filter(|binary| binary.features.is_empty());
-    let chosen = chosen.filter(|binary| if quick { binary.need().is_none() } else { binary.name != SCALED_OUT });
-    let chosen: String = chosen.map(|binary| format!(" --test {}", binary.name)).collect();
-    let tests = format!("test --workspace --no-fail-fast --lib --bins --examples{chosen}");
+    let named = |chosen: &dyn Fn(&Binary) -> bool| -> String {
+        let plain = binaries.iter().filter(|binary| binary.features.is_empty());
+        plain.filter(|binary| chosen(binary)).map(|binary| format!(" --test {}", binary.name)).collect()
+    };
+    let is_on_servers = |binary: &Binary| binary.need().is_some_and(|need| !need.servers.is_empty());
+    let alone = named(&|binary| if quick { binary.need().is_none() } else { !is_on_servers(binary) });
+    let on_servers = named(&|binary| !quick && is_on_servers(binary) && binary.name != SCALED_OUT);
+    let rest = "--lib --bins --examples";
+    let build = format!("test --workspace --no-run {rest}{alone}{on_servers}");
+    let mut tests = vec![vec![step("tests", &format!("test --workspace --no-fail-fast {rest}{alone}"), Counts::Tests)]];
+    if !on_servers.is_empty() {
+        let on_servers = format!("test --workspace --no-fail-fast{on_servers}");
+        tests.push(vec![step("tests on servers", &on_servers, Counts::Tests)]);
+    }
     let mut stages = vec![
-        vec![step("format", "fmt --all --check", Counts::Itself)],
-        vec![step("lints", "clippy --workspace --all-targets -- -D warnings", Counts::Itself)],
-        vec![step("tests", &tests, Counts::Tests)],
-        vec![step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests)],
+        by_itself(step("format", "fmt --all --check", Counts::Itself)),
+        by_itself(step("lints", "clippy --workspace --all-targets -- -D warnings", Counts::Itself)),
+        by_itself(step("build", &build, Counts::Itself)),
+        tests,
+        by_itself(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests)),
     ];
+    let mut builds = Vec::new();
+    for Binary { name, package, features } in binaries.iter().filter(|binary| !binary.features.is_empty()) {
+        let features = features.join(",");
+        let tests = format!("test --package {package} --features {features} --no-fail-fast --test {name}");
+        builds.push(step(&format!("the feature {features}"), &tests, Counts::Tests));
+    }
     if !quick {
         // Servers that a developer named are one set.
         let sets = if services::unnamed(faults::ALL.to_vec()).len() == faults::ALL.len() { SETS } else { 1 };
         let faults = format!("run --quiet --package xtask -- faults --scaled-out --rounds 1 --sets {sets}");
-        stages.push(vec![Step { shares_servers: false, ..step("faults, scaled out", &faults, Counts::Tests) }]);
-        stages.push(ROUTES.map(|(name, on, behind)| routes(name, on, behind)).into());
-    }
-    for Binary { name, package, features } in binaries.iter().filter(|binary| !binary.features.is_empty()) {
-        let features = features.join(",");
-        let tests = format!("test --package {package} --features {features} --no-fail-fast --test {name}");
-        stages.push(vec![step(&format!("the feature {features}"), &tests, Counts::Tests)]);
-    }
-    if !quick {
+        stages.push(by_itself(Step { shares_servers: false, ..step("faults, scaled out", &faults, Counts::Tests) }));
         let mut alerts = step("alerts", "", Counts::Itself);
         alerts.command = command::program(packages::find(PROMTOOL.name).unwrap_or_else(|| PROMTOOL.name.into()));
         alerts.command.args(["test", "rules", "deploy/prometheus/alerts_test.yml"]);
-        stages.push(vec![alerts]);
-        stages.push(vec![step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself)]);
+        stages.push(by_itself(alerts));
+        builds.push(step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself));
     }
+    stages.push(beside_routes(quick, builds));
     stages
+}
+
+/// What compiles most of the time, beside the routes on all that a system is made of, which wait most of the time.
+fn beside_routes(quick: bool, builds: Lane) -> Stage {
+    let mut lanes = vec![builds];
+    if !quick {
+        lanes[0].iter_mut().for_each(give_way);
+        lanes.extend((0..ROUTES_LANES).map(|_| Lane::new()));
+        for (number, (name, on, behind)) in ROUTES.into_iter().enumerate() {
+            lanes[1 + number % ROUTES_LANES].push(routes(name, on, behind));
+        }
+    }
+    lanes
+}
+
+fn by_itself(step: Step) -> Stage {
+    vec![vec![step]]
+}
+
+/// Has a step take the processors that others leave.
+fn give_way(step: &mut Step) {
+    let mut nice = command::program("nice");
+    nice.args(["-n", "10"]).arg(step.command.get_program()).args(step.command.get_args());
+    step.command = nice;
 }
 
 fn step(name: &str, arguments: &str, counts: Counts) -> Step {
@@ -142,10 +182,10 @@ fn routes(name: &str, on: Option<&str>, behind: Option<&str>) -> Step {
     let tests = format!("test --workspace --no-fail-fast --test routes -- --skip {TIMED}");
     let mut routes = step(name, &tests, Counts::Tests);
     routes.command.envs(on.map(|on| ("THRONG_TEST_ROUTES_ON", on)));
-    if let Some(behind) = behind {
-        // Each test waits for queues of its own to settle: more of them at a time than there are processors.
-        routes.command.env("THRONG_TEST_ROUTES_BEHIND", behind).env("RUST_TEST_THREADS", "16");
-    }
+    // Each test waits for tables of its own to be on the disk, or for queues of its own to settle: more of them at a time than
+    // there are processors.
+    let at_once = if behind.is_some() { "16" } else { "8" };
+    routes.command.envs(behind.map(|behind| ("THRONG_TEST_ROUTES_BEHIND", behind))).env("RUST_TEST_THREADS", at_once);
     routes
 }
 
@@ -199,17 +239,19 @@ mod tests {
         let gated = json!({"kind": ["test"], "name": "otlp", "required-features": ["otlp"]});
         let binaries = Binary::named_in(&json!({"packages": [
             {"name": "throng", "targets": [target("lib", "throng"), target("test", "routes"), gated]},
-            {"name": "xtask", "targets": [target("test", "scaled_out"), target("test", "browser"), target("bin", "xtask")]},
+            {"name": "xtask", "targets": [target("test", "scaled_out"), target("test", "browser"), target("test", "mysql")]},
         ]}));
         let binaries = binaries.unwrap();
         let commands = |quick| -> Vec<String> {
-            stages(quick, &binaries).iter().flatten().map(|step| command::typed(&step.command)).collect()
+            stages(quick, &binaries).iter().flatten().flatten().map(|step| command::typed(&step.command)).collect()
         };
         let quick = commands(true).join("\n");
         assert!(quick.contains("--examples --test routes\n"), "{quick}");
-        assert!(!quick.contains("scaled") && !quick.contains("mutants"), "{quick}");
+        assert!(!quick.contains("scaled") && !quick.contains("mutants") && !quick.contains("mysql"), "{quick}");
         let whole = commands(false).join("\n");
         assert!(whole.contains("--examples --test browser --test routes\n"), "{whole}");
+        assert!(whole.contains("--no-fail-fast --test mysql\n"), "those on servers go beside the others: {whole}");
+        assert!(whole.contains("--test browser --test routes --test mysql\n"), "all are built before: {whole}");
         assert!(whole.contains("faults --scaled-out") && whole.contains("mutants"), "{whole}");
         for gated in [quick, whole] {
             assert!(gated.contains("--package throng --features otlp --no-fail-fast --test otlp"), "{gated}");
