@@ -4,12 +4,12 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use throng_domain::store::StoreError;
 
 use super::DatabaseUrl;
-use super::sqlite::{create_file, refuse_left_log, with_suffix};
+use super::sqlite::{LogIndex, create_file, refuse_left_log, with_suffix};
 
 /// The right to serve a file: held by one process at a time, given back when dropped, however that process ends.
 ///
@@ -20,6 +20,8 @@ pub struct Claim {
     /// The database. Closed, it would take SQLite's locks on the same file along, so it stays open for as long as a
     /// store of this process has it.
     database: Option<Arc<File>>,
+    /// The index of the database's log, of which the same holds: all stores of this process have one handle of it.
+    log_index: Arc<Mutex<Option<Arc<LogIndex>>>>,
     _name: Arc<File>,
 }
 
@@ -54,6 +56,15 @@ impl Claim {
         self.database.as_ref()
     }
 
+    /// The index of the log of the claimed file, which is at `path`.
+    pub(super) fn log_index(&self, path: &Path) -> io::Result<Arc<LogIndex>> {
+        let mut opened = self.log_index.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*opened {
+            Some(index) => Ok(Arc::clone(index)),
+            None => Ok(Arc::clone(opened.insert(Arc::new(LogIndex::open(path)?)))),
+        }
+    }
+
     fn take(path: &Path, database: Option<File>) -> Result<Self, StoreError> {
         let name = lock_name(path)?;
         let lock = open_lock(&name)?;
@@ -70,7 +81,7 @@ impl Claim {
                 Err(TryLockError::Error(error)) => return Err(unavailable(error)),
             }
         }
-        Ok(Self { database: database.map(Arc::new), _name: Arc::new(lock) })
+        Ok(Self { database: database.map(Arc::new), log_index: Arc::default(), _name: Arc::new(lock) })
     }
 }
 

@@ -29,7 +29,7 @@ const SLOT_LOCKS_AT: u64 = 123;
 
 /// A log's index, by which readers are found.
 #[derive(Debug)]
-pub(super) struct LogIndex(File);
+pub(in crate::store) struct LogIndex(File);
 
 /// Another process that reads, and up to which page of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ pub(super) struct Reader {
 }
 
 impl LogIndex {
-    /// That of the file at `path`. Closed, it takes this process's locks along, so it is to be kept for as long as a
-    /// connection of this process has the file open.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// That of the file at `path`. Closed, it takes this process's locks along, so it is to be kept for as long as any
+    /// connection of this process has the file open: see `Claim::log_index`.
+    pub(in crate::store) fn open(path: &Path) -> io::Result<Self> {
         let real = path.canonicalize()?;
         File::open(with_suffix(&real, "-shm")).map(Self)
     }

@@ -5,6 +5,7 @@
 //! has ended.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -27,7 +28,7 @@ const ROOM_KEPT_BYTES: u64 = 256 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct LogWatch {
     /// Where this process alone serves the file.
-    index: Option<LogIndex>,
+    index: Option<Arc<LogIndex>>,
     bytes: u64,
     reader: Option<(Reader, Instant)>,
     /// The length that was warned of; 0 if it isn't long.
@@ -51,10 +52,9 @@ impl LogWatch {
         }
     }
 
-    /// Finds readers from now on.
-    pub(super) fn find_readers(&mut self, path: &Path) -> StoreResult<()> {
-        self.index = Some(LogIndex::open(path).map_err(|error| StoreError::Unavailable(error.into()))?);
-        Ok(())
+    /// Finds readers from now on, in this index.
+    pub(super) fn find_readers(&mut self, index: Arc<LogIndex>) {
+        self.index = Some(index);
     }
 
     pub(super) fn state(&self) -> LogState {
@@ -68,7 +68,7 @@ impl LogWatch {
     /// Looks at the log of the file at `place`, which `connection` has open.
     pub(super) fn look(&mut self, place: &Place, connection: &Connection) -> StoreResult<()> {
         self.bytes = length(place.log())?;
-        let found = self.index.as_ref().and_then(LogIndex::oldest_reader);
+        let found = self.index.as_ref().and_then(|index| index.oldest_reader());
         self.reader = found.map(|found| match self.reader.take() {
             Some((reader, since)) if reader == found => (reader, since),
             Some(_) | None => (found, Instant::now()),

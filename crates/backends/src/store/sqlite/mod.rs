@@ -38,6 +38,7 @@ use throng_domain::tally::Tallies;
 
 pub use self::copy::{Checked, copy};
 use self::error::{StoreResult, read_error};
+pub(super) use self::holders::LogIndex;
 pub use self::log::{LOG_LONG_BYTES, look_at_log};
 pub(super) use self::open::{create_file, refuse_left_log};
 use self::place::Place;

@@ -222,6 +222,27 @@ async fn log_is_brought_into_the_file_when_nobody_votes() {
     assert_eq!(SqliteStore::open(&copy).unwrap().polls().await.unwrap().len(), 1);
 }
 
+/// To close one takes all locks of the process along: those of the stores that are still used.
+#[tokio::test]
+async fn no_handle_of_a_logs_index_is_closed_while_a_store_is_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("throng.db");
+    let claim = DatabaseUrl::Sqlite(path.clone()).claim().unwrap();
+    let stores = [(); 2].map(|()| SqliteStore::open_or_create(&path, claim.as_ref()).unwrap());
+    for store in &stores {
+        store.migrate().await.unwrap();
+    }
+    let index = with_suffix(&path.canonicalize().unwrap(), "-shm");
+    let handles = || {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap();
+        all.filter(|handle| std::fs::read_link(handle.as_ref().unwrap().path()).is_ok_and(|to| to == index)).count()
+    };
+    let before = handles();
+    let [first, _second] = stores;
+    drop(first);
+    assert_eq!(handles(), before);
+}
+
 #[tokio::test]
 async fn file_that_is_not_in_its_place_takes_nothing() {
     for (name, other) in [("throng.db", "moved.db"), ("throng.db-wal", "moved.db-wal"), ("throng.db-shm", "gone")] {

@@ -39,6 +39,7 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Writer {
     pub(super) connection: Connection,
     place: Arc<OnceLock<Place>>,
+    /// Given back after the connection is closed.
     claim: Option<Claim>,
     log: LogPages,
     /// The log's pages just after the last complete checkpoint, in which there is nothing but its mark.
@@ -50,7 +51,6 @@ pub(super) struct Writer {
     checkpointed: Instant,
     /// Whether another process's lock got in the way of the last ballots.
     was_locked: bool,
-    /// Closed after the connection.
     pub(super) log_watch: LogWatch,
 }
 
@@ -92,8 +92,9 @@ impl Writer {
             self.connection.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(read_error)?;
             let claimed = self.claim.as_ref().and_then(Claim::database).cloned();
             let _ = self.place.set(Place::of(path, claimed)?);
-            if self.claim.is_some() {
-                self.log_watch.find_readers(path)?;
+            if let Some(claim) = &self.claim {
+                let index = claim.log_index(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+                self.log_watch.find_readers(index);
             }
         }
         if self.claim.is_some() { self.checkpoint() } else { Ok(()) }
