@@ -47,16 +47,26 @@ impl Clock for SystemClock {
     }
 }
 
-/// A question for the time, and when it was sent.
+/// A question for the time, and how long after the machine's start it was sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked(Instant);
+pub struct Asked(Duration);
 
 impl Asked {
     /// One that is sent now.
-    #[expect(clippy::disallowed_methods, reason = "a clock is what others are to be given in its place")]
     pub fn now() -> Self {
-        Self(Instant::now())
+        Self(uptime())
     }
+
+    fn elapsed_ms(self) -> i64 {
+        milliseconds(uptime().saturating_sub(self.0))
+    }
+}
+
+/// How long ago the machine was started. It goes on while the machine is suspended, unlike [`Instant`]: one that is woken up
+/// after a poll's close must not take ballots for as long as it was asleep.
+fn uptime() -> Duration {
+    let since_start = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(since_start).unwrap_or_default()
 }
 
 /// The clock of another machine, which is asked from time to time. In between, time passes as it really does: what this
@@ -65,23 +75,23 @@ impl Asked {
 /// It is as exact as the answers are fast: an answer that took 4 ms tells the time to 2 ms.
 #[derive(Debug)]
 pub struct RemoteClock {
-    /// When the first question was sent.
-    started: Instant,
-    /// The other clock's time then, in milliseconds.
+    /// The first question.
+    started: Asked,
+    /// The other clock's time when it was sent, in milliseconds.
     started_ms: AtomicI64,
 }
 
 impl RemoteClock {
     /// The clock that showed `there` when it answered what was `asked`, a moment ago.
     pub fn new(asked: Asked, there: Timestamp) -> Self {
-        let took_ms = milliseconds(asked.0.elapsed());
-        Self { started: asked.0, started_ms: AtomicI64::new(there.0.saturating_sub(took_ms / 2)) }
+        let took_ms = asked.elapsed_ms();
+        Self { started: asked, started_ms: AtomicI64::new(there.0.saturating_sub(took_ms / 2)) }
     }
 
     /// Takes in that it showed `there` when it answered what was `asked`, a moment ago. Nothing changes while that agrees
     /// with what is shown here: it was read somewhen between question and answer.
     pub fn follow(&self, asked: Asked, there: Timestamp) {
-        let (after_ms, took_ms) = (milliseconds(self.started.elapsed()), milliseconds(asked.0.elapsed()));
+        let (after_ms, took_ms) = (self.started.elapsed_ms(), asked.elapsed_ms());
         // Milliseconds that have begun aren't told.
         let earliest = there.0.saturating_sub(after_ms).saturating_sub(1);
         let latest = earliest.saturating_add(took_ms).saturating_add(2);
@@ -92,7 +102,7 @@ impl RemoteClock {
 
 impl Clock for RemoteClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.started_ms.load(Ordering::Relaxed)).plus_ms(milliseconds(self.started.elapsed()))
+        Timestamp(self.started_ms.load(Ordering::Relaxed)).plus_ms(self.started.elapsed_ms())
     }
 }
 
