@@ -48,14 +48,27 @@ impl BallotAddress {
 /// The id of the ballot that the query of an address names, if the browser that asks for it at `now` is the one that was led
 /// there.
 pub fn ballot_id(poll: &Poll, key: &ReceiptKey, query: &str, asked: &HeaderMap, now: Timestamp) -> Option<BallotId> {
-    let name = query.split('&').find_map(|field| field.strip_prefix(FIELD)?.strip_prefix('='))?;
-    let name = Uuid::try_parse(name).ok().filter(|name| name.get_version_num() == 7)?;
+    let name = name_in(query)?;
     let is_in_cookie = || {
         let own = cookies(asked).filter(|(cookie, _)| *cookie == cookie_name(poll));
         own.filter_map(|(_, value)| Uuid::try_parse(value).ok()).any(|kept| kept == name)
     };
-    let is_from_our_page = || asked.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
-    (is_in_cookie() || is_from_our_page() || is_new(name, now)).then(|| key.ballot_id(poll, name))
+    let site = asked.get("sec-fetch-site");
+    let is_from_our_page = || site.is_some_and(|site| site == "same-origin");
+    // Another site could send its visitors to an address that it knows, read the same page, and vote before them.
+    let is_led_here = || site.is_none_or(|site| site == "none") && is_new(name, now);
+    (is_in_cookie() || is_from_our_page() || is_led_here()).then(|| key.ballot_id(poll, name))
+}
+
+/// Whether the query of an address names a ballot that was made just now: to lead its browser on to another one could go on
+/// for ever.
+pub fn is_just_made(query: &str, now: Timestamp) -> bool {
+    name_in(query).is_some_and(|name| is_new(name, now))
+}
+
+fn name_in(query: &str) -> Option<Uuid> {
+    let name = query.split('&').find_map(|field| field.strip_prefix(FIELD)?.strip_prefix('='))?;
+    Uuid::try_parse(name).ok().filter(|name| name.get_version_num() == 7)
 }
 
 fn is_new(name: Uuid, now: Timestamp) -> bool {
@@ -110,6 +123,9 @@ mod tests {
             (&[("sec-fetch-site", "none"), ("cookie", cookie)], LATER, Some(own)),
             (&[], LATER, None),
             (&[("sec-fetch-site", "none")], LATER, None),
+            (&[("sec-fetch-site", "none")], NOW, Some(own)),
+            (&[("sec-fetch-site", "cross-site"), ("cookie", cookie)], LATER, Some(own)),
+            (&[("sec-fetch-site", "cross-site")], NOW, None),
             (&[("sec-fetch-site", "cross-site")], LATER, None),
             (&[("cookie", "ballot-demo=018f4d1e-7c00-7000-8000-000000000001")], LATER, None),
         ] {

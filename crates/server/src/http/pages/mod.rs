@@ -113,8 +113,13 @@ async fn show_ballot(
     };
     let now = core.app.clock.now();
     let query = query.unwrap_or_default();
-    let ballot_id = ballot_address::ballot_id(&live.poll, &core.app.receipts, &query, &headers, now);
-    if ballot_id.is_none() && live.poll.state(now) == PollState::Open {
+    let is_open = live.poll.state(now) == PollState::Open;
+    let mut ballot_id = ballot_address::ballot_id(&live.poll, &core.app.receipts, &query, &headers, now);
+    if ballot_id.is_none() && is_open && ballot_address::is_just_made(&query, now) {
+        // Led here from another site, without cookies: a ballot that nobody else can know of, which going back doesn't find.
+        ballot_id = Some(core.app.next_ballot_id(now));
+    }
+    if ballot_id.is_none() && is_open {
         let BallotAddress { address, cookie } = BallotAddress::new(&live.poll, core.app.next_ballot_id(now));
         return see_other(address, cookie);
     }
