@@ -50,8 +50,15 @@ pub trait Publisher: Send + Sync + std::fmt::Debug {
 /// Takes ballots off the queue, for one worker.
 #[async_trait]
 pub trait Deliveries: Send + std::fmt::Debug {
-    /// The next messages, at least one, with at most `ballots_max` ballots altogether (a single message may be larger).
-    /// Waits for them, across any outage of the broker; doesn't wait for more once there is one.
+    /// Makes ready for [`next`](Self::next), which is called after it each time: connects again, across any outage of the
+    /// broker, and sets aside what can't be read. Nothing is to be done most of the time, and then it returns at once.
+    ///
+    /// Dropping the future loses nothing, but what it was at begins anew the next time: whoever drops it whenever something
+    /// else is due may never get to the end of it.
+    async fn prepare(&mut self);
+
+    /// The next messages, with at most `ballots_max` ballots altogether (a single message may be larger). Waits for the first
+    /// and not for more. None where there is something to [`prepare`](Self::prepare), as after the connection was lost.
     ///
     /// A delivery that is never [`done`](Self::done) stays with this worker until its connection or its process ends,
     /// then it is delivered again, to this worker or another. So a worker that can't record keeps what it has, tries
@@ -59,7 +66,7 @@ pub trait Deliveries: Send + std::fmt::Debug {
     ///
     /// A message that can't be read is never seen here: it is set aside, where an operator finds it.
     ///
-    /// Dropping the future loses nothing.
+    /// Dropping the future loses nothing: it may be dropped as often as something else is due.
     ///
     /// # Errors
     /// [`QueueError::Rejected`] alone, where waiting is of no use.
@@ -76,8 +83,8 @@ pub trait Deliveries: Send + std::fmt::Debug {
     /// queue's leader says is taken for an answer. `None` if something is there, somebody goes through what was set aside,
     /// or it isn't known.
     ///
-    /// A message that is found waiting is one more delivery, which [`next`](Self::next) gives. Dropping the future loses
-    /// nothing but the connection.
+    /// A message that is found waiting is one more delivery, which [`next`](Self::next) gives. A look that fails, or is dropped,
+    /// loses nothing but the connection, which [`generation`](Self::generation) then says.
     async fn look(&mut self) -> Option<Look>;
 
     /// From now on, all that was delivered by this moment is what has to be recorded for this look.

@@ -10,7 +10,7 @@ use throng_domain::queue::{Deliveries, Delivery, Followed, Look, Publisher};
 
 use super::ground::{Ground, connect, host, on_ground};
 use super::proxy::{Mood, Proxy};
-use super::{ballots, eventually, within};
+use super::{ballots, eventually, next, within};
 
 /// The messages that a worker has at once.
 const PREFETCH: usize = 128;
@@ -38,7 +38,7 @@ async fn stranger(ground: &Ground, queue: &str) -> (lapin::Connection, lapin::Co
 }
 
 async fn take(worker: &mut RabbitDeliveries) -> Vec<Delivery> {
-    within(10, "a delivery", worker.next(1_000_000)).await.unwrap()
+    within(10, "a delivery", next(worker, 1_000_000)).await
 }
 
 async fn finish(worker: &mut RabbitDeliveries, deliveries: &[Delivery]) {
@@ -171,7 +171,7 @@ async fn what_cannot_be_read_voids_a_look_and_is_found_by_the_next() {
         assert_eq!(worker.follow(&look), Followed::Void);
         assert_eq!(looked(&mut worker).await, None, "it is in hand");
         eventually("it is set aside", async || {
-            let _ = tokio::time::timeout(Duration::from_millis(100), worker.next(1)).await;
+            let _ = tokio::time::timeout(Duration::from_millis(100), next(&mut worker, 1)).await;
             (ground.ready("dead").await == Some(1)).then_some(())
         })
         .await;
@@ -247,7 +247,7 @@ async fn a_look_ends_with_its_connection() {
         // It is gone, which shows when it is used.
         eventually("it is noticed", async || {
             worker.done(&[held[0].tag]).await.unwrap();
-            let _ = tokio::time::timeout(Duration::from_millis(100), worker.next(1)).await;
+            let _ = tokio::time::timeout(Duration::from_millis(100), next(&mut worker, 1)).await;
             (worker.follow(&look) == Followed::Void).then_some(())
         })
         .await;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, PollId};
+use throng_domain::queue::{Deliveries, Delivery};
 use uuid::Uuid;
 
 /// When all ballots here arrived.
@@ -29,6 +30,17 @@ fn ballots(first: usize, count: usize) -> Vec<Ballot> {
         Ballot::unlimited(PollId(7), BallotId(Uuid::from_u128(number as u128)), choices, NOW.plus_ms(number as i64))
     };
     (first..first + count).map(ballot).collect()
+}
+
+/// What is delivered next, across any outage.
+async fn next(worker: &mut impl Deliveries, ballots_max: usize) -> Vec<Delivery> {
+    loop {
+        worker.prepare().await;
+        let deliveries = worker.next(ballots_max).await.unwrap();
+        if !deliveries.is_empty() {
+            return deliveries;
+        }
+    }
 }
 
 /// What `future` gives, which it must within `seconds`.

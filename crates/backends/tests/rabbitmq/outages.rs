@@ -1,14 +1,15 @@
 //! A broker that freezes, or goes and comes back: what is said of a message is true, and all mends itself.
 
 use std::cell::Cell;
+use std::time::Duration;
 
-use throng_backends::queue::rabbitmq::RabbitPublisher;
-use throng_domain::queue::{Deliveries, Publisher, QueueError};
+use throng_backends::queue::rabbitmq::{RabbitDeliveries, RabbitPublisher};
+use throng_domain::queue::{Deliveries, Delivery, Publisher, QueueError};
 use tokio::time::Instant;
 
 use super::ground::{Ground, host, on_ground};
 use super::proxy::{Mood, Proxy};
-use super::{ballots, eventually, within};
+use super::{ballots, eventually, next, within};
 
 /// The ground by way of a proxy.
 async fn proxied(ground: &Ground) -> (Proxy, Ground) {
@@ -142,20 +143,20 @@ async fn a_worker_outlives_its_connections() {
         let (proxy, proxied) = proxied(&ground).await;
         let mut worker = proxied.worker().await;
         publisher.publish(&ballots(0, 1)).await.unwrap();
-        let first = within(5, "a delivery", worker.next(1)).await.unwrap().remove(0);
+        let first = within(5, "a delivery", next(&mut worker, 1)).await.remove(0);
         proxy.be(Mood::Away);
         // Its connection is gone, which is no error: the ballot comes again.
         worker.done(&[first.tag]).await.unwrap();
-        let waiting = tokio::time::timeout(std::time::Duration::from_secs(2), worker.next(1)).await;
+        let waiting = tokio::time::timeout(Duration::from_secs(2), next(&mut worker, 1)).await;
         assert!(waiting.is_err(), "{waiting:?}");
         proxy.be(Mood::Passes);
-        let again = within(10, "it is delivered again", worker.next(1)).await.unwrap().remove(0);
+        let again = within(10, "it is delivered again", next(&mut worker, 1)).await.remove(0);
         assert_eq!((&again.ballots, again.redelivered, again.tag.generation), (&first.ballots, true, 2));
         // The first connection's name for it would be the second's for another.
         worker.done(&[first.tag]).await.unwrap();
         worker.done(&[again.tag]).await.unwrap();
         publisher.publish(&ballots(1, 1)).await.unwrap();
-        let second = within(5, "a delivery", worker.next(1)).await.unwrap().remove(0);
+        let second = within(5, "a delivery", next(&mut worker, 1)).await.remove(0);
         assert_eq!((second.ballots, second.redelivered), (ballots(1, 1), false));
     })
     .await;
@@ -167,12 +168,61 @@ async fn a_worker_notices_a_frozen_broker() {
         let (proxy, proxied) = proxied(&ground).await;
         let mut worker = proxied.worker().await;
         proxy.be(Mood::Frozen);
-        let waiting = tokio::time::timeout(std::time::Duration::from_secs(14), worker.next(1)).await;
+        let waiting = tokio::time::timeout(Duration::from_secs(14), next(&mut worker, 1)).await;
         assert!(waiting.is_err(), "{waiting:?}");
         proxy.be(Mood::Passes);
         ground.publisher().await.publish(&ballots(0, 1)).await.unwrap();
-        let delivery = within(10, "a delivery", worker.next(1)).await.unwrap().remove(0);
+        let delivery = within(10, "a delivery", next(&mut worker, 1)).await.remove(0);
         assert_eq!((delivery.ballots, delivery.tag.generation), (ballots(0, 1), 2));
+    })
+    .await;
+}
+
+/// What a worker that has other things to do each second is delivered, by a broker of which one host may answer nothing.
+async fn delivered_in_time(worker: &mut RabbitDeliveries) -> Vec<Delivery> {
+    within(40, "a delivery", async {
+        loop {
+            worker.prepare().await;
+            let deliveries = tokio::time::timeout(Duration::from_secs(1), worker.next(1)).await;
+            if let Ok(Ok(deliveries)) = deliveries
+                && !deliveries.is_empty()
+            {
+                return deliveries;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_worker_connects_again_past_a_host_that_answers_nothing() {
+    on_ground(async |ground| {
+        let proxy = Proxy::start(host()).await;
+        let mut worker = ground.by_way_of(&format!("{},{}", proxy.host(), host())).worker().await;
+        proxy.be(Mood::Away);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        proxy.be(Mood::Frozen);
+        ground.publisher().await.publish(&ballots(0, 1)).await.unwrap();
+        let delivery = delivered_in_time(&mut worker).await.remove(0);
+        assert_eq!((delivery.ballots, delivery.tag.generation), (ballots(0, 1), 2));
+    })
+    .await;
+}
+
+/// It is set aside on a connection of its own.
+#[tokio::test]
+async fn what_cannot_be_read_is_set_aside_past_a_host_that_answers_nothing() {
+    on_ground(async |ground| {
+        let proxy = Proxy::start(host()).await;
+        proxy.be(Mood::Away);
+        let mut worker = ground.by_way_of(&format!("{},{}", proxy.host(), host())).worker().await;
+        proxy.be(Mood::Frozen);
+        ground.plant("ballots", b"junk").await;
+        eventually("it is delivered", async || (ground.ready("ballots").await == Some(0)).then_some(())).await;
+        let _ = tokio::time::timeout(Duration::from_millis(100), worker.next(1)).await;
+        ground.publisher().await.publish(&ballots(0, 1)).await.unwrap();
+        assert_eq!(delivered_in_time(&mut worker).await.remove(0).ballots, ballots(0, 1));
+        assert_eq!(ground.ready("dead").await, Some(1));
     })
     .await;
 }
@@ -194,7 +244,7 @@ async fn a_broker_that_takes_nothing_for_now_is_refused_at_once_until_it_does() 
         assert!(matches!(error, QueueError::Unavailable(_)), "{error}");
         refuses_at_once(&publisher).await;
         // It isn't taken for frozen.
-        let waiting = tokio::time::timeout(std::time::Duration::from_secs(7), becomes(&publisher, true)).await;
+        let waiting = tokio::time::timeout(Duration::from_secs(7), becomes(&publisher, true)).await;
         assert!(waiting.is_err());
         proxy.say_blocked(false);
         within(3, "it recovers", becomes(&publisher, true)).await;

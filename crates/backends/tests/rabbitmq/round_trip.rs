@@ -7,13 +7,13 @@ use throng_domain::ballot::Ballot;
 use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, Publisher, QueueError};
 
 use super::ground::on_ground;
-use super::{ballots, eventually, within};
+use super::{ballots, eventually, next, within};
 
 /// The next `messages` deliveries.
 async fn take(worker: &mut impl Deliveries, messages: usize) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     while deliveries.len() < messages {
-        deliveries.extend(within(10, "a delivery", worker.next(1_000)).await.unwrap());
+        deliveries.extend(within(10, "a delivery", next(worker, 1_000)).await);
     }
     assert_eq!(deliveries.len(), messages);
     deliveries
@@ -94,7 +94,7 @@ async fn a_large_batch_is_one_message_and_more_than_is_asked_for_waits() {
         }
         let mut sizes = Vec::new();
         while sizes.len() < 4 {
-            let deliveries = within(5, "a delivery", worker.next(1_000)).await.unwrap();
+            let deliveries = within(5, "a delivery", next(&mut worker, 1_000)).await;
             let size: usize = deliveries.iter().map(|delivery| delivery.ballots.len()).sum();
             assert!(size <= 1_000 || deliveries.len() == 1, "{size} ballots in {} messages", deliveries.len());
             sizes.extend(deliveries.iter().map(|delivery| delivery.ballots.len()));

@@ -6,7 +6,7 @@ use throng_backends::queue::rabbitmq::{Depth, Selection};
 use throng_domain::queue::{Deliveries, Publisher};
 
 use super::ground::{Ground, key, on_ground};
-use super::{NOW, ballots, eventually, within};
+use super::{NOW, ballots, eventually, next, within};
 
 /// Junk; one made under another secret; one of a version to come.
 fn unreadable() -> [Vec<u8>; 3] {
@@ -22,9 +22,9 @@ async fn work(ground: &Ground, messages: usize) -> Vec<usize> {
     let (mut first_ids, dead) = (Vec::new(), async || ground.ready("dead").await);
     within(20, "all is delivered or set aside", async {
         while first_ids.len() < messages || dead().await != Some(3) {
-            let next = tokio::time::timeout(std::time::Duration::from_millis(500), worker.next(1_000)).await;
+            let next = tokio::time::timeout(std::time::Duration::from_millis(500), next(&mut worker, 1_000)).await;
             let Ok(deliveries) = next else { continue };
-            for delivery in deliveries.unwrap() {
+            for delivery in deliveries {
                 first_ids.push(delivery.ballots[0].id.0.as_u128() as usize);
                 worker.done(&[delivery.tag]).await.unwrap();
             }

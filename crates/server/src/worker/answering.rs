@@ -186,6 +186,8 @@ mod tests {
 
     #[async_trait]
     impl Deliveries for Scripted {
+        async fn prepare(&mut self) {}
+
         async fn next(&mut self, _: usize) -> Result<Vec<Delivery>, QueueError> {
             std::future::pending().await
         }

@@ -1,5 +1,6 @@
 //! Recording what the queue delivers.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use throng_domain::ballot::Ballot;
 use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, QueueError};
 use throng_domain::store::{Outcome, Recorded, Store, StoreError};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, info, warn};
 
@@ -30,8 +31,8 @@ const MESSAGES_MANY: usize = 50;
 /// and where it shares a machine with the web node, that is paid in votes. The first ballot after a rest doesn't wait.
 const TRANSACTION_EVERY: Duration = Duration::from_millis(10);
 
-/// How long nothing comes before the store is maintained.
-const IDLE: Duration = Duration::from_secs(1);
+/// How often the store is maintained, whatever else is done.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// How long is waited after a first failure of the store; twice as long after each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -77,24 +78,22 @@ impl Recording {
     pub async fn run(self) -> Result<(), RecordingError> {
         let Self { mut deliveries, store, herald, queue, rounds, metrics, stop } = self;
         let mut answering = Answering::new(Arc::clone(&store), queue, rounds);
-        let book = Book { store, metrics, stop };
+        let mut book = Book { store, metrics, stop, maintained: Instant::now() };
         loop {
-            tokio::select! {
-                biased;
-                () = book.stop.cancelled() => return Ok(()),
-                answered = answering.go_on(&mut *deliveries) => answered?,
-            }
-            let delivered = tokio::select! {
-                biased;
-                () = book.stop.cancelled() => return Ok(()),
-                delivered = deliveries.next(BALLOTS_MAX) => delivered?,
-                () = answering.due() => continue,
-                () = tokio::time::sleep(IDLE) => {
-                    book.maintain().await?;
-                    continue;
+            let taking = async {
+                answering.go_on(&mut *deliveries).await?;
+                deliveries.prepare().await;
+                tokio::select! {
+                    biased;
+                    delivered = deliveries.next(BALLOTS_MAX) => Ok(delivered?),
+                    () = answering.due() => Ok::<_, RecordingError>(Vec::new()),
                 }
             };
-            let (tags, ballots) = merge(delivered);
+            let Some(delivered) = book.keep_up_during(taking).await? else { return Ok(()) };
+            let (tags, ballots) = merge(delivered?);
+            if tags.is_empty() {
+                continue;
+            }
             book.metrics.taken(&ballots);
             let began = Instant::now();
             let Some(recorded) = book.record(&ballots).await? else { return Ok(()) };
@@ -103,10 +102,9 @@ impl Recording {
             herald.tell(recorded.tallies);
             deliveries.done(&tags).await?;
             if !is_large(&tags, &ballots) {
-                tokio::select! {
-                    () = book.stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep_until(began + TRANSACTION_EVERY) => {}
-                }
+                let Some(()) = book.keep_up_during(sleep_until(began + TRANSACTION_EVERY)).await? else {
+                    return Ok(());
+                };
             }
         }
     }
@@ -117,9 +115,28 @@ struct Book {
     store: Arc<dyn Store>,
     metrics: LineMetrics,
     stop: CancellationToken,
+    /// When the store was maintained last.
+    maintained: Instant,
 }
 
 impl Book {
+    /// What comes of `work`, beside which the store is maintained; `None` if told to stop meanwhile.
+    async fn keep_up_during<T>(&mut self, work: impl Future<Output = T>) -> Result<Option<T>, StoreError> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(None),
+                // Before the work, which may always be done at once.
+                () = sleep_until(self.maintained + MAINTAIN_EVERY) => {
+                    self.maintain().await?;
+                    self.maintained = Instant::now();
+                }
+                done = &mut work => return Ok(Some(done)),
+            }
+        }
+    }
+
     /// What can be done later is left until then.
     async fn maintain(&self) -> Result<(), StoreError> {
         match self.store.maintain().await {
@@ -136,7 +153,7 @@ impl Book {
 
     /// Records the batch, however long the store is away; `None` if told to stop meanwhile. After an outcome that isn't
     /// known the batch is recorded again, which changes nothing if it was there.
-    async fn record(&self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
+    async fn record(&mut self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
         let mut wait = RETRY_FIRST;
         loop {
             let span = debug_span!(target: BATCH_SPANS, "record", ballots = ballots.len());
@@ -157,10 +174,8 @@ impl Book {
             };
             self.metrics.failed(NotSafe::of(&error));
             warn!(%error, ballots = ballots.len(), "a batch is kept, and recorded once the store is back");
-            tokio::select! {
-                () = self.stop.cancelled() => return Ok(None),
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_MAX),
-            }
+            let Some(()) = self.keep_up_during(sleep(wait)).await? else { return Ok(None) };
+            wait = (wait * 2).min(RETRY_MAX);
         }
     }
 }

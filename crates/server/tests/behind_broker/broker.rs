@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use throng_domain::ballot::Ballot;
@@ -44,6 +45,8 @@ struct State {
     left: usize,
     /// Consumers that nothing is known of, beside the worker.
     strangers: u64,
+    /// How long connecting takes, while there is no connection.
+    connects_in: Option<Duration>,
 }
 
 impl FakeBroker {
@@ -69,6 +72,11 @@ impl FakeBroker {
     /// From now on, so many consumers are at the queue that are no worker of this version.
     pub fn set_strangers(&self, strangers: u64) {
         self.state().strangers = strangers;
+    }
+
+    /// Ends the worker's connection; another one takes so long to make.
+    pub fn cut_off_for(&self, connects_in: Duration) {
+        self.state().connects_in = Some(connects_in);
     }
 
     /// How many messages are neither recorded nor lost.
@@ -138,6 +146,14 @@ impl Publisher for FakeBroker {
 
 #[async_trait]
 impl Deliveries for FakeBroker {
+    async fn prepare(&mut self) {
+        let connects_in = self.state().connects_in;
+        if let Some(connects_in) = connects_in {
+            tokio::time::sleep(connects_in).await;
+            self.state().connects_in = None;
+        }
+    }
+
     async fn next(&mut self, _: usize) -> Result<Vec<Delivery>, QueueError> {
         loop {
             let rung = Arc::clone(&self.bell).notified_owned();

@@ -9,6 +9,7 @@ mod support;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use throng::app::Broker;
 use throng::metrics::WorkerMetrics;
@@ -208,6 +209,43 @@ fn a_worker_keeps_what_it_has_while_the_store_is_away() {
     eventually("all is recorded", || (broker.pending() == 0).then_some(()));
     worker.end();
     assert_eq!(server.stored_voters(), 2);
+}
+
+/// The worker has other things to do each second.
+#[test]
+fn connecting_may_take_longer_than_a_second() {
+    let broker = FakeBroker::new();
+    let (server, store) = server(&broker);
+    broker.cut_off_for(Duration::from_millis(2_500));
+    let worker = Worker::start(&broker, store);
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    eventually("it is recorded", || (broker.pending() == 0).then_some(()));
+    worker.end();
+}
+
+#[test]
+fn the_store_is_maintained_while_it_takes_nothing() {
+    let broker = FakeBroker::new();
+    let (server, store) = server(&broker);
+    assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+    store.fail_with(Some(|| StoreError::Unavailable("it is away".into())));
+    let worker = Worker::start(&broker, Arc::clone(&store) as _);
+    eventually("a batch failed", || (store.refused() > 0).then_some(()));
+    let before = store.maintained();
+    eventually("it is maintained", || (store.maintained() >= before + 2).then_some(()));
+    worker.end();
+}
+
+#[test]
+fn the_store_is_maintained_while_ballots_keep_coming() {
+    let broker = FakeBroker::new();
+    let (server, store) = server(&broker);
+    let worker = Worker::start(&broker, Arc::clone(&store) as _);
+    eventually("it is maintained", || {
+        assert_eq!(server.post("/api/submit", b"[1]").status, 200);
+        (store.maintained() >= 2).then_some(())
+    });
+    worker.end();
 }
 
 #[test]

@@ -29,6 +29,8 @@ struct Gate {
     fails: Option<fn() -> StoreError>,
     /// Batches that ended in an error.
     refused: usize,
+    /// How often it was maintained.
+    maintained: usize,
 }
 
 impl GatedStore {
@@ -55,6 +57,11 @@ impl GatedStore {
     /// How many batches ended in an error.
     pub fn refused(&self) -> usize {
         self.gate.lock().unwrap().refused
+    }
+
+    /// How often it was maintained.
+    pub fn maintained(&self) -> usize {
+        self.gate.lock().unwrap().maintained
     }
 
     /// Waits until a batch stands before the gate.
@@ -126,6 +133,11 @@ impl Store for GatedStore {
 
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
         self.store.ballots(poll, after, limit).await
+    }
+
+    async fn maintain(&self) -> Result<(), StoreError> {
+        self.gate.lock().unwrap().maintained += 1;
+        self.store.maintain().await
     }
 }
 

@@ -97,7 +97,7 @@ impl RabbitDeliveries {
         context: &mut Context<'_>,
         ballots_max: usize,
     ) -> Poll<Result<Vec<Delivery>, QueueError>> {
-        let (mut deliveries, mut ballots) = (Vec::new(), 0);
+        let (mut deliveries, mut ballots, unreadable) = (Vec::new(), 0, self.unreadable);
         while ballots < ballots_max {
             let next = match self.ahead.pop_front() {
                 Some(delivery) => Poll::Ready(Ok(Some(delivery))),
@@ -114,7 +114,7 @@ impl RabbitDeliveries {
                 }
                 Poll::Ready(Ok(None)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending if deliveries.is_empty() && !self.set_aside.is_due() => return Poll::Pending,
+                Poll::Pending if deliveries.is_empty() && self.unreadable == unreadable => return Poll::Pending,
                 Poll::Pending => break,
             }
         }
@@ -169,26 +169,29 @@ impl RabbitDeliveries {
 
 #[async_trait]
 impl Deliveries for RabbitDeliveries {
-    async fn next(&mut self, ballots_max: usize) -> Result<Vec<Delivery>, QueueError> {
-        loop {
-            if self.subscription.is_none() {
-                self.reconnect().await;
-            }
-            if self.set_aside.is_due() {
-                let numbers = self.set_aside.run().await;
-                self.acknowledge(numbers).await;
-            }
-            let due = self.set_aside.due();
-            let received = tokio::select! {
-                received = poll_fn(|context| self.poll_receive(context, ballots_max)) => received,
-                () = due => continue,
-            };
-            match received {
-                Ok(deliveries) if deliveries.is_empty() => {}
-                Ok(deliveries) => return Ok(deliveries),
-                Err(why) => self.lose(&why),
-            }
+    async fn prepare(&mut self) {
+        if self.subscription.is_none() {
+            self.reconnect().await;
         }
+        if self.set_aside.is_due() {
+            let numbers = self.set_aside.run().await;
+            self.acknowledge(numbers).await;
+        }
+    }
+
+    async fn next(&mut self, ballots_max: usize) -> Result<Vec<Delivery>, QueueError> {
+        if self.subscription.is_none() {
+            return Ok(Vec::new());
+        }
+        let due = self.set_aside.due();
+        let received = tokio::select! {
+            received = poll_fn(|context| self.poll_receive(context, ballots_max)) => received,
+            () = due => Ok(Vec::new()),
+        };
+        Ok(received.unwrap_or_else(|why| {
+            self.lose(&why);
+            Vec::new()
+        }))
     }
 
     async fn done(&mut self, tags: &[DeliveryTag]) -> Result<(), QueueError> {
