@@ -20,6 +20,13 @@ const READ_EVERY: Duration = Duration::from_secs(1);
 /// the worker is connected to, which hears of a delivery a moment later than the leader, who answers the look.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long no look is taken after one that failed, which costs the connection; twice as long after each further one. What made
+/// it fail, such as a right that is missing, stays as a rule.
+const LOOK_AGAIN_FIRST: Duration = Duration::from_secs(30);
+
+/// How long at the most.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(240);
+
 /// Reads the number of the round again and again, for all lines of a worker, for as long as it is polled.
 pub async fn watch_rounds(store: Arc<dyn Store>, last: watch::Sender<u64>) {
     let mut tick = tokio::time::interval(READ_EVERY);
@@ -47,6 +54,10 @@ pub(super) struct Answering {
     looked: Option<Looked>,
     /// The last round whose turn came, whatever came of it.
     tried: u64,
+    /// Before which there is no look.
+    not_before: Instant,
+    /// How long there is none after one that fails.
+    look_again: Duration,
 }
 
 /// A consumer on one connection.
@@ -69,18 +80,20 @@ struct Looked {
 impl Answering {
     /// That of a line which records in `store` what is on `queue`.
     pub(super) fn new(store: Arc<dyn Store>, queue: String, rounds: watch::Receiver<u64>) -> Self {
-        Self { store, queue, rounds, line: None, looked: None, tried: 0 }
+        let (not_before, look_again) = (Instant::now(), LOOK_AGAIN_FIRST);
+        Self { store, queue, rounds, line: None, looked: None, tried: 0, not_before, look_again }
     }
 
     /// Done when there is something to do though nothing is delivered.
     pub(super) fn due(&self) -> impl Future<Output = ()> + use<> {
-        let (mut rounds, tried, looked) = (self.rounds.clone(), self.tried, self.looked);
+        let (mut rounds, tried, looked, not_before) = (self.rounds.clone(), self.tried, self.looked, self.not_before);
         async move {
             match looked {
                 // What it waits for is recorded first.
                 Some(Looked { is_bound: true, .. }) => std::future::pending().await,
                 Some(Looked { at, .. }) => sleep_until(at + DELIVERED_WITHIN).await,
                 None => {
+                    sleep_until(not_before).await;
                     if rounds.wait_for(|round| *round != tried).await.is_err() {
                         std::future::pending().await
                     }
@@ -116,7 +129,7 @@ impl Answering {
             self.looked = self.follow(looked, deliveries).await?;
         }
         let round = *self.rounds.borrow();
-        if self.looked.is_none() && round != self.tried {
+        if self.looked.is_none() && round != self.tried && self.not_before <= Instant::now() {
             self.tried = round;
             self.look(round, deliveries).await?;
         }
@@ -130,6 +143,12 @@ impl Answering {
         if round > line.joined {
             let look = deliveries.look().await.filter(|look| look.generation == line.generation);
             self.looked = look.map(|look| Looked { look, round, at: Instant::now(), is_bound: false });
+            if deliveries.generation().is_some() {
+                self.look_again = LOOK_AGAIN_FIRST;
+            } else {
+                self.not_before = Instant::now() + self.look_again;
+                self.look_again = (self.look_again * 2).min(LOOK_AGAIN_MAX);
+            }
         }
         Ok(())
     }
@@ -169,6 +188,8 @@ impl Answering {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use async_trait::async_trait;
     use throng_backends::store::sqlite::SqliteStore;
     use throng_domain::queue::{Delivery, DeliveryTag, QueueError};
@@ -182,11 +203,18 @@ mod tests {
     struct Scripted {
         generation: u64,
         followed: Followed,
+        /// Whether looks fail; connecting succeeds.
+        fails: bool,
+        is_connected: bool,
+        looks: usize,
     }
 
     #[async_trait]
     impl Deliveries for Scripted {
-        async fn prepare(&mut self) {}
+        async fn prepare(&mut self) {
+            self.generation += u64::from(!self.is_connected);
+            self.is_connected = true;
+        }
 
         async fn next(&mut self, _: usize) -> Result<Vec<Delivery>, QueueError> {
             std::future::pending().await
@@ -197,11 +225,13 @@ mod tests {
         }
 
         fn generation(&self) -> Option<u64> {
-            Some(self.generation)
+            self.is_connected.then_some(self.generation)
         }
 
         async fn look(&mut self) -> Option<Look> {
-            Some(Look { generation: self.generation, consumers: 3, unreadable: 0, last: 0 })
+            self.looks += 1;
+            self.is_connected = !self.fails;
+            self.is_connected.then_some(Look { generation: self.generation, consumers: 3, unreadable: 0, last: 0 })
         }
 
         async fn bound(&mut self, _: &mut Look) {}
@@ -220,6 +250,17 @@ mod tests {
     }
 
     impl Stage {
+        /// A line on the store in this directory.
+        async fn new(directory: &Path) -> Self {
+            let store = Arc::new(SqliteStore::open(&directory.join("throng.db")).unwrap());
+            store.migrate().await.unwrap();
+            let last = watch::Sender::new(0);
+            let answering = Answering::new(Arc::clone(&store) as _, "throng".to_owned(), last.subscribe());
+            let followed = Followed::Recorded;
+            let deliveries = Scripted { generation: 1, followed, fails: false, is_connected: true, looks: 0 };
+            Self { store, last, answering, deliveries }
+        }
+
         /// Begins a round, and gives the line time to look and to note what has been delivered to it.
         async fn round(&mut self, followed: Followed) {
             self.last.send_replace(self.store.begin_round().await.unwrap().number);
@@ -244,12 +285,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_answers_what_came_after_it_once_all_is_recorded() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&directory.path().join("throng.db")).unwrap());
-        store.migrate().await.unwrap();
-        let last = watch::Sender::new(0);
-        let answering = Answering::new(Arc::clone(&store) as _, "throng".to_owned(), last.subscribe());
-        let deliveries = Scripted { generation: 1, followed: Followed::Recorded };
-        let mut stage = Stage { store, last, answering, deliveries };
+        let mut stage = Stage::new(directory.path()).await;
         stage.round(Followed::Recorded).await;
         assert_eq!(stage.answers().await, [], "it wasn't there yet when the round was begun");
         stage.round(Followed::Waits).await;
@@ -265,5 +301,31 @@ mod tests {
         assert_eq!(stage.answers().await, [(1, 2)]);
         stage.round(Followed::Recorded).await;
         assert_eq!(stage.answers().await, [(1, 2), (4, 5)]);
+    }
+
+    #[tokio::test]
+    async fn looks_that_fail_are_taken_seldom_on_whichever_connection() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut stage = Stage::new(directory.path()).await;
+        stage.round(Followed::Recorded).await;
+        stage.deliveries.fails = true;
+        for failed in 1..=5 {
+            for _ in 0..3 {
+                stage.deliveries.prepare().await;
+                // On a new connection it is a new line, which looks in the round after.
+                stage.round(Followed::Recorded).await;
+            }
+            assert_eq!(stage.deliveries.looks, failed);
+            let again_in = stage.answering.not_before.saturating_duration_since(Instant::now());
+            let expected = Duration::from_secs([30, 60, 120, 240, 240][failed - 1]);
+            assert!(again_in <= expected && again_in > expected / 2, "{again_in:?}");
+            // As if so much time had passed.
+            stage.answering.not_before = Instant::now();
+        }
+        stage.deliveries.fails = false;
+        stage.deliveries.prepare().await;
+        stage.round(Followed::Recorded).await;
+        stage.round(Followed::Recorded).await;
+        assert_eq!((stage.deliveries.looks, stage.answering.look_again), (6, LOOK_AGAIN_FIRST));
     }
 }
