@@ -27,6 +27,9 @@ pub(super) enum Found {
 /// ballots' queue has one consumer at least, ours, so that 0 is known for what it is. Of the dead letters' the leader is asked
 /// for a message in between, which nobody else can give.
 ///
+/// Consumers are counted before that message is asked for and after it: who comes or goes meanwhile may have brought a ballot back
+/// or taken one along.
+///
 /// The broker answers the questions of a channel one after the other. What it had delivered here before it answers one has been
 /// sent before its answer to the next: so all that had been when the ballots were counted is here when this returns.
 ///
@@ -47,9 +50,14 @@ pub(super) async fn look(topology: &Topology, channel: &Channel) -> Result<Found
     if messages > 0 || consumers == 0 {
         return Ok(Found::Something);
     }
-    match topology.take(channel, &topology.ballots).await? {
-        Some(message) => Ok(Found::Message(Box::new(message))),
-        None => Ok(Found::Nothing { consumers: consumers.into() }),
+    if let Some(message) = topology.take(channel, &topology.ballots).await? {
+        return Ok(Found::Message(Box::new(message)));
+    }
+    match topology.inspect(channel, &topology.ballots).await? {
+        Contents { messages: 0, consumers: same } if same == consumers => {
+            Ok(Found::Nothing { consumers: consumers.into() })
+        }
+        Contents { .. } => Ok(Found::Something),
     }
 }
 
