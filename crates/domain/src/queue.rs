@@ -76,6 +76,10 @@ pub trait Deliveries: Send + std::fmt::Debug {
     /// again; that is no error.
     async fn done(&mut self, tags: &[DeliveryTag]) -> Result<(), QueueError>;
 
+    /// The name by which nodes and workers on one database know the queue that its connection is at: see
+    /// [`rounds`](crate::rounds). At most [`QUEUE_NAME_MAX`](crate::rounds::QUEUE_NAME_MAX) bytes.
+    fn queue(&self) -> &str;
+
     /// Which of its connections messages come on, counted from 1; `None` while there is none.
     fn generation(&self) -> Option<u64>;
 

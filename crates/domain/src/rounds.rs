@@ -19,8 +19,8 @@
 //!    its look was recorded and acknowledged. So `b` is recorded; or it couldn't be read and was set aside, and then the
 //!    line didn't answer this time, and a later look finds the dead letter.
 //!
-//! Nodes on one database may use several queues, each with workers of its own. A node notes its queue before it takes a ballot,
-//! so that all of them are known, and each of them has to be complete.
+//! Nodes on one database may use several queues, at several brokers, each with workers of its own. A node notes its queue before it
+//! takes a ballot, so that all of them are known, and each of them has to be complete. Also for a node that has no broker itself.
 //!
 //! Consumers that never answer, a worker of an earlier version or a stranger, are counted and hold the result as well. An
 //! answer to a later round is one to all before it: its look came later still.
@@ -33,11 +33,16 @@ use crate::store::StoreError;
 /// After how many rounds an answer is forgotten.
 pub const ANSWERS_KEPT: u64 = 100;
 
+/// The most bytes that the name of a queue has, all of them ASCII.
+pub const QUEUE_NAME_MAX: usize = 255;
+
 /// Keeps the number of the round and the lines' answers.
 #[async_trait]
 pub trait Rounds: Send + Sync + std::fmt::Debug {
-    /// Begins the next round. Its moment is read from the database's clock before it can be seen that it has begun.
-    async fn begin_round(&self) -> Result<Round, StoreError>;
+    /// Begins the next round; where the last one was begun less than `apart_ms` ago by the database's clock, returns that one
+    /// instead. Its moment is read from the database's clock before it can be seen that it has begun, and is the one that counts,
+    /// whoever began it. It is never after the database's present time.
+    async fn begin_round(&self, apart_ms: i64) -> Result<Round, StoreError>;
 
     /// The number of the last round that was begun; 0 before the first. Cheap enough to be asked every second.
     async fn round(&self) -> Result<u64, StoreError>;
@@ -48,7 +53,8 @@ pub trait Rounds: Send + Sync + std::fmt::Debug {
     /// The names of all queues that were noted, in order.
     async fn queues(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Stores a line's answer in the place of its last one. Answers that are more than [`ANSWERS_KEPT`] rounds older go.
+    /// Stores a line's answer in the place of its last one. Answers that are more than [`ANSWERS_KEPT`] rounds older go. An answer
+    /// to a round that has not begun, by a number which was lost when the database was put back, is not stored.
     async fn answer(&self, answer: &Answer) -> Result<(), StoreError>;
 
     /// Every line's last answer that is to this round or a later one, in no promised order.
@@ -62,6 +68,14 @@ pub struct Round {
     pub number: u64,
     /// A moment before it was begun, by the database's clock.
     pub began_at: Timestamp,
+}
+
+impl Round {
+    /// Whether this is still the last round at `now`, when they are begun `apart_ms` apart. After the database's clock was set
+    /// back, a round whose moment is yet to come is not.
+    pub fn lasts(self, now: Timestamp, apart_ms: i64) -> bool {
+        self.began_at <= now && now < self.began_at.plus_ms(apart_ms)
+    }
 }
 
 /// The name of a line. No other has it: a worker that loses a connection takes a new one.
@@ -134,6 +148,14 @@ mod tests {
         assert!(!super::is_complete(5, &queues, &[answer(1, 0, 5, 1), other(2)]));
         assert!(super::is_complete(5, &queues, &[answer(1, 0, 5, 1), other(1)]));
         assert!(!super::is_complete(5, &[], &[answer(1, 0, 5, 1), other(1)]));
+    }
+
+    #[test]
+    fn a_round_lasts_for_a_while_and_not_from_before_it_began() {
+        let round = Round { number: 1, began_at: Timestamp(5_000) };
+        let lasts = [4_999, 5_000, 5_899, 5_900].map(|now| round.lasts(Timestamp(now), 900));
+        assert_eq!(lasts, [false, true, true, false]);
+        assert!(!round.lasts(Timestamp(5_000), 0));
     }
 
     #[test]

@@ -15,7 +15,18 @@ use self::rabbitmq::{
 };
 pub use self::url::QueueUrl;
 
-/// The sides of a broker that a web node has to do with: a publisher for each of its `cores`, and what it hears. What is there
+/// The sides of a broker that a web node has to do with.
+#[derive(Debug)]
+pub struct ServerSides {
+    /// The name by which nodes and workers on one database know the queue.
+    pub queue: String,
+    /// A publisher for each core.
+    pub publishers: Vec<Arc<dyn Publisher>>,
+    /// What the node hears.
+    pub announcements: Box<dyn Announcements>,
+}
+
+/// Connects a web node: a publisher for each of its `cores`, and what it hears. What is there
 /// has names that begin with `prefix`; what is made or read under another `key` isn't ours.
 ///
 /// A publisher is to be used on its core's runtime. All else may be used from any runtime, and is looked after on the one
@@ -28,11 +39,11 @@ pub async fn connect_server(
     prefix: &str,
     key: MessageKey,
     cores: usize,
-) -> Result<(Vec<Arc<dyn Publisher>>, Box<dyn Announcements>), QueueError> {
+) -> Result<ServerSides, QueueError> {
     let publisher = RabbitPublisher::connect(broker(url, prefix), key.clone()).await?;
     let publishers = (0..cores).map(|_| Arc::new(publisher.another()) as Arc<dyn Publisher>).collect();
     let announcements = RabbitAnnouncements::connect(broker(url, prefix), key).await?;
-    Ok((publishers, Box::new(announcements)))
+    Ok(ServerSides { queue: publisher.queue().to_owned(), publishers, announcements: Box::new(announcements) })
 }
 
 /// Where a worker takes ballots from. Messages that it can't read are set aside, with the time of `clock`.

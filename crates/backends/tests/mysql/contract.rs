@@ -72,8 +72,8 @@ impl Store for Housed {
 
 #[async_trait]
 impl Rounds for Housed {
-    async fn begin_round(&self) -> Result<Round, StoreError> {
-        self.store.begin_round().await
+    async fn begin_round(&self, apart_ms: i64) -> Result<Round, StoreError> {
+        self.store.begin_round(apart_ms).await
     }
 
     async fn round(&self) -> Result<u64, StoreError> {

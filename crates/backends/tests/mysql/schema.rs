@@ -64,7 +64,7 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
     let store = database.open().await.unwrap();
     assert_eq!(store.migrate().await.unwrap(), ["0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
-    assert_eq!(store.begin_round().await.unwrap().number, 1);
+    assert_eq!(store.begin_round(0).await.unwrap().number, 1);
 }
 
 #[tokio::test]

@@ -76,8 +76,8 @@ impl Store for Temporary {
 
 #[async_trait]
 impl Rounds for Temporary {
-    async fn begin_round(&self) -> Result<Round, StoreError> {
-        self.store.begin_round().await
+    async fn begin_round(&self, apart_ms: i64) -> Result<Round, StoreError> {
+        self.store.begin_round(apart_ms).await
     }
 
     async fn round(&self) -> Result<u64, StoreError> {

@@ -57,7 +57,7 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
     let store = database.open().await;
     assert_eq!(done(store.migrate().await), ["0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, done(store.polls().await)), before);
-    assert_eq!(done(store.begin_round().await).number, 1);
+    assert_eq!(done(store.begin_round(0).await).number, 1);
 }
 
 #[tokio::test]

@@ -63,6 +63,21 @@ async fn all_consumers_are_counted() {
     .await;
 }
 
+/// Node and worker call the queue the same, and otherwise in another virtual host.
+#[tokio::test]
+async fn the_queue_has_one_name_for_all() {
+    on_ground(async |ground| {
+        let (publisher, worker) = (ground.publisher().await, ground.worker().await);
+        let name = publisher.queue().to_owned();
+        println!("the queue is {name}");
+        assert_eq!(worker.queue(), name);
+        let (prefix, broker) = name.split_once('@').unwrap();
+        assert_eq!(prefix, ground.prefix);
+        assert!(broker.strip_suffix("/%2f").is_some_and(|cluster| !cluster.is_empty()), "{name}");
+    })
+    .await;
+}
+
 /// Whether it was handed out or is still to be.
 #[tokio::test]
 async fn what_was_delivered_before_a_look_has_to_be_recorded() {

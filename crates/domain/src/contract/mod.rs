@@ -46,6 +46,8 @@ macro_rules! store_contract {
             a_final_poll_takes_no_ballot
             rounds_are_numbered_and_have_a_moment
             rounds_begun_at_once_have_numbers_of_their_own
+            a_round_that_was_begun_just_now_is_the_last
+            an_answer_to_a_round_that_has_not_begun_is_not_stored
             queues_are_noted_once
             a_lines_last_answer_is_kept
             old_answers_are_forgotten

@@ -38,6 +38,8 @@ pub struct Parts {
 /// The two sides of a broker that a server has to do with.
 #[derive(Debug)]
 pub struct Broker {
+    /// The name by which nodes and workers on one database know the queue.
+    pub queue: String,
     /// Take its ballots, one from each core.
     pub publishers: Vec<Arc<dyn Publisher>>,
     /// Brings the results.

@@ -11,11 +11,16 @@ use tokio::time::Instant;
 /// How often answers are read and a round is begun, while a result waits for it.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How far apart all nodes together begin rounds, in milliseconds: a little less than one node does, so that it is not late
+/// for its own next one by as much as a question to the database takes.
+const APART_MS: i64 = 900;
+
 /// The rounds that are waited for at a time, the latest ones. An answer to a later one is one to those before it, and takes as
 /// long as what a line has in hand.
 const WAITED_MAX: usize = 100;
 
-/// The rounds of this node. Others begin theirs: that does no harm.
+/// The rounds that this node waits for. Where another node was faster it waits for the round that this one has begun: it is known
+/// when that was, and that moment is what counts, also if it is too early for what this node wants.
 #[derive(Debug)]
 pub(super) struct BegunRounds {
     waiting: VecDeque<Round>,
@@ -52,10 +57,14 @@ impl BegunRounds {
         self.next = Some(Instant::now() + EVERY);
         self.hear(store).await?;
         if self.complete < wanted && may_begin {
+            let round = store.begin_round(APART_MS).await?;
+            if self.waiting.contains(&round) {
+                return Ok(());
+            }
             if self.waiting.len() == WAITED_MAX {
                 self.waiting.pop_front();
             }
-            self.waiting.push_back(store.begin_round().await?);
+            self.waiting.push_back(round);
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Server {
         let cache = config.queue.as_ref().and_then(|_| open_cache(&config));
         let origin = origin(&config, &clock, &metrics, store, cache);
         let load = async || {
-            note_queue(&config, &*origin.store, broker.is_some()).await?;
+            note_queue(&*origin.store, broker.as_ref()).await?;
             load_polls(&config, &origin).await
         };
         let polls = wait.until_available(&on_away, load).await?;
@@ -88,7 +88,7 @@ impl Server {
         let missing = watch::Sender::new(Dependency::Store).subscribe();
         let frame = Frame::new(config, &clock, cores, ballots_waiting_max, &missing)?;
         let origin = origin(&frame.config, &clock, &frame.metrics, store, cache);
-        note_queue(&frame.config, &*origin.store, broker.is_some()).await?;
+        note_queue(&*origin.store, broker.as_ref()).await?;
         let polls = load_polls(&frame.config, &origin).await?;
         frame.complete(origin, polls, broker)
     }
@@ -136,7 +136,7 @@ impl Frame {
             queues: Mutex::default(),
         });
         let counting = match broker {
-            Some(Broker { publishers, announcements }) => {
+            Some(Broker { publishers, announcements, .. }) => {
                 Counting::ByWorkers { couriers: couriers(&app, &desks, publishers), announcements }
             }
             None => Counting::Here(start_recorder(&app, &desks)?),
@@ -150,11 +150,11 @@ impl Frame {
 async fn connect_broker(config: &Config, key: Option<&MessageKey>, cores: usize) -> anyhow::Result<Option<Broker>> {
     let (Some(url), Some(key)) = (&config.queue, key) else { return Ok(None) };
     let connecting = queue::connect_server(url, &config.queue_prefix.0, key.clone(), cores);
-    let (publishers, announcements) = connecting.await.with_context(|| cant_use(url))?;
+    let queue::ServerSides { queue, publishers, announcements } = connecting.await.with_context(|| cant_use(url))?;
     if let Some(publisher) = publishers.first() {
         refuse_lossy(&**publisher, config.app_env).await.with_context(|| cant_use(url))?;
     }
-    Ok(Some(Broker { publishers, announcements }))
+    Ok(Some(Broker { queue, publishers, announcements }))
 }
 
 /// Has requests answered while something is waited for.
@@ -177,9 +177,9 @@ fn origin(
 }
 
 /// Before the first ballot goes there, it is noted which queue it goes to: none is final until that is recorded.
-async fn note_queue(config: &Config, store: &dyn Store, is_behind_broker: bool) -> anyhow::Result<()> {
-    if is_behind_broker {
-        store.add_queue(&config.queue_prefix.0).await?;
+async fn note_queue(store: &dyn Store, broker: Option<&Broker>) -> anyhow::Result<()> {
+    if let Some(Broker { queue, .. }) = broker {
+        store.add_queue(queue).await?;
     }
     Ok(())
 }

@@ -213,17 +213,17 @@ async fn examine_queue(config: &Config, url: &QueueUrl) -> Finding {
     let found = async {
         let key = config.message_key().map_err(|error| error.to_string())?;
         let connected = queue::connect_server(url, &config.queue_prefix.0, key, 1);
-        let (publishers, _announcements) = connected.await.map_err(|error| error.to_string())?;
-        for publisher in &publishers {
+        let sides = connected.await.map_err(|error| error.to_string())?;
+        for publisher in &sides.publishers {
             watch_broker(&**publisher).await.map_err(|refusal| refusal.to_string())?;
         }
-        Ok::<_, String>(())
+        Ok::<_, String>(sides.queue)
     };
     match tokio::time::timeout(CHECK_MAX + BROKER_WATCH, found).await {
-        Ok(Ok(())) => fine(
+        Ok(Ok(name)) => fine(
             "queue",
             format!(
-                "{url} takes ballots, its queues are durable, and it lost no message in {} s",
+                "{url} takes ballots for {name}, its queues are durable, and it lost no message in {} s",
                 BROKER_WATCH.as_secs()
             ),
         ),

@@ -153,7 +153,7 @@ async fn start_recordings(
         tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
     let cache = open_cache(config);
     let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(&clock), Arc::clone(&health.metrics.herald)));
-    let (mut ready, last_round) = (Vec::new(), watch::Sender::new(0));
+    let (mut ready, last_round) = (Vec::new(), watch::Sender::default());
     for _ in 0..concurrency {
         let connect = async || {
             let connecting = queue::connect_worker(url, prefix, key.clone(), Arc::clone(&clock));
@@ -162,8 +162,8 @@ async fn start_recordings(
         let (store, deliveries) =
             tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
         let (metrics, stop, rounds) = (health.metrics.line(), stop.clone(), last_round.subscribe());
-        let (herald, queue) = (Arc::clone(&herald), prefix.clone());
-        ready.push(Recording { store, deliveries, herald, queue, rounds, metrics, stop });
+        let herald = Arc::clone(&herald);
+        ready.push(Recording { store, deliveries, herald, rounds, metrics, stop });
     }
     tokio::spawn(watch_rounds(Arc::clone(&store) as Arc<dyn Store>, last_round));
     // All at once: a start that is broken off before has recorded nothing.

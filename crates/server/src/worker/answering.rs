@@ -27,18 +27,40 @@ const LOOK_AGAIN_FIRST: Duration = Duration::from_secs(30);
 /// How long at the most.
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(240);
 
+/// What is known of the last round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnownRound {
+    /// Its number.
+    pub number: u64,
+    /// How often it may have gone back, as it does when the database is put back to an earlier state: it was seen to, or the
+    /// database couldn't be asked.
+    pub breaks: u64,
+}
+
+impl KnownRound {
+    /// This number was read. Returns whether that is new.
+    fn read(&mut self, number: u64) -> bool {
+        let breaks = self.breaks + u64::from(number < self.number);
+        let read = Self { number, breaks };
+        std::mem::replace(self, read) != read
+    }
+}
+
 /// Reads the number of the round again and again, for all lines of a worker, for as long as it is polled.
-pub async fn watch_rounds(store: Arc<dyn Store>, last: watch::Sender<u64>) {
+pub async fn watch_rounds(store: Arc<dyn Store>, last: watch::Sender<KnownRound>) {
     let mut tick = tokio::time::interval(READ_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         match store.round().await {
             Ok(round) => {
-                last.send_if_modified(|known| std::mem::replace(known, round) != round);
+                last.send_if_modified(|known| known.read(round));
             }
             // Whoever records says that the store is away.
-            Err(error) => debug!(%error, "the number of the round can't be read"),
+            Err(error) => {
+                debug!(%error, "the number of the round can't be read");
+                last.send_modify(|known| known.breaks += 1);
+            }
         }
     }
 }
@@ -47,13 +69,12 @@ pub async fn watch_rounds(store: Arc<dyn Store>, last: watch::Sender<u64>) {
 #[derive(Debug)]
 pub(super) struct Answering {
     store: Arc<dyn Store>,
-    queue: String,
-    rounds: watch::Receiver<u64>,
+    rounds: watch::Receiver<KnownRound>,
     /// Who this is on the present connection.
     line: Option<Line>,
     looked: Option<Looked>,
     /// The last round whose turn came, whatever came of it.
-    tried: u64,
+    tried: KnownRound,
     /// Before which there is no look.
     not_before: Instant,
     /// How long there is none after one that fails.
@@ -61,9 +82,10 @@ pub(super) struct Answering {
 }
 
 /// A consumer on one connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Line {
     id: LineId,
+    queue: String,
     generation: u64,
     joined: u64,
 }
@@ -78,10 +100,10 @@ struct Looked {
 }
 
 impl Answering {
-    /// That of a line which records in `store` what is on `queue`.
-    pub(super) fn new(store: Arc<dyn Store>, queue: String, rounds: watch::Receiver<u64>) -> Self {
+    /// That of a line which records in `store`.
+    pub(super) fn new(store: Arc<dyn Store>, rounds: watch::Receiver<KnownRound>) -> Self {
         let (not_before, look_again) = (Instant::now(), LOOK_AGAIN_FIRST);
-        Self { store, queue, rounds, line: None, looked: None, tried: 0, not_before, look_again }
+        Self { store, rounds, line: None, looked: None, tried: KnownRound::default(), not_before, look_again }
     }
 
     /// Done when there is something to do though nothing is delivered.
@@ -125,13 +147,17 @@ impl Answering {
     }
 
     async fn step(&mut self, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
+        let round = *self.rounds.borrow();
+        if round.breaks != self.tried.breaks {
+            // Another round may have the number of one that was looked at, or a lower one than that at which this line joined.
+            (self.line, self.looked) = (None, None);
+        }
         if let Some(looked) = self.looked {
             self.looked = self.follow(looked, deliveries).await?;
         }
-        let round = *self.rounds.borrow();
         if self.looked.is_none() && round != self.tried && self.not_before <= Instant::now() {
             self.tried = round;
-            self.look(round, deliveries).await?;
+            self.look(round.number, deliveries).await?;
         }
         Ok(())
     }
@@ -139,9 +165,9 @@ impl Answering {
     /// Begins an answer to `round`, if this line was a consumer before it and nothing is on the queues.
     async fn look(&mut self, round: u64, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
         let Some(generation) = deliveries.generation() else { return Ok(()) };
-        let line = self.line(generation).await?;
-        if round > line.joined {
-            let look = deliveries.look().await.filter(|look| look.generation == line.generation);
+        let queue = deliveries.queue().to_owned();
+        if round > self.joined(generation, queue).await? {
+            let look = deliveries.look().await.filter(|look| look.generation == generation);
             self.looked = look.map(|look| Looked { look, round, at: Instant::now(), is_bound: false });
             if deliveries.generation().is_some() {
                 self.look_again = LOOK_AGAIN_FIRST;
@@ -153,14 +179,15 @@ impl Answering {
         Ok(())
     }
 
-    /// Who this is on this connection. One that wasn't seen before is a new line, which was a consumer already when the round's
-    /// number is read here.
-    async fn line(&mut self, generation: u64) -> Result<Line, StoreError> {
-        if let Some(line) = self.line.filter(|line| line.generation == generation) {
-            return Ok(line);
+    /// When this line joined. On a connection that wasn't seen before it is a new line, which was a consumer already when the
+    /// round's number is read here.
+    async fn joined(&mut self, generation: u64, queue: String) -> Result<u64, StoreError> {
+        if let Some(line) = self.line.as_ref().filter(|line| line.generation == generation) {
+            return Ok(line.joined);
         }
         let joined = self.store.round().await?;
-        Ok(*self.line.insert(Line { id: rand::random(), generation, joined }))
+        self.line = Some(Line { id: rand::random(), queue, generation, joined });
+        Ok(joined)
     }
 
     /// Answers if all is recorded that was delivered before the look; returns the look if it is still to be waited for.
@@ -176,8 +203,8 @@ impl Answering {
             Followed::Waits => Ok(Some(looked)),
             Followed::Void => Ok(None),
             Followed::Recorded => {
-                if let Some(Line { id: line, joined, .. }) = self.line {
-                    let (queue, round, consumers) = (self.queue.clone(), looked.round, looked.look.consumers);
+                if let Some(Line { id: line, queue, joined, .. }) = self.line.clone() {
+                    let (round, consumers) = (looked.round, looked.look.consumers);
                     self.store.answer(&Answer { line, queue, joined, round, consumers }).await?;
                 }
                 Ok(None)
@@ -224,6 +251,10 @@ mod tests {
             Ok(())
         }
 
+        fn queue(&self) -> &str {
+            "throng"
+        }
+
         fn generation(&self) -> Option<u64> {
             self.is_connected.then_some(self.generation)
         }
@@ -244,7 +275,7 @@ mod tests {
     /// A line on its store, and the rounds that it hears of.
     struct Stage {
         store: Arc<SqliteStore>,
-        last: watch::Sender<u64>,
+        last: watch::Sender<KnownRound>,
         answering: Answering,
         deliveries: Scripted,
     }
@@ -254,8 +285,8 @@ mod tests {
         async fn new(directory: &Path) -> Self {
             let store = Arc::new(SqliteStore::open(&directory.join("throng.db")).unwrap());
             store.migrate().await.unwrap();
-            let last = watch::Sender::new(0);
-            let answering = Answering::new(Arc::clone(&store) as _, "throng".to_owned(), last.subscribe());
+            let last = watch::Sender::default();
+            let answering = Answering::new(Arc::clone(&store) as _, last.subscribe());
             let followed = Followed::Recorded;
             let deliveries = Scripted { generation: 1, followed, fails: false, is_connected: true, looks: 0 };
             Self { store, last, answering, deliveries }
@@ -263,7 +294,8 @@ mod tests {
 
         /// Begins a round, and gives the line time to look and to note what has been delivered to it.
         async fn round(&mut self, followed: Followed) {
-            self.last.send_replace(self.store.begin_round().await.unwrap().number);
+            let number = self.store.begin_round(0).await.unwrap().number;
+            self.last.send_if_modified(|known| known.read(number));
             self.deliveries.followed = followed;
             self.answering.go_on(&mut self.deliveries).await.unwrap();
             if self.answering.looked.is_some() {
@@ -327,5 +359,31 @@ mod tests {
         stage.round(Followed::Recorded).await;
         stage.round(Followed::Recorded).await;
         assert_eq!((stage.deliveries.looks, stage.answering.look_again), (6, LOOK_AGAIN_FIRST));
+    }
+
+    #[tokio::test]
+    async fn a_line_forgets_its_look_when_the_database_was_put_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut stage = Stage::new(directory.path()).await;
+        for _ in 0..3 {
+            stage.round(Followed::Recorded).await;
+        }
+        assert_eq!(stage.answers().await, [(1, 3)]);
+        stage.round(Followed::Waits).await;
+        // Its fourth round is lost, and another one gets that number.
+        let lost = rusqlite::Connection::open(directory.path().join("throng.db")).unwrap();
+        assert_eq!(lost.execute("UPDATE recording_round SET number = 3", []).unwrap(), 1);
+        stage.last.send_if_modified(|known| known.read(3));
+        stage.round(Followed::Recorded).await;
+        assert_eq!(stage.answers().await, [(1, 3)], "it looked before that round was begun");
+        stage.round(Followed::Recorded).await;
+        assert_eq!(stage.answers().await, [(1, 3), (4, 5)], "another line");
+    }
+
+    #[test]
+    fn a_number_that_goes_back_is_noticed() {
+        let mut known = KnownRound::default();
+        assert!(known.read(5) && !known.read(5) && known.read(4));
+        assert_eq!(known, KnownRound { number: 4, breaks: 1 });
     }
 }

@@ -15,7 +15,7 @@ mod herald;
 mod recording;
 mod server;
 
-pub use self::answering::watch_rounds;
+pub use self::answering::{KnownRound, watch_rounds};
 pub use self::herald::Herald;
 pub use self::recording::{Recording, RecordingError};
 pub use self::server::{Health, ensure_free, serve};

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::Herald;
-use super::answering::Answering;
+use super::answering::{Answering, KnownRound};
 use crate::intake::BATCH_SPANS;
 use crate::metrics::{LineMetrics, NotSafe};
 
@@ -49,10 +49,8 @@ pub struct Recording {
     pub store: Arc<dyn Store>,
     /// Who is told of the new tallies.
     pub herald: Arc<Herald>,
-    /// The name by which nodes know the queue.
-    pub queue: String,
     /// The number of the last round that nodes have begun: see [`watch_rounds`](super::watch_rounds).
-    pub rounds: watch::Receiver<u64>,
+    pub rounds: watch::Receiver<KnownRound>,
     /// What is measured.
     pub metrics: LineMetrics,
     /// Cancelled when the worker is to end.
@@ -76,8 +74,8 @@ impl Recording {
     /// # Errors
     /// What only a person can mend.
     pub async fn run(self) -> Result<(), RecordingError> {
-        let Self { mut deliveries, store, herald, queue, rounds, metrics, stop } = self;
-        let mut answering = Answering::new(Arc::clone(&store), queue, rounds);
+        let Self { mut deliveries, store, herald, rounds, metrics, stop } = self;
+        let mut answering = Answering::new(Arc::clone(&store), rounds);
         let mut book = Book { store, metrics, stop, maintained: Instant::now() };
         loop {
             let taking = async {

@@ -181,6 +181,10 @@ impl Deliveries for FakeBroker {
         Ok(())
     }
 
+    fn queue(&self) -> &str {
+        "throng"
+    }
+
     fn generation(&self) -> Option<u64> {
         Some(1)
     }

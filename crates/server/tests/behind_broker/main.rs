@@ -27,7 +27,7 @@ const ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
 
 fn server(broker: &FakeBroker) -> (TestServer, Arc<GatedStore>) {
     let publishers = (0..CORES).map(|_| Arc::new(broker.clone()) as Arc<dyn Publisher>).collect();
-    let sides = Broker { publishers, announcements: Box::new(broker.listen()) };
+    let sides = Broker { queue: "throng".to_owned(), publishers, announcements: Box::new(broker.listen()) };
     TestServer::start_behind(sides)
 }
 
@@ -51,12 +51,11 @@ impl Worker {
         let metrics = WorkerMetrics::new(&shared);
         let herald = Herald::new(Arc::new(told.clone()), None, shared, Arc::clone(&metrics.herald));
         let herald = Arc::new(herald);
-        let last_round = watch::Sender::new(0);
+        let last_round = watch::Sender::default();
         let recording = Recording {
             deliveries: Box::new(broker.clone()),
             store: Arc::clone(&store),
             herald: Arc::clone(&herald),
-            queue: "throng".to_owned(),
             rounds: last_round.subscribe(),
             metrics: metrics.line(),
             stop: stop.clone(),

@@ -118,7 +118,7 @@ impl Store for ScriptedStore {
 
 #[async_trait]
 impl Rounds for ScriptedStore {
-    async fn begin_round(&self) -> Result<Round, StoreError> {
+    async fn begin_round(&self, _: i64) -> Result<Round, StoreError> {
         not_here()
     }
 

@@ -57,8 +57,7 @@ impl TestWorker {
                 deliveries: queue::connect_worker(url, prefix, key, clock).await.unwrap(),
                 store: open_database(&config, None).await.unwrap(),
                 herald: Arc::clone(&herald),
-                queue: prefix.clone(),
-                rounds: watch::Sender::new(0).subscribe(),
+                rounds: watch::Sender::default().subscribe(),
                 metrics: line,
                 stop: stopped.clone(),
             };

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use super::Broker;
 use super::backoff::Backoff;
 use super::failure::no_answer;
+use super::identity;
 use super::looking::{self, Found};
 use super::set_aside::{SetAside, Unreadable};
 use super::subscription::{From, Subscription};
@@ -31,6 +32,8 @@ pub struct RabbitDeliveries {
     clock: Arc<dyn Clock>,
     /// The connections there have been, this one included.
     generation: u64,
+    /// The name by which all on one database know the queue that this connection, or the last one, is at.
+    queue: String,
     /// `None` while the broker is away.
     subscription: Option<Subscription>,
     unacknowledged: Unacknowledged,
@@ -53,6 +56,7 @@ impl RabbitDeliveries {
             key,
             clock,
             generation: 0,
+            queue: String::new(),
             subscription: None,
             unacknowledged: Unacknowledged::default(),
             ahead: VecDeque::new(),
@@ -63,7 +67,9 @@ impl RabbitDeliveries {
     }
 
     async fn connect_once(&mut self) -> Result<(), QueueError> {
-        self.subscription = Some(Subscription::open(&self.broker, From::Ballots, UNACKNOWLEDGED_MAX).await?);
+        let subscription = Subscription::open(&self.broker, From::Ballots, UNACKNOWLEDGED_MAX).await?;
+        self.queue = identity::ask(subscription.uri(), &self.broker.topology).await?;
+        self.subscription = Some(subscription);
         self.generation += 1;
         self.unacknowledged = Unacknowledged::default();
         self.ahead.clear();
@@ -200,6 +206,11 @@ impl Deliveries for RabbitDeliveries {
         self.acknowledge(current.map(|tag| tag.number)).await;
         Ok(())
     }
+
+    fn queue(&self) -> &str {
+        &self.queue
+    }
+
     fn generation(&self) -> Option<u64> {
         self.subscription.is_some().then_some(self.generation)
     }

@@ -112,6 +112,11 @@ impl Line {
         Ok((session.uri().clone(), self.generation()))
     }
 
+    /// Where the line leads, whether or not messages can be sent.
+    pub(super) fn uri(&self) -> Result<AMQPUri, QueueError> {
+        self.state.condition().session.as_ref().map(|session| session.uri().clone()).ok_or_else(is_away)
+    }
+
     /// Which of its connections the line is at.
     pub(super) fn generation(&self) -> u64 {
         self.state.generation.load(Ordering::Acquire)

@@ -20,6 +20,7 @@ mod dead_letters;
 mod deliveries;
 mod depth;
 mod failure;
+mod identity;
 mod lane;
 mod line;
 mod looking;

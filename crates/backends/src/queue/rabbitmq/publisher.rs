@@ -3,14 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use amq_protocol::uri::AMQPUri;
 use async_trait::async_trait;
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{Publisher, QueueError};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::no_answer;
+use super::identity;
 use super::line::Line;
 use super::pipe::Pipe;
+use super::topology::Topology;
 use super::unconfirmed::Unconfirmed;
 use super::{Broker, SEND_MAX};
 use crate::queue::message::{MessageKey, encode_ballots};
@@ -24,7 +27,9 @@ const REOPEN_AFTER: Duration = Duration::from_millis(500);
 /// its queue are there it knows by a line, which all publishers of a node share.
 #[derive(Debug)]
 pub struct RabbitPublisher {
-    queue: String,
+    topology: Topology,
+    /// The name by which all on one database know the queue.
+    name: String,
     key: MessageKey,
     line: Arc<Line>,
     state: Mutex<PipeState>,
@@ -53,17 +58,23 @@ impl RabbitPublisher {
     /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
     pub async fn connect(broker: Broker, key: MessageKey) -> Result<Self, QueueError> {
         let line = Arc::new(Line::open(broker.clone(), PURPOSE, true).await?);
-        Ok(Self::on(line, broker.topology.ballots, key))
+        let name = identity::ask(&line.uri()?, &broker.topology).await?;
+        Ok(Self::on(line, broker.topology, name, key))
+    }
+
+    /// The name by which nodes and workers on one database know the queue. Nothing is published to one of another name.
+    pub fn queue(&self) -> &str {
+        &self.name
     }
 
     /// Another one, for another runtime.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self::on(Arc::clone(&self.line), self.queue.clone(), self.key.clone())
+        Self::on(Arc::clone(&self.line), self.topology.clone(), self.name.clone(), self.key.clone())
     }
 
-    fn on(line: Arc<Line>, queue: String, key: MessageKey) -> Self {
-        Self { queue, key, line, state: Mutex::default(), opening: tokio::sync::Mutex::default() }
+    fn on(line: Arc<Line>, topology: Topology, name: String, key: MessageKey) -> Self {
+        Self { topology, name, key, line, state: Mutex::default(), opening: tokio::sync::Mutex::default() }
     }
 
     /// The pipe, opened if there is none.
@@ -78,7 +89,8 @@ impl RabbitPublisher {
         }
         self.refusal()?;
         let (uri, generation) = self.line.way()?;
-        match Pipe::open(&uri, PURPOSE, &self.queue, self.line.alarm()).await {
+        let opened = Pipe::open(&uri, PURPOSE, &self.topology.ballots, self.line.alarm()).await;
+        match opened.and_then(|pipe| self.of_the_same_broker(pipe, &uri)) {
             Ok(pipe) => {
                 let pipe = Arc::new(pipe);
                 *self.state() = PipeState::Opened { pipe: Arc::clone(&pipe), generation };
@@ -89,6 +101,16 @@ impl RabbitPublisher {
                 Err(error)
             }
         }
+    }
+
+    /// The pipe, if it leads to the queue that this node has noted: what goes elsewhere no result would wait for.
+    fn of_the_same_broker(&self, pipe: Pipe, uri: &AMQPUri) -> Result<Pipe, QueueError> {
+        let name = identity::name(self.topology.prefix(), pipe.cluster(), &uri.vhost);
+        if name == self.name {
+            return Ok(pipe);
+        }
+        let started = &self.name;
+        Err(no_answer(&format!("the queue is {name} now, and this node started with {started}: restart it")))
     }
 
     /// The pipe, if it is there and leads where the line does.

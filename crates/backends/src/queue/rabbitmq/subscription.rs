@@ -7,6 +7,7 @@ use futures_core::Stream;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
+use lapin::uri::AMQPUri;
 use lapin::{Channel, Consumer};
 use throng_domain::queue::QueueError;
 use tokio::time::timeout;
@@ -31,7 +32,7 @@ pub(super) struct Subscription {
     consumer: Consumer,
     channel: Channel,
     /// The connection ends with it.
-    _session: Session,
+    session: Session,
 }
 
 impl Subscription {
@@ -54,7 +55,7 @@ impl Subscription {
             channel.basic_consume(queue.as_str().into(), "".into(), options, arguments).await
         };
         match timeout(ANSWER_MAX, consuming).await {
-            Ok(Ok(consumer)) => Ok(Self { consumer, channel, _session: session }),
+            Ok(Ok(consumer)) => Ok(Self { consumer, channel, session }),
             Ok(Err(error)) => Err(failure::unavailable(error)),
             Err(_) => Err(no_answer("it delivers nothing")),
         }
@@ -72,6 +73,11 @@ impl Subscription {
     /// here before it answers a question is here before its answer to the next.
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Where it leads, and as whom.
+    pub(super) fn uri(&self) -> &AMQPUri {
+        self.session.uri()
     }
 
     /// Tells the broker that messages were dealt with.

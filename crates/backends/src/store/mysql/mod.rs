@@ -131,8 +131,8 @@ impl Store for MySqlStore {
 
 #[async_trait]
 impl Rounds for MySqlStore {
-    async fn begin_round(&self) -> Result<Round, StoreError> {
-        let begin = async |writer: &mut MySqlConnection| rounds::begin(writer).await.map_err(before_commit);
+    async fn begin_round(&self, apart_ms: i64) -> Result<Round, StoreError> {
+        let begin = async |writer: &mut MySqlConnection| rounds::begin(writer, apart_ms).await.map_err(before_commit);
         Ok(self.write(begin, &[]).await?.0)
     }
 

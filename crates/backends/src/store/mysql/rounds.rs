@@ -1,5 +1,6 @@
 //! Rounds, and what lines answer.
 
+use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::rounds::{ANSWERS_KEPT, Answer, Round};
@@ -8,12 +9,21 @@ use super::connection::simple_query;
 use super::polls::{self, natural, text};
 use super::record::bytes;
 
-/// Begins a round in a transaction that the caller commits.
-pub(super) async fn begin(writer: &mut MySqlConnection) -> sqlx::Result<Round> {
+/// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once nobody else
+/// can begin one.
+pub(super) async fn begin(writer: &mut MySqlConnection, apart_ms: i64) -> sqlx::Result<Round> {
     simple_query(&mut *writer, "START TRANSACTION").await?;
-    let began_at: Timestamp = polls::now(&mut *writer).await?;
-    simple_query(&mut *writer, "UPDATE recording_round SET number = number + 1").await?;
-    Ok(Round { number: last(writer).await?, began_at })
+    let select = sqlx::query("SELECT number, began_at FROM recording_round FOR UPDATE");
+    let row = select.fetch_one(&mut *writer).await?;
+    let last = Round { number: natural(&row, 0)?, began_at: Timestamp(row.try_get(1)?) };
+    let now = polls::now(&mut *writer).await?;
+    if last.lasts(now, apart_ms) {
+        return Ok(last);
+    }
+    let next = Round { number: last.number + 1, began_at: now };
+    let update = sqlx::query("UPDATE recording_round SET number = ?, began_at = ?");
+    update.bind(next.number).bind(next.began_at.0).execute(writer).await?;
+    Ok(next)
 }
 
 pub(super) async fn last(reader: &mut MySqlConnection) -> sqlx::Result<u64> {
@@ -40,12 +50,15 @@ pub(super) async fn answer(writer: &mut MySqlConnection, answer: &Answer) -> sql
     simple_query(&mut *writer, "START TRANSACTION").await?;
     let delete = sqlx::query("DELETE FROM recording_line WHERE answered < ?");
     delete.bind(round.saturating_sub(ANSWERS_KEPT)).execute(&mut *writer).await?;
-    sqlx::query("REPLACE INTO recording_line (id, queue, joined, answered, consumers) VALUES (?, ?, ?, ?, ?)")
+    let replace = "REPLACE INTO recording_line (id, queue, joined, answered, consumers) \
+                   SELECT ?, ?, ?, ?, ? FROM recording_round WHERE number >= ?";
+    sqlx::query(replace)
         .bind(&line[..])
         .bind(queue)
         .bind(joined)
         .bind(round)
         .bind(consumers)
+        .bind(round)
         .execute(writer)
         .await?;
     Ok(())

@@ -107,8 +107,8 @@ impl Store for PostgresStore {
 
 #[async_trait]
 impl Rounds for PostgresStore {
-    async fn begin_round(&self) -> Result<Round, StoreError> {
-        self.connections.write(async |writer| rounds::begin(writer).await.map_err(read_error)).await
+    async fn begin_round(&self, apart_ms: i64) -> Result<Round, StoreError> {
+        self.connections.write(async |writer| rounds::begin(writer, apart_ms).await.map_err(read_error)).await
     }
 
     async fn round(&self) -> Result<u64, StoreError> {

@@ -2,16 +2,24 @@
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
+use throng_domain::clock::Timestamp;
 use throng_domain::rounds::{ANSWERS_KEPT, Answer, Round};
 
 use super::polls::{self, unsigned};
 
-/// Begins a round in a transaction that the caller commits.
-pub(super) async fn begin(writer: &mut PgConnection) -> sqlx::Result<Round> {
-    let began_at = polls::now(&mut *writer).await?;
-    let next = sqlx::query_scalar("UPDATE recording_round SET number = number + 1 RETURNING number");
-    let number: i64 = next.fetch_one(writer).await?;
-    Ok(Round { number: unsigned(number)?, began_at })
+/// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once nobody else
+/// can begin one.
+pub(super) async fn begin(writer: &mut PgConnection, apart_ms: i64) -> sqlx::Result<Round> {
+    let row = sqlx::query("SELECT number, began_at FROM recording_round FOR UPDATE").fetch_one(&mut *writer).await?;
+    let last = Round { number: unsigned::<i64, u64>(row.try_get(0)?)?, began_at: Timestamp(row.try_get(1)?) };
+    let now = polls::now(&mut *writer).await?;
+    if last.lasts(now, apart_ms) {
+        return Ok(last);
+    }
+    let next = Round { number: last.number + 1, began_at: now };
+    let update = sqlx::query("UPDATE recording_round SET number = $1, began_at = $2");
+    update.bind(next.number.cast_signed()).bind(next.began_at.0).execute(writer).await?;
+    Ok(next)
 }
 
 pub(super) async fn last(reader: &mut PgConnection) -> sqlx::Result<u64> {
@@ -36,7 +44,8 @@ pub(super) async fn answer(writer: &mut PgConnection, answer: &Answer) -> sqlx::
     let delete = sqlx::query("DELETE FROM recording_line WHERE answered < $1");
     delete.bind(round.saturating_sub(ANSWERS_KEPT).cast_signed()).execute(&mut *writer).await?;
     sqlx::query(
-        "INSERT INTO recording_line (id, queue, joined, answered, consumers) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO recording_line (id, queue, joined, answered, consumers) \
+         SELECT $1, $2, $3, $4, $5 FROM recording_round WHERE number >= $4 \
          ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, joined = excluded.joined, answered = excluded.answered, \
          consumers = excluded.consumers",
     )

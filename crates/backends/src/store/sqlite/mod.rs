@@ -215,8 +215,8 @@ impl Store for SqliteStore {
 
 #[async_trait]
 impl Rounds for SqliteStore {
-    async fn begin_round(&self) -> Result<Round, StoreError> {
-        self.write(rounds::begin).await
+    async fn begin_round(&self, apart_ms: i64) -> Result<Round, StoreError> {
+        self.write(move |writer| rounds::begin(writer, apart_ms)).await
     }
 
     async fn round(&self) -> Result<u64, StoreError> {

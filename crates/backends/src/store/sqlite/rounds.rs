@@ -1,19 +1,29 @@
 //! Rounds, and what lines answer.
 
 use rusqlite::{Connection, TransactionBehavior, params};
+use throng_domain::clock::Timestamp;
 use throng_domain::rounds::{ANSWERS_KEPT, Answer, Round};
 
 use super::error::{StoreResult, read_error, write_error};
 use super::polls;
 
 /// Nobody else writes between its moment and its number.
-pub(super) fn begin(writer: &mut Connection) -> StoreResult<Round> {
+pub(super) fn begin(writer: &mut Connection, apart_ms: i64) -> StoreResult<Round> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
-    let began_at = polls::now(&transaction).map_err(read_error)?;
-    let next = "UPDATE recording_round SET number = number + 1 RETURNING number";
-    let number = transaction.query_row(next, [], |row| row.get(0)).map_err(write_error)?;
+    let now = polls::now(&transaction).map_err(read_error)?;
+    let last = transaction
+        .query_row("SELECT number, began_at FROM recording_round", [], |row| {
+            Ok(Round { number: row.get(0)?, began_at: Timestamp(row.get(1)?) })
+        })
+        .map_err(read_error)?;
+    if last.lasts(now, apart_ms) {
+        return Ok(last);
+    }
+    let next = Round { number: last.number + 1, began_at: now };
+    let update = "UPDATE recording_round SET number = ?1, began_at = ?2";
+    transaction.execute(update, params![next.number, next.began_at.0]).map_err(write_error)?;
     transaction.commit().map_err(write_error)?;
-    Ok(Round { number, began_at })
+    Ok(next)
 }
 
 pub(super) fn last(reader: &Connection) -> rusqlite::Result<u64> {
@@ -39,7 +49,7 @@ pub(super) fn answer(writer: &mut Connection, answer: &Answer) -> StoreResult<()
     let oldest = round.saturating_sub(ANSWERS_KEPT);
     transaction.execute("DELETE FROM recording_line WHERE answered < ?1", [oldest]).map_err(write_error)?;
     let upsert = "INSERT OR REPLACE INTO recording_line (id, queue, joined, answered, consumers) \
-                  VALUES (?1, ?2, ?3, ?4, ?5)";
+                  SELECT ?1, ?2, ?3, ?4, ?5 FROM recording_round WHERE number >= ?4";
     transaction.execute(upsert, params![line, queue, joined, round, consumers]).map_err(write_error)?;
     transaction.commit().map_err(write_error)
 }

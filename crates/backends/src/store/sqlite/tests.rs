@@ -320,5 +320,5 @@ async fn a_file_of_the_second_version_keeps_its_counts_and_marks() {
     store.lock_writer().connection.execute_batch(undone).unwrap();
     assert_eq!(store.migrate().await.unwrap(), ["0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
-    assert_eq!(store.begin_round().await.unwrap().number, 1);
+    assert_eq!(store.begin_round(0).await.unwrap().number, 1);
 }

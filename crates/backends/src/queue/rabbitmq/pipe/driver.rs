@@ -208,7 +208,7 @@ mod tests {
         let driver = Driver {
             reader: FrameReader::new(reader),
             writer: FrameWriter::new(writer),
-            agreed: Agreed { body_max: 4, heartbeat },
+            agreed: Agreed { body_max: 4, heartbeat, cluster: None },
             queue: "ballots".to_owned(),
             posts: posted,
             alarm: alarms.of_connection(),

@@ -23,12 +23,14 @@ const BODY_MIN: usize = 4096 - FRAME_OVERHEAD;
 const BODY_MAX: usize = 128 * 1024 - FRAME_OVERHEAD;
 
 /// What both sides keep to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Agreed {
     /// The most of a message that goes into one frame.
     pub(super) body_max: usize,
     /// After twice this time without a sign of life either side gives the connection up.
     pub(super) heartbeat: Duration,
+    /// What the broker's cluster is called, if it says so.
+    pub(super) cluster: Option<String>,
 }
 
 /// Greets the broker, as the user that `uri` names. `purpose` is what the broker's operator sees.
@@ -39,10 +41,12 @@ pub(super) async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     purpose: &str,
 ) -> Result<Agreed, Broken> {
     let mut talk = Talk { reader, writer };
-    talk.ask(&AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1()), |answer| {
-        matches!(answer, AMQPClass::Connection(connection::AMQPMethod::Start(_))).then_some(())
-    })
-    .await?;
+    let header = AMQPFrame::ProtocolHeader(ProtocolVersion::amqp_0_9_1());
+    let cluster = talk.ask(&header, |answer| {
+        let AMQPClass::Connection(connection::AMQPMethod::Start(start)) = answer else { return None };
+        Some(cluster_of(&start.server_properties))
+    });
+    let cluster = cluster.await?;
     let credentials = Credentials::from(uri.authority.userinfo.clone());
     let introduction = connection::StartOk {
         client_properties: about_us(purpose),
@@ -81,7 +85,14 @@ pub(super) async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         Ok(theirs @ 1..) => theirs.saturating_sub(FRAME_OVERHEAD).clamp(BODY_MIN, BODY_MAX),
         Ok(0) | Err(_) => BODY_MAX,
     };
-    Ok(Agreed { body_max, heartbeat: Duration::from_secs(heartbeat.into()) })
+    Ok(Agreed { body_max, heartbeat: Duration::from_secs(heartbeat.into()), cluster })
+}
+
+fn cluster_of(broker: &FieldTable) -> Option<String> {
+    match broker.inner().get("cluster_name") {
+        Some(AMQPValue::LongString(name)) => Some(name.to_string()),
+        Some(_) | None => None,
+    }
 }
 
 /// A method that concerns the whole connection.
@@ -147,10 +158,12 @@ mod tests {
         let (ours, theirs) = duplex(64 * 1024);
         let ((our_reader, our_writer), (their_reader, their_writer)) = (split(ours), split(theirs));
         let (mut reader, mut writer) = (FrameReader::new(their_reader), FrameWriter::new(their_writer));
+        let mut server_properties = FieldTable::default();
+        server_properties.insert("cluster_name".into(), AMQPValue::LongString("rabbit@a".into()));
         let start = connection::Start {
             version_major: 0,
             version_minor: 9,
-            server_properties: FieldTable::default(),
+            server_properties,
             mechanisms: "PLAIN".into(),
             locales: "en_US".into(),
         };
@@ -196,6 +209,7 @@ mod tests {
             let (agreed, heard) = meet(frame_max, heartbeat, None).await;
             let agreed = agreed.unwrap();
             assert_eq!((agreed.body_max, agreed.heartbeat), (body_max, Duration::from_secs(seconds)));
+            assert_eq!(agreed.cluster.as_deref(), Some("rabbit@a"));
             let tuned =
                 connection::TuneOk { channel_max: 2_047, frame_max, heartbeat: u16::try_from(seconds).unwrap() };
             assert_eq!(heard[1], AMQPClass::Connection(connection::AMQPMethod::TuneOk(tuned)));

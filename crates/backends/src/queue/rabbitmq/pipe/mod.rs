@@ -38,6 +38,7 @@ const CHANNEL: u16 = 1;
 pub(super) struct Pipe {
     posts: mpsc::Sender<Post>,
     driver: JoinHandle<()>,
+    cluster: Option<String>,
 }
 
 /// Why a connection is of no more use.
@@ -67,8 +68,14 @@ impl Pipe {
             .await
             .map_err(|error| QueueError::Unavailable(Box::new(error)))?;
         let (posts, posted) = mpsc::channel(POSTS_MAX);
+        let cluster = agreed.cluster.clone();
         let driver = Driver { reader, writer, agreed, queue: queue.to_owned(), posts: posted, alarm };
-        Ok(Self { posts, driver: tokio::spawn(driver.run()) })
+        Ok(Self { posts, driver: tokio::spawn(driver.run()), cluster })
+    }
+
+    /// What the broker's cluster is called, if it says so.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
     }
 
     /// Sends a message; returns once the broker has confirmed that it has it. Sets no deadline.
