@@ -35,6 +35,8 @@ pub(super) struct PollEnds<'a> {
     desks: &'a [Arc<Desk>],
     answered: Answered,
     rounds: BegunRounds,
+    /// Whether results wait for what is on queues: of this node, or of others on its database.
+    has_queues: bool,
     /// Not before then.
     next: Option<Instant>,
     told: Option<Instant>,
@@ -43,7 +45,15 @@ pub(super) struct PollEnds<'a> {
 impl<'a> PollEnds<'a> {
     /// Of the polls of `app`, whose ballots wait at `desks`.
     pub(super) fn new(app: &'a App, desks: &'a [Arc<Desk>]) -> Self {
-        Self { app, desks, answered: Answered::default(), rounds: BegunRounds::default(), next: None, told: None }
+        Self {
+            app,
+            desks,
+            answered: Answered::default(),
+            rounds: BegunRounds::default(),
+            has_queues: true,
+            next: None,
+            told: None,
+        }
     }
 
     /// Stores what is due; whether there was anything.
@@ -58,7 +68,8 @@ impl<'a> PollEnds<'a> {
         }
         let mut marked = 0;
         for mark in [Mark::Closed, Mark::Final] {
-            if mark == Mark::Final && self.app.is_behind_broker() {
+            if mark == Mark::Final {
+                self.look_for_queues(now).await?;
                 self.go_on_with_rounds(now).await?;
             }
             let due = self.due(mark, now);
@@ -88,17 +99,38 @@ impl<'a> PollEnds<'a> {
     /// What other servers have is judged with its insert, and refused there.
     ///
     /// Through a broker, it is certain once all is recorded that was on the queue when no node answered with 2xx any more what
-    /// arrived before.
+    /// arrived before. A server without one waits for that too where others on its database have one, or had.
     fn is_over(&self, poll: &Poll) -> bool {
-        if self.app.is_behind_broker() {
-            return answered_by(poll).is_some_and(|answered_by| self.rounds.recorded_until() >= answered_by);
-        }
+        let is_recorded = || answered_by(poll).is_some_and(|answered_by| self.rounds.recorded_until() >= answered_by);
+        (self.app.is_behind_broker() || self.is_answered(poll)) && (!self.has_queues || is_recorded())
+    }
+
+    /// Whether all has been answered that arrived at this server's desks before the close.
+    fn is_answered(&self, poll: &Poll) -> bool {
         poll.closes_at.is_some_and(|closes_at| self.answered.until >= closes_at.plus_ms(CLOSING_MS))
+    }
+
+    /// Asks which queues there are, when a result is due here. Whoever takes ballots through a broker has noted its queue before:
+    /// so for a poll that has closed, none is missed.
+    async fn look_for_queues(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if !self.app.is_behind_broker() && self.has_answered_one_due(now) {
+            self.has_queues = !self.app.origin.store.queues().await?.is_empty();
+        }
+        Ok(())
+    }
+
+    /// Whether there is a result to be stored as far as this server's desks are concerned.
+    fn has_answered_one_due(&self, now: Timestamp) -> bool {
+        let polls = self.app.polls.current();
+        polls.ending().map(|live| &live.poll).any(|poll| poll.due(now) == Some(Mark::Final) && self.is_answered(poll))
     }
 
     /// Sees to it that workers say what is recorded, while there is a result that waits for it. Where nobody can say it, they
     /// aren't asked.
     async fn go_on_with_rounds(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if !self.has_queues {
+            return Ok(());
+        }
         let polls = self.app.polls.current();
         let due = polls.ending().map(|live| &live.poll).filter(|poll| poll.due(now) == Some(Mark::Final));
         let Some(wanted) = due.filter_map(answered_by).filter(|answered_by| *answered_by <= now).max() else {

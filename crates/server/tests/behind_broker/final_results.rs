@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use throng_domain::clock::{Clock as _, SystemClock, Timestamp};
+use throng_domain::queue::Deliveries as _;
 use throng_domain::rounds::Rounds as _;
 use throng_domain::store::StoreError;
 
@@ -109,6 +110,23 @@ fn a_consumer_that_does_not_answer_holds_the_result() {
     eventually("it is recorded", || (broker.pending() == 0).then_some(()));
     goes_on_closing(&server, &store);
     broker.set_strangers(0);
+    eventually("it is final", || (state(&server) == "final").then_some(()));
+    worker.end();
+}
+
+/// As while nodes get a broker one by one, or lose it.
+#[test]
+fn a_node_without_a_broker_waits_for_the_queues_of_others() {
+    let (server, store) = TestServer::start_gated(1_000);
+    let broker = FakeBroker::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(store.add_queue(broker.queue())).unwrap();
+    let now = SystemClock.now();
+    server.set_window("demo", Some(Timestamp(1)), Some(now.plus_ms(-CLOSED_AGO_MS)));
+    server.clock.set(now);
+    eventually("it is closing", || (state(&server) == "closing").then_some(()));
+    goes_on_closing(&server, &store);
+    let worker = Worker::start(&broker, store);
     eventually("it is final", || (state(&server) == "final").then_some(()));
     worker.end();
 }

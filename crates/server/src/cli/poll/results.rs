@@ -77,11 +77,17 @@ async fn why_not_final(config: &Config, queues: &[String]) -> String {
         Some(url) => {
             let messages = queue::depth(url, &config.queue_prefix.0).messages().await;
             let others = match queues {
-                [_, _, ..] => format!(". Nodes use these queues, and each has to be recorded: {}", queues.join(", ")),
-                [_] | [] => String::new(),
+                [] => String::new(),
+                [_, ..] => format!(". Nodes use these queues, and each has to be recorded: {}", queues.join(", ")),
             };
             format!("Its result {}{others}", WaitsFor::of(messages).words())
         }
+        None if !queues.is_empty() => format!(
+            "Its result is final once all that is on these queues is recorded, a minute after the close at the soonest: {}. \
+             QUEUE_URL isn't set here: set it to be told what the result waits for. A queue that no node uses any more, and that \
+             is empty, is to be taken off the list, as docs/scaling.md says",
+            queues.join(", ")
+        ),
         None => "Without a broker its result is final ten seconds after the close, while a server runs. QUEUE_URL isn't set \
                  here: if the web nodes have one, set it to be told what the result waits for"
             .to_owned(),
