@@ -129,11 +129,11 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
         tests,
         by_itself(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests)),
     ];
-    let mut builds = Vec::new();
+    // By itself: it puts a binary of its own in the place of the one that other tests run.
     for Binary { name, package, features } in binaries.iter().filter(|binary| !binary.features.is_empty()) {
         let features = features.join(",");
         let tests = format!("test --package {package} --features {features} --no-fail-fast --test {name}");
-        builds.push(step(&format!("the feature {features}"), &tests, Counts::Tests));
+        stages.push(by_itself(step(&format!("the feature {features}"), &tests, Counts::Tests)));
     }
     if !quick {
         // Servers that a developer named are one set.
@@ -144,21 +144,19 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
         alerts.command = command::program(packages::find(PROMTOOL.name).unwrap_or_else(|| PROMTOOL.name.into()));
         alerts.command.args(["test", "rules", "deploy/prometheus/alerts_test.yml"]);
         stages.push(by_itself(alerts));
-        builds.push(step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself));
+        let mutants = step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself);
+        stages.push(beside_routes(mutants));
     }
-    stages.push(beside_routes(quick, builds));
     stages
 }
 
 /// What compiles most of the time, beside the routes on all that a system is made of, which wait most of the time.
-fn beside_routes(quick: bool, builds: Lane) -> Stage {
-    let mut lanes = vec![builds];
-    if !quick {
-        lanes[0].iter_mut().for_each(give_way);
-        lanes.extend((0..ROUTES_LANES).map(|_| Lane::new()));
-        for (number, (name, on, behind)) in ROUTES.into_iter().enumerate() {
-            lanes[1 + number % ROUTES_LANES].push(routes(name, on, behind));
-        }
+fn beside_routes(mut builds: Step) -> Stage {
+    give_way(&mut builds);
+    let mut lanes = vec![vec![builds]];
+    lanes.extend((0..ROUTES_LANES).map(|_| Lane::new()));
+    for (number, (name, on, behind)) in ROUTES.into_iter().enumerate() {
+        lanes[1 + number % ROUTES_LANES].push(routes(name, on, behind));
     }
     lanes
 }
@@ -253,6 +251,9 @@ mod tests {
         assert!(whole.contains("--no-fail-fast --test mysql\n"), "those on servers go beside the others: {whole}");
         assert!(whole.contains("--test browser --test routes --test mysql\n"), "all are built before: {whole}");
         assert!(whole.contains("faults --scaled-out") && whole.contains("mutants"), "{whole}");
+        let is_gated = |stage: &&Stage| stage.iter().flatten().any(|step| step.name.starts_with("the feature "));
+        let beside_gated = stages(false, &binaries).iter().find(is_gated).map(|stage| stage.iter().flatten().count());
+        assert_eq!(beside_gated, Some(1), "it makes another binary of the same name");
         for gated in [quick, whole] {
             assert!(gated.contains("--package throng --features otlp --no-fail-fast --test otlp"), "{gated}");
         }
