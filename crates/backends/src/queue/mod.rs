@@ -40,9 +40,12 @@ pub async fn connect_server(
     key: MessageKey,
     cores: usize,
 ) -> Result<ServerSides, QueueError> {
-    let publisher = RabbitPublisher::connect(broker(url, prefix), key.clone()).await?;
+    // At the same time: after a broker's return, a node is to serve soon.
+    let (publisher, announcements) = tokio::try_join!(
+        RabbitPublisher::connect(broker(url, prefix), key.clone()),
+        RabbitAnnouncements::connect(broker(url, prefix), key.clone()),
+    )?;
     let publishers = (0..cores).map(|_| Arc::new(publisher.another()) as Arc<dyn Publisher>).collect();
-    let announcements = RabbitAnnouncements::connect(broker(url, prefix), key).await?;
     Ok(ServerSides { queue: publisher.queue().to_owned(), publishers, announcements: Box::new(announcements) })
 }
 
