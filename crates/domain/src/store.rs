@@ -328,6 +328,18 @@ pub enum StoreError {
     Corrupt(#[source] Source),
 }
 
+impl StoreError {
+    /// Whether the same call may succeed later, by itself.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Unknown(_) => true,
+            Self::Conflict(_) | Self::Rejected(_) | Self::WriteFailed(_) | Self::Displaced(_) | Self::Corrupt(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// The error below a [`StoreError`].
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 

@@ -99,7 +99,7 @@ impl StartupWait {
     /// What is away by this error; `None` if trying again is of no use.
     fn missing_by(&self, error: &anyhow::Error) -> Option<Dependency> {
         // A schema that was being changed when the connection was lost is looked at again.
-        let store_is_away = matches!(error.downcast_ref(), Some(StoreError::Unavailable(_) | StoreError::Unknown(_)));
+        let store_is_away = error.downcast_ref().is_some_and(StoreError::may_pass);
         let queue_is_away = matches!(error.downcast_ref(), Some(QueueError::Unavailable(_) | QueueError::Unknown(_)));
         if store_is_away && self.has_database_server {
             Some(Dependency::Store)

@@ -177,19 +177,13 @@ impl Recorder {
         let was_writable = self.writable.swap(maintained.is_ok(), Ordering::Relaxed);
         match maintained {
             Ok(()) => Ok(()),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_))) => {
+            Err(error) if error.may_pass() => {
                 if was_writable {
                     warn!(%error, "the store can't be written; ballots are refused until it can");
                 }
                 Ok(())
             }
-            Err(
-                error @ (StoreError::Conflict(_)
-                | StoreError::Rejected(_)
-                | StoreError::WriteFailed(_)
-                | StoreError::Displaced(_)
-                | StoreError::Corrupt(_)),
-            ) => {
+            Err(error) => {
                 error!(%error, "nothing more can be recorded");
                 // Those who wait are told before the ballots are saved, which may take a while.
                 self.refuse_the_rest(Batch::default());

@@ -130,19 +130,12 @@ impl Answering {
     /// What only a person can mend.
     pub(super) async fn go_on(&mut self, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
         match self.step(deliveries).await {
-            Ok(()) => Ok(()),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_))) => {
+            Err(error) if error.may_pass() => {
                 debug!(%error, "a round isn't answered");
                 self.looked = None;
                 Ok(())
             }
-            Err(
-                error @ (StoreError::Conflict(_)
-                | StoreError::Rejected(_)
-                | StoreError::WriteFailed(_)
-                | StoreError::Displaced(_)
-                | StoreError::Corrupt(_)),
-            ) => Err(error),
+            done => done,
         }
     }
 

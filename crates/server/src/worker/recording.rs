@@ -138,14 +138,8 @@ impl Book {
     /// What can be done later is left until then.
     async fn maintain(&self) -> Result<(), StoreError> {
         match self.store.maintain().await {
-            Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => Ok(()),
-            Err(
-                error @ (StoreError::Conflict(_)
-                | StoreError::Rejected(_)
-                | StoreError::WriteFailed(_)
-                | StoreError::Displaced(_)
-                | StoreError::Corrupt(_)),
-            ) => Err(error),
+            Err(error) if error.may_pass() => Ok(()),
+            done => done,
         }
     }
 
@@ -161,14 +155,8 @@ impl Book {
                     self.metrics.recorded(&recorded.outcomes, started.elapsed());
                     return Ok(Some(recorded));
                 }
-                Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_))) => error,
-                Err(
-                    error @ (StoreError::Conflict(_)
-                    | StoreError::Rejected(_)
-                    | StoreError::WriteFailed(_)
-                    | StoreError::Displaced(_)
-                    | StoreError::Corrupt(_)),
-                ) => return Err(error),
+                Err(error) if error.may_pass() => error,
+                Err(error) => return Err(error),
             };
             self.metrics.failed(NotSafe::of(&error));
             warn!(%error, ballots = ballots.len(), "a batch is kept, and recorded once the store is back");

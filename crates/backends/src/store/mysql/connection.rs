@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, Error, Executor as _};
-use throng_domain::store::StoreError;
 use tokio::runtime::{self, Handle};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -144,14 +143,8 @@ impl Lease<'_> {
         match &ended {
             Ok(_) => self.give_back(),
             // Where one connection broke, the server was restarted or another took its place: the idle ones broke too.
-            Err(StoreError::Unavailable(_) | StoreError::Unknown(_)) => self.connections.forget_idle(),
-            Err(
-                StoreError::Conflict(_)
-                | StoreError::Rejected(_)
-                | StoreError::WriteFailed(_)
-                | StoreError::Displaced(_)
-                | StoreError::Corrupt(_),
-            ) => {}
+            Err(error) if error.may_pass() => self.connections.forget_idle(),
+            Err(_) => {}
         }
         ended
     }
