@@ -238,9 +238,10 @@ async fn no_handle_of_a_logs_index_is_closed_while_a_store_is_open() {
         all.filter(|handle| std::fs::read_link(handle.as_ref().unwrap().path()).is_ok_and(|to| to == index)).count()
     };
     let before = handles();
-    let [first, _second] = stores;
-    drop(first);
+    let [first, second] = stores;
+    drop(second);
     assert_eq!(handles(), before);
+    drop(first);
 }
 
 #[tokio::test]
