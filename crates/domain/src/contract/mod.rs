@@ -1,10 +1,11 @@
 //! What every store, and every [`cache`], must do, as tests: a backend opts in with one line.
 //!
 //! ```text
-//! throng_domain::store_contract!(|directory| async move { MyStore::open(directory).await });
+//! throng_domain::store_contract!(|directory| async move { ((), MyStore::open(directory).await) });
 //! ```
 //!
-//! The maker is called with an empty directory of the test's own and gives a store with its schema in place.
+//! The maker is called with an empty directory of the test's own. It gives a store with its schema in place, and before it what
+//! must outlive the store, such as a database that goes when it is dropped.
 
 pub mod cache;
 mod counting;
@@ -58,7 +59,7 @@ macro_rules! store_contract {
             #[tokio::test]
             async fn $behaviour() {
                 let directory = tempfile::tempdir().expect("a temporary directory can be made");
-                let store = ($maker)(directory.path().to_owned()).await;
+                let (_place, store) = ($maker)(directory.path().to_owned()).await;
                 $crate::contract::$behaviour(&store).await;
             }
         )+

@@ -20,7 +20,7 @@ async fn open(directory: &Path) -> SqliteStore {
     store
 }
 
-throng_domain::store_contract!(fresh);
+throng_domain::store_contract!(|directory| async { ((), fresh(directory).await) });
 
 #[tokio::test]
 async fn the_file_is_synced_at_every_commit_and_logged() {
