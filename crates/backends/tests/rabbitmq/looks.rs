@@ -185,11 +185,9 @@ async fn what_cannot_be_read_voids_a_look_and_is_found_by_the_next() {
         let look = finds_nothing(&mut worker).await;
         assert_eq!(worker.follow(&look), Followed::Void);
         assert_eq!(looked(&mut worker).await, None, "it is in hand");
-        eventually("it is set aside", async || {
-            let _ = tokio::time::timeout(Duration::from_millis(100), next(&mut worker, 1)).await;
-            (ground.ready("dead").await == Some(1)).then_some(())
-        })
-        .await;
+        assert_eq!(within(10, "it is read", worker.next(1)).await.unwrap(), []);
+        within(10, "it is set aside", worker.prepare()).await;
+        assert_eq!(ground.ready("dead").await, Some(1));
         assert_eq!(looked(&mut worker).await, None, "it is a dead letter");
         ground.dead_letters().await.drop(Selection::All).await.unwrap();
         let look = finds_nothing(&mut worker).await;
