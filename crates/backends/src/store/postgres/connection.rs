@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::runtime::{self, Handle};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -201,6 +201,9 @@ fn with_tls(options: PgConnectOptions, tls: &Tls) -> PgConnectOptions {
 pub(super) async fn within<T>(at_most: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     timeout(at_most, work).await.unwrap_or_else(|_| Err(late()))
 }
+
+/// A statement with placeholders.
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
 /// Runs statements without placeholders in one round trip, and returns the rows of all of them.
 pub(super) async fn simple_query(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Vec<PgRow>> {

@@ -8,7 +8,7 @@ use throng_domain::poll::PollId;
 use throng_domain::store::{Outcome, Recorded};
 
 use super::super::batch::{self, Batch};
-use super::connection::{COMMIT_MAX, Connections, Lease, WORK_MAX, simple_query, within};
+use super::connection::{COMMIT_MAX, Connections, Lease, Query, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, commit_error, is_collision, is_key_taken, read_error};
 use super::{polls, tallies};
 
@@ -57,45 +57,65 @@ async fn insert_and_count(
     polls: &[PollId],
 ) -> sqlx::Result<Vec<Outcome>> {
     let mut batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
-    match insert(writer, &batch, "").await {
-        Ok(_) => batch.count_all(),
+    batch.count_all();
+    match insert_all(writer, shard, &batch).await {
+        Ok(()) => {}
         Err(error) if is_key_taken(&error) => {
             simple_query(&mut *writer, "ROLLBACK").await?;
             batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
             insert_missing(writer, &mut batch).await?;
+            tallies::add(writer, shard, &batch.changes()).await?;
         }
         Err(error) => return Err(error),
     }
     ask_who_has(writer, &mut batch).await?;
-    tallies::add(writer, shard, &batch.changes()).await?;
     // A contradiction: the other's rows may be on their way out, so the same may go well later.
     batch.outcomes().map_err(|error| sqlx::Error::Protocol(error.to_string()))
 }
 
+/// Inserts all candidates and adds them to the tallies, or fails.
+///
+/// One statement, since each question to the server costs a small batch more than its rows do, over TLS above all. The
+/// tallies are added to once the ballots are in, as by two statements: until then, no tally's row is locked.
+async fn insert_all(writer: &mut PgConnection, shard: i32, batch: &Batch<'_>) -> sqlx::Result<()> {
+    let changes = batch.changes();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let insert = insert_statement(tallies::ADD_PARAMETERS + 1);
+    let add = tallies::add_statement("WHERE (SELECT count(*) FROM inserted) > 0");
+    let sql = format!("WITH inserted AS ({insert} RETURNING 1) {add}");
+    let query = tallies::bind_changes(sqlx::query(&sql), shard, &changes);
+    bind_candidates(query, batch).execute(writer).await?;
+    Ok(())
+}
+
 /// Inserts the candidates whose keys aren't there, and counts those that the server says it inserted.
 async fn insert_missing(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sqlx::Result<()> {
-    let inserted = insert(writer, batch, "ON CONFLICT (poll_id, key) DO NOTHING RETURNING poll_id, key").await?;
+    let sql = format!("{} ON CONFLICT (poll_id, key) DO NOTHING RETURNING poll_id, key", insert_statement(1));
+    let inserted = bind_candidates(sqlx::query(&sql), batch).fetch_all(writer).await?;
     for row in &inserted {
         batch.count(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?));
     }
     Ok(())
 }
 
-/// Inserts the candidates, a list a column; `ending` says what if a key is there, and what is returned.
-async fn insert(writer: &mut PgConnection, batch: &Batch<'_>, ending: &str) -> sqlx::Result<Vec<PgRow>> {
-    let sql = format!(
-        "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) \
-         SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[], $5::bigint[]) {ending}"
-    );
+/// Inserts ballots, a list a column; the lists are the parameters from `first` on.
+fn insert_statement(first: usize) -> String {
+    let types = ["bigint", "bytea", "bytea", "text", "bigint"];
+    let lists = types.iter().enumerate().map(|(position, name)| format!("${}::{name}[]", first + position));
+    let lists = lists.collect::<Vec<_>>().join(", ");
+    format!("INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) SELECT * FROM unnest({lists})")
+}
+
+fn bind_candidates<'q>(query: Query<'q>, batch: &Batch<'q>) -> Query<'q> {
     let candidates = || batch.candidates();
-    sqlx::query(&sql)
+    query
         .bind(candidates().map(|ballot| ballot.poll.0).collect::<Vec<_>>())
         .bind(candidates().map(|ballot| &ballot.key.0[..]).collect::<Vec<_>>())
         .bind(candidates().map(own_id).collect::<Vec<_>>())
         .bind(candidates().map(|ballot| ballot.choices.to_string()).collect::<Vec<_>>())
         .bind(candidates().map(|ballot| ballot.accepted_at.0).collect::<Vec<_>>())
-        .fetch_all(writer)
-        .await
 }
 
 /// The ballot's id, where it isn't its key.

@@ -9,7 +9,7 @@ use throng_domain::store::Recount;
 use throng_domain::tally::Tallies;
 
 use super::super::batch::{self, Change};
-use super::connection::{Connections, WORK_MAX, simple_query, within};
+use super::connection::{Connections, Query, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, read_error};
 use super::polls::{Numbers, option_id, unsigned, word};
 use super::settings;
@@ -17,28 +17,34 @@ use super::settings;
 /// The ballots read at once by a recount.
 const PAGE: usize = 10_000;
 
+/// The parameters of what [`add_statement`] gives.
+pub(super) const ADD_PARAMETERS: usize = 4;
+
 /// Adds the changes to `shard`. They come in ascending order, so two who write to one shard don't wait for each other
 /// in a circle.
 pub(super) async fn add(writer: &mut PgConnection, shard: i32, changes: &[Change]) -> sqlx::Result<()> {
-    if changes.is_empty() {
-        return Ok(());
+    if !changes.is_empty() {
+        bind_changes(sqlx::query(&add_statement("")), shard, changes).execute(writer).await?;
     }
-    let polls: Vec<i64> = changes.iter().map(|change| change.poll.0).collect();
-    let options: Vec<i32> = changes.iter().map(|change| i32::from(change.option.0)).collect();
-    let counts: Vec<i64> = changes.iter().map(|change| change.count.cast_signed()).collect();
-    sqlx::query(
+    Ok(())
+}
+
+/// Adds what [`bind_changes`] gives it, on `condition` (a `WHERE`, or nothing).
+pub(super) fn add_statement(condition: &str) -> String {
+    format!(
         "INSERT INTO tally (poll_id, option_id, shard, count) \
          SELECT poll_id, option_id, $1, count \
-         FROM unnest($2::bigint[], $3::integer[], $4::bigint[]) AS change (poll_id, option_id, count) \
-         ON CONFLICT (poll_id, option_id, shard) DO UPDATE SET count = tally.count + excluded.count",
+         FROM unnest($2::bigint[], $3::integer[], $4::bigint[]) AS change (poll_id, option_id, count) {condition} \
+         ON CONFLICT (poll_id, option_id, shard) DO UPDATE SET count = tally.count + excluded.count"
     )
-    .bind(shard)
-    .bind(polls)
-    .bind(options)
-    .bind(counts)
-    .execute(writer)
-    .await?;
-    Ok(())
+}
+
+pub(super) fn bind_changes<'q>(query: Query<'q>, shard: i32, changes: &[Change]) -> Query<'q> {
+    query
+        .bind(shard)
+        .bind(changes.iter().map(|change| change.poll.0).collect::<Vec<_>>())
+        .bind(changes.iter().map(|change| i32::from(change.option.0)).collect::<Vec<_>>())
+        .bind(changes.iter().map(|change| change.count.cast_signed()).collect::<Vec<_>>())
 }
 
 /// Commits, and reads the tallies of those of the polls that exist, ascending.
