@@ -93,7 +93,7 @@ const MUTANTS: [Mutant; 10] = [
     },
     Mutant {
         name: "answer before confirm",
-        file: "crates/server/src/intake/courier.rs",
+        file: "crates/server/src/intake/publish_loop.rs",
         find: "        let published = self.publisher.publish(&ballots).instrument(span).await;
 ",
         replace: "        let (publisher, early) = (Arc::clone(&self.publisher), ballots.clone());

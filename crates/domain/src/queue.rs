@@ -16,7 +16,7 @@ use crate::tally::Tallies;
 /// Puts ballots on the queue, from one runtime.
 #[async_trait]
 pub trait Publisher: Send + Sync + std::fmt::Debug {
-    /// One message with these ballots; returns once the broker has confirmed that it is safe on a majority's disks.
+    /// One message with these ballots; returns once the broker has confirmed that it is durable, on a majority's disks.
     ///
     /// - **Durable**: after `Ok` they will be delivered, whichever processes die and whatever loses power.
     /// - **Prompt**: answers within a few seconds, however the broker behaves; a broker known to be away or blocked is

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, warn};
 
-use crate::intake::Desk;
+use crate::intake::BallotQueue;
 
 /// Where Linux is told.
 const DEVICE: &str = "/dev/cpu_dma_latency";
@@ -36,8 +36,8 @@ const AWAKE_US: i32 = 0;
 /// Any sleep is fine: the kernel's own default, `PM_QOS_CPU_LATENCY_DEFAULT_VALUE`, in microseconds.
 const ANY_SLEEP_US: i32 = 2_000_000_000;
 
-/// Keeps processors awake while the ballots that come to `desks` are a crowd's, if this process may.
-pub(super) async fn keep_processors_awake(desks: &[Arc<Desk>]) -> Infallible {
+/// Keeps processors awake while the ballots that come to `ballot_queues` are a crowd's, if this process may.
+pub(super) async fn keep_processors_awake(ballot_queues: &[Arc<BallotQueue>]) -> Infallible {
     let mut processors = match Processors::at(Path::new(DEVICE)) {
         Ok(processors) => processors,
         Err(error) => {
@@ -50,7 +50,7 @@ pub(super) async fn keep_processors_awake(desks: &[Arc<Desk>]) -> Infallible {
     let mut crowd = Crowd::default();
     loop {
         tick.tick().await;
-        let votes = crowd.votes(desks.iter().map(|desk| desk.admitted()).sum());
+        let votes = crowd.votes(ballot_queues.iter().map(|ballot_queue| ballot_queue.admitted()).sum());
         if let Err(error) = processors.let_sleep(!votes) {
             warn!(%error, "{DEVICE} takes no latency: processors may sleep while a crowd votes");
             break;

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::App;
 use super::rounds::BegunRounds;
 use crate::closing::WaitsFor;
-use crate::intake::{CONFIRMED_WITHIN_MS, Desk};
+use crate::intake::{BallotQueue, CONFIRMED_WITHIN_MS};
 
 /// The most polls that are marked in one transaction.
 const MARKED_MAX: usize = 1_000;
@@ -32,7 +32,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct PollEnds<'a> {
     app: &'a App,
-    desks: &'a [Arc<Desk>],
+    ballot_queues: &'a [Arc<BallotQueue>],
     answered: Answered,
     rounds: BegunRounds,
     /// Whether results wait for what is on queues: of this node, or of others on its database.
@@ -43,11 +43,11 @@ pub(super) struct PollEnds<'a> {
 }
 
 impl<'a> PollEnds<'a> {
-    /// Of the polls of `app`, whose ballots wait at `desks`.
-    pub(super) fn new(app: &'a App, desks: &'a [Arc<Desk>]) -> Self {
+    /// Of the polls of `app`, whose ballots wait at `ballot_queues`.
+    pub(super) fn new(app: &'a App, ballot_queues: &'a [Arc<BallotQueue>]) -> Self {
         Self {
             app,
-            desks,
+            ballot_queues,
             answered: Answered::default(),
             rounds: BegunRounds::default(),
             has_queues: true,
@@ -62,7 +62,7 @@ impl<'a> PollEnds<'a> {
     /// Those of the store.
     pub(super) async fn mark_due(&mut self) -> Result<bool, StoreError> {
         let now = self.app.clock.now();
-        self.answered.look(now, self.desks);
+        self.answered.look(now, self.ballot_queues);
         if self.next.is_some_and(|next| Instant::now() < next) {
             return Ok(false);
         }
@@ -105,7 +105,7 @@ impl<'a> PollEnds<'a> {
         (self.app.is_behind_broker() || self.is_answered(poll)) && (!self.has_queues || is_recorded())
     }
 
-    /// Whether all has been answered that arrived at this server's desks before the close.
+    /// Whether all has been answered that arrived at this server's ballot queues before the close.
     fn is_answered(&self, poll: &Poll) -> bool {
         poll.closes_at.is_some_and(|closes_at| self.answered.until >= closes_at.plus_ms(CLOSING_MS))
     }
@@ -119,7 +119,7 @@ impl<'a> PollEnds<'a> {
         Ok(())
     }
 
-    /// Whether there is a result to be stored as far as this server's desks are concerned.
+    /// Whether there is a result to be stored as far as this server's ballot queues are concerned.
     fn has_answered_one_due(&self, now: Timestamp) -> bool {
         let polls = self.app.polls.current();
         polls.ending().map(|live| &live.poll).any(|poll| poll.due(now) == Some(Mark::Final) && self.is_answered(poll))
@@ -163,11 +163,11 @@ fn answered_by(poll: &Poll) -> Option<Timestamp> {
     poll.closes_at.map(|closes_at| closes_at.plus_ms(2 * CONFIRMED_WITHIN_MS))
 }
 
-/// Up to when all ballots that came to the desks have been answered.
+/// Up to when all ballots that came to the ballot queues have been answered.
 #[derive(Debug)]
 struct Answered {
     until: Timestamp,
-    /// When it was looked last, and how many had come to each desk by then.
+    /// When it was looked last, and how many had come to each ballot queue by then.
     looked: Option<(Timestamp, Vec<u64>)>,
 }
 
@@ -178,15 +178,15 @@ impl Default for Answered {
 }
 
 impl Answered {
-    fn look(&mut self, now: Timestamp, desks: &[Arc<Desk>]) {
+    fn look(&mut self, now: Timestamp, ballot_queues: &[Arc<BallotQueue>]) {
         if let Some((at, admitted)) = &self.looked {
-            // Each desk answers in the order in which ballots came.
-            if desks.iter().zip(admitted).any(|(desk, admitted)| desk.answered() < *admitted) {
+            // Each ballot queue answers in the order in which ballots came.
+            if ballot_queues.iter().zip(admitted).any(|(ballot_queue, admitted)| ballot_queue.completed() < *admitted) {
                 return;
             }
             self.until = *at;
         }
-        self.looked = Some((now, desks.iter().map(|desk| desk.admitted()).collect()));
+        self.looked = Some((now, ballot_queues.iter().map(|ballot_queue| ballot_queue.admitted()).collect()));
     }
 }
 
@@ -199,23 +199,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_ballot_that_waits_holds_up_the_end() {
-        let desk = Desk::new(10);
-        let desks = [Arc::clone(&desk)];
+        let ballot_queue = BallotQueue::new(10);
+        let ballot_queues = [Arc::clone(&ballot_queue)];
         let mut answered = Answered::default();
-        answered.look(Timestamp(1), &desks);
+        answered.look(Timestamp(1), &ballot_queues);
         let choices = Choices::new([OptionId(1)]).unwrap();
         let ballot = Ballot::unlimited(PollId(1), BallotId(uuid::Uuid::nil()), choices, Timestamp(1));
-        let mut waits = std::pin::pin!(desk.submit(ballot));
+        let mut waits = std::pin::pin!(ballot_queue.submit(ballot));
         assert!(futures_util::poll!(&mut waits).is_pending());
         for now in 2..5 {
-            answered.look(Timestamp(now), &desks);
+            answered.look(Timestamp(now), &ballot_queues);
             assert_eq!(answered.until, Timestamp(1));
         }
-        desk.abandon();
+        ballot_queue.close_and_fail();
         assert!(waits.await.is_err());
-        answered.look(Timestamp(5), &desks);
+        answered.look(Timestamp(5), &ballot_queues);
         assert_eq!(answered.until, Timestamp(2));
-        answered.look(Timestamp(6), &desks);
+        answered.look(Timestamp(6), &ballot_queues);
         assert_eq!(answered.until, Timestamp(5));
     }
 }

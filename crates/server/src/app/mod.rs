@@ -29,7 +29,7 @@ pub use self::server::Server;
 pub use self::startup_wait::{StartupWait, with_causes};
 use crate::config::Config;
 use crate::http::{Problem, ReceiptKey};
-use crate::intake::{BallotIds, Desk};
+use crate::intake::{BallotIds, BallotQueue};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePoll, LivePolls, Origin};
 use crate::serve::Shutdown;
@@ -54,7 +54,7 @@ pub struct App {
     pub metrics: Metrics,
     /// The end, in steps.
     pub shutdown: Arc<Shutdown>,
-    /// Cancelled when ballots can't be made safe any more.
+    /// Cancelled when ballots can't be recorded any more.
     pub intake_failed: CancellationToken,
     /// Whether the store could be written when this process last tried.
     pub writable: Arc<AtomicBool>,
@@ -129,7 +129,7 @@ pub struct CoreState {
     /// What all share.
     pub app: Arc<App>,
     /// Where this core's ballots wait.
-    pub desk: Arc<Desk>,
+    pub ballot_queue: Arc<BallotQueue>,
     /// What this core's HTTP measures.
     pub metrics: Arc<HttpMetrics>,
     /// Where this core's ballots go that workers record; none where this process records them itself.

@@ -27,7 +27,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// How many threads serve.
     pub cores: usize,
-    /// How many ballots may wait to be safe at once.
+    /// How many ballots may wait at once.
     pub ballots_waiting_max: usize,
     /// What stands between this server and those who record its ballots; none where it records them itself.
     pub broker: Option<Broker>,

@@ -17,9 +17,9 @@ use super::awake::keep_processors_awake;
 use super::clock_watch::ClockWatch;
 use super::database_clock::DatabaseClock;
 use super::ends::PollEnds;
-use crate::allowance::Allowance;
 use crate::closing::WaitsFor;
-use crate::intake::{Courier, Desk, Failed, RecorderThread};
+use crate::intake::{BallotQueue, IntakeFailure, PublishLoop, RecorderThread};
+use crate::log_rate_limiter::LogRateLimiter;
 use crate::serve::{Beside, Cores, Shutdown, Tls};
 
 /// How often it is looked whether another process, such as `throng poll close`, changed a poll.
@@ -34,21 +34,21 @@ pub struct Server {
     pub(super) app: Arc<App>,
     pub(super) cores: Cores,
     pub(super) tls: Option<Arc<Tls>>,
-    pub(super) desks: Vec<Arc<Desk>>,
-    pub(super) counting: Counting,
+    pub(super) ballot_queues: Vec<Arc<BallotQueue>>,
+    pub(super) record_mode: RecordMode,
     /// The clock that is followed, where that isn't this machine's.
     pub(super) database_clock: Option<DatabaseClock>,
     pub(super) depth: Option<Depth>,
     pub(super) _claim: Option<store::Claim>,
 }
 
-/// Who takes the ballots from the desks.
+/// Who takes the ballots from the ballot queues.
 #[derive(Debug)]
-pub(super) enum Counting {
+pub(super) enum RecordMode {
     /// This process records them.
-    Here(RecorderThread),
+    Local(RecorderThread),
     /// Workers do, and announce what they counted.
-    ByWorkers { couriers: Vec<Arc<Courier>>, announcements: Box<dyn Announcements> },
+    Workers { publish_loops: Vec<Arc<PublishLoop>>, announcements: Box<dyn Announcements> },
 }
 
 impl Server {
@@ -62,86 +62,88 @@ impl Server {
         &self.app
     }
 
-    /// Serves until `stop` is done or ballots can't be made safe any more; then answers what was accepted, makes safe
+    /// Serves until `stop` is done or ballots can't be recorded any more; then answers what was accepted, records
     /// what was admitted, and returns.
     ///
     /// # Errors
     /// What ended it, if that wasn't `stop`.
-    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), Failed> {
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), IntakeFailure> {
         let app = &self.app;
         let to_the_end = async {
             tokio::select! {
                 () = stop => info!("shutting down"),
-                () = app.intake_failed.cancelled() => self.desks.iter().for_each(|desk| desk.close()),
+                () = app.intake_failed.cancelled() => self.ballot_queues.iter().for_each(|ballot_queue| ballot_queue.close()),
             }
             app.shutdown.run().await;
         };
-        let publisher = match &self.counting {
-            Counting::Here(_) => None,
-            Counting::ByWorkers { couriers, .. } => couriers.first().map(|courier| Arc::clone(&courier.publisher)),
+        let publisher = match &self.record_mode {
+            RecordMode::Local(_) => None,
+            RecordMode::Workers { publish_loops, .. } => {
+                publish_loops.first().map(|publish_loop| Arc::clone(&publish_loop.publisher))
+            }
         };
         // Those who still come are judged and answered by what is true now.
         tokio::select! {
             () = to_the_end => {}
-            never = keep_polls_fresh(app, &self.desks) => match never {},
+            never = keep_polls_fresh(app, &self.ballot_queues) => match never {},
             never = follow_clock(self.database_clock.as_ref()) => match never {},
             never = app.polls.keep_renewing(&app.origin) => match never {},
-            never = hear(app, &mut self.counting) => match never {},
+            never = hear(app, &mut self.record_mode) => match never {},
             never = measure_queue(app, self.depth.as_ref(), publisher.as_deref()) => match never {},
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
-            never = keep_awake(app, &self.desks) => match never {},
+            never = keep_awake(app, &self.ballot_queues) => match never {},
         }
-        self.desks.iter().for_each(|desk| desk.close());
-        // What couriers still publish needs this runtime: it looks after the connection that knows whether the broker is there.
+        self.ballot_queues.iter().for_each(|ballot_queue| ballot_queue.close());
+        // What publish loops still publish needs this runtime: it looks after the connection that knows whether the broker is there.
         let cores = self.cores;
         if let Err(error) = tokio::task::spawn_blocking(move || cores.join()).await {
             std::panic::resume_unwind(error.into_panic());
         }
         // A recorder that finishes cancels it as well.
         let failed = self.app.intake_failed.is_cancelled();
-        match self.counting {
-            Counting::Here(recorder) => recorder.finish()?,
-            // Couriers finish before their cores do.
-            Counting::ByWorkers { .. } => {}
+        match self.record_mode {
+            RecordMode::Local(recorder) => recorder.finish()?,
+            // Publish loops finish before their cores do.
+            RecordMode::Workers { .. } => {}
         }
-        if failed { Err(Failed::Fault) } else { Ok(()) }
+        if failed { Err(IntakeFailure::Fault) } else { Ok(()) }
     }
 }
 
-impl Counting {
-    /// What carries ballots from this core's desk until the shutdown has ended, and where they go if that is a broker.
+impl RecordMode {
+    /// What carries ballots from this core's ballot queue until the shutdown has ended, and where they go if that is a broker.
     pub(super) fn on_core(
         &self,
         number: usize,
-        desk: &Arc<Desk>,
+        ballot_queue: &Arc<BallotQueue>,
         shutdown: &Arc<Shutdown>,
     ) -> (Beside, Option<Arc<dyn Publisher>>) {
-        let (desk, shutdown) = (Arc::clone(desk), Arc::clone(shutdown));
+        let (ballot_queue, shutdown) = (Arc::clone(ballot_queue), Arc::clone(shutdown));
         match self {
-            Self::Here(recorder) => {
+            Self::Local(recorder) => {
                 let recorder = recorder.thread();
                 let carries = async move {
                     tokio::select! {
-                        () = desk.carry(recorder) => {}
+                        () = ballot_queue.run_dispatch(recorder) => {}
                         () = shutdown.ended() => {}
                     }
                 };
                 (Box::pin(carries), None)
             }
-            Self::ByWorkers { couriers, .. } => {
-                let courier = Arc::clone(&couriers[number]);
-                let publisher = Arc::clone(&courier.publisher);
-                (Box::pin(async move { courier.carry_until(shutdown.ended()).await }), Some(publisher))
+            Self::Workers { publish_loops, .. } => {
+                let publish_loop = Arc::clone(&publish_loops[number]);
+                let publisher = Arc::clone(&publish_loop.publisher);
+                (Box::pin(async move { publish_loop.run_until(shutdown.ended()).await }), Some(publisher))
             }
         }
     }
 }
 
-async fn keep_polls_fresh(app: &App, desks: &[Arc<Desk>]) -> Infallible {
+async fn keep_polls_fresh(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible {
     let mut tick = tokio::time::interval(POLLS_REFRESH);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let complaints = Allowance::new(1);
-    let (mut ends, mut watch) = (PollEnds::new(app, desks), ClockWatch::default());
+    let log_limiter = LogRateLimiter::new(1);
+    let (mut ends, mut watch) = (PollEnds::new(app, ballot_queues), ClockWatch::default());
     let whose = if app.config.database.is_shared() { "the database's" } else { "this machine's" };
     loop {
         tick.tick().await;
@@ -150,7 +152,7 @@ async fn keep_polls_fresh(app: &App, desks: &[Arc<Desk>]) -> Infallible {
             if matches!(error, StoreError::WriteFailed(_)) {
                 error!(%error, "a poll's end can't be stored; nothing more is recorded");
                 app.intake_failed.cancel();
-            } else if let Some(unlogged) = complaints.take(app.clock.now()) {
+            } else if let Some(unlogged) = log_limiter.take(app.clock.now()) {
                 warn!(%error, unlogged, "polls can't be read, or their ends not be stored; those known are served on");
             }
         }
@@ -223,13 +225,13 @@ async fn keep_certificate_current(tls: Option<&Arc<Tls>>) -> Infallible {
     }
 }
 
-async fn keep_awake(app: &App, desks: &[Arc<Desk>]) -> Infallible {
-    if app.config.keep_awake { keep_processors_awake(desks).await } else { std::future::pending().await }
+async fn keep_awake(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible {
+    if app.config.keep_awake { keep_processors_awake(ballot_queues).await } else { std::future::pending().await }
 }
 
 /// Takes in the results that workers announce.
-async fn hear(app: &App, counting: &mut Counting) -> Infallible {
-    let Counting::ByWorkers { announcements, .. } = counting else { return std::future::pending().await };
+async fn hear(app: &App, record_mode: &mut RecordMode) -> Infallible {
+    let RecordMode::Workers { announcements, .. } = record_mode else { return std::future::pending().await };
     loop {
         let heard = announcements.next().await;
         app.metrics.results.heard.inc();

@@ -16,13 +16,15 @@ use tracing::{info, warn};
 
 use super::database_clock::DatabaseClock;
 use super::entrance::{Entrance, cant_serve};
-use super::server::{Counting, Server};
+use super::server::{RecordMode, Server};
 use super::{
     App, Broker, CoreState, Parts, StartupWait, cant_use, create_demo_poll, open_cache, open_database, refuse_lossy,
 };
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Dependency, Front};
-use crate::intake::{BALLOTS_WAITING_MAX, BallotIds, Complaints, Courier, Desk, Recorder, RecorderThread};
+use crate::intake::{
+    BALLOTS_WAITING_MAX, BallotIds, BallotQueue, BatchFailureLog, PublishLoop, Recorder, RecorderThread,
+};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::results::{LivePolls, Origin};
 use crate::serve::{self, Beside, Tls};
@@ -48,7 +50,7 @@ impl Server {
         };
         let machine = clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
         let wait = StartupWait::new(&config, &machine);
-        let Frame { config, desks, metrics, tls, entrance } =
+        let Frame { config, ballot_queues, metrics, tls, entrance } =
             Frame::new(config, &machine, cores, BALLOTS_WAITING_MAX, &wait.missing())?;
         let entrance = RefCell::new(entrance);
         let on_away = || answer_meanwhile(&mut entrance.borrow_mut());
@@ -75,7 +77,7 @@ impl Server {
         };
         let polls = wait.until_available(&on_away, load).await?;
         let depth = config.queue.as_ref().map(|url| queue::depth(url, &config.queue_prefix.0));
-        let frame = Frame { config, desks, metrics, tls, entrance: entrance.into_inner() };
+        let frame = Frame { config, ballot_queues, metrics, tls, entrance: entrance.into_inner() };
         Ok(Self { _claim: claim, database_clock, depth, ..frame.complete(origin, polls, broker)? })
     }
 
@@ -97,7 +99,7 @@ impl Server {
 /// What there is of a server before its database and broker are there.
 struct Frame {
     config: Config,
-    desks: Vec<Arc<Desk>>,
+    ballot_queues: Vec<Arc<BallotQueue>>,
     metrics: Metrics,
     tls: Option<Arc<Tls>>,
     entrance: Entrance,
@@ -113,14 +115,14 @@ impl Frame {
         missing: &watch::Receiver<Dependency>,
     ) -> anyhow::Result<Self> {
         let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
-        let desks: Vec<_> = (0..cores).map(|_| Desk::new(ballots_waiting_max / cores)).collect();
-        let metrics = Metrics::new(&desks);
+        let ballot_queues: Vec<_> = (0..cores).map(|_| BallotQueue::new(ballots_waiting_max / cores)).collect();
+        let metrics = Metrics::new(&ballot_queues);
         let entrance = Entrance::new(&config, clock, &metrics.http, tls.clone(), missing);
-        Ok(Self { config, desks, metrics, tls, entrance })
+        Ok(Self { config, ballot_queues, metrics, tls, entrance })
     }
 
     fn complete(self, origin: Origin, polls: LivePolls, broker: Option<Broker>) -> anyhow::Result<Server> {
-        let Self { config, desks, metrics, tls, entrance } = self;
+        let Self { config, ballot_queues, metrics, tls, entrance } = self;
         let app = Arc::new(App {
             shutdown: Arc::clone(entrance.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
@@ -135,14 +137,14 @@ impl Frame {
             behind_broker: broker.is_some(),
             queues: Mutex::default(),
         });
-        let counting = match broker {
+        let record_mode = match broker {
             Some(Broker { publishers, announcements, .. }) => {
-                Counting::ByWorkers { couriers: couriers(&app, &desks, publishers), announcements }
+                RecordMode::Workers { publish_loops: publish_loops(&app, &ballot_queues, publishers), announcements }
             }
-            None => Counting::Here(start_recorder(&app, &desks)?),
+            None => RecordMode::Local(start_recorder(&app, &ballot_queues)?),
         };
-        let cores = entrance.open(fronts(&app, &desks, &counting))?;
-        Ok(Server { app, cores, tls, desks, counting, database_clock: None, depth: None, _claim: None })
+        let cores = entrance.open(fronts(&app, &ballot_queues, &record_mode))?;
+        Ok(Server { app, cores, tls, ballot_queues, record_mode, database_clock: None, depth: None, _claim: None })
     }
 }
 
@@ -196,14 +198,14 @@ async fn load_polls(config: &Config, origin: &Origin) -> anyhow::Result<LivePoll
     Ok(polls)
 }
 
-fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThread> {
+fn start_recorder(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> anyhow::Result<RecorderThread> {
     let recorder = Recorder {
-        desks: desks.to_vec(),
+        ballot_queues: ballot_queues.to_vec(),
         store: Arc::clone(&app.origin.store),
         polls: Arc::clone(&app.polls),
         clock: Arc::clone(&app.clock),
         metrics: Arc::clone(&app.metrics.intake),
-        complaints: Arc::default(),
+        failure_log: Arc::default(),
         database_log: app.metrics.database_log.clone(),
         writable: Arc::clone(&app.writable),
         failed: app.intake_failed.clone(),
@@ -211,29 +213,33 @@ fn start_recorder(app: &App, desks: &[Arc<Desk>]) -> anyhow::Result<RecorderThre
     recorder.start().context("the recorder's thread can't be started")
 }
 
-fn couriers(app: &App, desks: &[Arc<Desk>], publishers: Vec<Arc<dyn Publisher>>) -> Vec<Arc<Courier>> {
-    let complaints: Arc<Complaints> = Arc::default();
-    let courier = |(desk, publisher): (&Arc<Desk>, Arc<dyn Publisher>)| Courier {
-        desk: Arc::clone(desk),
+fn publish_loops(
+    app: &App,
+    ballot_queues: &[Arc<BallotQueue>],
+    publishers: Vec<Arc<dyn Publisher>>,
+) -> Vec<Arc<PublishLoop>> {
+    let failure_log: Arc<BatchFailureLog> = Arc::default();
+    let publish_loop = |(ballot_queue, publisher): (&Arc<BallotQueue>, Arc<dyn Publisher>)| PublishLoop {
+        ballot_queue: Arc::clone(ballot_queue),
         publisher,
         polls: Arc::clone(&app.polls),
         metrics: Arc::clone(&app.metrics.intake),
         clock: Arc::clone(&app.clock),
-        complaints: Arc::clone(&complaints),
+        failure_log: Arc::clone(&failure_log),
     };
-    desks.iter().zip(publishers).map(|parts| Arc::new(courier(parts))).collect()
+    ballot_queues.iter().zip(publishers).map(|parts| Arc::new(publish_loop(parts))).collect()
 }
 
 /// Each core's front, and what carries its ballots.
-fn fronts(app: &Arc<App>, desks: &[Arc<Desk>], counting: &Counting) -> Vec<(Front, Beside)> {
+fn fronts(app: &Arc<App>, ballot_queues: &[Arc<BallotQueue>], record_mode: &RecordMode) -> Vec<(Front, Beside)> {
     let front = |(number, metrics): (usize, &Arc<HttpMetrics>)| {
-        let desk = Arc::clone(&desks[number]);
-        let (carries, publisher) = counting.on_core(number, &desk, &app.shutdown);
+        let ballot_queue = Arc::clone(&ballot_queues[number]);
+        let (carries, publisher) = record_mode.on_core(number, &ballot_queue, &app.shutdown);
         let failed = app.intake_failed.clone();
         let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
-        let core = Arc::new(CoreState { app, desk: Arc::clone(&desk), metrics, publisher });
+        let core = Arc::new(CoreState { app, ballot_queue: Arc::clone(&ballot_queue), metrics, publisher });
         let beside: Beside = Box::pin(async move {
-            let unless_ended = Unless(Some((desk, failed)));
+            let unless_ended = AbortOnDrop(Some((ballot_queue, failed)));
             carries.await;
             unless_ended.ended();
         });
@@ -242,21 +248,21 @@ fn fronts(app: &Arc<App>, desks: &[Arc<Desk>], counting: &Counting) -> Vec<(Fron
     app.metrics.http.iter().enumerate().map(front).collect()
 }
 
-/// Sees to a core whose porter or courier doesn't come to its end: it answers no vote any more, so the server ends, and
-/// nobody is left waiting at its desk.
-struct Unless(Option<(Arc<Desk>, CancellationToken)>);
+/// Stops the server when a core's dispatch or publish loop ends early, since that core answers no vote any more, and fails the
+/// ballots that wait in its queue.
+struct AbortOnDrop(Option<(Arc<BallotQueue>, CancellationToken)>);
 
-impl Unless {
+impl AbortOnDrop {
     fn ended(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Unless {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        if let Some((desk, failed)) = self.0.take() {
+        if let Some((ballot_queue, failed)) = self.0.take() {
             failed.cancel();
-            desk.abandon();
+            ballot_queue.close_and_fail();
         }
     }
 }

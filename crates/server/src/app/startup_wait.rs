@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::allowance::Allowance;
 use crate::config::{Config, Wait};
 use crate::http::Dependency;
+use crate::log_rate_limiter::LogRateLimiter;
 
 /// The time between two attempts is chosen at random from this on, in milliseconds, so that many nodes don't come at once …
 const RETRY_MIN_MS: u64 = 50;
@@ -32,7 +32,7 @@ pub struct StartupWait {
     clock: Arc<dyn Clock>,
     /// Whether the database may be away at all: a file isn't, it can be opened or it can't.
     has_database_server: bool,
-    complaints: Allowance,
+    failure_log: LogRateLimiter,
     missing: watch::Sender<Dependency>,
 }
 
@@ -44,7 +44,7 @@ impl StartupWait {
             began: Instant::now(),
             clock: Arc::clone(clock),
             has_database_server: config.database.is_shared(),
-            complaints: Allowance::new(1),
+            failure_log: LogRateLimiter::new(1),
             missing: watch::Sender::new(Dependency::Store),
         }
     }
@@ -87,7 +87,7 @@ impl StartupWait {
             has_waited = true;
             self.missing.send_replace(dependency);
             on_away()?;
-            if let Some(unlogged) = self.complaints.take(self.clock.now()) {
+            if let Some(unlogged) = self.failure_log.take(self.clock.now()) {
                 let (error, waited_s) = (with_causes(&error), self.began.elapsed().as_secs());
                 warn!(error, waited_s, unlogged, "{} is not available; trying again until it is", dependency.name());
             }

@@ -18,7 +18,7 @@ use super::idempotency::ballot_id;
 use super::poll_path::PollPath;
 use super::results::json;
 use crate::app::CoreState;
-use crate::intake::{Fate, NotRecorded, Settled};
+use crate::intake::{Disposition, SubmitError, Submitted};
 
 /// `POST /api/v1/polls/{slug}/ballots`: 201 once the ballot is counted, 202 once a broker has it that workers take it
 /// from; the same again for the same ballot.
@@ -46,9 +46,9 @@ async fn cast(
     let choices = live.poll.choices(submission.choices)?;
     let id = ballot_id(headers, query, submission.ballot_id)?.ok_or_else(without_id)?;
     let settled = settle(core, accepted(core, &live.poll, id, choices, now)?).await?;
-    let (status, said) = match settled.fate {
-        Fate::Recorded(_) => (StatusCode::CREATED, "counted"),
-        Fate::Accepted => (StatusCode::ACCEPTED, "accepted"),
+    let (status, said) = match settled.disposition {
+        Disposition::Recorded(_) => (StatusCode::CREATED, "counted"),
+        Disposition::Accepted => (StatusCode::ACCEPTED, "accepted"),
     };
     let seen = live.poll.shows_results(Viewer::Voter, now);
     // Published before the ballot was answered: if it is counted, the latest result has it.
@@ -84,24 +84,24 @@ pub fn accepted(
     }
 }
 
-/// Has a ballot made safe and gives what came of it, if that is that it counts.
+/// Submits a ballot, and returns its disposition if it counts or will.
 ///
 /// # Errors
 /// Why it doesn't count, or that it isn't known whether it does.
-pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Settled, Problem> {
+pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Submitted, Problem> {
     let id = ballot.id;
-    let settled = core.desk.submit(ballot).await.map_err(|error| match error {
-        NotRecorded::Busy => Problem::Overloaded,
-        NotRecorded::Unavailable if core.app.is_behind_broker() => Problem::QueueUnavailable,
-        NotRecorded::Unavailable => Problem::StoreUnavailable(None),
-        NotRecorded::Unknown => Problem::OutcomeUnknown(Some(id), None),
+    let settled = core.ballot_queue.submit(ballot).await.map_err(|error| match error {
+        SubmitError::Busy => Problem::Overloaded,
+        SubmitError::Unavailable if core.app.is_behind_broker() => Problem::QueueUnavailable,
+        SubmitError::Unavailable => Problem::StoreUnavailable(None),
+        SubmitError::Unknown => Problem::OutcomeUnknown(Some(id), None),
     })?;
-    match settled.fate {
-        Fate::Accepted | Fate::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(settled),
-        Fate::Recorded(Outcome::KeyTaken { id: holder, .. }) if holder == id => Err(Problem::BallotIdReused),
-        Fate::Recorded(Outcome::KeyTaken { choices, .. }) => Err(Problem::AlreadyVoted(choices)),
-        Fate::Recorded(Outcome::TooEarly) => Err(Problem::PollNotOpen),
-        Fate::Recorded(Outcome::TooLate) => Err(Problem::PollClosed),
+    match settled.disposition {
+        Disposition::Accepted | Disposition::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(settled),
+        Disposition::Recorded(Outcome::KeyTaken { id: holder, .. }) if holder == id => Err(Problem::BallotIdReused),
+        Disposition::Recorded(Outcome::KeyTaken { choices, .. }) => Err(Problem::AlreadyVoted(choices)),
+        Disposition::Recorded(Outcome::TooEarly) => Err(Problem::PollNotOpen),
+        Disposition::Recorded(Outcome::TooLate) => Err(Problem::PollClosed),
     }
 }
 

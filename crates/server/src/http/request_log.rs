@@ -12,7 +12,7 @@ use tracing::{Level, debug, enabled, error, warn};
 use super::asker::{Asker, X_REQUEST_ID};
 use super::error::Failure;
 use super::proxies::TrustedProxies;
-use crate::allowance::Allowance;
+use crate::log_rate_limiter::LogRateLimiter;
 
 /// What these lines are filtered by.
 const TARGET: &str = "throng::request";
@@ -35,12 +35,12 @@ pub struct Asked<'a> {
 /// The log of one core's requests.
 #[derive(Debug)]
 pub struct RequestLog {
-    allowance: Allowance,
+    log_limiter: LogRateLimiter,
 }
 
 impl Default for RequestLog {
     fn default() -> Self {
-        Self { allowance: Allowance::new(FAILURES_MAX) }
+        Self { log_limiter: LogRateLimiter::new(FAILURES_MAX) }
     }
 }
 
@@ -73,7 +73,7 @@ impl RequestLog {
             debug!(target: TARGET, request_id, %client, method, path, status = status.as_u16(), elapsed_us, "answered");
         }
         if failed {
-            if let Some(unlogged) = self.allowance.take(now()) {
+            if let Some(unlogged) = self.log_limiter.take(now()) {
                 let failure = response.extensions().get();
                 log_failure(request_id, method, path, status, failure, unlogged);
             }

@@ -1,4 +1,4 @@
-//! The recorder: the one thread that has ballots recorded, batch after batch.
+//! The recorder: the one thread that records ballots, batch after batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,23 +11,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, error, warn};
 
-use super::desk::{Answered, Batch, Desk, Outcomes};
+use super::ballot_queue::{BallotQueue, CompletedBatch, Outcomes, PendingBatch};
 use super::precedence::Precedence;
-use super::{BATCH_SPANS, Complaints, Fate, NotRecorded};
-use crate::metrics::{DatabaseLogMetrics, IntakeMetrics, NotSafe};
+use super::{BATCH_SPANS, BatchFailureLog, Disposition, SubmitError};
+use crate::metrics::{BatchFailure, DatabaseLogMetrics, IntakeMetrics};
 use crate::results::{LivePolls, SharedSnapshot};
 
-/// How often the store is maintained, at the least where nothing is recorded.
+/// How often the store is maintained.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
-/// What the recorder works with.
+/// Records the ballots of all cores.
 #[derive(Debug)]
 pub struct Recorder {
-    /// Where ballots come from and answers go.
-    pub desks: Vec<Arc<Desk>>,
+    /// Where ballots come from and their results go.
+    pub ballot_queues: Vec<Arc<BallotQueue>>,
     /// Where ballots are recorded.
     pub store: Arc<dyn Store>,
-    /// Where results are published, before the ballots' answers go out.
+    /// Where results are published, before the ballots' responses are sent.
     pub polls: Arc<LivePolls>,
     /// The time results are stamped with.
     pub clock: Arc<dyn Clock>,
@@ -35,66 +35,66 @@ pub struct Recorder {
     pub metrics: Arc<IntakeMetrics>,
     /// What is measured of the store's log.
     pub database_log: DatabaseLogMetrics,
-    /// What is logged of batches that fail.
-    pub complaints: Arc<Complaints>,
+    /// The log lines about batches that fail.
+    pub failure_log: Arc<BatchFailureLog>,
     /// Whether the store could be written when that was last tried.
     pub writable: Arc<AtomicBool>,
     /// To be cancelled when the recorder can't go on.
     pub failed: CancellationToken,
 }
 
-/// The end of recording: whatever brings it, a panic too, it ends the server, since nobody else records, and nobody is
-/// left waiting.
-struct End<'a>(&'a Recorder);
+/// Stops the server when recording ends for whatever reason, a panic included, since nothing else records, and fails the
+/// ballots that wait.
+struct FailOnDrop<'a>(&'a Recorder);
 
-impl Drop for End<'_> {
+impl Drop for FailOnDrop<'_> {
     fn drop(&mut self) {
         self.0.failed.cancel();
-        let mut left = Batch::default();
-        for desk in &self.0.desks {
-            desk.close();
-            desk.collect(&mut left);
+        let mut left = PendingBatch::default();
+        for ballot_queue in &self.0.ballot_queues {
+            ballot_queue.close();
+            ballot_queue.collect(&mut left);
         }
     }
 }
 
-/// What came of a batch: each ballot's outcome, and the results of their polls.
-type BatchOutcomes = Result<(Vec<Outcome>, Arc<[SharedSnapshot]>), NotRecorded>;
+/// Each ballot's outcome, and the results of their polls.
+type BatchOutcomes = Result<(Vec<Outcome>, Arc<[SharedSnapshot]>), SubmitError>;
 
 /// The running recorder.
 #[derive(Debug)]
 pub struct RecorderThread {
-    thread: JoinHandle<Result<(), Failed>>,
+    thread: JoinHandle<Result<(), IntakeFailure>>,
     finish: CancellationToken,
 }
 
 impl RecorderThread {
-    /// What desks wake when ballots wait there.
+    /// The thread to unpark when ballots are pending.
     pub fn thread(&self) -> Thread {
         self.thread.thread().clone()
     }
 
-    /// Has the recorder record what is left at the desks, which must be closed, and waits for its end.
+    /// Waits until the recorder has recorded what is left in the ballot queues, which must be closed.
     ///
     /// # Errors
-    /// What ended it before.
-    pub fn finish(self) -> Result<(), Failed> {
+    /// Why it had ended before.
+    pub fn finish(self) -> Result<(), IntakeFailure> {
         self.finish.cancel();
         self.thread.thread().unpark();
-        // A panic was told when it happened.
-        self.thread.join().unwrap_or(Err(Failed::Fault))
+        // A panic was logged when it happened.
+        self.thread.join().unwrap_or(Err(IntakeFailure::Fault))
     }
 }
 
-/// What ends intake before it is told to end.
+/// Why intake ended by itself.
 #[derive(Debug, thiserror::Error)]
-pub enum Failed {
+pub enum IntakeFailure {
     /// A write failed.
     #[error(transparent)]
     Write(#[from] WriteFailure),
-    /// The store isn't where it was.
+    /// The store's file isn't where it was.
     #[error(
-        "ballots can't be recorded any more, so this server has stopped: {why}. No ballot was answered as counted after \
+        "ballots can't be recorded any more, so this server has stopped: {why}. No ballot was reported as counted after \
          that. {rescued}"
     )]
     Displaced {
@@ -103,18 +103,18 @@ pub enum Failed {
         /// What became of the ballots that only this process could still reach.
         rescued: String,
     },
-    /// A fault of ours ended the recorder, or what carries ballots from a core.
+    /// A fault of Throng ended the recorder, or a core's dispatch or publish loop.
     #[error(
-        "ballots can't be made safe any more, so this server has stopped: a fault in Throng, told above. No ballot was \
-         answered as counted that isn't safe. Start throng again, and report the fault"
+        "ballots can't be recorded any more, so this server has stopped: a fault in Throng, logged above. No ballot was \
+         reported as counted that isn't durable. Start throng again, and report the fault"
     )]
     Fault,
 }
 
-/// The write that failed, for whoever has to tell the operator.
+/// The write that failed, in the operator's words.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "ballots can't be recorded any more, so this server has stopped: {0}. No ballot was answered as counted that isn't \
+    "ballots can't be recorded any more, so this server has stopped: {0}. No ballot was reported as counted that isn't \
      on the disk. See to the disk (its free space, its errors in `dmesg`), then start throng again: it recovers by itself"
 )]
 pub struct WriteFailure(StoreError);
@@ -127,19 +127,19 @@ impl Recorder {
     pub fn start(self) -> std::io::Result<RecorderThread> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let finish = CancellationToken::new();
-        let told = finish.clone();
+        let finishing = finish.clone();
         let thread =
-            thread::Builder::new().name("recorder".to_owned()).spawn(move || runtime.block_on(self.run(&told)))?;
+            thread::Builder::new().name("recorder".to_owned()).spawn(move || runtime.block_on(self.run(&finishing)))?;
         Ok(RecorderThread { thread, finish })
     }
 
-    /// Records batch after batch until told to finish.
-    async fn run(self, finish: &CancellationToken) -> Result<(), Failed> {
-        let mut batch = Batch::default();
-        let mut ends = Vec::with_capacity(self.desks.len());
+    /// Records batch after batch until `finish` is cancelled.
+    async fn run(self, finish: &CancellationToken) -> Result<(), IntakeFailure> {
+        let mut batch = PendingBatch::default();
+        let mut ends = Vec::with_capacity(self.ballot_queues.len());
         let mut precedence = Precedence::of_this_thread();
         let mut maintained = Instant::now();
-        let _end = End(&self);
+        let _end = FailOnDrop(&self);
         loop {
             if maintained.elapsed() >= MAINTAIN_EVERY {
                 self.maintain().await?;
@@ -147,31 +147,31 @@ impl Recorder {
             }
             let finishing = finish.is_cancelled();
             ends.clear();
-            ends.extend(self.desks.iter().map(|desk| desk.collect(&mut batch)));
+            ends.extend(self.ballot_queues.iter().map(|ballot_queue| ballot_queue.collect(&mut batch)));
             if batch.ballots.is_empty() {
                 if finishing {
                     return Ok(());
                 }
-                // Whoever puts a ballot on a desk wakes this thread after, so none is slept through.
+                // A ballot queue unparks this thread after a ballot is added, so none is missed.
                 thread::park_timeout(MAINTAIN_EVERY);
                 continue;
             }
             precedence.suit(batch.ballots.len());
             let recorded = self.record(&batch).await;
             let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
-            self.answer(&mut batch, &ends, outcomes);
+            self.complete(&mut batch, &ends, outcomes);
             if let Some(failure) = failure {
                 self.refuse_the_rest(batch);
                 return Err(self.failed(failure).await);
             }
-            // Cores that wait for this processor have answers to send and ballots to read, for the next batch to share.
+            // Cores that wait for this processor have responses to send and ballots to read, which the next batch shares.
             thread::yield_now();
         }
     }
 
     /// # Errors
     /// After which nothing more may be recorded.
-    async fn maintain(&self) -> Result<(), Failed> {
+    async fn maintain(&self) -> Result<(), IntakeFailure> {
         let maintained = self.store.maintain().await;
         self.database_log.found(self.store.log_state());
         let was_writable = self.writable.swap(maintained.is_ok(), Ordering::Relaxed);
@@ -185,15 +185,15 @@ impl Recorder {
             }
             Err(error) => {
                 error!(%error, "nothing more can be recorded");
-                // Those who wait are told before the ballots are saved, which may take a while.
-                self.refuse_the_rest(Batch::default());
+                // The waiting ballots are failed first: saving the others may take a while.
+                self.refuse_the_rest(PendingBatch::default());
                 Err(self.failed(error).await)
             }
         }
     }
 
     /// What ends this server after `error`.
-    async fn failed(&self, error: StoreError) -> Failed {
+    async fn failed(&self, error: StoreError) -> IntakeFailure {
         let StoreError::Displaced(why) = error else { return WriteFailure(error).into() };
         let rescued = match self.store.rescue().await {
             Ok(None) => "Put it back, or set DATABASE_URL to where it is now, then start throng again".to_owned(),
@@ -202,10 +202,10 @@ impl Recorder {
             ),
             Err(error) => format!("What it held could not be saved: {error}"),
         };
-        Failed::Displaced { why, rescued }
+        IntakeFailure::Displaced { why, rescued }
     }
 
-    async fn record(&self, batch: &Batch) -> Result<Recorded, StoreError> {
+    async fn record(&self, batch: &PendingBatch) -> Result<Recorded, StoreError> {
         let span = debug_span!(target: BATCH_SPANS, "record", ballots = batch.ballots.len());
         let started = Instant::now();
         let recorded = self.store.record(&batch.ballots).instrument(span).await;
@@ -215,13 +215,13 @@ impl Recorder {
         }
         match &recorded {
             Ok(recorded) => self.metrics.recorded(&recorded.outcomes, started.elapsed()),
-            Err(error) => self.metrics.failed(NotSafe::of(error)),
+            Err(error) => self.metrics.failed(BatchFailure::of(error)),
         }
         recorded
     }
 
-    /// Publishes the new results and gives what came of each ballot; beside it, the failure after which nothing more
-    /// may be recorded.
+    /// Publishes the new results and returns each ballot's outcome; beside it, the failure after which nothing more may be
+    /// recorded.
     fn outcomes(&self, recorded: Result<Recorded, StoreError>, ballots: usize) -> (BatchOutcomes, Option<StoreError>) {
         match recorded {
             Ok(Recorded { outcomes, tallies }) => {
@@ -230,12 +230,12 @@ impl Recorder {
                 (Ok((outcomes, results)), None)
             }
             Err(error @ StoreError::Unavailable(_)) => {
-                self.complaints.log(NotSafe::NotTaken, &error, ballots, self.clock.now());
-                (Err(NotRecorded::Unavailable), None)
+                self.failure_log.log(BatchFailure::NotTaken, &error, ballots, self.clock.now());
+                (Err(SubmitError::Unavailable), None)
             }
             Err(error @ StoreError::Unknown(_)) => {
-                self.complaints.log(NotSafe::Unknown, &error, ballots, self.clock.now());
-                (Err(NotRecorded::Unknown), None)
+                self.failure_log.log(BatchFailure::Unknown, &error, ballots, self.clock.now());
+                (Err(SubmitError::Unknown), None)
             }
             Err(
                 error @ (StoreError::Conflict(_)
@@ -245,42 +245,42 @@ impl Recorder {
                 | StoreError::Corrupt(_)),
             ) => {
                 error!(%error, ballots, "a batch failed, its outcome is unknown");
-                (Err(NotRecorded::Unknown), Some(error))
+                (Err(SubmitError::Unknown), Some(error))
             }
         }
     }
 
-    /// Hands each desk its share. `ends` says where in the batch each desk's ballots end.
-    fn answer(&self, batch: &mut Batch, ends: &[usize], outcomes: BatchOutcomes) {
+    /// Returns each ballot queue its share. `ends` says where in the batch each queue's ballots end.
+    fn complete(&self, batch: &mut PendingBatch, ends: &[usize], outcomes: BatchOutcomes) {
         let (outcomes, results) = match outcomes {
             Ok((outcomes, results)) => (outcomes, Ok(results)),
             Err(error) => (Vec::new(), Err(error)),
         };
-        let mut callers = batch.callers.drain(..);
-        let fates = outcomes.into_iter().map(Fate::Recorded);
-        let mut each = batch.ballots.drain(..).map(|ballot| ballot.poll).zip(fates);
+        let mut responders = batch.responders.drain(..);
+        let dispositions = outcomes.into_iter().map(Disposition::Recorded);
+        let mut each = batch.ballots.drain(..).map(|ballot| ballot.poll).zip(dispositions);
         let mut from = 0;
-        for (desk, to) in self.desks.iter().zip(ends) {
+        for (ballot_queue, to) in self.ballot_queues.iter().zip(ends) {
             let count = to - from;
             from = *to;
             if count == 0 {
                 continue;
             }
-            let callers = callers.by_ref().take(count).collect();
+            let responders = responders.by_ref().take(count).collect();
             let outcomes =
                 results.clone().map(|results| Outcomes { each: each.by_ref().take(count).collect(), results });
-            desk.hand_back(Answered { callers, outcomes });
+            ballot_queue.complete(CompletedBatch { responders, outcomes });
         }
     }
 
-    /// After a failed write: admits nothing more, and tells those who wait that nothing of theirs was recorded.
-    fn refuse_the_rest(&self, mut batch: Batch) {
-        for desk in &self.desks {
-            desk.close();
-            desk.collect(&mut batch);
+    /// After a failed write: closes all queues, and fails the waiting ballots as not recorded.
+    fn refuse_the_rest(&self, mut batch: PendingBatch) {
+        for ballot_queue in &self.ballot_queues {
+            ballot_queue.close();
+            ballot_queue.collect(&mut batch);
             batch.ballots.clear();
-            let callers = batch.callers.drain(..).collect();
-            desk.hand_back(Answered { callers, outcomes: Err(NotRecorded::Unavailable) });
+            let responders = batch.responders.drain(..).collect();
+            ballot_queue.complete(CompletedBatch { responders, outcomes: Err(SubmitError::Unavailable) });
         }
     }
 }

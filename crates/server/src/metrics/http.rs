@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 
-use crate::intake::Desk;
+use crate::intake::BallotQueue;
 use crate::serve::ConnectionMetrics;
 
 /// What a ballot may be refused for: the codes of the problems that it is answered with.
@@ -70,7 +70,7 @@ impl HttpMetrics {
 #[derive(Debug)]
 pub(super) struct PerCore {
     pub(super) http: Vec<Arc<HttpMetrics>>,
-    pub(super) desks: Vec<Arc<Desk>>,
+    pub(super) ballot_queues: Vec<Arc<BallotQueue>>,
 }
 
 impl Collector for PerCore {
@@ -80,8 +80,8 @@ impl Collector for PerCore {
         gauge(&mut encoder, "connections", "Connections open now", connections)?;
         let unsent = self.http.iter().map(|core| core.unsent_bytes.get()).sum();
         gauge(&mut encoder, "unsent_bytes", "Bytes of HTTP/2 responses that clients have yet to take", unsent)?;
-        let waiting: usize = self.desks.iter().map(|desk| desk.waiting()).sum();
-        let help = "Ballots admitted and not yet safe";
+        let waiting: usize = self.ballot_queues.iter().map(|ballot_queue| ballot_queue.waiting()).sum();
+        let help = "Ballots admitted and not yet durable";
         gauge(&mut encoder, "ballots_waiting", help, i64::try_from(waiting).unwrap_or(i64::MAX))
     }
 }
@@ -99,8 +99,9 @@ impl PerCore {
         let accepted = ConstCounter::new(self.http.iter().map(|core| core.connections.accepted.get()).sum::<u64>());
         let help = "Connections accepted";
         accepted.encode(encoder.encode_descriptor("connections_accepted", help, None, accepted.metric_type())?)?;
-        let admitted = ConstCounter::new(self.desks.iter().map(|desk| desk.admitted()).sum::<u64>());
-        let help = "Ballots taken in to be made safe";
+        let admitted =
+            ConstCounter::new(self.ballot_queues.iter().map(|ballot_queue| ballot_queue.admitted()).sum::<u64>());
+        let help = "Ballots admitted";
         admitted.encode(encoder.encode_descriptor("ballots_admitted", help, None, admitted.metric_type())?)
     }
 }

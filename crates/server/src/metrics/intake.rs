@@ -1,4 +1,4 @@
-//! Making ballots safe: batches, the time each takes, what came of them.
+//! Intake: batches, how long each takes, and the ballots' outcomes.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use throng_domain::store::{Outcome, StoreError};
 
-/// What is measured once a batch, by whoever has it made safe.
+/// Measured once per batch, by the recorder, a publish loop or a worker's consumer.
 #[derive(Debug)]
 pub struct IntakeMetrics {
     batch_ballots: Histogram,
@@ -16,26 +16,26 @@ pub struct IntakeMetrics {
     confirm_seconds: Histogram,
     recorded: [Counter; OUTCOMES.len()],
     accepted: Counter,
-    not_safe: [Counter; NOT_SAFE.len()],
+    failed: [Counter; BATCH_FAILURES.len()],
 }
 
-/// What became of a batch that was not made safe.
+/// Whether anything was taken of a batch that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotSafe {
+pub enum BatchFailure {
     /// Nothing of it was taken.
     NotTaken,
     /// It may have been taken.
     Unknown,
 }
 
-impl NotSafe {
+impl BatchFailure {
     /// What this error of the store's says of the batch.
     pub fn of(error: &StoreError) -> Self {
         if matches!(error, StoreError::Unavailable(_)) { Self::NotTaken } else { Self::Unknown }
     }
 }
 
-const NOT_SAFE: [&str; 2] = ["not_taken", "unknown"];
+const BATCH_FAILURES: [&str; 2] = ["not_taken", "unknown"];
 
 const OUTCOMES: [&str; 5] = ["counted", "counted_before", "key_taken", "too_early", "too_late"];
 
@@ -47,9 +47,9 @@ impl IntakeMetrics {
             confirm_seconds: duration(),
             recorded: labelled(registry, "ballots", "Ballots that reached the store, by what came of them", OUTCOMES),
             accepted: Counter::default(),
-            not_safe: labelled(registry, "batches_failed", "Times that a batch was not made safe", NOT_SAFE),
+            failed: labelled(registry, "batches_failed", "Batches that failed", BATCH_FAILURES),
         };
-        registry.register("batch_ballots", "Ballots made safe together", metrics.batch_ballots.clone());
+        registry.register("batch_ballots", "Ballots per batch", metrics.batch_ballots.clone());
         registry.register_with_unit(
             "record",
             "Time that recording a batch took, its sync of the disk included",
@@ -90,11 +90,11 @@ impl IntakeMetrics {
         self.accepted.inc_by(ballots as u64);
     }
 
-    /// A batch was not made safe.
-    pub fn failed(&self, batch: NotSafe) {
+    /// A batch failed.
+    pub fn failed(&self, batch: BatchFailure) {
         match batch {
-            NotSafe::NotTaken => self.not_safe[0].inc(),
-            NotSafe::Unknown => self.not_safe[1].inc(),
+            BatchFailure::NotTaken => self.failed[0].inc(),
+            BatchFailure::Unknown => self.failed[1].inc(),
         };
     }
 }

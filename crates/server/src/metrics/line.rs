@@ -14,7 +14,7 @@ use throng_domain::ballot::Ballot;
 use throng_domain::clock::Clock;
 use throng_domain::store::Outcome;
 
-use super::intake::{IntakeMetrics, NotSafe};
+use super::intake::{BatchFailure, IntakeMetrics};
 
 /// For [`LineMetrics::oldest_ms`]: nothing is in hand.
 const NONE_MS: i64 = i64::MAX;
@@ -46,7 +46,7 @@ impl LineMetrics {
     }
 
     /// What was taken was not recorded, and is kept.
-    pub fn failed(&self, batch: NotSafe) {
+    pub fn failed(&self, batch: BatchFailure) {
         self.intake.failed(batch);
     }
 }

@@ -24,18 +24,18 @@ pub use self::database_log::DatabaseLogMetrics;
 pub use self::herald::HeraldMetrics;
 pub use self::http::HttpMetrics;
 use self::http::PerCore;
-pub use self::intake::{IntakeMetrics, NotSafe};
+pub use self::intake::{BatchFailure, IntakeMetrics};
 pub use self::line::LineMetrics;
 use self::line::Lines;
 pub use self::results::ResultsMetrics;
 use crate::closing::WaitsFor;
-use crate::intake::Desk;
+use crate::intake::BallotQueue;
 
 /// Everything that a web node measures.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Of making ballots safe.
+    /// Of intake.
     pub intake: Arc<IntakeMetrics>,
     /// Of each core's HTTP, by the core's number.
     pub http: Vec<Arc<HttpMetrics>>,
@@ -53,8 +53,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics of a process whose cores have these desks.
-    pub fn new(desks: &[Arc<Desk>]) -> Self {
+    /// Metrics of a process whose cores have these ballot queues.
+    pub fn new(ballot_queues: &[Arc<BallotQueue>]) -> Self {
         let mut registry = Registry::with_prefix("throng");
         let intake = Arc::new(IntakeMetrics::register(&mut registry));
         intake.register_confirms(&mut registry);
@@ -81,8 +81,8 @@ impl Metrics {
             "1 while the broker is there and would lose what it confirms or refuses it, until its settings are changed",
         );
         let polls_closing = register_polls_closing(&mut registry);
-        let http: Vec<Arc<HttpMetrics>> = desks.iter().map(|_| Arc::default()).collect();
-        registry.register_collector(Box::new(PerCore { http: http.clone(), desks: desks.to_vec() }));
+        let http: Vec<Arc<HttpMetrics>> = ballot_queues.iter().map(|_| Arc::default()).collect();
+        registry.register_collector(Box::new(PerCore { http: http.clone(), ballot_queues: ballot_queues.to_vec() }));
         let database_log = DatabaseLogMetrics::register(&mut registry);
         let log_lines_dropped = register_log(&mut registry);
         Self {

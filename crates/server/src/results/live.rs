@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::origin::Origin;
 use super::snapshot::{Rendered, SharedSnapshot, Snapshot};
-use crate::allowance::Allowance;
+use crate::log_rate_limiter::LogRateLimiter;
 use crate::view::ResultsView;
 
 /// How long a reader waits for a result that is asked for anew, before the one that is known has to do.
@@ -197,13 +197,13 @@ impl LivePolls {
 
     /// Asks for the results that are wanted, for as long as it is polled.
     pub async fn keep_renewing(&self, origin: &Origin) -> Infallible {
-        let complaints = Allowance::new(1);
+        let log_limiter = LogRateLimiter::new(1);
         loop {
             self.bell.notified().await;
             let renewed = self.renew_wanted(origin).await;
             self.is_failing.store(renewed.is_err(), Ordering::Relaxed);
             if let Err(error) = renewed {
-                if let Some(unlogged) = complaints.take(origin.clock.now()) {
+                if let Some(unlogged) = log_limiter.take(origin.clock.now()) {
                     warn!(%error, unlogged, "results can't be read; those known are shown on");
                 }
                 sleep(AFTER_FAILURE).await;

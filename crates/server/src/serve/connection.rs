@@ -20,7 +20,7 @@ use super::opening::Opening;
 use super::outgoing::late;
 use super::tls::{self, Protocol, Tls};
 use super::{Answer, ConnectionMetrics, IsProxy, RefusalBody, Shutdown, http1, http2, proxy_protocol};
-use crate::allowance::Allowance;
+use crate::log_rate_limiter::LogRateLimiter;
 
 /// The longest head of a request, in bytes: its first line and its headers.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -65,7 +65,7 @@ pub(super) struct Host<S> {
     pub(super) addresses: Arc<Addresses>,
     pub(super) clock: Arc<dyn Clock>,
     /// The lines on connections that begin otherwise than this server expects.
-    pub(super) unexpected: Allowance,
+    pub(super) unexpected: LogRateLimiter,
 }
 
 /// How long a client may be silent.

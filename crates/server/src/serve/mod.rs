@@ -56,7 +56,7 @@ pub use self::listen::{TooFewDescriptors, ensure_descriptors, find_free};
 pub use self::plain::{PlainMethod, PlainRequest};
 pub use self::shutdown::Shutdown;
 pub use self::tls::{Tls, TlsFaults, TlsFiles};
-use crate::allowance::Allowance;
+use crate::log_rate_limiter::LogRateLimiter;
 
 /// What answers requests on one core.
 pub trait Answer: Send + Sync + 'static {
@@ -180,7 +180,7 @@ impl Cores {
                 idle: listen.idle,
                 addresses,
                 clock: Arc::clone(clock),
-                unexpected: Allowance::new(1),
+                unexpected: LogRateLimiter::new(1),
             });
             let door = Door { listener, connections_max, connections };
             let processor = processors.get(number).copied();

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, debug_span, info, warn};
 use super::Herald;
 use super::answering::{Answering, KnownRound};
 use crate::intake::BATCH_SPANS;
-use crate::metrics::{LineMetrics, NotSafe};
+use crate::metrics::{BatchFailure, LineMetrics};
 
 /// The ballots in one transaction, at about which it is full: enough that its own cost doesn't count.
 const BALLOTS_MAX: usize = 5_000;
@@ -158,7 +158,7 @@ impl Book {
                 Err(error) if error.may_pass() => error,
                 Err(error) => return Err(error),
             };
-            self.metrics.failed(NotSafe::of(&error));
+            self.metrics.failed(BatchFailure::of(&error));
             warn!(%error, ballots = ballots.len(), "a batch is kept, and recorded once the store is back");
             let Some(()) = self.keep_up_during(sleep(wait)).await? else { return Ok(None) };
             wait = (wait * 2).min(RETRY_MAX);

@@ -182,7 +182,7 @@ fn a_courier_that_panics_ends_the_server_which_says_so() {
     let broker = FakeBroker::new();
     let (mut server, _) = server(&broker);
     broker.set_mood(Mood::Waits);
-    // Those that can't be on their way at once are left at the desks.
+    // Those that can't be on their way at once are left at the ballot queues.
     let mut clients = forty_admitted(&server);
     broker.set_mood(Mood::Panics);
     let codes: Vec<_> = clients.iter_mut().map(|client| client.answer().json()["code"].clone()).collect();
@@ -190,7 +190,7 @@ fn a_courier_that_panics_ends_the_server_which_says_so() {
     assert!(codes.iter().any(|code| code == "queue_unavailable"), "these were never sent");
     assert_eq!(broker.pending_ballots(), 0);
     let failure = server.end().unwrap_err();
-    assert!(failure.to_string().contains("ballots can't be made safe any more"), "{failure}");
+    assert!(failure.to_string().contains("ballots can't be recorded any more"), "{failure}");
 }
 
 #[test]

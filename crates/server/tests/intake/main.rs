@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use throng::intake::{Desk, Failed, Fate, NotRecorded, Recorder, Settled};
+use throng::intake::{BallotQueue, Disposition, IntakeFailure, Recorder, SubmitError, Submitted};
 use throng::metrics::{DatabaseLogMetrics, Metrics};
 use throng::results::{LivePolls, Origin};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
@@ -21,20 +21,20 @@ use uuid::Uuid;
 
 use self::scripted_store::{POLL, ScriptedStore, Step};
 
-/// Turns of the runtime after which a desk that isn't empty never will be.
+/// Turns of the runtime after which a ballot queue that isn't empty never will be.
 const TURNS_MAX: usize = 10_000;
 
-/// A voter of the test: when it comes, to which desk, and whether it waits for its answer.
+/// A voter of the test: when it comes, to which ballot queue, and whether it waits for its answer.
 #[derive(Clone, Debug)]
 struct Voter {
     turns_before: u8,
-    desk: usize,
+    ballot_queue: usize,
     stays: bool,
 }
 
 fn voters() -> impl Strategy<Value = Vec<Voter>> {
     let voter = (0..20u8, 0..3usize, prop::bool::weighted(0.8));
-    let voter = voter.prop_map(|(turns_before, desk, stays)| Voter { turns_before, desk, stays });
+    let voter = voter.prop_map(|(turns_before, ballot_queue, stays)| Voter { turns_before, ballot_queue, stays });
     prop::collection::vec(voter, 1..60)
 }
 
@@ -55,42 +55,42 @@ fn ballot(number: usize) -> Ballot {
 }
 
 /// What became of a voter: `None` if it went away.
-type Answer = Option<Result<Settled, NotRecorded>>;
+type Answer = Option<Result<Submitted, SubmitError>>;
 
 /// Has all voters vote; returns their answers in their order, the ballots still waiting, and the recorder's end.
 async fn vote(
     voters: &[Voter],
     waiting_max: usize,
     store: Arc<ScriptedStore>,
-) -> (Vec<Answer>, usize, Result<(), Failed>) {
+) -> (Vec<Answer>, usize, Result<(), IntakeFailure>) {
     let clock = Arc::new(ManualClock::new(Timestamp(1)));
-    let desks: Vec<_> = (0..3).map(|_| Desk::new(waiting_max)).collect();
+    let ballot_queues: Vec<_> = (0..3).map(|_| BallotQueue::new(waiting_max)).collect();
     let origin = Origin::of_store(store.clone(), clock.clone());
     let recorder = Recorder {
-        desks: desks.clone(),
+        ballot_queues: ballot_queues.clone(),
         polls: Arc::new(LivePolls::load("demo".parse().unwrap(), &origin).await.unwrap()),
         store,
         clock,
-        metrics: Metrics::new(&desks).intake,
+        metrics: Metrics::new(&ballot_queues).intake,
         database_log: DatabaseLogMetrics::default(),
-        complaints: Arc::default(),
+        failure_log: Arc::default(),
         writable: Arc::default(),
         failed: CancellationToken::new(),
     };
     let recorder = recorder.start().unwrap();
-    for desk in &desks {
-        let (desk, recorder) = (Arc::clone(desk), recorder.thread());
-        tokio::spawn(async move { desk.carry(recorder).await });
+    for ballot_queue in &ballot_queues {
+        let (ballot_queue, recorder) = (Arc::clone(ballot_queue), recorder.thread());
+        tokio::spawn(async move { ballot_queue.run_dispatch(recorder).await });
     }
     let votes = voters.iter().cloned().enumerate().map(|(number, voter)| {
-        let desk = Arc::clone(&desks[voter.desk]);
+        let ballot_queue = Arc::clone(&ballot_queues[voter.ballot_queue]);
         tokio::spawn(async move {
             for _ in 0..voter.turns_before {
                 tokio::task::yield_now().await;
             }
             tokio::select! {
                 biased;
-                answer = desk.submit(ballot(number)) => Some(answer),
+                answer = ballot_queue.submit(ballot(number)) => Some(answer),
                 () = tokio::task::yield_now(), if !voter.stays => None,
             }
         })
@@ -100,10 +100,10 @@ async fn vote(
         let answer = tokio::time::timeout(Duration::from_secs(10), vote).await;
         answers.push(answer.expect("every voter is answered").unwrap());
     }
-    desks.iter().for_each(|desk| desk.close());
+    ballot_queues.iter().for_each(|ballot_queue| ballot_queue.close());
     let end = recorder.finish();
-    // What the recorder handed back last is still to be carried to the desks of voters that went away.
-    let waiting = || desks.iter().map(|desk| desk.waiting()).sum();
+    // What the recorder handed back last is still to be carried to the ballot queues of voters that went away.
+    let waiting = || ballot_queues.iter().map(|ballot_queue| ballot_queue.waiting()).sum();
     for _ in 0..TURNS_MAX {
         if waiting() == 0 {
             break;
@@ -123,26 +123,26 @@ proptest! {
         let (answers, waiting, end) = runtime.block_on(vote(&voters, waiting_max, Arc::clone(&store)));
 
         let tried = store.tried();
-        let fates: HashMap<BallotId, Step> = tried.iter().copied().collect();
-        prop_assert_eq!(tried.len(), fates.len(), "a ballot was brought to the store twice");
-        prop_assert_eq!(end.is_err(), fates.values().any(|fate| *fate == Step::WriteFailed));
+        let dispositions: HashMap<BallotId, Step> = tried.iter().copied().collect();
+        prop_assert_eq!(tried.len(), dispositions.len(), "a ballot was brought to the store twice");
+        prop_assert_eq!(end.is_err(), dispositions.values().any(|disposition| *disposition == Step::WriteFailed));
         prop_assert_eq!(waiting, 0);
         for (number, answer) in answers.into_iter().enumerate() {
             let Ballot { id, choices, .. } = ballot(number);
-            let fate = fates.get(&id);
+            let disposition = dispositions.get(&id);
             match answer {
                 Some(Ok(settled)) => {
-                    prop_assert_eq!(fate, Some(&Step::Record));
-                    prop_assert_eq!(settled.fate, Fate::Recorded(Outcome::KeyTaken { id, choices: choices.clone() }));
+                    prop_assert_eq!(disposition, Some(&Step::Record));
+                    prop_assert_eq!(settled.disposition, Disposition::Recorded(Outcome::KeyTaken { id, choices: choices.clone() }));
                     let result: Value = serde_json::from_slice(&settled.result).unwrap();
                     let count = result[choices.as_slice()[0].to_string()].as_u64();
                     prop_assert!(count > Some(0), "its own ballot is missing in {result}");
                 }
-                Some(Err(NotRecorded::Unknown)) => {
-                    prop_assert!(matches!(fate, Some(Step::Unknown | Step::WriteFailed)));
+                Some(Err(SubmitError::Unknown)) => {
+                    prop_assert!(matches!(disposition, Some(Step::Unknown | Step::WriteFailed)));
                 }
-                Some(Err(NotRecorded::Unavailable)) => prop_assert!(matches!(fate, Some(Step::Unavailable) | None)),
-                Some(Err(NotRecorded::Busy)) => prop_assert_eq!(fate, None),
+                Some(Err(SubmitError::Unavailable)) => prop_assert!(matches!(disposition, Some(Step::Unavailable) | None)),
+                Some(Err(SubmitError::Busy)) => prop_assert_eq!(disposition, None),
                 None => {}
             }
         }

@@ -20,12 +20,12 @@ fn waiting(server: &TestServer) -> usize {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Fills both desks: with more callers than places, so many are admitted and all others are told to come again.
+/// Fills both ballot queues: with more callers than places, so many are admitted and all others are told to come again.
 fn fill(server: &TestServer, store: &GatedStore) -> Vec<Connection> {
     store.shut();
     let mut held = vec![vote(server, 1)];
     store.wait_for_batch();
-    // Which core a connection comes to is the kernel's choice, so some are refused before both desks are full.
+    // Which core a connection comes to is the kernel's choice, so some are refused before both ballot queues are full.
     while waiting(server) < WAITING_MAX {
         let before = (waiting(server), refused(server));
         let connection = vote(server, 1);

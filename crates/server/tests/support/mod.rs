@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use throng::app::{App, Broker, Parts, Server};
 use throng::config::{Config, Sources};
-use throng::intake::Failed;
+use throng::intake::IntakeFailure;
 use throng::serve::IdleTimeouts;
 
 use throng_backends::store::DatabaseUrl;
@@ -66,7 +66,7 @@ pub struct TestServer {
     worker: Option<TestWorker>,
     pub database: TestDatabase,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Result<(), Failed>>>,
+    thread: Option<JoinHandle<Result<(), IntakeFailure>>>,
 }
 
 impl TestServer {
@@ -94,7 +94,7 @@ impl TestServer {
         })
     }
 
-    /// A server whose store does what the test says, at whose desks so many ballots may wait altogether.
+    /// A server whose store does what the test says, at whose ballot queues so many ballots may wait altogether.
     pub fn start_gated(ballots_waiting_max: usize) -> (Self, Arc<GatedStore>) {
         Self::start_gated_with(ballots_waiting_max, &[])
     }
@@ -272,7 +272,7 @@ impl TestServer {
     }
 
     /// Waits for the server's end, without stopping it.
-    pub fn end(&mut self) -> Result<(), Failed> {
+    pub fn end(&mut self) -> Result<(), IntakeFailure> {
         self.thread.take().expect("a server ends once").join().unwrap()
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Unreadable {
     pub(super) found_at: Timestamp,
 }
 
-/// Moves messages to the queue of dead letters: first they are safe there, then the broker is told that they were dealt
+/// Moves messages to the queue of dead letters: first they are durable there, then the broker is told that they were dealt
 /// with here. So none is lost; one may be there twice. It happens on a connection of its own, since the broker blocks
 /// those that publish when it is short of memory, and workers must go on then.
 #[derive(Debug)]
@@ -74,20 +74,20 @@ impl SetAside {
         }
     }
 
-    /// Sets aside what there is; returns the numbers of what is safe now.
+    /// Sets aside what there is; returns the numbers of what is durable there now.
     pub(super) async fn run(&mut self) -> Vec<u64> {
-        let mut safe = Vec::new();
-        let published = self.publish(&mut safe).await;
-        self.unreadable.retain(|unreadable| !safe.contains(&unreadable.number));
+        let mut durable = Vec::new();
+        let published = self.publish(&mut durable).await;
+        self.unreadable.retain(|unreadable| !durable.contains(&unreadable.number));
         if let Err(error) = published {
             warn!(%error, messages = self.unreadable.len(), "what can't be read could not be set aside; it is kept");
             self.not_before = Instant::now() + RETRY_AFTER;
         }
-        safe
+        durable
     }
 
-    /// Publishes one after the other, noting in `safe` the number of each that is.
-    async fn publish(&self, safe: &mut Vec<u64>) -> Result<(), QueueError> {
+    /// Publishes one after the other, noting in `durable` the number of each that is.
+    async fn publish(&self, durable: &mut Vec<u64>) -> Result<(), QueueError> {
         let session = Session::open(&self.broker.url, "dead letters out").await?;
         let mut lane = Lane::open(&session).await?;
         for unreadable in &self.unreadable {
@@ -95,7 +95,7 @@ impl SetAside {
             let deadline = Instant::now() + SEND_MAX;
             let (open, sent) = lane.send(to, &unreadable.body, properties(unreadable), deadline).await;
             sent?;
-            safe.push(unreadable.number);
+            durable.push(unreadable.number);
             lane = open.ok_or_else(|| QueueError::Unavailable("the lane has ended".into()))?;
         }
         Ok(())

@@ -28,7 +28,7 @@ const DEAD_BYTES_MAX: i64 = 1024 * 1024 * 1024;
 /// version 4 give up after 20 times where nothing is said, which a worker that crashes over and over would reach.
 const DELIVERIES_MAX: i64 = 1_000_000_000;
 
-/// How long a queue must have been there before a message in it is safe. RabbitMQ keeps the names of quorum queues in a file
+/// How long a queue must have been there before a message in it is durable. RabbitMQ keeps the names of quorum queues in a file
 /// (ra's `names.dets`) that it writes half a second after the last change: one that is killed before then starts again with
 /// the queue there and empty, and confirmed messages are gone.
 const SETTLE: Duration = Duration::from_secs(2);

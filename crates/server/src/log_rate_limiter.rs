@@ -6,7 +6,7 @@ use throng_domain::clock::Timestamp;
 
 /// So many lines a second. What goes unlogged is counted.
 #[derive(Debug)]
-pub struct Allowance {
+pub struct LogRateLimiter {
     a_second: u32,
     spent: Mutex<Spent>,
 }
@@ -18,8 +18,8 @@ struct Spent {
     unlogged: u64,
 }
 
-impl Allowance {
-    /// An allowance of so many lines a second.
+impl LogRateLimiter {
+    /// An limiter of so many lines a second.
     pub fn new(a_second: u32) -> Self {
         Self { a_second, spent: Mutex::default() }
     }
@@ -46,15 +46,15 @@ mod tests {
 
     #[test]
     fn a_second_has_so_many_lines_and_the_next_one_says_how_many_more_there_were() {
-        let allowance = Allowance::new(10);
+        let limiter = LogRateLimiter::new(10);
         let now = Timestamp(1_800_000_000_999);
         for _ in 0..10 {
-            assert_eq!(allowance.take(now), Some(None));
+            assert_eq!(limiter.take(now), Some(None));
         }
         for _ in 0..3 {
-            assert_eq!(allowance.take(now), None);
+            assert_eq!(limiter.take(now), None);
         }
-        assert_eq!(allowance.take(now.plus_ms(1)), Some(Some(3)));
-        assert_eq!(allowance.take(now.plus_ms(2)), Some(None));
+        assert_eq!(limiter.take(now.plus_ms(1)), Some(Some(3)));
+        assert_eq!(limiter.take(now.plus_ms(2)), Some(None));
     }
 }
