@@ -53,6 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn slow_clients_are_gone_within_ten_seconds() {
+        for longest in [FIRST_BYTE_MAX, REQUEST_MAX, UNREAD_MAX] {
+            assert!(longest + LINGER_MAX <= Duration::from_secs(10), "{longest:?}");
+        }
+    }
+
+    #[test]
     fn proxies_give_up_idle_connections_before_we_do() {
         // What each keeps by default, in seconds: nginx and Varnish 60, Caddy 120, Google's load balancers 600, Envoy 3,600.
         let longest = Duration::from_secs(3_600);
