@@ -126,6 +126,8 @@ struct Settled {
     cast: usize,
     answered: usize,
     refused: usize,
+    /// Those of which the voter was told that it isn't known whether they count.
+    unknown: usize,
     counted: usize,
     /// Rounds in which the node refused to start.
     not_started: usize,
@@ -136,6 +138,7 @@ impl Settled {
         self.cast += other.cast;
         self.answered += other.answered;
         self.refused += other.refused;
+        self.unknown += other.unknown;
         self.counted += other.counted;
         self.not_started += other.not_started;
     }
@@ -164,10 +167,9 @@ fn round(definition: &str, setting: &str, set: Set, votes: usize) -> Settled {
         }
     };
     assert_ne!(set, Set::BeforeTheStart, "it starts under {definition}");
-    let (mut answered, mut refused) = cast(&web, votes / 2);
+    let mut all = cast(&web, votes / 2);
     let policy = policy.unwrap_or_else(|| Policy::on(&system, definition));
-    let (more, refused_more) = cast(&web, votes - votes / 2);
-    (answered, refused) = (answered + more, refused + refused_more);
+    all.add(cast(&web, votes - votes / 2));
     // Whatever is lost is lost under this alarm.
     wait_until_ready(&web, 503);
     web.has_said(setting);
@@ -176,31 +178,36 @@ fn round(definition: &str, setting: &str, set: Set, votes: usize) -> Settled {
     wait_until_ready(&web, 200);
     let _worker = system.worker();
     wait_until_empty(&system);
-    let counted = usize::try_from(system.stored().voters).unwrap();
-    assert!(counted <= answered, "{answered} were answered, {counted} are counted");
-    Settled { cast: votes, answered, refused, counted, not_started: 0 }
+    all.counted = usize::try_from(system.stored().voters).unwrap();
+    assert!(all.counted <= all.answered + all.unknown, "{all:?}");
+    all
 }
 
-/// Casts so many votes; how many of them were answered, and how many refused.
-fn cast(web: &Throng, votes: usize) -> (usize, usize) {
+/// Casts so many votes.
+fn cast(web: &Throng, votes: usize) -> Settled {
     let address = web.address;
     let share = |voter: usize| {
         let mut client = Client::new(address);
-        let replies = (0..votes).skip(voter).step_by(VOTERS).map(|_| client.post("/api/submit", "[1]"));
-        let statuses = replies.map(|reply| match reply {
-            Reply::Answer(answer) => answer.status,
-            Reply::NotSent | Reply::Cut => panic!("{reply:?}"),
-        });
-        statuses.fold((0, 0), |(answered, refused), status| match status {
-            200 => (answered + 1, refused),
-            503 => (answered, refused + 1),
-            status => panic!("a vote was answered {status}"),
-        })
+        let mut settled = Settled::default();
+        for _ in (0..votes).skip(voter).step_by(VOTERS) {
+            let reply = client.post("/api/submit", "[1]");
+            let Reply::Answer(answer) = &reply else { panic!("{reply:?}") };
+            settled.cast += 1;
+            match answer.status {
+                200 => settled.answered += 1,
+                503 => settled.refused += 1,
+                500 if answer.json()["code"] == "outcome_unknown" => settled.unknown += 1,
+                _ => panic!("{answer:?}"),
+            }
+        }
+        settled
     };
     std::thread::scope(|scope| {
         let share = &share;
         let voters: Vec<_> = (0..VOTERS).map(|voter| scope.spawn(move || share(voter))).collect();
-        voters.into_iter().map(|voter| voter.join().unwrap()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        let mut all = Settled::default();
+        voters.into_iter().for_each(|voter| all.add(voter.join().unwrap()));
+        all
     })
 }
 
