@@ -83,7 +83,11 @@ impl TestServer {
         let mut server =
             Self::launch(TestDatabase::new(), &all, async |config, clock| Server::start(config, Some(clock), 2).await);
         let clock: Arc<dyn Clock> = server.clock.clone();
-        server.worker = server.app.config.queue.is_some().then(|| TestWorker::start(&server.app.config, clock));
+        if server.app.config.queue.is_some() {
+            server.worker = Some(TestWorker::start(&server.app.config, clock));
+            // On a busy machine a node may lose the broker again just after its start.
+            eventually("it is ready", || (server.get("/readyz").status == 200).then_some(()));
+        }
         server
     }
 
