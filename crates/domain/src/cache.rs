@@ -1,5 +1,5 @@
 //! The seam behind which a cache stands that all nodes share: it holds each poll's last result, for nodes that are new
-//! and for when announcements stop.
+//! and for when no messages come.
 //!
 //! A cache is a convenience. Nothing is lost with it, and nothing waits for it: one that is away, slow or talks nonsense
 //! is as good as an empty one, at once. To add one: implement [`ResultCache`], then run

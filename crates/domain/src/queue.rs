@@ -49,7 +49,7 @@ pub trait Publisher: Send + Sync + std::fmt::Debug {
 
 /// Takes ballots off the queue, for one worker.
 #[async_trait]
-pub trait Deliveries: Send + std::fmt::Debug {
+pub trait BallotConsumer: Send + std::fmt::Debug {
     /// Makes ready for [`next`](Self::next), which is called after it each time: connects again, across any outage of the
     /// broker, and sets aside what can't be read. Nothing is to be done most of the time, and then it returns at once.
     ///
@@ -142,22 +142,21 @@ pub struct DeliveryTag {
     pub number: u64,
 }
 
-/// Tells all nodes of tallies that have changed. Lossy by design: nothing waits for a node that isn't there, since the
-/// next announcement makes up for a lost one.
+/// Sends tallies that have changed to all nodes. Lossy by design: nothing waits for a node that isn't connected, since the next
+/// message replaces a lost one.
 #[async_trait]
-pub trait Announcer: Send + Sync + std::fmt::Debug {
-    /// Tells whoever listens. They may hear it later than one announced after it: the `seq` of each tells which is new.
+pub trait ResultPublisher: Send + Sync + std::fmt::Debug {
+    /// Sends to all connected nodes. Messages may arrive in another order; the `seq` of tallies says which are newer.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] where it surely reached nobody, [`QueueError::Rejected`] where it never will.
-    async fn announce(&self, tallies: &[Tallies]) -> Result<(), QueueError>;
+    /// [`QueueError::Unavailable`] where it has certainly reached no node, [`QueueError::Rejected`] where it never will.
+    async fn publish(&self, tallies: &[Tallies]) -> Result<(), QueueError>;
 }
 
-/// Hears what is announced, for one node.
+/// Receives the tallies that workers send, for one node.
 #[async_trait]
-pub trait Announcements: Send + std::fmt::Debug {
-    /// The next announcement. Waits across outages; what is announced meanwhile may be missed. Dropping the future
-    /// loses nothing.
+pub trait ResultSubscriber: Send + std::fmt::Debug {
+    /// The next message. Waits across outages, during which messages may be missed. Dropping the future loses nothing.
     async fn next(&mut self) -> Vec<Tallies>;
 }
 

@@ -7,11 +7,12 @@ mod url;
 use std::sync::Arc;
 
 use throng_domain::clock::Clock;
-use throng_domain::queue::{Announcements, Announcer, Deliveries, Publisher, QueueError};
+use throng_domain::queue::{BallotConsumer, Publisher, QueueError, ResultPublisher, ResultSubscriber};
 
 pub use self::message::MessageKey;
 use self::rabbitmq::{
-    Broker, DeadLetters, Depth, RabbitAnnouncements, RabbitAnnouncer, RabbitDeliveries, RabbitPublisher, Topology,
+    Broker, DeadLetters, Depth, RabbitBallotConsumer, RabbitPublisher, RabbitResultPublisher, RabbitResultSubscriber,
+    Topology,
 };
 pub use self::url::QueueUrl;
 
@@ -22,12 +23,12 @@ pub struct ServerSides {
     pub queue: String,
     /// A publisher for each core.
     pub publishers: Vec<Arc<dyn Publisher>>,
-    /// What the node hears.
-    pub announcements: Box<dyn Announcements>,
+    /// Where the node receives results.
+    pub result_subscriber: Box<dyn ResultSubscriber>,
 }
 
-/// Connects a web node: a publisher for each of its `cores`, and what it hears. What is there
-/// has names that begin with `prefix`; what is made or read under another `key` isn't ours.
+/// Connects a web node: a publisher for each of its `cores`, and a subscriber for results. The names of queues and exchanges
+/// begin with `prefix`; messages under another `key` aren't ours.
 ///
 /// A publisher is to be used on its core's runtime. All else may be used from any runtime, and is looked after on the one
 /// that this is called on, which has to run for as long as they are used.
@@ -41,12 +42,12 @@ pub async fn connect_server(
     cores: usize,
 ) -> Result<ServerSides, QueueError> {
     // At the same time: after a broker's return, a node is to serve soon.
-    let (publisher, announcements) = tokio::try_join!(
+    let (publisher, result_subscriber) = tokio::try_join!(
         RabbitPublisher::connect(broker(url, prefix), key.clone()),
-        RabbitAnnouncements::connect(broker(url, prefix), key.clone()),
+        RabbitResultSubscriber::connect(broker(url, prefix), key.clone()),
     )?;
     let publishers = (0..cores).map(|_| Arc::new(publisher.another()) as Arc<dyn Publisher>).collect();
-    Ok(ServerSides { queue: publisher.queue().to_owned(), publishers, announcements: Box::new(announcements) })
+    Ok(ServerSides { queue: publisher.queue().to_owned(), publishers, result_subscriber: Box::new(result_subscriber) })
 }
 
 /// Where a worker takes ballots from. Messages that it can't read are set aside, with the time of `clock`.
@@ -58,20 +59,20 @@ pub async fn connect_worker(
     prefix: &str,
     key: MessageKey,
     clock: Arc<dyn Clock>,
-) -> Result<Box<dyn Deliveries>, QueueError> {
-    Ok(Box::new(RabbitDeliveries::connect(broker(url, prefix), key, clock).await?))
+) -> Result<Box<dyn BallotConsumer>, QueueError> {
+    Ok(Box::new(RabbitBallotConsumer::connect(broker(url, prefix), key, clock).await?))
 }
 
 /// Where a worker announces results.
 ///
 /// # Errors
 /// As for [`connect_server`].
-pub async fn connect_announcer(
+pub async fn connect_result_publisher(
     url: &QueueUrl,
     prefix: &str,
     key: MessageKey,
-) -> Result<Arc<dyn Announcer>, QueueError> {
-    Ok(Arc::new(RabbitAnnouncer::connect(broker(url, prefix), key).await?))
+) -> Result<Arc<dyn ResultPublisher>, QueueError> {
+    Ok(Arc::new(RabbitResultPublisher::connect(broker(url, prefix), key).await?))
 }
 
 /// The messages that no worker could read.

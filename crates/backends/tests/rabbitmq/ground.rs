@@ -10,7 +10,7 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use throng_backends::queue::rabbitmq::{
-    Broker, DeadLetters, RabbitAnnouncements, RabbitAnnouncer, RabbitDeliveries, RabbitPublisher, Topology,
+    Broker, DeadLetters, RabbitBallotConsumer, RabbitPublisher, RabbitResultPublisher, RabbitResultSubscriber, Topology,
 };
 use throng_backends::queue::{MessageKey, QueueUrl};
 use throng_domain::clock::ManualClock;
@@ -97,20 +97,20 @@ impl Ground {
         RabbitPublisher::connect(self.broker(), key()).await.unwrap()
     }
 
-    pub async fn try_worker(&self) -> Result<RabbitDeliveries, QueueError> {
-        RabbitDeliveries::connect(self.broker(), key(), std::sync::Arc::new(ManualClock::new(NOW))).await
+    pub async fn try_worker(&self) -> Result<RabbitBallotConsumer, QueueError> {
+        RabbitBallotConsumer::connect(self.broker(), key(), std::sync::Arc::new(ManualClock::new(NOW))).await
     }
 
-    pub async fn worker(&self) -> RabbitDeliveries {
+    pub async fn worker(&self) -> RabbitBallotConsumer {
         self.try_worker().await.unwrap()
     }
 
-    pub async fn announcer(&self) -> RabbitAnnouncer {
-        RabbitAnnouncer::connect(self.broker(), key()).await.unwrap()
+    pub async fn result_publisher(&self) -> RabbitResultPublisher {
+        RabbitResultPublisher::connect(self.broker(), key()).await.unwrap()
     }
 
-    pub async fn node(&self) -> RabbitAnnouncements {
-        RabbitAnnouncements::connect(self.broker(), key()).await.unwrap()
+    pub async fn node(&self) -> RabbitResultSubscriber {
+        RabbitResultSubscriber::connect(self.broker(), key()).await.unwrap()
     }
 
     pub async fn dead_letters(&self) -> DeadLetters {

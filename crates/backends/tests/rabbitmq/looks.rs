@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions};
 use lapin::types::FieldTable;
-use throng_backends::queue::rabbitmq::{RabbitDeliveries, Selection};
+use throng_backends::queue::rabbitmq::{RabbitBallotConsumer, Selection};
 use throng_domain::ballot::Ballot;
-use throng_domain::queue::{Deliveries, Delivery, Followed, Look, Publisher};
+use throng_domain::queue::{BallotConsumer, Delivery, Followed, Look, Publisher};
 
 use super::ground::{Ground, connect, host, on_ground};
 use super::proxy::{Mood, Proxy};
@@ -16,14 +16,14 @@ use super::{ballots, eventually, next, within};
 const PREFETCH: usize = 128;
 
 /// A look that found nothing, and holds for all that has been delivered.
-async fn looked(worker: &mut RabbitDeliveries) -> Option<Look> {
+async fn looked(worker: &mut RabbitBallotConsumer) -> Option<Look> {
     let mut look = within(10, "a look", worker.look()).await?;
     worker.bound(&mut look).await;
     Some(look)
 }
 
 /// The look, as soon as it finds nothing.
-async fn finds_nothing(worker: &mut RabbitDeliveries) -> Look {
+async fn finds_nothing(worker: &mut RabbitBallotConsumer) -> Look {
     eventually("nothing is found", async || looked(worker).await).await
 }
 
@@ -37,11 +37,11 @@ async fn stranger(ground: &Ground, queue: &str) -> (lapin::Connection, lapin::Co
     (connection, consumer)
 }
 
-async fn take(worker: &mut RabbitDeliveries) -> Vec<Delivery> {
+async fn take(worker: &mut RabbitBallotConsumer) -> Vec<Delivery> {
     within(10, "a delivery", next(worker, 1_000_000)).await
 }
 
-async fn finish(worker: &mut RabbitDeliveries, deliveries: &[Delivery]) {
+async fn finish(worker: &mut RabbitBallotConsumer, deliveries: &[Delivery]) {
     let tags: Vec<_> = deliveries.iter().map(|delivery| delivery.tag).collect();
     worker.done(&tags).await.unwrap();
 }

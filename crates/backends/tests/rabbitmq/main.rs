@@ -2,13 +2,13 @@
 //! the connections in between.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
-mod announcements;
 mod ground;
 mod looks;
 mod outages;
 mod policies;
 mod proxy;
 mod refusals;
+mod results;
 mod round_trip;
 mod unreadable;
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, PollId};
-use throng_domain::queue::{Deliveries, Delivery};
+use throng_domain::queue::{BallotConsumer, Delivery};
 use uuid::Uuid;
 
 /// When all ballots here arrived.
@@ -33,7 +33,7 @@ fn ballots(first: usize, count: usize) -> Vec<Ballot> {
 }
 
 /// What is delivered next, across any outage.
-async fn next(worker: &mut impl Deliveries, ballots_max: usize) -> Vec<Delivery> {
+async fn next(worker: &mut impl BallotConsumer, ballots_max: usize) -> Vec<Delivery> {
     loop {
         worker.prepare().await;
         let deliveries = worker.next(ballots_max).await.unwrap();

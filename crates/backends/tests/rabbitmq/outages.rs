@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use throng_backends::queue::rabbitmq::{RabbitDeliveries, RabbitPublisher};
-use throng_domain::queue::{Deliveries, Delivery, Publisher, QueueError};
+use throng_backends::queue::rabbitmq::{RabbitBallotConsumer, RabbitPublisher};
+use throng_domain::queue::{BallotConsumer, Delivery, Publisher, QueueError};
 use tokio::time::Instant;
 
 use super::ground::{Ground, host, on_ground};
@@ -179,7 +179,7 @@ async fn a_worker_notices_a_frozen_broker() {
 }
 
 /// What a worker that has other things to do each second is delivered, by a broker of which one host may answer nothing.
-async fn delivered_in_time(worker: &mut RabbitDeliveries) -> Vec<Delivery> {
+async fn delivered_in_time(worker: &mut RabbitBallotConsumer) -> Vec<Delivery> {
     within(40, "a delivery", async {
         loop {
             worker.prepare().await;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use throng_backends::queue::rabbitmq::{Depth, Messages};
 use throng_domain::ballot::Ballot;
-use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, Publisher, QueueError};
+use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, Publisher, QueueError};
 
 use super::ground::on_ground;
 use super::{ballots, eventually, next, within};
 
 /// The next `messages` deliveries.
-async fn take(worker: &mut impl Deliveries, messages: usize) -> Vec<Delivery> {
+async fn take(worker: &mut impl BallotConsumer, messages: usize) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     while deliveries.len() < messages {
         deliveries.extend(within(10, "a delivery", next(worker, 1_000)).await);

@@ -3,7 +3,7 @@
 use throng_backends::queue::MessageKey;
 use throng_backends::queue::message::encode_ballots;
 use throng_backends::queue::rabbitmq::{Depth, Selection};
-use throng_domain::queue::{Deliveries, Publisher};
+use throng_domain::queue::{BallotConsumer, Publisher};
 
 use super::ground::{Ground, key, on_ground};
 use super::{NOW, ballots, eventually, next, within};

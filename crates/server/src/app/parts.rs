@@ -11,7 +11,7 @@ use throng_domain::cache::ResultCache;
 use throng_domain::clock::Clock;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, Slug};
-use throng_domain::queue::{Announcements, Publisher, QueueError};
+use throng_domain::queue::{Publisher, QueueError, ResultSubscriber};
 use throng_domain::store::{Database, Store, StoreError};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -43,7 +43,7 @@ pub struct Broker {
     /// Take its ballots, one from each core.
     pub publishers: Vec<Arc<dyn Publisher>>,
     /// Brings the results.
-    pub announcements: Box<dyn Announcements>,
+    pub result_subscriber: Box<dyn ResultSubscriber>,
 }
 
 /// The configured database, its schema up to date, its settings safe; opened under this process's claim, where it has one.

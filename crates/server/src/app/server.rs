@@ -8,7 +8,7 @@ use std::time::Duration;
 use throng_backends::queue::rabbitmq::{Depth, Messages};
 use throng_backends::store;
 use throng_domain::poll::PollState;
-use throng_domain::queue::{Announcements, Publisher, QueueError};
+use throng_domain::queue::{Publisher, QueueError, ResultSubscriber};
 use throng_domain::store::StoreError;
 use tracing::{error, info, warn};
 
@@ -47,8 +47,8 @@ pub struct Server {
 pub(super) enum RecordMode {
     /// This process records them.
     Local(RecorderThread),
-    /// Workers do, and announce what they counted.
-    Workers { publish_loops: Vec<Arc<PublishLoop>>, announcements: Box<dyn Announcements> },
+    /// Workers do, and send the results to the nodes.
+    Workers { publish_loops: Vec<Arc<PublishLoop>>, result_subscriber: Box<dyn ResultSubscriber> },
 }
 
 impl Server {
@@ -229,13 +229,13 @@ async fn keep_awake(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible
     if app.config.keep_awake { keep_processors_awake(ballot_queues).await } else { std::future::pending().await }
 }
 
-/// Takes in the results that workers announce.
+/// Takes in the results that workers send.
 async fn hear(app: &App, record_mode: &mut RecordMode) -> Infallible {
-    let RecordMode::Workers { announcements, .. } = record_mode else { return std::future::pending().await };
+    let RecordMode::Workers { result_subscriber, .. } = record_mode else { return std::future::pending().await };
     loop {
-        let heard = announcements.next().await;
-        app.metrics.results.heard.inc();
-        for tallies in heard {
+        let received = result_subscriber.next().await;
+        app.metrics.results.received.inc();
+        for tallies in received {
             app.polls.publish(tallies, app.clock.now());
         }
     }

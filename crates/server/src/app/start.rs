@@ -138,9 +138,10 @@ impl Frame {
             queues: Mutex::default(),
         });
         let record_mode = match broker {
-            Some(Broker { publishers, announcements, .. }) => {
-                RecordMode::Workers { publish_loops: publish_loops(&app, &ballot_queues, publishers), announcements }
-            }
+            Some(Broker { publishers, result_subscriber, .. }) => RecordMode::Workers {
+                publish_loops: publish_loops(&app, &ballot_queues, publishers),
+                result_subscriber,
+            },
             None => RecordMode::Local(start_recorder(&app, &ballot_queues)?),
         };
         let cores = entrance.open(fronts(&app, &ballot_queues, &record_mode))?;
@@ -152,11 +153,12 @@ impl Frame {
 async fn connect_broker(config: &Config, key: Option<&MessageKey>, cores: usize) -> anyhow::Result<Option<Broker>> {
     let (Some(url), Some(key)) = (&config.queue, key) else { return Ok(None) };
     let connecting = queue::connect_server(url, &config.queue_prefix.0, key.clone(), cores);
-    let queue::ServerSides { queue, publishers, announcements } = connecting.await.with_context(|| cant_use(url))?;
+    let queue::ServerSides { queue, publishers, result_subscriber } =
+        connecting.await.with_context(|| cant_use(url))?;
     if let Some(publisher) = publishers.first() {
         refuse_lossy(&**publisher, config.app_env).await.with_context(|| cant_use(url))?;
     }
-    Ok(Some(Broker { queue, publishers, announcements }))
+    Ok(Some(Broker { queue, publishers, result_subscriber }))
 }
 
 /// Has requests answered while something is waited for.

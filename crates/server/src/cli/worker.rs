@@ -23,7 +23,7 @@ use crate::app::{StartupWait, cant_use, open_cache, open_database};
 use crate::config::Config;
 use crate::metrics::WorkerMetrics;
 use crate::serve::{Cores, Shutdown, ensure_descriptors};
-use crate::worker::{Health, Herald, Recording, RecordingError, ensure_free, serve, watch_rounds};
+use crate::worker::{Consumer, ConsumerError, Health, ResultBroadcaster, ensure_free, serve, watch_rounds};
 
 /// How a worker works.
 #[derive(Debug, Args)]
@@ -61,9 +61,9 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
     tokio::spawn(log.watch(metrics.log_lines_dropped.clone()));
     let health = Health::new(metrics, stop.clone(), wait.missing());
     let mut served = Served { health: Arc::new(health), listen: config.worker_listen, clock, cores: None };
-    let (mut recordings, quiet) = (JoinSet::new(), CancellationToken::new());
-    let starting = start_recordings(config, claim.as_ref(), concurrency, &wait, &mut served, &stop, &mut recordings);
-    let (herald, store) = tokio::select! {
+    let (mut consumers, quiet) = (JoinSet::new(), CancellationToken::new());
+    let starting = start_consumers(config, claim.as_ref(), concurrency, &wait, &mut served, &stop, &mut consumers);
+    let (broadcaster, store) = tokio::select! {
         started = starting => started?,
         () = &mut stop_signal => {
             info!("stopped before it was ready");
@@ -72,7 +72,7 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
     };
     let announcing = tokio::spawn({
         let quiet = quiet.clone();
-        async move { herald.announce(&quiet).await }
+        async move { broadcaster.run(&quiet).await }
     });
     served.health.set_ready(store);
     served.serve()?;
@@ -83,11 +83,11 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
             info!("finishing what was begun");
             None
         }
-        ended = recordings.join_next() => ended,
+        ended = consumers.join_next() => ended,
     };
     stop.cancel();
     let mut result = ended.map_or(Ok(()), flatten);
-    while let Some(ended) = recordings.join_next().await {
+    while let Some(ended) = consumers.join_next().await {
         result = result.and(flatten(ended));
     }
     // Nothing is recorded any more, so what it tells now is the last.
@@ -130,29 +130,35 @@ impl Served {
     }
 }
 
-/// Starts the lines of recording, each with a consumer and a store of its own; returns the herald of them all, and a store
-/// to ask whether the database is there.
-async fn start_recordings(
+/// Starts the consumers, each with connections of its own; returns the broadcaster they share, and a store to ask whether the
+/// database is there.
+async fn start_consumers(
     config: &Config,
     claim: Option<&Claim>,
     concurrency: u16,
     wait: &StartupWait,
     served: &mut Served,
     stop: &CancellationToken,
-    recordings: &mut JoinSet<Result<(), RecordingError>>,
-) -> anyhow::Result<(Arc<Herald>, Arc<dyn Database>)> {
+    consumers: &mut JoinSet<Result<(), ConsumerError>>,
+) -> anyhow::Result<(Arc<ResultBroadcaster>, Arc<dyn Database>)> {
     let url = config.queue.as_ref().context("QUEUE_URL is set")?;
     let (prefix, key) = (&config.queue_prefix.0, config.message_key()?);
     let (health, clock) = (Arc::clone(&served.health), Arc::clone(&served.clock));
     let served = RefCell::new(served);
     let on_away = || served.borrow_mut().answer_meanwhile();
     let open = async || open_database(config, claim).await;
-    let connect = async || queue::connect_announcer(url, prefix, key.clone()).await.with_context(|| cant_use(url));
+    let connect =
+        async || queue::connect_result_publisher(url, prefix, key.clone()).await.with_context(|| cant_use(url));
     // At the same time: whichever comes back last, the other is there by then.
-    let (store, announcer) =
+    let (store, result_publisher) =
         tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
     let cache = open_cache(config);
-    let herald = Arc::new(Herald::new(announcer, cache, Arc::clone(&clock), Arc::clone(&health.metrics.herald)));
+    let broadcaster = Arc::new(ResultBroadcaster::new(
+        result_publisher,
+        cache,
+        Arc::clone(&clock),
+        Arc::clone(&health.metrics.broadcaster),
+    ));
     let (mut ready, last_round) = (Vec::new(), watch::Sender::default());
     for _ in 0..concurrency {
         let connect = async || {
@@ -161,19 +167,19 @@ async fn start_recordings(
         };
         let (store, deliveries) =
             tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
-        let (metrics, stop, rounds) = (health.metrics.line(), stop.clone(), last_round.subscribe());
-        let herald = Arc::clone(&herald);
-        ready.push(Recording { store, deliveries, herald, rounds, metrics, stop });
+        let (metrics, stop, rounds) = (health.metrics.consumer(), stop.clone(), last_round.subscribe());
+        let broadcaster = Arc::clone(&broadcaster);
+        ready.push(Consumer { store, deliveries, broadcaster, rounds, metrics, stop });
     }
     tokio::spawn(watch_rounds(Arc::clone(&store) as Arc<dyn Store>, last_round));
     // All at once: a start that is broken off before has recorded nothing.
-    for recording in ready {
-        recordings.spawn(recording.run());
+    for consumer in ready {
+        consumers.spawn(consumer.run());
     }
-    Ok((herald, store))
+    Ok((broadcaster, store))
 }
 
-fn flatten(ended: Result<Result<(), RecordingError>, tokio::task::JoinError>) -> anyhow::Result<()> {
+fn flatten(ended: Result<Result<(), ConsumerError>, tokio::task::JoinError>) -> anyhow::Result<()> {
     match ended {
         Ok(ended) => ended.context("recording has ended; what wasn't recorded is still on the queue"),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),

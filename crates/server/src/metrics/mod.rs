@@ -3,11 +3,11 @@
 //! Nothing is labelled by poll: whoever can make polls could make labels without end. What a label may say is known
 //! before the first ballot, and every handle is found then; the one exception is in [`database_log`].
 
+mod broadcaster;
+mod consumer;
 mod database_log;
-mod herald;
 mod http;
 mod intake;
-mod line;
 mod results;
 
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use prometheus_client::registry::Registry;
 use throng_backends::queue::rabbitmq::Messages;
 use throng_domain::clock::Clock;
 
+pub use self::broadcaster::BroadcasterMetrics;
+pub use self::consumer::ConsumerMetrics;
+use self::consumer::Consumers;
 pub use self::database_log::DatabaseLogMetrics;
-pub use self::herald::HeraldMetrics;
 pub use self::http::HttpMetrics;
 use self::http::PerCore;
 pub use self::intake::{BatchFailure, IntakeMetrics};
-pub use self::line::LineMetrics;
-use self::line::Lines;
 pub use self::results::ResultsMetrics;
 use crate::closing::WaitsFor;
 use crate::intake::BallotQueue;
@@ -72,10 +72,8 @@ impl Metrics {
             "dead_messages",
             "Messages that no worker could read, so that their ballots don't count; NaN while the broker doesn't tell",
         );
-        let queue_consumers = gauge(
-            "queue_consumers",
-            "Lines of workers that take ballots off the queue; NaN while the broker doesn't tell",
-        );
+        let queue_consumers =
+            gauge("queue_consumers", "Consumers of the queue of ballots; NaN while the broker doesn't tell");
         let queue_unusable = gauge(
             "queue_unusable",
             "1 while the broker is there and would lose what it confirms or refuses it, until its settings are changed",
@@ -130,9 +128,9 @@ pub struct WorkerMetrics {
     registry: Registry,
     /// Of its recording.
     intake: Arc<IntakeMetrics>,
-    lines: Arc<Lines>,
+    consumers: Arc<Consumers>,
     /// Of telling all nodes.
-    pub herald: Arc<HeraldMetrics>,
+    pub broadcaster: Arc<BroadcasterMetrics>,
     /// Lines of the log that were dropped.
     pub log_lines_dropped: Counter,
 }
@@ -142,15 +140,15 @@ impl WorkerMetrics {
     pub fn new(clock: &Arc<dyn Clock>) -> Self {
         let mut registry = Registry::with_prefix("throng_worker");
         let intake = Arc::new(IntakeMetrics::register(&mut registry));
-        let lines = Lines::register(&mut registry, clock);
-        let herald = Arc::new(HeraldMetrics::register(&mut registry));
+        let consumers = Consumers::register(&mut registry, clock);
+        let broadcaster = Arc::new(BroadcasterMetrics::register(&mut registry));
         let log_lines_dropped = register_log(&mut registry);
-        Self { registry, intake, lines, herald, log_lines_dropped }
+        Self { registry, intake, consumers, broadcaster, log_lines_dropped }
     }
 
-    /// What one more line of recording measures with.
-    pub fn line(&self) -> LineMetrics {
-        self.lines.add(Arc::clone(&self.intake))
+    /// The metrics of one more consumer.
+    pub fn consumer(&self) -> ConsumerMetrics {
+        self.consumers.add(Arc::clone(&self.intake))
     }
 
     /// The text that a scrape gets.

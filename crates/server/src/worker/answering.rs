@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use throng_domain::queue::{Deliveries, Followed, Look};
+use throng_domain::queue::{BallotConsumer, Followed, Look};
 use throng_domain::rounds::{Answer, LineId};
 use throng_domain::store::{Store, StoreError};
 use tokio::sync::watch;
@@ -128,7 +128,7 @@ impl Answering {
     ///
     /// # Errors
     /// What only a person can mend.
-    pub(super) async fn go_on(&mut self, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
+    pub(super) async fn go_on(&mut self, deliveries: &mut dyn BallotConsumer) -> Result<(), StoreError> {
         match self.step(deliveries).await {
             Err(error) if error.may_pass() => {
                 debug!(%error, "a round isn't answered");
@@ -139,7 +139,7 @@ impl Answering {
         }
     }
 
-    async fn step(&mut self, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
+    async fn step(&mut self, deliveries: &mut dyn BallotConsumer) -> Result<(), StoreError> {
         let round = *self.rounds.borrow();
         if round.breaks != self.tried.breaks {
             // Another round may have the number of one that was looked at, or a lower one than that at which this line joined.
@@ -156,7 +156,7 @@ impl Answering {
     }
 
     /// Begins an answer to `round`, if this line was a consumer before it and nothing is on the queues.
-    async fn look(&mut self, round: u64, deliveries: &mut dyn Deliveries) -> Result<(), StoreError> {
+    async fn look(&mut self, round: u64, deliveries: &mut dyn BallotConsumer) -> Result<(), StoreError> {
         let Some(generation) = deliveries.generation() else { return Ok(()) };
         let queue = deliveries.queue().to_owned();
         if round > self.joined(generation, queue).await? {
@@ -184,7 +184,11 @@ impl Answering {
     }
 
     /// Answers if all is recorded that was delivered before the look; returns the look if it is still to be waited for.
-    async fn follow(&self, mut looked: Looked, deliveries: &mut dyn Deliveries) -> Result<Option<Looked>, StoreError> {
+    async fn follow(
+        &self,
+        mut looked: Looked,
+        deliveries: &mut dyn BallotConsumer,
+    ) -> Result<Option<Looked>, StoreError> {
         if !looked.is_bound {
             if looked.at.elapsed() < DELIVERED_WITHIN {
                 return Ok(Some(looked));
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl Deliveries for Scripted {
+    impl BallotConsumer for Scripted {
         async fn prepare(&mut self) {
             self.generation += u64::from(!self.is_connected);
             self.is_connected = true;

@@ -1,21 +1,21 @@
 //! The worker: takes ballots off the queue and records them.
 //!
 //! ```text
-//! deliveries ─► recording ─ store.record ─► herald ─► announcements, cache
+//! deliveries ─► consumer ─ store.record ─► broadcaster ─► nodes, cache
 //!      ▲            │
 //!      └── done ────┘   after COMMIT
 //! ```
 //!
-//! Whatever kills it, the broker delivers again what it wasn't done with, and recording it again changes nothing. While
-//! the database is away it keeps what it has and tries again: nothing is given back, so nothing is thrown about until
-//! the broker gives up on it.
+//! If a worker dies, the broker redelivers what it had not acknowledged, and recording that again changes nothing. While the
+//! database is away a worker keeps what it has and retries: it returns nothing to the queue, so no message is redelivered
+//! until the broker gives up on it.
 
 mod answering;
-mod herald;
-mod recording;
+mod broadcaster;
+mod consumer;
 mod server;
 
 pub use self::answering::{KnownRound, watch_rounds};
-pub use self::herald::Herald;
-pub use self::recording::{Recording, RecordingError};
+pub use self::broadcaster::ResultBroadcaster;
+pub use self::consumer::{Consumer, ConsumerError};
 pub use self::server::{Health, ensure_free, serve};

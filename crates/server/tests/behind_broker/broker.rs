@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{
-    Announcements, Announcer, Deliveries, Delivery, DeliveryTag, Followed, Look, Publisher, QueueError,
+    BallotConsumer, Delivery, DeliveryTag, Followed, Look, Publisher, QueueError, ResultPublisher, ResultSubscriber,
 };
 use throng_domain::tally::Tallies;
 use tokio::sync::{Notify, broadcast};
@@ -145,7 +145,7 @@ impl Publisher for FakeBroker {
 }
 
 #[async_trait]
-impl Deliveries for FakeBroker {
+impl BallotConsumer for FakeBroker {
     async fn prepare(&mut self) {
         let connects_in = self.state().connects_in;
         if let Some(connects_in) = connects_in {
@@ -206,8 +206,8 @@ impl Deliveries for FakeBroker {
 }
 
 #[async_trait]
-impl Announcer for FakeBroker {
-    async fn announce(&self, tallies: &[Tallies]) -> Result<(), QueueError> {
+impl ResultPublisher for FakeBroker {
+    async fn publish(&self, tallies: &[Tallies]) -> Result<(), QueueError> {
         self.results.send(tallies.to_vec()).map(drop).map_err(|_| QueueError::Unavailable("nobody listens".into()))
     }
 }
@@ -216,7 +216,7 @@ impl Announcer for FakeBroker {
 pub struct Listener(broadcast::Receiver<Vec<Tallies>>);
 
 #[async_trait]
-impl Announcements for Listener {
+impl ResultSubscriber for Listener {
     async fn next(&mut self) -> Vec<Tallies> {
         match self.0.recv().await {
             Ok(tallies) => tallies,

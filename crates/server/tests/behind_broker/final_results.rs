@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use throng_domain::clock::{Clock as _, SystemClock, Timestamp};
-use throng_domain::queue::Deliveries as _;
+use throng_domain::queue::BallotConsumer as _;
 use throng_domain::rounds::Rounds as _;
 use throng_domain::store::StoreError;
 
@@ -77,7 +77,7 @@ fn a_final_result_has_what_was_not_heard_of() {
     server.clock.set(now);
     eventually("it is closing", || (state(&server) == "closing").then_some(()));
     assert_eq!(server.voters(), 1);
-    // Nobody hears what it has counted: its herald tells another broker.
+    // Nobody hears what it has counted: its broadcaster tells another broker.
     let worker = Worker::start_telling(&broker, &FakeBroker::new(), store);
     let result = eventually("it is final", || {
         let result = server.get("/api/v1/polls/demo/results").json();

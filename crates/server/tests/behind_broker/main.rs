@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use throng::app::Broker;
 use throng::metrics::WorkerMetrics;
-use throng::worker::{Herald, Recording, RecordingError, watch_rounds};
+use throng::worker::{Consumer, ConsumerError, ResultBroadcaster, watch_rounds};
 use throng_domain::clock::{Clock, ManualClock};
 use throng_domain::queue::Publisher;
 use throng_domain::store::{Store, StoreError};
@@ -27,7 +27,7 @@ const ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
 
 fn server(broker: &FakeBroker) -> (TestServer, Arc<GatedStore>) {
     let publishers = (0..CORES).map(|_| Arc::new(broker.clone()) as Arc<dyn Publisher>).collect();
-    let sides = Broker { queue: "throng".to_owned(), publishers, announcements: Box::new(broker.listen()) };
+    let sides = Broker { queue: "throng".to_owned(), publishers, result_subscriber: Box::new(broker.listen()) };
     TestServer::start_behind(sides)
 }
 
@@ -36,7 +36,7 @@ struct Worker {
     clock: Arc<ManualClock>,
     metrics: WorkerMetrics,
     stop: CancellationToken,
-    thread: JoinHandle<Result<(), RecordingError>>,
+    thread: JoinHandle<Result<(), ConsumerError>>,
 }
 
 impl Worker {
@@ -49,15 +49,16 @@ impl Worker {
         let clock = Arc::new(ManualClock::new(NOW));
         let shared: Arc<dyn Clock> = clock.clone();
         let metrics = WorkerMetrics::new(&shared);
-        let herald = Herald::new(Arc::new(told.clone()), None, shared, Arc::clone(&metrics.herald));
-        let herald = Arc::new(herald);
+        let broadcaster =
+            ResultBroadcaster::new(Arc::new(told.clone()), None, shared, Arc::clone(&metrics.broadcaster));
+        let broadcaster = Arc::new(broadcaster);
         let last_round = watch::Sender::default();
-        let recording = Recording {
+        let recording = Consumer {
             deliveries: Box::new(broker.clone()),
             store: Arc::clone(&store),
-            herald: Arc::clone(&herald),
+            broadcaster: Arc::clone(&broadcaster),
             rounds: last_round.subscribe(),
-            metrics: metrics.line(),
+            metrics: metrics.consumer(),
             stop: stop.clone(),
         };
         let thread = std::thread::spawn(move || {
@@ -67,7 +68,7 @@ impl Worker {
                 tokio::select! {
                     ended = recording.run() => ended,
                     () = watch_rounds(store, last_round) => unreachable!("it reads for ever"),
-                    () = herald.announce(&never) => unreachable!("it announces for ever"),
+                    () = broadcaster.run(&never) => unreachable!("it announces for ever"),
                 }
             })
         });
@@ -264,7 +265,7 @@ fn a_result_that_is_older_than_promised_is_asked_for_anew_or_called_stale() {
     let broker = FakeBroker::new();
     let (server, store) = server(&broker);
     assert_eq!(server.post("/api/submit", b"[1]").status, 200);
-    // A worker that nobody hears: its herald tells another broker.
+    // A worker that nobody hears: its broadcaster tells another broker.
     let deaf = FakeBroker::new();
     let worker = Worker::start_telling(&broker, &deaf, Arc::clone(&store) as _);
     eventually("it is recorded", || (broker.pending() == 0).then_some(()));

@@ -22,7 +22,7 @@ fn a_ballot_is_measured_at_every_stage() {
     assert_eq!(node("throng_ballots_admitted_total"), 1.0);
     assert_eq!(node("throng_ballots_accepted_total"), 1.0);
     assert_eq!(node("throng_confirm_seconds_count"), 1.0);
-    assert_eq!(node("throng_announcements_heard_total"), 0.0);
+    assert_eq!(node("throng_announcements_received_total"), 0.0);
     assert_eq!(node(r#"throng_ballots_total{outcome="counted"}"#), 0.0, "others count");
 
     store.fail_with(Some(|| StoreError::Unavailable("it is away".into())));
@@ -39,7 +39,7 @@ fn a_ballot_is_measured_at_every_stage() {
     assert_eq!(recorded("throng_worker_record_seconds_count"), 1.0);
     assert_eq!(recorded(r#"throng_worker_ballots_total{outcome="counted"}"#), 1.0);
     eventually("all nodes are told", || (recorded("throng_worker_announcements_sent_total") == 1.0).then_some(()));
-    eventually("this one has heard", || (node("throng_announcements_heard_total") == 1.0).then_some(()));
+    eventually("this one has heard", || (node("throng_announcements_received_total") == 1.0).then_some(()));
 
     worker.end();
 }

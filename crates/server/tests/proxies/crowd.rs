@@ -94,7 +94,7 @@ impl Crowd {
 
     /// How many connections the server has accepted, and how many requests it has answered.
     fn counters(&self) -> (u64, u64) {
-        (self.server.metric("throng_connections_accepted_total"), self.server.metric("throng_http_answers_total"))
+        (self.server.metric("throng_connections_accepted_total"), self.server.metric("throng_http_responses_total"))
     }
 }
 

@@ -41,8 +41,8 @@ fn what_happens_is_measured() {
         assert_eq!(metric(&server, r#"throng_ballots_total{outcome="counted_before"}"#), 1.0);
         assert!(metric(&server, "throng_record_seconds_count") >= 1.0);
     }
-    assert_eq!(metric(&server, r#"throng_http_answers_total{class="4xx"}"#), 2.0);
-    assert_eq!(metric(&server, r#"throng_http_answers_total{class="5xx"}"#), 0.0);
+    assert_eq!(metric(&server, r#"throng_http_responses_total{class="4xx"}"#), 2.0);
+    assert_eq!(metric(&server, r#"throng_http_responses_total{class="5xx"}"#), 0.0);
     assert_eq!(metric(&server, r#"throng_ballots_refused_total{reason="overloaded"}"#), 0.0);
     assert_eq!(metric(&server, r#"throng_ballots_refused_total{reason="not_a_ballot"}"#), 1.0);
     assert_eq!(metric(&server, "throng_ballots_admitted_total"), 4.0);

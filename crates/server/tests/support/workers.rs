@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use throng::app::{open_cache, open_database};
 use throng::config::Config;
 use throng::metrics::WorkerMetrics;
-use throng::worker::{Herald, Recording};
+use throng::worker::{Consumer, ResultBroadcaster};
 use throng_backends::queue;
 use throng_domain::clock::Clock;
 use tokio::sync::watch;
@@ -46,23 +46,24 @@ impl TestWorker {
     /// One for what this configuration names, whose queue and schema a server has made.
     pub fn start(config: &Config, clock: Arc<dyn Clock>) -> Self {
         let (config, metrics, stop) = (config.clone(), WorkerMetrics::new(&clock), CancellationToken::new());
-        let (line, told, stopped) = (metrics.line(), Arc::clone(&metrics.herald), stop.clone());
+        let (line, told, stopped) = (metrics.consumer(), Arc::clone(&metrics.broadcaster), stop.clone());
         let (ready, is_ready) = mpsc::channel();
         let work = async move {
             let (url, prefix) = (config.queue.as_ref().unwrap(), &config.queue_prefix.0);
             let key = config.message_key().unwrap();
-            let announcer = queue::connect_announcer(url, prefix, key.clone()).await.unwrap();
-            let herald = Arc::new(Herald::new(announcer, open_cache(&config), Arc::clone(&clock), told));
-            let recording = Recording {
+            let result_publisher = queue::connect_result_publisher(url, prefix, key.clone()).await.unwrap();
+            let broadcaster =
+                Arc::new(ResultBroadcaster::new(result_publisher, open_cache(&config), Arc::clone(&clock), told));
+            let recording = Consumer {
                 deliveries: queue::connect_worker(url, prefix, key, clock).await.unwrap(),
                 store: open_database(&config, None).await.unwrap(),
-                herald: Arc::clone(&herald),
+                broadcaster: Arc::clone(&broadcaster),
                 rounds: watch::Sender::default().subscribe(),
                 metrics: line,
                 stop: stopped.clone(),
             };
             ready.send(()).unwrap();
-            let (recorded, ()) = tokio::join!(recording.run(), herald.announce(&stopped));
+            let (recorded, ()) = tokio::join!(recording.run(), broadcaster.run(&stopped));
             recorded.unwrap();
         };
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,9 +1,9 @@
 //! RabbitMQ, spoken to in AMQP 0-9-1.
 //!
 //! ```text
-//! publishers ─┬─ pipe, one a core ─► {prefix}.ballots ─► deliveries ──────┐ can't be read
+//! publishers ─┬─ pipe, one per core ─► {prefix}.ballots ─► consumer ──────┐ can't be read
 //!             └─ line                                                     └─► {prefix}.dead ◄─► dead letters
-//! announcer ──── line ─ lane ──────► {prefix}.results ─► a queue a node ─► announcements
+//! result_publisher ─ line ─ lane ────► {prefix}.results ─► a queue per node ─► result_subscriber
 //! ```
 //!
 //! What sends has a [`line`](line::Line), which is looked after in the background and knows before anything is sent
@@ -11,13 +11,11 @@
 //! took them. A [`canary`](canary::Canary) tells it whether a policy makes the broker lose what it confirmed. What receives has a [`subscription`](subscription::Subscription), and connects again when it is next asked.
 
 mod alarms;
-mod announcements;
-mod announcer;
 mod backoff;
 mod canary;
 mod connection;
+mod consumer;
 mod dead_letters;
-mod deliveries;
 mod depth;
 mod failure;
 mod identity;
@@ -26,6 +24,8 @@ mod line;
 mod looking;
 mod pipe;
 mod publisher;
+mod result_publisher;
+mod result_subscriber;
 mod set_aside;
 mod subscription;
 mod supervision;
@@ -39,12 +39,12 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
-pub use self::announcements::RabbitAnnouncements;
-pub use self::announcer::RabbitAnnouncer;
+pub use self::consumer::RabbitBallotConsumer;
 pub use self::dead_letters::{DeadLetter, DeadLetters, OpenedLetter, SCAN_MAX, Selection};
-pub use self::deliveries::RabbitDeliveries;
 pub use self::depth::{Depth, Messages};
 pub use self::publisher::RabbitPublisher;
+pub use self::result_publisher::RabbitResultPublisher;
+pub use self::result_subscriber::RabbitResultSubscriber;
 pub use self::topology::Topology;
 use super::QueueUrl;
 

@@ -41,7 +41,7 @@ const FORGET: Duration = Duration::from_secs(1);
 /// How long the canary of a node that is gone stays.
 const CANARY_EXPIRES_MS: i32 = 5 * 60 * 1_000;
 
-/// The announcements that wait for a node; the oldest make room for new ones.
+/// The result_subscriber that wait for a node; the oldest make room for new ones.
 const ANNOUNCEMENTS_MAX: i64 = 64;
 
 /// The names of what Throng has on the broker, and its bounds.
@@ -205,7 +205,7 @@ impl Topology {
         deleted.map_err(failure::unavailable)
     }
 
-    /// A queue for one node, of what is announced from now on; it goes when the connection does. Returns its name.
+    /// Declares a node's queue, of results published from now on; it is deleted with the connection. Returns its name.
     pub(super) async fn hang_up_queue(&self, channel: &Channel) -> Result<String, QueueError> {
         let exclusive = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         let arguments = table([("x-max-length", ANNOUNCEMENTS_MAX.into()), ("x-overflow", text("drop-head"))]);

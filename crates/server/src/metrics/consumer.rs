@@ -16,12 +16,12 @@ use throng_domain::store::Outcome;
 
 use super::intake::{BatchFailure, IntakeMetrics};
 
-/// For [`LineMetrics::oldest_ms`]: nothing is in hand.
+/// For [`ConsumerMetrics::oldest_ms`]: nothing is in hand.
 const NONE_MS: i64 = i64::MAX;
 
-/// What one line of recording measures.
+/// What is measured of one consumer.
 #[derive(Clone, Debug)]
-pub struct LineMetrics {
+pub struct ConsumerMetrics {
     intake: Arc<IntakeMetrics>,
     lag_seconds: Histogram,
     clock: Arc<dyn Clock>,
@@ -29,7 +29,7 @@ pub struct LineMetrics {
     oldest_ms: Arc<AtomicI64>,
 }
 
-impl LineMetrics {
+impl ConsumerMetrics {
     /// These ballots were taken off the queue.
     pub fn taken(&self, ballots: &[Ballot]) {
         let oldest = ballots.iter().map(|ballot| ballot.accepted_at.0).min();
@@ -51,35 +51,36 @@ impl LineMetrics {
     }
 }
 
-/// All lines of a worker.
+/// All consumers of a worker.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct Consumers {
     lag_seconds: Histogram,
     clock: Arc<dyn Clock>,
     oldest_ms: Mutex<Vec<Arc<AtomicI64>>>,
 }
 
-impl Lines {
+impl Consumers {
     pub(super) fn register(registry: &mut Registry, clock: &Arc<dyn Clock>) -> Arc<Self> {
         // From 1 ms to 9 minutes.
         let lag_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 20));
         let help = "From the acceptance of a batch's oldest ballot until it was recorded";
         registry.register_with_unit("record_lag", help, Unit::Seconds, lag_seconds.clone());
-        let lines = Arc::new(Self { lag_seconds, clock: Arc::clone(clock), oldest_ms: Mutex::default() });
-        registry.register_collector(Box::new(OldestBallot(Arc::clone(&lines))));
-        lines
+        let consumers = Arc::new(Self { lag_seconds, clock: Arc::clone(clock), oldest_ms: Mutex::default() });
+        registry.register_collector(Box::new(OldestBallot(Arc::clone(&consumers))));
+        consumers
     }
 
-    pub(super) fn add(&self, intake: Arc<IntakeMetrics>) -> LineMetrics {
+    pub(super) fn add(&self, intake: Arc<IntakeMetrics>) -> ConsumerMetrics {
         let oldest_ms = Arc::new(AtomicI64::new(NONE_MS));
         self.oldest_ms.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&oldest_ms));
-        LineMetrics { intake, lag_seconds: self.lag_seconds.clone(), clock: Arc::clone(&self.clock), oldest_ms }
+        ConsumerMetrics { intake, lag_seconds: self.lag_seconds.clone(), clock: Arc::clone(&self.clock), oldest_ms }
     }
 
     /// The age of the oldest ballot in hand, in seconds; 0 if there is none.
     fn oldest_age(&self) -> f64 {
-        let lines = self.oldest_ms.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest_ms = lines.iter().map(|line| line.load(Ordering::Relaxed)).min().filter(|ms| *ms != NONE_MS);
+        let consumers = self.oldest_ms.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest_ms =
+            consumers.iter().map(|consumer| consumer.load(Ordering::Relaxed)).min().filter(|ms| *ms != NONE_MS);
         oldest_ms.map_or(0.0, |oldest_ms| age_seconds(oldest_ms, &*self.clock))
     }
 }
@@ -92,7 +93,7 @@ fn age_seconds(since_ms: i64, clock: &dyn Clock) -> f64 {
 
 /// Looks for it at the moment of a scrape.
 #[derive(Debug)]
-struct OldestBallot(Arc<Lines>);
+struct OldestBallot(Arc<Consumers>);
 
 impl Collector for OldestBallot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {

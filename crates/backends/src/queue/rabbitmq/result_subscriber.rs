@@ -1,9 +1,9 @@
-//! Hearing what is announced.
+//! Receiving the tallies that workers send.
 
 use std::future::poll_fn;
 
 use async_trait::async_trait;
-use throng_domain::queue::{Announcements, QueueError};
+use throng_domain::queue::{QueueError, ResultSubscriber};
 use throng_domain::tally::Tallies;
 use tracing::{error, info, warn};
 
@@ -14,49 +14,49 @@ use super::subscription::{From, Subscription};
 use super::unacknowledged::Ack;
 use crate::queue::message::{MessageKey, decode_tallies};
 
-/// The announcements on their way to a node at once.
-const UNHEARD_MAX: u16 = 16;
+/// Messages that a node has received and not acknowledged, at most.
+const UNACKNOWLEDGED_MAX: u16 = 16;
 
-/// Listens on a queue of its own, which is gone when the connection is.
+/// Receives from a queue of its own, which is deleted with the connection.
 #[derive(Debug)]
-pub struct RabbitAnnouncements {
+pub struct RabbitResultSubscriber {
     broker: Broker,
     key: MessageKey,
     /// `None` while the broker is away.
     subscription: Option<Subscription>,
-    /// The last that was heard, while the broker waits to be told.
-    heard: Option<u64>,
+    /// The last message received, while it isn't acknowledged.
+    received: Option<u64>,
 }
 
-impl RabbitAnnouncements {
-    /// Connects. Hears only what was announced under `key`.
+impl RabbitResultSubscriber {
+    /// Connects. Receives only what was published under `key`.
     ///
     /// # Errors
     /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
     pub async fn connect(broker: Broker, key: MessageKey) -> Result<Self, QueueError> {
-        let subscription = Some(Subscription::open(&broker, From::Results, UNHEARD_MAX).await?);
-        Ok(Self { broker, key, subscription, heard: None })
+        let subscription = Some(Subscription::open(&broker, From::Results, UNACKNOWLEDGED_MAX).await?);
+        Ok(Self { broker, key, subscription, received: None })
     }
 
-    /// The next announcement; `None` if what came is none. Once it is taken there is no waiting, so that it can't be lost.
-    async fn hear(&mut self) -> Result<Option<Vec<Tallies>>, QueueError> {
-        let Self { key, subscription, heard, .. } = self;
+    /// The next message; `None` if it can't be read. There is no await after it is taken, so that it can't be lost.
+    async fn receive(&mut self) -> Result<Option<Vec<Tallies>>, QueueError> {
+        let Self { key, subscription, received, .. } = self;
         let subscription = subscription.as_mut().ok_or_else(|| no_answer("there is no connection yet"))?;
-        if let Some(number) = heard.take() {
+        if let Some(number) = received.take() {
             subscription.acknowledge(&[Ack { number, multiple: true }]).await?;
         }
         let delivery = poll_fn(|context| subscription.poll_next(context)).await?;
-        *heard = Some(delivery.delivery_tag);
+        *received = Some(delivery.delivery_tag);
         let tallies = decode_tallies(key, &delivery.data);
-        Ok(tallies.inspect_err(|error| warn!(%error, "an announcement is passed over")).ok())
+        Ok(tallies.inspect_err(|error| warn!(%error, "a message with tallies can't be read and is ignored")).ok())
     }
 
     async fn reconnect(&mut self) {
-        (self.subscription, self.heard) = (None, None);
+        (self.subscription, self.received) = (None, None);
         let (mut backoff, mut told) = (Backoff::default(), false);
         while self.subscription.is_none() {
             backoff.wait().await;
-            match Subscription::open(&self.broker, From::Results, UNHEARD_MAX).await {
+            match Subscription::open(&self.broker, From::Results, UNACKNOWLEDGED_MAX).await {
                 Ok(subscription) => self.subscription = Some(subscription),
                 Err(error @ QueueError::Rejected(_)) if !told => {
                     error!(%error, "the broker is there, and can't be used");
@@ -65,19 +65,19 @@ impl RabbitAnnouncements {
                 Err(QueueError::Rejected(_) | QueueError::Unavailable(_) | QueueError::Unknown(_)) => {}
             }
         }
-        info!("results are heard of again");
+        info!("results are received again");
     }
 }
 
 #[async_trait]
-impl Announcements for RabbitAnnouncements {
+impl ResultSubscriber for RabbitResultSubscriber {
     async fn next(&mut self) -> Vec<Tallies> {
         loop {
-            match self.hear().await {
+            match self.receive().await {
                 Ok(Some(tallies)) => return tallies,
                 Ok(None) => {}
                 Err(why) => {
-                    warn!(%why, "no results are heard of until the broker is back");
+                    warn!(%why, "no results are received until the broker is back");
                     self.reconnect().await;
                 }
             }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use async_trait::async_trait;
 use lapin::message;
 use throng_domain::clock::Clock;
-use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, Followed, Look, QueueError};
+use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, Followed, Look, QueueError};
 use tracing::{error, info, warn};
 
 use super::Broker;
@@ -26,7 +26,7 @@ const UNACKNOWLEDGED_MAX: u16 = 128;
 
 /// What one worker is delivered, on a connection of its own.
 #[derive(Debug)]
-pub struct RabbitDeliveries {
+pub struct RabbitBallotConsumer {
     broker: Broker,
     key: MessageKey,
     clock: Arc<dyn Clock>,
@@ -44,7 +44,7 @@ pub struct RabbitDeliveries {
     unreadable: u64,
 }
 
-impl RabbitDeliveries {
+impl RabbitBallotConsumer {
     /// Connects. Reads only what was published under `key`; the rest is set aside, with the time of `clock`.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ impl RabbitDeliveries {
 }
 
 #[async_trait]
-impl Deliveries for RabbitDeliveries {
+impl BallotConsumer for RabbitBallotConsumer {
     async fn prepare(&mut self) {
         if self.subscription.is_none() {
             self.reconnect().await;

@@ -1,21 +1,21 @@
-//! Recording what the queue delivers.
+//! A consumer: records the ballots that the queue delivers.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use throng_domain::ballot::Ballot;
-use throng_domain::queue::{Deliveries, Delivery, DeliveryTag, QueueError};
+use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, QueueError};
 use throng_domain::store::{Outcome, Recorded, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, info, warn};
 
-use super::Herald;
+use super::ResultBroadcaster;
 use super::answering::{Answering, KnownRound};
 use crate::intake::BATCH_SPANS;
-use crate::metrics::{BatchFailure, LineMetrics};
+use crate::metrics::{BatchFailure, ConsumerMetrics};
 
 /// The ballots in one transaction, at about which it is full: enough that its own cost doesn't count.
 const BALLOTS_MAX: usize = 5_000;
@@ -24,42 +24,42 @@ const BALLOTS_MAX: usize = 5_000;
 const BALLOTS_MANY: usize = BALLOTS_MAX / 2;
 
 /// The messages that make it large, however few ballots are in them: the broker delivers no more than a hundred or so
-/// before it hears what became of them.
+/// unacknowledged ones.
 const MESSAGES_MANY: usize = 50;
 
-/// How far apart transactions begin that aren't large. One costs the database about as much for one ballot as for a hundred,
-/// and where it shares a machine with the web node, that is paid in votes. The first ballot after a rest doesn't wait.
+/// The time between the beginnings of transactions that aren't large. One costs the database about as much for one ballot as
+/// for a hundred, and where the web node shares the machine, that costs votes. The first ballot after a pause doesn't wait.
 const TRANSACTION_EVERY: Duration = Duration::from_millis(10);
 
-/// How often the store is maintained, whatever else is done.
+/// How often the store is maintained, whatever else happens.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
-/// How long is waited after a first failure of the store; twice as long after each further one.
+/// The wait after the store's first failure; twice as long after each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 
-/// How long is waited at the most. Far below the time after which a broker takes back what a worker is slow with.
+/// The longest wait: far below the time after which a broker takes back what a worker hasn't acknowledged.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// One line of recording: its own consumer of the queue, its own connection to the store.
+/// Records ballots of the queue, over connections of its own to the broker and to the store. A worker runs several.
 #[derive(Debug)]
-pub struct Recording {
+pub struct Consumer {
     /// Where ballots come from.
-    pub deliveries: Box<dyn Deliveries>,
+    pub deliveries: Box<dyn BallotConsumer>,
     /// Where they are recorded.
     pub store: Arc<dyn Store>,
-    /// Who is told of the new tallies.
-    pub herald: Arc<Herald>,
+    /// Where the new tallies go.
+    pub broadcaster: Arc<ResultBroadcaster>,
     /// The number of the last round that nodes have begun: see [`watch_rounds`](super::watch_rounds).
     pub rounds: watch::Receiver<KnownRound>,
     /// What is measured.
-    pub metrics: LineMetrics,
-    /// Cancelled when the worker is to end.
+    pub metrics: ConsumerMetrics,
+    /// Cancelled when the worker is to stop.
     pub stop: CancellationToken,
 }
 
-/// Why recording ended that wasn't told to.
+/// Why a consumer ended by itself.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordingError {
+pub enum ConsumerError {
     /// The queue can't be used.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -68,15 +68,15 @@ pub enum RecordingError {
     Store(#[from] StoreError),
 }
 
-impl Recording {
-    /// Records until told to stop. What it has begun it finishes, unless the store is away; the rest stays on the queue.
+impl Consumer {
+    /// Records until stopped. A transaction that was begun is finished, unless the store is away; the rest stays on the queue.
     ///
     /// # Errors
-    /// What only a person can mend.
-    pub async fn run(self) -> Result<(), RecordingError> {
-        let Self { mut deliveries, store, herald, rounds, metrics, stop } = self;
+    /// What only an operator can resolve.
+    pub async fn run(self) -> Result<(), ConsumerError> {
+        let Self { mut deliveries, store, broadcaster, rounds, metrics, stop } = self;
         let mut answering = Answering::new(Arc::clone(&store), rounds);
-        let mut book = Book { store, metrics, stop, maintained: Instant::now() };
+        let mut recorder = RetryingStore { store, metrics, stop, maintained: Instant::now() };
         loop {
             let taking = async {
                 answering.go_on(&mut *deliveries).await?;
@@ -84,23 +84,23 @@ impl Recording {
                 tokio::select! {
                     biased;
                     delivered = deliveries.next(BALLOTS_MAX) => Ok(delivered?),
-                    () = answering.due() => Ok::<_, RecordingError>(Vec::new()),
+                    () = answering.due() => Ok::<_, ConsumerError>(Vec::new()),
                 }
             };
-            let Some(delivered) = book.keep_up_during(taking).await? else { return Ok(()) };
+            let Some(delivered) = recorder.keep_up_during(taking).await? else { return Ok(()) };
             let (tags, ballots) = merge(delivered?);
             if tags.is_empty() {
                 continue;
             }
-            book.metrics.taken(&ballots);
+            recorder.metrics.taken(&ballots);
             let began = Instant::now();
-            let Some(recorded) = book.record(&ballots).await? else { return Ok(()) };
+            let Some(recorded) = recorder.record(&ballots).await? else { return Ok(()) };
             name_uncounted(&ballots, &recorded.outcomes);
-            // First the tallies, then the broker: a result that is late is worse than a delivery that comes again.
-            herald.tell(recorded.tallies);
+            // First the tallies, then the acknowledgement: a late result is worse than a redelivery.
+            broadcaster.enqueue(recorded.tallies);
             deliveries.done(&tags).await?;
             if !is_large(&tags, &ballots) {
-                let Some(()) = book.keep_up_during(sleep_until(began + TRANSACTION_EVERY)).await? else {
+                let Some(()) = recorder.keep_up_during(sleep_until(began + TRANSACTION_EVERY)).await? else {
                     return Ok(());
                 };
             }
@@ -108,17 +108,17 @@ impl Recording {
     }
 }
 
-/// Where ballots are entered.
-struct Book {
+/// The store, with what is done while it, or the queue, is waited for.
+struct RetryingStore {
     store: Arc<dyn Store>,
-    metrics: LineMetrics,
+    metrics: ConsumerMetrics,
     stop: CancellationToken,
     /// When the store was maintained last.
     maintained: Instant,
 }
 
-impl Book {
-    /// What comes of `work`, beside which the store is maintained; `None` if told to stop meanwhile.
+impl RetryingStore {
+    /// Does `work`, and maintains the store meanwhile; `None` if stopped.
     async fn keep_up_during<T>(&mut self, work: impl Future<Output = T>) -> Result<Option<T>, StoreError> {
         let mut work = pin!(work);
         loop {
@@ -135,7 +135,7 @@ impl Book {
         }
     }
 
-    /// What can be done later is left until then.
+    /// An error that may pass leaves it for the next time.
     async fn maintain(&self) -> Result<(), StoreError> {
         match self.store.maintain().await {
             Err(error) if error.may_pass() => Ok(()),
@@ -143,8 +143,8 @@ impl Book {
         }
     }
 
-    /// Records the batch, however long the store is away; `None` if told to stop meanwhile. After an outcome that isn't
-    /// known the batch is recorded again, which changes nothing if it was there.
+    /// Records the batch, however long the store is away; `None` if stopped meanwhile. After an unknown outcome the batch is
+    /// recorded again, which changes nothing if it was there.
     async fn record(&mut self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
         let mut wait = RETRY_FIRST;
         loop {
@@ -166,12 +166,12 @@ impl Book {
     }
 }
 
-/// Whether the next transaction begins at once, since there may be a backlog.
+/// Whether the next transaction begins at once, as there may be a backlog.
 fn is_large(messages: &[DeliveryTag], ballots: &[Ballot]) -> bool {
     messages.len() >= MESSAGES_MANY || ballots.len() >= BALLOTS_MANY
 }
 
-/// Names those ballots that were accepted and don't count.
+/// Logs the ballots that were accepted and don't count.
 fn name_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
     for (ballot, outcome) in ballots.iter().zip(outcomes) {
         let why = match outcome {
@@ -184,7 +184,7 @@ fn name_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
     }
 }
 
-/// What came together, as one batch.
+/// All ballots of these deliveries, as one batch.
 fn merge(deliveries: Vec<Delivery>) -> (Vec<DeliveryTag>, Vec<Ballot>) {
     let mut ballots = Vec::with_capacity(deliveries.iter().map(|delivery| delivery.ballots.len()).sum());
     let tags = deliveries.into_iter().map(|delivery| {

@@ -1,9 +1,9 @@
 //! Results told to all nodes.
 
 use throng_backends::queue::MessageKey;
-use throng_backends::queue::rabbitmq::{RabbitAnnouncements, RabbitAnnouncer};
+use throng_backends::queue::rabbitmq::{RabbitResultPublisher, RabbitResultSubscriber};
 use throng_domain::poll::{OptionId, PollId};
-use throng_domain::queue::{Announcements, Announcer, QueueError};
+use throng_domain::queue::{QueueError, ResultPublisher, ResultSubscriber};
 use throng_domain::tally::Tallies;
 
 use super::ground::{host, on_ground};
@@ -16,19 +16,19 @@ fn tallies(seq: u64) -> Vec<Tallies> {
 }
 
 /// The newest that a node hears, once it is `seq`.
-async fn hears(node: &mut RabbitAnnouncements, seq: u64) {
+async fn hears(node: &mut RabbitResultSubscriber, seq: u64) {
     within(10, "an announcement", async { while node.next().await != tallies(seq) {} }).await;
 }
 
 #[tokio::test]
 async fn every_node_hears_what_is_announced() {
     on_ground(async |ground| {
-        let announcer = ground.announcer().await;
+        let result_publisher = ground.result_publisher().await;
         // Nobody listens, which is no error.
-        announcer.announce(&tallies(1)).await.unwrap();
+        result_publisher.publish(&tallies(1)).await.unwrap();
         let (mut one, mut other) = (ground.node().await, ground.node().await);
         for seq in 2..50 {
-            announcer.announce(&tallies(seq)).await.unwrap();
+            result_publisher.publish(&tallies(seq)).await.unwrap();
             assert_eq!(within(5, "an announcement", one.next()).await, tallies(seq));
         }
         for seq in 2..50 {
@@ -41,9 +41,9 @@ async fn every_node_hears_what_is_announced() {
 #[tokio::test]
 async fn a_node_that_does_not_listen_misses_the_oldest_and_hears_the_newest() {
     on_ground(async |ground| {
-        let (announcer, mut node) = (ground.announcer().await, ground.node().await);
+        let (result_publisher, mut node) = (ground.result_publisher().await, ground.node().await);
         for seq in 1..=200 {
-            announcer.announce(&tallies(seq)).await.unwrap();
+            result_publisher.publish(&tallies(seq)).await.unwrap();
         }
         let mut heard = 0;
         within(10, "the newest", async {
@@ -61,9 +61,9 @@ async fn a_node_that_does_not_listen_misses_the_oldest_and_hears_the_newest() {
 async fn what_others_announce_is_passed_over() {
     on_ground(async |ground| {
         let mut node = ground.node().await;
-        let forger = RabbitAnnouncer::connect(ground.broker(), MessageKey::new(&[8; 32])).await.unwrap();
-        forger.announce(&tallies(1)).await.unwrap();
-        ground.announcer().await.announce(&tallies(2)).await.unwrap();
+        let forger = RabbitResultPublisher::connect(ground.broker(), MessageKey::new(&[8; 32])).await.unwrap();
+        forger.publish(&tallies(1)).await.unwrap();
+        ground.result_publisher().await.publish(&tallies(2)).await.unwrap();
         assert_eq!(within(5, "an announcement", node.next()).await, tallies(2));
     })
     .await;
@@ -74,28 +74,28 @@ async fn announcements_stop_with_the_broker_and_go_on_with_it() {
     on_ground(async |ground| {
         let proxy = Proxy::start(host()).await;
         let proxied = ground.by_way_of(&proxy.host());
-        let (announcer, mut node) = (proxied.announcer().await, proxied.node().await);
-        announcer.announce(&tallies(1)).await.unwrap();
+        let (result_publisher, mut node) = (proxied.result_publisher().await, proxied.node().await);
+        result_publisher.publish(&tallies(1)).await.unwrap();
         hears(&mut node, 1).await;
         proxy.be(Mood::Away);
         eventually("nothing is announced", async || {
-            let announced = announcer.announce(&tallies(2)).await;
+            let announced = result_publisher.publish(&tallies(2)).await;
             matches!(announced, Err(QueueError::Unavailable(_))).then_some(())
         })
         .await;
         let waiting = tokio::time::timeout(std::time::Duration::from_secs(1), node.next()).await;
         assert!(waiting.is_err(), "{waiting:?}");
         proxy.be(Mood::Passes);
-        let again = ground.announcer().await;
+        let again = ground.result_publisher().await;
         let announcing = eventually("it is listened to", async || {
-            again.announce(&tallies(3)).await.unwrap();
+            again.publish(&tallies(3)).await.unwrap();
             None::<()>
         });
         tokio::select! {
             () = announcing => {}
             () = hears(&mut node, 3) => {}
         }
-        eventually("it announces again", async || announcer.announce(&tallies(4)).await.ok()).await;
+        eventually("it announces again", async || result_publisher.publish(&tallies(4)).await.ok()).await;
         hears(&mut node, 4).await;
     })
     .await;
