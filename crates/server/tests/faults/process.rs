@@ -17,6 +17,9 @@ const START_OR_END_MAX: Duration = Duration::from_secs(60);
 /// The lines of a process's log that may wait to be read here.
 const LINES_MAX: usize = 100_000;
 
+/// The lines that are shown of a process where a test fails.
+const LINES_SHOWN: usize = 40;
+
 /// What a server, and a worker, log before their address.
 const SERVING: [&str; 2] = ["serving on http://", "health and metrics on http://"];
 
@@ -156,8 +159,14 @@ impl Throng {
 }
 
 impl Drop for Throng {
+    /// Shows the end of its log where a test fails.
+    #[allow(clippy::print_stdout, reason = "the test harness shows it")]
     fn drop(&mut self) {
         self.kill_now();
+        if std::thread::panicking() {
+            let lines = self.lines.rest();
+            println!("the last lines of process {}:\n{}", self.child.id(), lines.join("\n"));
+        }
     }
 }
 
@@ -175,6 +184,15 @@ impl Lines {
         let stderr = BufReader::new(child.stderr.take().expect("the child was started with a pipe"));
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { coming, said: Vec::new() }
+    }
+
+    /// The last lines, of a process that has ended.
+    fn rest(&mut self) -> &[String] {
+        // A process of its own may still have the pipe.
+        while let Ok(line) = self.coming.recv_timeout(Duration::from_millis(100)) {
+            self.said.push(line);
+        }
+        &self.said[self.said.len().saturating_sub(LINES_SHOWN)..]
     }
 
     /// Reads until `wanted` finds something in a line; `None` if the process ends before.

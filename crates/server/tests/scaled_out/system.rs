@@ -200,8 +200,10 @@ impl System {
     pub fn be_nobody_special(&mut self) {
         let (kind, name) = (self.kind, self.name.clone());
         assert_eq!(kind, Kind::MySql);
-        self.sql(&format!("CREATE USER {name} IDENTIFIED BY '{name}'; GRANT ALL ON {name}.* TO {name}"));
-        let url = format!("mysql://{name}:{name}@{}/{name}", address(self.setting("DATABASE_URL")));
+        // As long as a user's name may be on MySQL.
+        let user = &name[..32];
+        self.sql(&format!("CREATE USER {user} IDENTIFIED BY '{name}'; GRANT ALL ON {name}.* TO {user}"));
+        let url = format!("mysql://{user}:{name}@{}/{name}", address(self.setting("DATABASE_URL")));
         self.set("DATABASE_URL", &url);
     }
 
