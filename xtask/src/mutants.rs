@@ -43,16 +43,16 @@ const MUTANTS: [Mutant; 10] = [
         file: "crates/server/src/intake/recorder.rs",
         find: "            let recorded = self.record(&batch).await;
             let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
-            self.answer(&mut batch, &ends, outcomes);
+            self.complete(&mut batch, &ends, outcomes);
 ",
-        replace: "            let early = Batch { ballots: batch.ballots.clone(), callers: Vec::new() };
+        replace: "            let early = PendingBatch { ballots: batch.ballots.clone(), responders: Vec::new() };
             let count = batch.ballots.len();
             let recorded = Recorded {
                 outcomes: vec![Outcome::Counted; count],
                 tallies: vec![self.store.tallies(batch.ballots[0].poll).await.map_err(WriteFailure)?],
             };
             let (outcomes, failure) = self.outcomes(Ok(recorded), count);
-            self.answer(&mut batch, &ends, outcomes);
+            self.complete(&mut batch, &ends, outcomes);
             let _ = self.record(&early).await;
 ",
         suite: Suite::Embedded,
@@ -220,16 +220,21 @@ fn complaint(output: &Output, mutant: &Mutant) -> Option<String> {
 fn build(root: &Path, mutant: &Mutant) -> anyhow::Result<PathBuf> {
     let tree = tree(root);
     copy_sources(root, &tree)?;
-    let file = tree.join(mutant.file);
-    let source = fs::read_to_string(&file).with_context(|| format!("{} can't be read", mutant.file))?;
-    let found = source.matches(mutant.find).count();
-    ensure!(found == 1, "its text is {found} times in {}, not once: adapt it to the sources", mutant.file);
-    fs::write(&file, source.replace(mutant.find, mutant.replace))?;
+    fs::write(tree.join(mutant.file), mutated(&tree, mutant)?)?;
     let built = cargo_in(&tree)?.args(["build", "--quiet", "--package", "throng", "--bin", "throng"]).status()?;
     if !built.success() {
         bail!("it doesn't build: adapt it to the sources");
     }
     Ok(target(&tree).join("debug/throng"))
+}
+
+/// The file of the sources at `tree` that the mutant is about, with its fault.
+fn mutated(tree: &Path, mutant: &Mutant) -> anyhow::Result<String> {
+    let source =
+        fs::read_to_string(tree.join(mutant.file)).with_context(|| format!("{} can't be read", mutant.file))?;
+    let found = source.matches(mutant.find).count();
+    ensure!(found == 1, "its text is {found} times in {}, not once: adapt it to the sources", mutant.file);
+    Ok(source.replace(mutant.find, mutant.replace))
 }
 
 /// Where the copy of the sources is.
@@ -300,4 +305,17 @@ fn remove_others(directory: &Path, kept: &BTreeSet<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noticed at once, and not only where the mutants are built.
+    #[test]
+    fn mutants_fit_the_sources() {
+        for mutant in &MUTANTS {
+            mutated(&command::root(), mutant).unwrap_or_else(|error| panic!("{}: {error:#}", mutant.name));
+        }
+    }
 }
