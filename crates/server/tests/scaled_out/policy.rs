@@ -88,6 +88,20 @@ fn canary_that_is_deleted_during_an_alarm_is_no_loss() {
     assert!(status.success() && !said.contains("the broker would lose"), "{said}");
 }
 
+/// A queue that is there and doesn't respond, as one may be that was made just before its broker was killed.
+#[test]
+fn canary_that_never_responds_again_is_replaced() {
+    let _alone = in_war();
+    let system = System::new(Kind::Postgres, true, false);
+    let node = system.web();
+    let canary = wait_for_canary(&system);
+    let stop = format!("ok = ra:stop_server(quorum_queues, {{'%2F_{canary}', node()}}).");
+    RABBITMQ.control(&["eval", &stop]);
+    wait_until_ready(&node, 503);
+    wait_until_ready(&node, 200);
+    RABBITMQ.control(&["delete_queue", &canary]);
+}
+
 /// Waits until the system has a canary; its name.
 fn wait_for_canary(system: &System) -> String {
     let mut found = None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lapin::{Channel, Event};
 use throng_domain::queue::QueueError;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
@@ -23,6 +23,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn supervise(state: Arc<LineState>, mut session: Arc<Session>, mut control: Channel) {
     let mut canary = state.has_canary.then(Canary::default);
     loop {
+        let connected_at = Instant::now();
         let lost = tokio::select! {
             lost = listen(&state, &session) => lost,
             lost = check(&state, &session, &control, canary.as_mut()) => lost,
@@ -31,6 +32,8 @@ pub(super) async fn supervise(state: Arc<LineState>, mut session: Arc<Session>, 
         state.disconnected();
         session.cut();
         warn!(why = %lost, purpose = state.purpose, "the broker is away; nothing is sent until it is back");
+        // A connection that is lost at once, again and again, costs a broker much.
+        sleep_until(connected_at + CHECK_EVERY).await;
         (session, control) = reconnect(&state).await;
         state.connected(Arc::clone(&session));
         info!(purpose = state.purpose, "the broker is back");
