@@ -6,7 +6,7 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use crate::queue::Queue;
-use crate::system::{Kind, System};
+use crate::system::{Kind, System, wait_until_shown_within};
 use crate::trial::{Trial, VOTERS, rounds, wait};
 use crate::victim::RABBITMQ;
 
@@ -59,6 +59,7 @@ fn a_web_node_killed_under_load() {
             wait(moment);
             web.kill();
         });
+        catches_up(&trial);
         trial.settle();
     });
 }
@@ -77,8 +78,15 @@ fn a_web_node_stopped_under_load() {
             assert!(status.success(), "{said}");
         });
         assert_eq!(trial.ledger.witness.cuts(), 0, "requests were cut off");
+        catches_up(&trial);
         trial.settle();
     });
+}
+
+/// Waits until the node shows what another one has shown: it receives results a moment later. On one node, none goes back.
+fn catches_up(trial: &Trial<'_>) {
+    let (_, voters) = trial.ledger.witness.before();
+    wait_until_shown_within(&trial.web, voters..=u64::MAX);
 }
 
 #[test]
