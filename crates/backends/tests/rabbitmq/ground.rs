@@ -119,11 +119,19 @@ impl Ground {
 
     /// How many messages are ready in `{prefix}.{queue}`; `None` if it isn't there.
     pub async fn ready(&self, queue: &str) -> Option<u32> {
+        self.inspect(queue).await.map(|queue| queue.message_count())
+    }
+
+    /// How many consumers `{prefix}.{queue}` has; `None` if it isn't there.
+    pub async fn consumers(&self, queue: &str) -> Option<u32> {
+        self.inspect(queue).await.map(|queue| queue.consumer_count())
+    }
+
+    async fn inspect(&self, queue: &str) -> Option<lapin::Queue> {
         let (_connection, channel) = connect().await;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let name = format!("{}.{queue}", self.prefix);
-        let queue = channel.queue_declare(name.into(), passive, FieldTable::default()).await.ok()?;
-        Some(queue.message_count())
+        channel.queue_declare(name.into(), passive, FieldTable::default()).await.ok()
     }
 
     /// Puts bytes on `{prefix}.{queue}`, as anybody can who has an account on the broker.

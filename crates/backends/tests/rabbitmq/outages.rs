@@ -200,7 +200,8 @@ async fn a_worker_connects_again_past_a_host_that_answers_nothing() {
         let proxy = Proxy::start(host()).await;
         let mut worker = ground.by_way_of(&format!("{},{}", proxy.host(), host())).worker().await;
         proxy.be(Mood::Away);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let is_cut = async || (ground.consumers("ballots").await == Some(0)).then_some(());
+        eventually("its connection is cut", is_cut).await;
         proxy.be(Mood::Frozen);
         ground.publisher().await.publish(&ballots(0, 1)).await.unwrap();
         let delivery = delivered_in_time(&mut worker).await.remove(0);
