@@ -13,7 +13,7 @@ pub enum WaitsFor {
     /// Somebody to deal with so many messages that no worker could read.
     DeadLetters(u64),
     /// Workers that record, and a minute from the close on.
-    Consumer,
+    Recording,
 }
 
 impl WaitsFor {
@@ -26,7 +26,7 @@ impl WaitsFor {
             None => Self::Unknown,
             Some(Messages { consumers: 0, .. }) => Self::Worker,
             Some(Messages { dead, .. }) if dead > 0 => Self::DeadLetters(dead),
-            Some(_) => Self::Consumer,
+            Some(_) => Self::Recording,
         }
     }
 
@@ -36,7 +36,7 @@ impl WaitsFor {
             Self::Unknown => 0,
             Self::Worker => 1,
             Self::DeadLetters(_) => 2,
-            Self::Consumer => 3,
+            Self::Recording => 3,
         }
     }
 
@@ -59,7 +59,7 @@ impl WaitsFor {
                 "is held by dead letters, messages that no worker could read ({count}): see `throng dead list`, then \
                  replay them or drop them"
             ),
-            Self::Consumer => {
+            Self::Recording => {
                 "is final once workers have recorded all that was taken, a minute after the close at the \
                                 soonest; workers are recording"
                     .to_owned()
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(of(0, 0, 0), WaitsFor::Worker);
         assert_eq!(of(3, 2, 0), WaitsFor::Worker);
         assert_eq!(of(3, 2, 1), WaitsFor::DeadLetters(2));
-        assert_eq!(of(3, 0, 1), WaitsFor::Consumer);
+        assert_eq!(of(3, 0, 1), WaitsFor::Recording);
         assert!(WaitsFor::DeadLetters(2).words().contains("(2)"));
     }
 }

@@ -1,4 +1,4 @@
-//! RecordMode: exact, whoever else records at the same time and from wherever.
+//! Counting: exact, whoever else records at the same time and from wherever.
 
 use std::cell::Cell;
 use std::sync::Arc;

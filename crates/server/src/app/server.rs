@@ -72,7 +72,7 @@ impl Server {
         let to_the_end = async {
             tokio::select! {
                 () = stop => info!("shutting down"),
-                () = app.intake_failed.cancelled() => self.ballot_queues.iter().for_each(|ballot_queue| ballot_queue.close()),
+                () = app.intake_failed.cancelled() => close_all(&self.ballot_queues),
             }
             app.shutdown.run().await;
         };
@@ -93,7 +93,7 @@ impl Server {
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
             never = keep_awake(app, &self.ballot_queues) => match never {},
         }
-        self.ballot_queues.iter().for_each(|ballot_queue| ballot_queue.close());
+        close_all(&self.ballot_queues);
         // What publish loops still publish needs this runtime: it looks after the connection that knows whether the broker is there.
         let cores = self.cores;
         if let Err(error) = tokio::task::spawn_blocking(move || cores.join()).await {
@@ -137,6 +137,10 @@ impl RecordMode {
             }
         }
     }
+}
+
+fn close_all(ballot_queues: &[Arc<BallotQueue>]) {
+    ballot_queues.iter().for_each(|ballot_queue| ballot_queue.close());
 }
 
 async fn keep_polls_fresh(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible {

@@ -32,7 +32,7 @@ pub struct StartupWait {
     clock: Arc<dyn Clock>,
     /// Whether the database may be away at all: a file isn't, it can be opened or it can't.
     has_database_server: bool,
-    failure_log: LogRateLimiter,
+    log_limiter: LogRateLimiter,
     missing: watch::Sender<Dependency>,
 }
 
@@ -44,7 +44,7 @@ impl StartupWait {
             began: Instant::now(),
             clock: Arc::clone(clock),
             has_database_server: config.database.is_shared(),
-            failure_log: LogRateLimiter::new(1),
+            log_limiter: LogRateLimiter::new(1),
             missing: watch::Sender::new(Dependency::Store),
         }
     }
@@ -87,7 +87,7 @@ impl StartupWait {
             has_waited = true;
             self.missing.send_replace(dependency);
             on_away()?;
-            if let Some(unlogged) = self.failure_log.take(self.clock.now()) {
+            if let Some(unlogged) = self.log_limiter.take(self.clock.now()) {
                 let (error, waited_s) = (with_causes(&error), self.began.elapsed().as_secs());
                 warn!(error, waited_s, unlogged, "{} is not available; trying again until it is", dependency.name());
             }

@@ -91,7 +91,7 @@ impl PerCore {
         let sum = |value: &dyn Fn(&HttpMetrics) -> u64| self.http.iter().map(|core| value(core)).sum();
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         let answers = (1..).zip(classes).map(|(class, name)| (name, sum(&|core| load(&core.answers[class]))));
-        family(encoder, "http_responses", "HTTP answers, by class of status", "class", answers)?;
+        family(encoder, "http_responses", "HTTP responses, by class of status", "class", answers)?;
         let refused = (0..).zip(REASONS).map(|(reason, name)| (name, sum(&|core| load(&core.refused[reason]))));
         let help =
             "Ballots answered with an error, by its code; of outcome_unknown alone something may have been taken";

@@ -53,7 +53,7 @@ impl Worker {
             ResultBroadcaster::new(Arc::new(told.clone()), None, shared, Arc::clone(&metrics.broadcaster));
         let broadcaster = Arc::new(broadcaster);
         let last_round = watch::Sender::default();
-        let recording = Consumer {
+        let consumer = Consumer {
             deliveries: Box::new(broker.clone()),
             store: Arc::clone(&store),
             broadcaster: Arc::clone(&broadcaster),
@@ -66,7 +66,7 @@ impl Worker {
             runtime.block_on(async {
                 let never = CancellationToken::new();
                 tokio::select! {
-                    ended = recording.run() => ended,
+                    ended = consumer.run() => ended,
                     () = watch_rounds(store, last_round) => unreachable!("it reads for ever"),
                     () = broadcaster.run(&never) => unreachable!("it announces for ever"),
                 }
@@ -179,7 +179,7 @@ fn a_lost_confirm_is_unknown_and_sending_again_counts_once() {
 }
 
 #[test]
-fn a_courier_that_panics_ends_the_server_which_says_so() {
+fn a_publish_loop_that_panics_ends_the_server_which_says_so() {
     let broker = FakeBroker::new();
     let (mut server, _) = server(&broker);
     broker.set_mood(Mood::Waits);

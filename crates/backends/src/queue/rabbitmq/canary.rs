@@ -41,7 +41,7 @@ const DROPPED: &str = "a full queue takes more and drops what it has (overflow)"
 const EXPIRED: &str = "messages expire (message-ttl), or a full queue drops them (overflow)";
 const DELETED: &str = "a queue that nobody consumes is deleted (expires)";
 
-/// One node's queue, and what was seen of it. It outlives connections.
+/// One node's queue, and what was seen of it. What was seen outlives connections.
 #[derive(Debug, Default)]
 pub(super) struct Canary {
     name: Option<String>,

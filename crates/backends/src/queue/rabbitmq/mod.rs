@@ -3,7 +3,7 @@
 //! ```text
 //! publishers ─┬─ pipe, one per core ─► {prefix}.ballots ─► consumer ──────┐ can't be read
 //!             └─ line                                                     └─► {prefix}.dead ◄─► dead letters
-//! result_publisher ─ line ─ lane ────► {prefix}.results ─► a queue per node ─► result_subscriber
+//! result publisher ─ line ─ lane ────► {prefix}.results ─► a queue per node ─► result subscriber
 //! ```
 //!
 //! What sends has a [`line`](line::Line), which is looked after in the background and knows before anything is sent

@@ -41,8 +41,8 @@ const FORGET: Duration = Duration::from_secs(1);
 /// How long the canary of a node that is gone stays.
 const CANARY_EXPIRES_MS: i32 = 5 * 60 * 1_000;
 
-/// The result_subscriber that wait for a node; the oldest make room for new ones.
-const ANNOUNCEMENTS_MAX: i64 = 64;
+/// The messages with tallies that wait for a node; the oldest are dropped for new ones.
+const RESULTS_MAX: i64 = 64;
 
 /// The names of what Throng has on the broker, and its bounds.
 ///
@@ -208,7 +208,7 @@ impl Topology {
     /// Declares a node's queue, of results published from now on; it is deleted with the connection. Returns its name.
     pub(super) async fn hang_up_queue(&self, channel: &Channel) -> Result<String, QueueError> {
         let exclusive = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
-        let arguments = table([("x-max-length", ANNOUNCEMENTS_MAX.into()), ("x-overflow", text("drop-head"))]);
+        let arguments = table([("x-max-length", RESULTS_MAX.into()), ("x-overflow", text("drop-head"))]);
         let hanging = async {
             let queue = channel.queue_declare("".into(), exclusive, arguments).await?;
             let (name, results) = (queue.name().clone(), self.results.as_str().into());
