@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::RngExt as _;
 use sha2::Sha256;
+use tempfile::{NamedTempFile, PersistError};
 
 /// The fewest characters: 32 hexadecimal ones are 128 bits.
 const CHARACTERS_MIN: usize = 32;
@@ -43,26 +44,22 @@ impl AppSecret {
     }
 }
 
-/// Writes `secret` to `path`, readable by its owner alone, unless something is there. Two that start at once get the same.
+/// Writes `secret` to `path`, readable by its owner alone, unless something is there. All that start at once get the same,
+/// those too that have one process id, as in two containers with one volume.
 fn keep(path: &Path, secret: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
     if path.try_exists()? {
         return Ok(());
     }
     let directory = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
-    let own = directory.join(format!("app_secret.{}", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&own)?;
+    let mut file = NamedTempFile::new_in(directory)?;
     for byte in secret {
         write!(file, "{byte:02x}")?;
     }
-    file.sync_all()?;
-    // A link, unlike a rename, doesn't take the place of one that was there first.
-    let linked = std::fs::hard_link(&own, path);
-    std::fs::remove_file(&own)?;
-    match linked {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked,
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(PersistError { error, .. }) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -95,6 +92,27 @@ mod tests {
         keep(&path, &[2; 32]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "01".repeat(32));
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn all_that_start_at_once_have_the_same_secret() {
+        const STARTING: u8 = 8;
+        for _ in 0..20 {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("var/app_secret");
+            let barrier = std::sync::Barrier::new(STARTING.into());
+            let read = &|secret| {
+                barrier.wait();
+                keep(&path, &[secret; 32]).unwrap();
+                std::fs::read_to_string(&path).unwrap()
+            };
+            let kept: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..STARTING).map(|secret| scope.spawn(move || read(secret))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(kept.iter().all(|secret| *secret == kept[0] && secret.len() == 64), "{kept:?}");
+            assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        }
     }
 
     #[test]
