@@ -1,4 +1,4 @@
-//! Other programs, run from the root of the workspace.
+//! Runs other programs from the root of the workspace.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -11,29 +11,29 @@ use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 
 use crate::stopwatch::Stopwatch;
-use crate::{children, side_by_side};
+use crate::{children, parallel};
 
 /// The workspace's directory.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir.parent().unwrap_or(manifest_dir).to_owned()
 }
 
-/// `program`, to be run from the workspace's directory.
+/// A command that runs `program` in the workspace's directory.
 pub fn program(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
     command
 }
 
-/// The same with the variables that are set for it, for whoever is to type it.
-pub fn typed_with_variables(command: &Command) -> String {
+/// The command line as it would be typed, preceded by the environment variables that are set for it.
+pub fn command_line_with_variables(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
     let set = variables.map(|(name, value)| format!("{}={} ", name.to_string_lossy(), value.to_string_lossy()));
-    set.collect::<String>() + &typed(command)
+    set.collect::<String>() + &command_line(command)
 }
 
-/// The cargo that runs this, with these arguments, by words.
+/// A command that runs the cargo that started this process, with these arguments, separated by whitespace.
 pub fn cargo(arguments: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = program(cargo);
@@ -41,20 +41,20 @@ pub fn cargo(arguments: &str) -> Command {
     command
 }
 
-/// How the command would be typed.
-pub fn typed(command: &Command) -> String {
+/// The command line as it would be typed.
+pub fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
-    let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    let arguments = std::iter::once(program).chain(command.get_args());
+    arguments.map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// A program to run beside others.
+/// A program to run in parallel with others.
 pub struct Job<'a> {
     /// The program.
     pub command: Command,
-    /// What stands before each line of its standard output.
+    /// Printed before each line of its standard output.
     pub prefix: String,
-    /// Sees each of these lines too.
+    /// Called with each of these lines, without the prefix.
     pub line: Box<dyn FnMut(&str) + Send + 'a>,
 }
 
@@ -67,33 +67,33 @@ pub struct Ended {
     pub took: Duration,
 }
 
-/// Runs all lanes at once, the jobs of each one after the other, passing on all that they print as it comes. No process that
-/// they started outlives the last of them; the children that `spared` names are left alone. How each ended, and the processes
-/// that they left behind, which were killed.
+/// Runs all lanes in parallel and the jobs of each lane in order, and forwards what they print as it arrives. No process that
+/// they started outlives the last job; the children that `exempt` names are left alone. Returns how each job ended, and the
+/// processes that were left behind and killed.
 ///
 /// # Errors
-/// If one can't be started, or its output can't be passed on.
+/// If a program can't be started, or its output can't be forwarded.
 pub fn stream<'a>(
     lanes: Vec<Vec<Job<'a>>>,
-    spared: &children::Spared<'_>,
+    exempt: &children::Exempt<'_>,
 ) -> anyhow::Result<(Vec<Vec<Ended>>, Vec<String>)> {
     std::thread::scope(|scope| {
         let run = |Job { mut command, prefix, line }: Job<'a>| {
-            let (name, watch) = (typed(&command), Stopwatch::start());
+            let (name, watch) = (command_line(&command), Stopwatch::start());
             let child = command.stdout(Stdio::piped()).spawn();
             let mut child = child.with_context(|| format!("`{name}` can't be started"))?;
-            let output = child.stdout.take().context("its output is piped")?;
-            let passing = scope.spawn(move || pass_on(output, &prefix, line));
+            let output = child.stdout.take().context("standard output isn't piped")?;
+            let forwarding = scope.spawn(move || forward(output, &prefix, line));
             let succeeded = child.wait()?.success();
-            anyhow::Ok((Ended { succeeded, took: watch.elapsed() }, passing))
+            anyhow::Ok((Ended { succeeded, took: watch.elapsed() }, forwarding))
         };
-        let places = vec![(); lanes.len()];
-        let ended = side_by_side::share(&places, lanes, |(), lane| lane.into_iter().map(run).collect::<Vec<_>>());
-        // These may hold outputs open: only without them do they end.
-        let left_behind = children::end_orphans(spared);
+        let slots = vec![(); lanes.len()];
+        let ended = parallel::run_parallel(&slots, lanes, |(), lane| lane.into_iter().map(run).collect::<Vec<_>>());
+        // Orphans may hold output pipes open, so the outputs end only without them.
+        let left_behind = children::end_orphans(exempt);
         let read = |job: anyhow::Result<(Ended, ScopedJoinHandle<'_, std::io::Result<()>>)>| {
-            let (ended, passing) = job?;
-            passing.join().map_err(|_| anyhow!("reading its output panicked"))??;
+            let (ended, forwarding) = job?;
+            forwarding.join().map_err(|_| anyhow!("reading its output panicked"))??;
             anyhow::Ok(ended)
         };
         let read = ended.into_iter().map(|lane| lane.into_iter().map(read).collect());
@@ -101,7 +101,7 @@ pub fn stream<'a>(
     })
 }
 
-fn pass_on(output: impl Read, prefix: &str, mut line: impl FnMut(&str)) -> std::io::Result<()> {
+fn forward(output: impl Read, prefix: &str, mut line: impl FnMut(&str)) -> std::io::Result<()> {
     let mut output = BufReader::new(output);
     let mut bytes = prefix.as_bytes().to_vec();
     while output.read_until(b'\n', &mut bytes)? > 0 {
@@ -114,25 +114,25 @@ fn pass_on(output: impl Read, prefix: &str, mut line: impl FnMut(&str)) -> std::
     Ok(())
 }
 
-/// Runs it and fails if it does; what it prints goes where ours goes.
+/// Runs a command with this process's standard output and standard error.
 ///
 /// # Errors
 /// If it can't be started or fails.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
-    let name = typed(command);
+    let name = command_line(command);
     let status = command.status().with_context(|| format!("`{name}` can't be started"))?;
     if !status.success() {
-        bail!("`{name}` failed ({status}); its own words are above");
+        bail!("`{name}` failed ({status}); see its output above");
     }
     Ok(())
 }
 
-/// Runs it and returns what it printed.
+/// Runs a command and returns its standard output, trimmed.
 ///
 /// # Errors
-/// If it can't be started or fails; its complaint is in the error.
+/// If it can't be started or fails; the error contains its standard error.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
-    let name = typed(command);
+    let name = command_line(command);
     let output = command.output().with_context(|| format!("`{name}` can't be started"))?;
     if !output.status.success() {
         bail!("`{name}` failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
@@ -140,11 +140,11 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// What cargo knows about the workspace, its dependencies left out.
+/// The metadata of the workspace from cargo, without dependencies.
 ///
 /// # Errors
 /// If cargo fails.
 pub fn metadata() -> anyhow::Result<Value> {
     let json = output(&mut cargo("metadata --no-deps --format-version 1"))?;
-    serde_json::from_str(&json).context("`cargo metadata` printed no JSON")
+    serde_json::from_str(&json).context("`cargo metadata` didn't print JSON")
 }

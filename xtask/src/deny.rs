@@ -1,13 +1,13 @@
-//! `cargo xtask deny`: where the dependencies come from and what their licences ask.
+//! `cargo xtask deny`: checks the sources and licences of dependencies, and that none is banned.
 
 use anyhow::bail;
 
 use crate::{command, packages};
 
-/// Checks all that can be checked without the network.
+/// Runs the checks that need no network.
 ///
 /// # Errors
-/// If cargo-deny isn't installed, or finds something.
+/// If cargo-deny isn't installed, or a check fails.
 pub fn run() -> anyhow::Result<bool> {
     if packages::find("cargo-deny").is_none() {
         bail!("cargo-deny isn't installed; install it first: cargo install cargo-deny --locked");

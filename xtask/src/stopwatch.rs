@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at while it is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How often a condition is checked while it is waited for.
+const CHECK_EVERY: Duration = Duration::from_millis(1);
 
-/// The same where looking costs something.
-const LOOK_PATIENTLY_EVERY: Duration = Duration::from_millis(50);
+/// The same where a check is expensive.
+const CHECK_RARELY_EVERY: Duration = Duration::from_millis(50);
 
 /// Time since it was started.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,10 @@ pub struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// Starts now.
-    #[expect(clippy::disallowed_methods, reason = "real processes take real time; this is the one place that reads it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "other processes run in real time; this is the only place that reads it"
+    )]
     pub fn start() -> Self {
         Self(Instant::now())
     }
@@ -25,22 +28,22 @@ impl Stopwatch {
     }
 }
 
-/// Asks `found` again and again until it has an answer, for `at_most`; `None` if it never had one.
+/// Calls `found` repeatedly until it returns a value, for `at_most`; `None` if it never did.
 pub fn wait_until<T>(at_most: Duration, found: impl FnMut() -> Option<T>) -> Option<T> {
-    look(LOOK_EVERY, at_most, found)
+    poll(CHECK_EVERY, at_most, found)
 }
 
-/// Like [`wait_until`], but asks less often: for questions that are work for whoever is waited for.
-pub fn wait_patiently<T>(at_most: Duration, found: impl FnMut() -> Option<T>) -> Option<T> {
-    look(LOOK_PATIENTLY_EVERY, at_most, found)
+/// Like [`wait_until`], but checks less often: for checks that cause work for the process that is waited for.
+pub fn wait_checking_rarely<T>(at_most: Duration, found: impl FnMut() -> Option<T>) -> Option<T> {
+    poll(CHECK_RARELY_EVERY, at_most, found)
 }
 
 #[expect(clippy::disallowed_methods, reason = "another process's state has no event to wait for")]
-fn look<T>(every: Duration, at_most: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
+fn poll<T>(every: Duration, at_most: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
     let watch = Stopwatch::start();
     loop {
-        if let Some(answer) = found() {
-            return Some(answer);
+        if let Some(value) = found() {
+            return Some(value);
         }
         if watch.elapsed() >= at_most {
             return None;

@@ -1,4 +1,4 @@
-//! What is measured against what.
+//! The servers that are compared.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use super::server::Server;
 use super::tls_database::OneDatabase;
 use crate::packages;
 
-/// The answer of the empty servers: the bytes that a vote gets.
-const ANSWER: &str = r#"{"1":100000,"2":0,"3":100000,"4":0,"5":0}"#;
+/// The response of the empty servers: the same bytes as for a vote.
+const RESPONSE: &str = r#"{"1":100000,"2":0,"3":100000,"4":0,"5":0}"#;
 
-/// What a client asks.
+/// A client's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A ballot in the default poll.
@@ -47,21 +47,21 @@ impl Request {
     }
 }
 
-/// A server, and what it is asked.
+/// A server, and the request that it gets.
 #[derive(Clone, Debug)]
 pub struct Contender {
     /// Its name in tables.
     pub name: &'static str,
     /// The server.
     pub kind: Kind,
-    /// What it is asked.
+    /// The request that it gets.
     pub request: Request,
 }
 
 /// A kind of server.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// A binary of this workspace that answers [`ANSWER`] to everything: its path, and what it is told beside the address.
+    /// A binary of this workspace that responds with [`RESPONSE`] to everything: its path, and its arguments after the address.
     Empty(PathBuf, &'static [&'static str]),
     /// nginx with `return 200`.
     Nginx,
@@ -73,16 +73,16 @@ pub enum Kind {
     ScaledOut { system: ScaledOut, worker: bool },
 }
 
-/// Whether Throng keeps processors from sleeping while a crowd votes, where the system lets it: `KEEP_AWAKE`.
+/// Whether Throng keeps processors from sleeping while many clients vote, where the system permits it: `KEEP_AWAKE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processors {
     /// As shipped.
     Awake,
-    /// As where it may not.
+    /// As where the system doesn't permit it.
     MaySleep,
 }
 
-/// Where Throng keeps its ballots.
+/// Where Throng stores its ballots.
 #[derive(Clone, Debug)]
 pub enum Database {
     /// A new file for each run.
@@ -92,14 +92,14 @@ pub enum Database {
 }
 
 impl Contender {
-    /// Starts it; what it writes goes to `directory`.
+    /// Starts it; its files are written to `directory`.
     ///
     /// # Errors
-    /// If it doesn't answer.
+    /// If it doesn't respond.
     pub fn start(&self, directory: &Path) -> anyhow::Result<Server> {
         match &self.kind {
-            Kind::Empty(program, words) => Server::start(program, directory, Request::Vote, |command, address| {
-                command.arg(address.to_string()).args(*words);
+            Kind::Empty(program, arguments) => Server::start(program, directory, Request::Vote, |command, address| {
+                command.arg(address.to_string()).args(*arguments);
                 Ok(())
             }),
             Kind::Nginx => {
@@ -114,7 +114,7 @@ impl Contender {
             }
             Kind::OneDatabase(database) => database.start(directory),
             Kind::ScaledOut { system, worker } => {
-                let system = system.begin()?;
+                let system = system.set_up()?;
                 let mut web = system.web(directory)?;
                 if *worker {
                     system.worker(&mut web, directory)?;
@@ -142,10 +142,10 @@ impl Contender {
     }
 }
 
-/// Starts Throng as it is shipped, on `file`.
+/// Starts Throng as shipped, on `file`.
 ///
 /// # Errors
-/// If it doesn't answer.
+/// If it doesn't respond.
 pub fn start_throng(program: &Path, directory: &Path, file: &Path, processors: Processors) -> anyhow::Result<Server> {
     Server::start(program, directory, Request::Result, |command, address| {
         let database = format!("sqlite://{}", file.display());
@@ -155,7 +155,7 @@ pub fn start_throng(program: &Path, directory: &Path, file: &Path, processors: P
     })
 }
 
-/// nginx at its fastest, touching nothing outside of `directory`. It reads a request's body before the next request.
+/// Configures nginx for speed, without files outside `directory`. It reads a request's body before the next request.
 fn nginx_configuration(directory: &Path, address: &str) -> String {
     let directory = directory.display();
     format!(
@@ -175,7 +175,7 @@ http {{
   default_type application/json;
   server {{
     listen {address} reuseport;
-    location = /api/submit {{ return 200 '{ANSWER}'; }}
+    location = /api/submit {{ return 200 '{RESPONSE}'; }}
   }}
 }}
 "

@@ -1,4 +1,4 @@
-//! `cargo xtask bench drain`: how fast one worker records what waits on the queue.
+//! `cargo xtask bench drain`: how fast one worker records the ballots on the queue.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::machine::Machine;
 use super::report::{Fact, Report};
 use super::runs::ballots_counted;
 use super::scaled_out::{self, ScaledOut};
-use super::{Workshop, load, machine};
+use super::{BenchEnv, load, machine};
 use crate::packages::{self, SETPRIV};
 use crate::services::{Kind, Services};
-use crate::stopwatch::{Stopwatch, wait_patiently};
+use crate::stopwatch::{Stopwatch, wait_checking_rarely};
 
 /// Connections and seconds of one load while the queue is filled.
 const LOAD: (usize, u32) = (1_000, 5);
@@ -25,7 +25,7 @@ const DRAINED_MAX: Duration = Duration::from_secs(600);
 /// How much is drained.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Ballots that wait on the queue before the worker starts
+    /// Ballots on the queue before the worker starts
     #[arg(long, default_value_t = 2_000_000)]
     ballots: u64,
     /// Where the results are stored
@@ -33,20 +33,20 @@ pub struct Options {
     out: PathBuf,
 }
 
-/// Measures, prints and stores.
+/// Runs the benchmark, prints the report and stores it.
 ///
 /// # Errors
-/// If it can't be measured, or a ballot is missing.
+/// If the benchmark can't run, or a ballot is missing.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     packages::ensure(&[load::WRK, SETPRIV])?;
     machine::raise_descriptor_limit()?;
-    let workshop = Workshop::open()?;
+    let bench_env = BenchEnv::open()?;
     let services = Services::start(scaled_out::SERVERS.to_vec())?;
-    let machine = Machine::describe(&workshop.scratch)?;
+    let machine = Machine::describe(&bench_env.scratch)?;
     let mut facts = Vec::new();
     for (kind, short, name) in [(Kind::Mariadb, "mariadb", "MariaDB"), (Kind::Postgres, "postgres", "PostgreSQL")] {
-        let system = ScaledOut::on(short, kind, workshop.throng(), &services)?;
-        let Drained { rate, memory_mb } = measure(&system, name, options.ballots, &workshop)?;
+        let system = ScaledOut::on(short, kind, bench_env.throng(), &services)?;
+        let Drained { rate, memory_mb } = measure(&system, name, options.ballots, &bench_env)?;
         facts.push(Fact::at_least(format!("one worker into {name}"), rate, "ballots/s", 250_000.0));
         facts.push(Fact::below(format!("its peak memory, into {name}"), memory_mb, "MB", 200.0));
     }
@@ -65,46 +65,46 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// How a worker drained the queue.
+/// The results of draining the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Drained {
-    /// Ballots a second.
+    /// Ballots per second.
     pub rate: f64,
-    /// The most memory that the worker had, in MB.
+    /// The peak memory of the worker, in MB.
     pub memory_mb: f64,
 }
 
 /// Fills the queue of a new system with `ballots`, and drains it with one worker.
 ///
 /// # Errors
-/// If it can't be measured, or a ballot is missing.
-pub fn measure(system: &ScaledOut, name: &str, ballots: u64, workshop: &Workshop) -> anyhow::Result<Drained> {
-    let (directory, system) = (tempfile::tempdir_in(&workshop.scratch)?, system.begin()?);
+/// If the benchmark can't run, or a ballot is missing.
+pub fn measure(system: &ScaledOut, name: &str, ballots: u64, bench_env: &BenchEnv) -> anyhow::Result<Drained> {
+    let (directory, system) = (tempfile::tempdir_in(&bench_env.scratch)?, system.set_up()?);
     let mut web = system.web(directory.path())?;
-    let (mut answered, mut loads) = (0, 0);
-    while answered < ballots {
-        let seen = load::send(Request::Vote, web.address, LOAD.0, LOAD.1)?;
-        if seen.errors > 0 {
-            bail!("{} of the votes failed", seen.errors);
+    let (mut acknowledged, mut loads) = (0, 0);
+    while acknowledged < ballots {
+        let summary = load::send(Request::Vote, web.address, LOAD.0, LOAD.1)?;
+        if summary.errors > 0 {
+            bail!("{} of the votes failed", summary.errors);
         }
-        (answered, loads) = (answered + seen.requests, loads + 1);
-        println!("{name}: {answered} of {ballots} ballots wait on the queue");
+        (acknowledged, loads) = (acknowledged + summary.requests, loads + 1);
+        println!("{name}: {acknowledged} of {ballots} ballots are on the queue");
     }
     machine::wait_until_quiet()?;
     let watch = Stopwatch::start();
     system.worker(&mut web, directory.path())?;
-    let all = || ballots_counted(&web).ok().filter(|counted| *counted >= answered);
-    let Some(counted) = wait_patiently(DRAINED_MAX, all) else {
-        bail!("{} of {answered} ballots were counted in {} s", ballots_counted(&web)?, DRAINED_MAX.as_secs());
+    let all = || ballots_counted(&web).ok().filter(|counted| *counted >= acknowledged);
+    let Some(counted) = wait_checking_rarely(DRAINED_MAX, all) else {
+        bail!("{} of {acknowledged} ballots were counted in {} s", ballots_counted(&web)?, DRAINED_MAX.as_secs());
     };
     let rate = counted as f64 / watch.elapsed().as_secs_f64();
-    // Each load ends by hanging up, with at most one request under way on each connection.
+    // Each load ends by closing its connections, with at most one request in flight on each.
     let counted = ballots_counted(&web)?;
-    if counted > answered + loads * LOAD.0 as u64 {
-        bail!("{answered} ballots were answered, {counted} are counted");
+    if counted > acknowledged + loads * LOAD.0 as u64 {
+        bail!("{acknowledged} ballots were acknowledged, {counted} are counted");
     }
-    let memory_mb = web.beside()?.memory_peak_kib()? as f64 / 1024.0;
+    let memory_mb = web.companion()?.memory_peak_kib()? as f64 / 1024.0;
     web.stop()?;
-    println!("{name}: {counted} ballots counted, {rate:.0} a second");
+    println!("{name}: {counted} ballots counted, {rate:.0} per second");
     Ok(Drained { rate, memory_mb })
 }

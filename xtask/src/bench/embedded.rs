@@ -6,19 +6,19 @@ use super::contender::{Contender, Database, Kind, Processors, Request};
 use super::machine::Machine;
 use super::report::{Comparison, Fact, Ratio, Report, median};
 use super::runs::{self, Run};
-use super::{Plan, Workshop, contender, load, machine, went_well};
+use super::{BenchEnv, Plan, contender, load, machine, print_faults};
 use crate::packages::{self, Program};
 
 const NGINX: Program = Program { name: "nginx", package: "nginx" };
 
 const CONNECTIONS: [usize; 3] = [64, 256, 1000];
 
-/// How often Throng is started to see how fast it answers.
+/// How often Throng is started to measure its time to the first response.
 const STARTS: usize = 5;
 
 const EMPTY_AXUM: &str = "empty axum::serve";
 const EMPTY_OWN: &str = "empty on our layout";
-const EMPTY_LANE: &str = "empty on our lane";
+const EMPTY_FAST_PATH: &str = "empty on our lane";
 const NGINX_200: &str = "nginx return 200";
 const VOTE: &str = "durable vote";
 const VOTE_ASLEEP: &str = "durable vote, processors may sleep";
@@ -28,23 +28,23 @@ const COMPARISONS: &[Comparison] = &[
     Comparison { top: VOTE, bottom: EMPTY_AXUM, bars: &[(64, Some(0.72)), (256, Some(0.95)), (1000, Some(0.95))] },
     Comparison { top: VOTE_ASLEEP, bottom: EMPTY_AXUM, bars: &[(64, None), (256, None), (1000, None)] },
     Comparison { top: VOTE, bottom: EMPTY_OWN, bars: &[(64, None), (256, None), (1000, Some(0.75))] },
-    Comparison { top: VOTE, bottom: EMPTY_LANE, bars: &[(64, None), (256, None), (1000, None)] },
+    Comparison { top: VOTE, bottom: EMPTY_FAST_PATH, bars: &[(64, None), (256, None), (1000, None)] },
     Comparison { top: VOTE, bottom: NGINX_200, bars: &[(64, None), (256, None), (1000, Some(0.60))] },
     Comparison { top: RESULT, bottom: EMPTY_AXUM, bars: &[(64, Some(0.93)), (256, Some(0.93)), (1000, Some(0.93))] },
     Comparison { top: RESULT, bottom: EMPTY_OWN, bars: &[(64, None), (256, None), (1000, None)] },
 ];
 
-/// Measures, prints and stores.
+/// Runs the benchmark, prints the report and stores it.
 ///
 /// # Errors
-/// If it can't be measured.
+/// If the benchmark can't run.
 pub fn run(plan: &Plan) -> anyhow::Result<bool> {
     packages::ensure(&[load::WRK, packages::SETPRIV, NGINX])?;
-    let workshop = Workshop::open()?;
-    let machine = Machine::describe(&workshop.scratch)?;
-    let mut facts = binary_facts(&workshop)?;
-    let contenders = contenders(&workshop);
-    let runs = runs::all(plan, &contenders, &CONNECTIONS, &workshop.scratch)?;
+    let bench_env = BenchEnv::open()?;
+    let machine = Machine::describe(&bench_env.scratch)?;
+    let mut facts = binary_facts(&bench_env)?;
+    let contenders = contenders(&bench_env);
+    let runs = runs::all(plan, &contenders, &CONNECTIONS, &bench_env.scratch)?;
     facts.extend(memory_fact(&runs));
     let ratios = Ratio::all(COMPARISONS, &runs);
     let faults = runs::faults(&runs);
@@ -60,22 +60,22 @@ pub fn run(plan: &Plan) -> anyhow::Result<bool> {
     ];
     Report { name: "embedded", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }
         .publish(&plan.out)?;
-    Ok(went_well(&faults))
+    Ok(print_faults(&faults))
 }
 
-fn contenders(workshop: &Workshop) -> [Contender; 7] {
-    let empty = |name, example, words| {
-        let kind = Kind::Empty(workshop.example(example), words);
+fn contenders(bench_env: &BenchEnv) -> [Contender; 7] {
+    let empty = |name, example, arguments| {
+        let kind = Kind::Empty(bench_env.example(example), arguments);
         Contender { name, kind, request: Request::Vote }
     };
     let throng = |name, request, processors| {
-        let kind = Kind::Throng(workshop.throng(), Database::Fresh, processors);
+        let kind = Kind::Throng(bench_env.throng(), Database::Fresh, processors);
         Contender { name, kind, request }
     };
     [
         empty(EMPTY_AXUM, "empty_axum", &[]),
         empty(EMPTY_OWN, "empty_own", &[]),
-        empty(EMPTY_LANE, "empty_own", &["lane"]),
+        empty(EMPTY_FAST_PATH, "empty_own", &["fast-path"]),
         Contender { name: NGINX_200, kind: Kind::Nginx, request: Request::Vote },
         throng(VOTE, Request::Vote, Processors::Awake),
         throng(VOTE_ASLEEP, Request::Vote, Processors::MaySleep),
@@ -83,14 +83,14 @@ fn contenders(workshop: &Workshop) -> [Contender; 7] {
     ]
 }
 
-/// How large the binary is, and how soon it answers on a machine that has no database yet.
-fn binary_facts(workshop: &Workshop) -> anyhow::Result<Vec<Fact>> {
+/// The size of the binary, and the time from its start to its first response without an existing database.
+fn binary_facts(bench_env: &BenchEnv) -> anyhow::Result<Vec<Fact>> {
     machine::wait_until_quiet()?;
     let mut starts_ms = Vec::new();
     for _ in 0..STARTS {
-        let directory = tempfile::tempdir_in(&workshop.scratch)?;
+        let directory = tempfile::tempdir_in(&bench_env.scratch)?;
         let server = contender::start_throng(
-            &workshop.throng(),
+            &bench_env.throng(),
             directory.path(),
             &directory.path().join("throng.db"),
             Processors::Awake,
@@ -98,17 +98,17 @@ fn binary_facts(workshop: &Workshop) -> anyhow::Result<Vec<Fact>> {
         starts_ms.push(server.started_in.as_secs_f64() * 1e3);
         server.stop()?;
     }
-    let start_ms = median(starts_ms).context("it was started")?;
-    let size_mb = std::fs::metadata(workshop.throng())?.len() as f64 / 1e6;
+    let start_ms = median(starts_ms).context("Throng was never started")?;
+    let size_mb = std::fs::metadata(bench_env.throng())?.len() as f64 / 1e6;
     Ok(vec![
         Fact::below("start to first answer, on a new file", start_ms, "ms", 100.0),
         Fact::below("stripped binary", size_mb, "MB", 25.0),
     ])
 }
 
-/// The most memory that a thousand voting clients ever needed.
+/// The peak memory with 1,000 voting clients.
 fn memory_fact(runs: &[Run]) -> Option<Fact> {
     let votes = runs.iter().filter(|run| run.contender == VOTE && run.connections == 1000);
-    let most = votes.map(|run| run.memory_peak_mb).max_by(f64::total_cmp)?;
-    Some(Fact::below("peak memory, 1,000 clients voting", most, "MB", 64.0))
+    let peak = votes.map(|run| run.memory_peak_mb).max_by(f64::total_cmp)?;
+    Some(Fact::below("peak memory, 1,000 clients voting", peak, "MB", 64.0))
 }

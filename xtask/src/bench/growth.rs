@@ -1,11 +1,11 @@
-//! `cargo xtask bench growth`: whether a file full of ballots makes the next ballot slower.
+//! `cargo xtask bench growth`: whether a file with many ballots slows down further votes.
 
 use clap::Args;
 
 use super::contender::{Contender, Database, Kind, Processors, Request, start_throng};
 use super::machine::Machine;
 use super::report::{Comparison, Ratio, Report};
-use super::{Plan, Workshop, load, machine, runs, seed, went_well};
+use super::{BenchEnv, Plan, load, machine, print_faults, runs, seed};
 use crate::packages;
 use crate::stopwatch::Stopwatch;
 
@@ -18,7 +18,7 @@ const RESULT_EMPTY: &str = "result, empty file";
 
 const COMPARISONS: &[Comparison] = &[
     Comparison { top: VOTE_FULL, bottom: VOTE_EMPTY, bars: &[(64, Some(0.9)), (1000, Some(0.9))] },
-    // Unchanged, but for the noise.
+    // Unchanged, except for noise.
     Comparison { top: RESULT_FULL, bottom: RESULT_EMPTY, bars: &[(64, Some(0.95)), (1000, Some(0.95))] },
 ];
 
@@ -32,26 +32,26 @@ pub struct Options {
     ballots: u64,
 }
 
-/// Measures, prints and stores.
+/// Runs the benchmark, prints the report and stores it.
 ///
 /// # Errors
-/// If it can't be measured.
+/// If the benchmark can't run.
 pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
     packages::ensure(&[load::WRK, packages::SETPRIV])?;
-    let workshop = Workshop::open()?;
-    let machine = Machine::describe(&workshop.scratch)?;
-    let directory = tempfile::tempdir_in(&workshop.scratch)?;
+    let bench_env = BenchEnv::open()?;
+    let machine = Machine::describe(&bench_env.scratch)?;
+    let directory = tempfile::tempdir_in(&bench_env.scratch)?;
     let file = directory.path().join("full.db");
     println!("seeding {ballots} ballots");
     let watch = Stopwatch::start();
-    // Started once, Throng makes its tables and the demo poll.
-    start_throng(&workshop.throng(), directory.path(), &file, Processors::Awake)?.stop()?;
+    // On its first start, Throng creates its tables and the demo poll.
+    start_throng(&bench_env.throng(), directory.path(), &file, Processors::Awake)?.stop()?;
     seed::seed(&file, *ballots, machine::now_ms())?;
     let size_mb = std::fs::metadata(&file)?.len() / 1_000_000;
     println!("seeded in {:.0} s, {size_mb} MB", watch.elapsed().as_secs_f64());
 
     let contender = |name, database, request| {
-        let kind = Kind::Throng(workshop.throng(), database, Processors::Awake);
+        let kind = Kind::Throng(bench_env.throng(), database, Processors::Awake);
         Contender { name, kind, request }
     };
     let contenders = [
@@ -60,7 +60,7 @@ pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
         contender(RESULT_FULL, Database::Kept(file.clone()), Request::Result),
         contender(RESULT_EMPTY, Database::Fresh, Request::Result),
     ];
-    let runs = runs::all(plan, &contenders, &CONNECTIONS, &workshop.scratch)?;
+    let runs = runs::all(plan, &contenders, &CONNECTIONS, &bench_env.scratch)?;
     let ratios = Ratio::all(COMPARISONS, &runs);
     let faults = runs::faults(&runs);
     let (date, notes) =
@@ -68,5 +68,5 @@ pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
     let facts = Vec::new();
     Report { name: "growth", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }
         .publish(&plan.out)?;
-    Ok(went_well(&faults))
+    Ok(print_faults(&faults))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench lag`: how long it takes until a vote shows on another node.
+//! `cargo xtask bench lag`: the time until a vote is visible on another node.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -10,23 +10,23 @@ use clap::Args;
 use serde_json::Value;
 
 use super::contender::Request;
-use super::http::ask;
+use super::http::fetch;
 use super::machine::Machine;
 use super::report::{Fact, Report};
 use super::scaled_out::{self, ScaledOut};
-use super::{Workshop, http, load, machine};
+use super::{BenchEnv, http, load, machine};
 use crate::packages::{self, SETPRIV};
 use crate::services::{Kind, Services};
 use crate::stopwatch::{Stopwatch, wait_until};
 
-/// Voters who do nothing, and those who vote as fast as they can in the second half.
+/// Idle voters in the first part, and voters who vote as fast as they can in the second.
 const VOTERS: usize = 1_000;
 
-/// How long a vote may take to show.
+/// How long a vote may take to become visible.
 const SHOWN_MAX: Duration = Duration::from_secs(10);
 
-/// How long the only voter waits before each vote: results are announced ten times a second at the most, so that a quicker
-/// one would measure that.
+/// How long the only voter waits before each vote: results are published at most ten times per second, so a shorter wait would
+/// measure that interval.
 const AT_REST: Duration = Duration::from_millis(200);
 
 /// How long the load lasts, in seconds.
@@ -36,7 +36,7 @@ const LOAD_S: u32 = 40;
 const MARK: &str = "[5]";
 const MARKED: &str = "5";
 
-/// How often it is measured.
+/// How often the time is measured.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Votes at rest, and votes under full load
@@ -47,20 +47,20 @@ pub struct Options {
     out: PathBuf,
 }
 
-/// Measures, prints and stores.
+/// Runs the benchmark, prints the report and stores it.
 ///
 /// # Errors
-/// If it can't be measured, or a vote doesn't show.
+/// If the benchmark can't run, or a vote doesn't become visible.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     packages::ensure(&[load::WRK, SETPRIV])?;
     machine::raise_descriptor_limit()?;
-    let workshop = Workshop::open()?;
+    let bench_env = BenchEnv::open()?;
     let services = Services::start(scaled_out::SERVERS.to_vec())?;
-    let machine = Machine::describe(&workshop.scratch)?;
+    let machine = Machine::describe(&bench_env.scratch)?;
     let mut facts = Vec::new();
     for (kind, short, name) in [(Kind::Mariadb, "mariadb", "MariaDB"), (Kind::Postgres, "postgres", "PostgreSQL")] {
-        let system = ScaledOut::on(short, kind, workshop.throng(), &services)?.begin()?;
-        let (near, far) = (tempfile::tempdir_in(&workshop.scratch)?, tempfile::tempdir_in(&workshop.scratch)?);
+        let system = ScaledOut::on(short, kind, bench_env.throng(), &services)?.set_up()?;
+        let (near, far) = (tempfile::tempdir_in(&bench_env.scratch)?, tempfile::tempdir_in(&bench_env.scratch)?);
         let (mut voted, shown) = (system.web(near.path())?, system.web(far.path())?);
         system.worker(&mut voted, near.path())?;
         let nodes = Nodes { voted: voted.address, shown: shown.address };
@@ -81,7 +81,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Where votes are cast, and where they are looked for.
+/// The node where votes are cast, and the node where they must become visible.
 #[derive(Clone, Copy, Debug)]
 struct Nodes {
     voted: SocketAddr,
@@ -103,24 +103,24 @@ fn under_load(nodes: &Nodes, name: &str, votes: u32) -> anyhow::Result<[Fact; 2]
         let measured_s = watch.elapsed().as_secs_f64();
         load.join().map_err(|_| anyhow!("the load panicked"))??;
         if measured_s > f64::from(LOAD_S) {
-            bail!("{votes} votes took {measured_s:.0} s, and the load only {LOAD_S} s: measure fewer");
+            bail!("{votes} votes took {measured_s:.0} s, but the load only {LOAD_S} s: measure fewer votes");
         }
         anyhow::Ok(lags)
     })?;
     Ok(facts(&lags, &format!("{name}, under full load"), 250.0))
 }
 
-/// How long each vote took to show, in milliseconds, ascending; `between` two of them the voter does nothing.
-#[expect(clippy::disallowed_methods, reason = "a voter who does nothing has no event to wait for")]
-fn lags(nodes: &Nodes, votes: u32, between: Duration) -> anyhow::Result<Vec<f64>> {
+/// How long each vote took to become visible, in milliseconds, ascending; the voter waits for `pause` before each.
+#[expect(clippy::disallowed_methods, reason = "an idle voter has no event to wait for")]
+fn lags(nodes: &Nodes, votes: u32, pause: Duration) -> anyhow::Result<Vec<f64>> {
     let mut lags = Vec::new();
     for _ in 0..votes {
-        thread::sleep(between);
+        thread::sleep(pause);
         let before = tally(nodes.shown)?;
         let watch = Stopwatch::start();
         http::exchange(nodes.voted, "POST", Request::Vote.path(), MARK)?;
         if wait_until(SHOWN_MAX, || tally(nodes.shown).ok().filter(|now| *now > before)).is_none() {
-            bail!("a vote didn't show within {} s", SHOWN_MAX.as_secs());
+            bail!("a vote wasn't visible within {} s", SHOWN_MAX.as_secs());
         }
         lags.push(watch.elapsed().as_secs_f64() * 1e3);
     }
@@ -130,7 +130,7 @@ fn lags(nodes: &Nodes, votes: u32, between: Duration) -> anyhow::Result<Vec<f64>
 
 /// The tally of the option that only the measured votes choose.
 fn tally(node: SocketAddr) -> anyhow::Result<u64> {
-    let result: Value = serde_json::from_str(&ask(node, Request::Result)?)?;
+    let result: Value = serde_json::from_str(&fetch(node, Request::Result)?)?;
     result[MARKED].as_u64().with_context(|| format!("no tally of option {MARKED} in {result}"))
 }
 

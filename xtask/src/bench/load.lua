@@ -1,4 +1,4 @@
--- What wrk sends: METHOD, and a body where one is given; and what it says at the end, as one line of JSON.
+-- The request that wrk sends: METHOD, and a body if one is given; and its summary at the end, as one line of JSON.
 function init(args)
   wrk.method = args[1]
   if args[2] then

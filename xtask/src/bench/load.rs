@@ -1,4 +1,4 @@
-//! The load: wrk, which keeps each connection busy with one request after the other.
+//! The load generator: wrk, which sends one request after the other on each connection.
 
 use std::net::SocketAddr;
 
@@ -9,29 +9,29 @@ use super::contender::Request;
 use crate::command;
 use crate::packages::Program;
 
-/// The load generator.
+/// The program.
 pub const WRK: Program = Program { name: "wrk", package: "wrk" };
 
-/// Threads that send.
+/// Threads that send requests.
 const THREADS: usize = 2;
 
-/// What wrk saw.
+/// The summary that wrk prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Seen {
-    /// Requests that were answered.
+pub struct Summary {
+    /// Requests that got a response.
     pub requests: u64,
-    /// How long it sent, in microseconds.
+    /// The duration of the load, in microseconds.
     pub duration_us: u64,
-    /// Half of the answers came within this time, in microseconds.
+    /// The median response time, in microseconds.
     pub p50_us: u64,
-    /// 99 in 100 answers came within this time, in microseconds.
+    /// The 99th percentile of the response time, in microseconds.
     pub p99_us: u64,
-    /// Answers that were errors, connections that failed, requests without an answer for 2 s.
+    /// Error responses, failed connections, and requests without a response for 2 s.
     pub errors: u64,
 }
 
-impl Seen {
-    /// Answers a second.
+impl Summary {
+    /// Responses per second.
     pub fn rate(&self) -> f64 {
         self.requests as f64 / (self.duration_us as f64 / 1e6)
     }
@@ -41,7 +41,7 @@ impl Seen {
 ///
 /// # Errors
 /// If wrk fails.
-pub fn send(request: Request, to: SocketAddr, connections: usize, seconds: u32) -> anyhow::Result<Seen> {
+pub fn send(request: Request, to: SocketAddr, connections: usize, seconds: u32) -> anyhow::Result<Summary> {
     let mut wrk = command::program(WRK.name);
     wrk.args([format!("-t{THREADS}"), format!("-c{connections}"), format!("-d{seconds}s")]);
     wrk.args(["-s", "xtask/src/bench/load.lua", &format!("http://{to}{}", request.path()), "--", request.method()]);

@@ -1,4 +1,4 @@
-//! The machine that is measured on.
+//! The machine that the benchmark runs on.
 
 use std::fs::read_to_string;
 use std::os::unix::fs::FileExt as _;
@@ -12,16 +12,16 @@ use serde::Serialize;
 use crate::command;
 use crate::stopwatch::{Stopwatch, wait_until};
 
-/// How long somebody else's compiler is waited for.
+/// How long to wait for compilers of other processes to end.
 const QUIET_WAIT_MAX: Duration = Duration::from_secs(600);
 
-/// Programs beside which nothing is measured.
+/// Programs that must not run during a measurement.
 const COMPILERS: [&str; 6] = ["rustc", "clippy-driver", "rustdoc", "cc1", "ld", "rust-lld"];
 
-/// How often the disk's sync is timed.
+/// How often a sync of the disk is timed.
 const SYNCS: usize = 501;
 
-/// What a reader must know of the machine to make sense of its figures.
+/// The properties of the machine that are needed to interpret the figures.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     cpu: String,
@@ -37,7 +37,7 @@ impl Machine {
     /// This machine, with the disk that `scratch` is on.
     ///
     /// # Errors
-    /// If git or rustc can't be asked, or `scratch` is on no real disk.
+    /// If git or rustc can't be run, or `scratch` isn't on a real disk.
     pub fn describe(scratch: &Path) -> anyhow::Result<Self> {
         let cpu = read_to_string("/proc/cpuinfo")?;
         let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
@@ -77,7 +77,7 @@ pub fn now_ms() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
-/// Lets this process and those it starts have as many descriptors as they may.
+/// Raises the limit on file descriptors of this process, and of those that it starts, to the permitted maximum.
 ///
 /// # Errors
 /// If the system refuses.
@@ -87,10 +87,10 @@ pub fn raise_descriptor_limit() -> anyhow::Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// Returns once nobody on this machine compiles.
+/// Returns once no compiler runs on this machine.
 ///
 /// # Errors
-/// If somebody does for too long.
+/// If one runs for too long.
 pub fn wait_until_quiet() -> anyhow::Result<()> {
     if compiler().is_none() {
         return Ok(());
@@ -108,8 +108,7 @@ fn compiler() -> Option<String> {
     names.map(|name| name.trim().to_owned()).find(|name| COMPILERS.contains(&name.as_str()))
 }
 
-/// What a sync of the disk costs: the median time of writing 4 KB over what was there and syncing it, in microseconds. No
-/// commit is quicker.
+/// The cost of a sync of the disk: the median time to overwrite 4 KB and sync it, in microseconds. No commit is faster.
 fn sync_us(scratch: &Path) -> anyhow::Result<u128> {
     let file = tempfile::tempfile_in(scratch)?;
     let page = [1; 4096];

@@ -1,5 +1,5 @@
-//! `cargo xtask bench …`: measurements that compare, interleaved on one machine, because ratios travel and absolute
-//! figures don't.
+//! `cargo xtask bench …`: comparative benchmarks, interleaved on one machine, because ratios are valid on other machines and
+//! absolute figures aren't.
 
 mod backup;
 mod chain;
@@ -27,26 +27,26 @@ use serde::Serialize;
 
 use crate::command;
 
-/// What can be measured.
+/// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
-    /// The durable vote and the result read, against empty servers
+    /// Durable votes and result reads, against empty servers
     Embedded(Plan),
     /// Votes through RabbitMQ, a worker and a database, against an empty server
     Chain(Plan),
-    /// Two million ballots on the queue, and one worker that records them
+    /// One worker that records two million ballots from the queue
     Drain(drain::Options),
-    /// Votes and a drained queue with TLS to the database, against the same without
+    /// Votes, and draining a queue, with TLS to the database, against the same without
     TlsDatabase(tls_database::Options),
-    /// From a vote at one node to its result at another
+    /// The time from a vote at one node to its result at another
     Lag(lag::Options),
-    /// Vote and result read on a file with ten million ballots, against an empty one
+    /// Votes and result reads on a file with ten million ballots, against an empty one
     Growth(growth::Options),
     /// Votes while `throng backup` copies a file with ten million ballots, against votes without it
     Backup(backup::Options),
 }
 
-/// How long it is measured.
+/// How long is measured.
 #[derive(Clone, Debug, Args, Serialize)]
 pub struct Plan {
     /// Rounds; each has every contender once at each number of connections
@@ -61,10 +61,10 @@ pub struct Plan {
     out: PathBuf,
 }
 
-/// Measures. Whether nothing went wrong; a bar that isn't reached is only shown.
+/// Runs a benchmark. Returns whether there were no faults; a bar that isn't reached is only shown.
 ///
 /// # Errors
-/// If it can't be measured.
+/// If the benchmark can't run.
 pub fn run(bench: &Bench) -> anyhow::Result<bool> {
     match bench {
         Bench::Embedded(plan) => embedded::run(plan),
@@ -77,13 +77,13 @@ pub fn run(bench: &Bench) -> anyhow::Result<bool> {
     }
 }
 
-/// The binaries that are measured, and a directory for what they write.
-struct Workshop {
+/// The binaries that are measured, and a directory for their files.
+struct BenchEnv {
     release: PathBuf,
     scratch: PathBuf,
 }
 
-impl Workshop {
+impl BenchEnv {
     /// Builds the binaries.
     fn open() -> anyhow::Result<Self> {
         let build = "build --release --package throng --bin throng --example empty_axum --example empty_own";
@@ -104,8 +104,8 @@ impl Workshop {
     }
 }
 
-/// Prints what went wrong; whether nothing did.
-fn went_well(faults: &[String]) -> bool {
-    faults.iter().for_each(|fault| println!("wrong: {fault}"));
+/// Prints the faults; returns whether there are none.
+fn print_faults(faults: &[String]) -> bool {
+    faults.iter().for_each(|fault| println!("fault: {fault}"));
     faults.is_empty()
 }

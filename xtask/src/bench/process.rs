@@ -1,4 +1,4 @@
-//! What a process and its children have used, as Linux counts it in `/proc`.
+//! The resources that a process and its children have used, as Linux reports them in `/proc`.
 
 use std::fs::read_to_string;
 
@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 /// A process and its children.
 #[derive(Debug)]
-pub struct Family(Vec<u32>);
+pub struct Processes(Vec<u32>);
 
-impl Family {
+impl Processes {
     /// The process and the children that it has now.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Family {
         Ok(ticks * 1_000_000 / rustix::param::clock_ticks_per_second())
     }
 
-    /// The most memory each had resident, added up, in KiB.
+    /// The sum of each process's peak resident memory, in KiB.
     ///
     /// # Errors
     /// If one of them has ended.
@@ -41,12 +41,12 @@ impl Family {
     }
 
     fn sum(&self, one: impl Fn(u32) -> anyhow::Result<u64>) -> anyhow::Result<u64> {
-        self.0.iter().map(|pid| one(*pid).with_context(|| format!("process {pid} can't be looked at"))).sum()
+        self.0.iter().map(|pid| one(*pid).with_context(|| format!("process {pid} can't be read"))).sum()
     }
 }
 
 /// The ticks in user and system mode: fields 14 and 15 of `/proc/PID/stat` (see proc(5)). The name before them is in
-/// brackets and may hold anything.
+/// parentheses and may contain any character.
 fn ticks(stat: &str) -> anyhow::Result<u64> {
     let (_, fields) = stat.rsplit_once(") ").context("the process has no name")?;
     let mut fields = fields.split(' ').skip(11);
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_times_are_found_whatever_the_name() {
+    fn ticks_are_found_after_any_name() {
         let stat = "42 (a) b) S 1 42 42 0 -1 4194560 900 0 0 0 120 34 0 0 20 0 3 0 100 0 0";
         assert_eq!(ticks(stat).unwrap(), 154);
         assert!(ticks("42 (short) S 1").is_err());
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn this_process_has_used_memory() {
-        let family = Family::of(std::process::id()).unwrap();
-        assert!(family.memory_peak_kib().unwrap() > 100);
-        family.cpu_us().unwrap();
+        let processes = Processes::of(std::process::id()).unwrap();
+        assert!(processes.memory_peak_kib().unwrap() > 100);
+        processes.cpu_us().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What came of it: in tables for readers, in JSON for programs.
+//! Reports: as tables for readers, as JSON for programs.
 
 use std::path::{Path, PathBuf};
 
@@ -8,34 +8,34 @@ use super::Plan;
 use super::machine::Machine;
 use super::runs::Run;
 
-/// Two contenders compared, and how the one must do.
+/// Two contenders to compare, and the ratio that is required.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison {
-    /// The contender whose rate is divided …
+    /// The contender whose rate is the dividend.
     pub top: &'static str,
-    /// … by this one's.
+    /// The contender whose rate is the divisor.
     pub bottom: &'static str,
-    /// Connections, and the least that the ratio must be there; `None` where it is only shown.
+    /// Numbers of connections, and the lowest acceptable ratio at each; `None` where it is only shown.
     pub bars: &'static [(usize, Option<f64>)],
 }
 
-/// Everything that one `cargo xtask bench …` found out.
+/// The results of one `cargo xtask bench …`.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// What was measured.
     pub name: &'static str,
-    /// The day.
+    /// The date.
     pub date: String,
-    /// Where.
+    /// The machine.
     pub machine: Machine,
-    /// How long, where contenders ran in rounds.
+    /// Rounds and seconds, where contenders ran in rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
-    /// What a reader must know beside.
+    /// Further information for readers.
     pub notes: Vec<String>,
-    /// Figures of their own.
+    /// Single figures.
     pub facts: Vec<Fact>,
-    /// Rates compared.
+    /// Compared rates.
     pub ratios: Vec<Ratio>,
     /// Every single run.
     pub runs: Vec<Run>,
@@ -44,19 +44,19 @@ pub struct Report {
 /// A figure and its bar.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fact {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// How much.
+    /// Its value.
     pub value: f64,
-    /// Of what.
+    /// The unit of its value.
     pub unit: &'static str,
-    /// How much it must be.
+    /// The required value.
     pub bar: Bar,
-    /// Whether it is.
+    /// Whether the value is as required.
     pub met: bool,
 }
 
-/// How much a figure must be.
+/// The required value of a figure.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bar {
@@ -64,7 +64,7 @@ pub enum Bar {
     Below(f64),
     /// This or more.
     AtLeast(f64),
-    /// Whatever it is.
+    /// Any value.
     None,
 }
 
@@ -120,7 +120,7 @@ impl Ratio {
     }
 }
 
-/// The one in the middle, or the mean of the two; `None` if there are none.
+/// The median, which is the mean of the two middle values of an even number; `None` if there are no values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -193,7 +193,7 @@ impl Report {
                 Bar::AtLeast(bar) => (format!("≥ {bar} {unit}"), verdict(*met)),
                 Bar::None => Default::default(),
             };
-            // What has no unit is a ratio.
+            // A figure without a unit is a ratio.
             let figure = if unit.is_empty() { format!("{value:.3}") } else { format!("{value:.1} {unit}") };
             vec![name.clone(), figure, bar, verdict]
         };
@@ -241,7 +241,7 @@ fn verdict(met: bool) -> String {
     if met { "pass" } else { "short" }.to_owned()
 }
 
-/// A table in Markdown, its columns aligned for those who read it as it is.
+/// A table in Markdown, with columns aligned for reading it as plain text.
 fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize, header: &str| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());

@@ -1,4 +1,4 @@
-//! One contender under load, and a whole programme of such runs.
+//! Runs of contenders under load.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::contender::{Contender, Request};
-use super::http::ask;
+use super::http::fetch;
 use super::server::Server;
 use super::{Plan, load, machine};
 use crate::stopwatch::{Stopwatch, wait_until};
@@ -16,59 +16,59 @@ use crate::stopwatch::{Stopwatch, wait_until};
 /// Seconds of load before a measurement begins.
 const WARM_UP_S: u32 = 1;
 
-/// How long the ballots of a load may take to be counted.
+/// How long it may take until all ballots of a load are counted.
 const COUNTED_MAX: Duration = Duration::from_secs(30);
 
-/// What one run measured.
+/// The measurements of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Run {
-    /// From 1.
+    /// The round, from 1.
     pub round: usize,
     /// The contender's name.
     pub contender: &'static str,
-    /// Connections that were kept busy.
+    /// The number of connections.
     pub connections: usize,
-    /// Answers a second.
+    /// Responses per second.
     pub requests_per_s: f64,
-    /// Half of the answers came within this.
+    /// The median response time.
     pub p50_ms: f64,
-    /// 99 in 100 answers came within this.
+    /// The 99th percentile of the response time.
     pub p99_ms: f64,
-    /// Processor time of the server, for one request.
+    /// Processor time of the server per request.
     pub cpu_us_per_request: f64,
-    /// The most memory the server had resident.
+    /// The server's peak resident memory.
     pub memory_peak_mb: f64,
-    /// Requests that were answered.
+    /// Requests that got a response.
     pub requests: u64,
-    /// Errors of any kind, in the warm-up too.
+    /// Errors of any kind, including the warm-up.
     pub errors: u64,
     /// Ballots, where the contender counts them.
     pub ballots: Option<Ballots>,
-    /// From the end of the load until all ballots that were answered were counted, in seconds.
+    /// The time from the end of the load until all acknowledged ballots were counted, in seconds.
     pub counted_after_s: Option<f64>,
 }
 
 /// Ballots of one run, its warm-up included.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ballots {
-    /// Those that were answered.
+    /// Acknowledged ballots.
     pub answered: u64,
-    /// Those that were counted: also those whose clients hung up at the end of the load, at most one a connection.
+    /// Counted ballots, including those whose clients disconnected at the end of the load, at most one per connection.
     pub counted: u64,
-    /// Whether none is missing and none too many.
+    /// Whether no ballot is missing and none was counted in excess.
     pub agree: bool,
 }
 
-/// Runs every contender at each number of connections, round after round, the order turning from round to round.
+/// Runs every contender at each number of connections, round after round, in an order that rotates from round to round.
 ///
 /// # Errors
-/// If a server or the load fails; an error among the answers is only counted.
+/// If a server or the load fails; error responses are only counted.
 pub fn all(plan: &Plan, contenders: &[Contender], connections: &[usize], scratch: &Path) -> anyhow::Result<Vec<Run>> {
     machine::raise_descriptor_limit()?;
     let mut runs = Vec::new();
     for round in 1..=plan.rounds {
         for &connections in connections {
-            for contender in in_turn(contenders, round - 1) {
+            for contender in rotated(contenders, round - 1) {
                 machine::wait_until_quiet()?;
                 let run = one(plan, contender, round, connections, scratch)
                     .with_context(|| format!("{} at {connections} connections", contender.name))?;
@@ -84,7 +84,7 @@ pub fn all(plan: &Plan, contenders: &[Contender], connections: &[usize], scratch
     Ok(runs)
 }
 
-/// What is wrong with these runs, in words.
+/// Descriptions of the faults of these runs.
 pub fn faults(runs: &[Run]) -> Vec<String> {
     let mut faults = Vec::new();
     for run in runs {
@@ -93,7 +93,7 @@ pub fn faults(runs: &[Run]) -> Vec<String> {
             faults.push(format!("{which}: {} errors", run.errors));
         }
         if let Some(Ballots { answered, counted, agree: false }) = run.ballots {
-            faults.push(format!("{which}: {answered} ballots answered, {counted} counted"));
+            faults.push(format!("{which}: {answered} ballots acknowledged, {counted} counted"));
         }
     }
     faults
@@ -102,46 +102,46 @@ pub fn faults(runs: &[Run]) -> Vec<String> {
 fn one(plan: &Plan, contender: &Contender, round: usize, connections: usize, scratch: &Path) -> anyhow::Result<Run> {
     let directory = tempfile::tempdir_in(scratch)?;
     let server = contender.start(directory.path())?;
-    let family = server.family()?;
+    let processes = server.processes()?;
     let request = contender.request;
     let counted_before = if contender.counts() { Some(ballots_counted(&server)?) } else { None };
     let warm_up = load::send(request, server.address, connections, WARM_UP_S)?;
-    let cpu_before = family.cpu_us()?;
-    let seen = load::send(request, server.address, connections, plan.seconds)?;
-    let cpu_us = family.cpu_us()? - cpu_before;
-    if seen.requests == 0 {
-        bail!("not one request was answered");
+    let cpu_before = processes.cpu_us()?;
+    let summary = load::send(request, server.address, connections, plan.seconds)?;
+    let cpu_us = processes.cpu_us()? - cpu_before;
+    if summary.requests == 0 {
+        bail!("no request got a response");
     }
     let watch = Stopwatch::start();
     let mut counted_after_s = None;
     let ballots = match counted_before {
         Some(before) => {
-            let answered = warm_up.requests + seen.requests;
-            // Where workers count, the last ones are still on their way.
+            let answered = warm_up.requests + summary.requests;
+            // Where workers count, the last ballots may not have been counted yet.
             let all = || ballots_counted(&server).ok().filter(|counted| counted - before >= answered);
             if wait_until(COUNTED_MAX, all).is_some() {
                 counted_after_s = Some(watch.elapsed().as_secs_f64());
             }
             let counted = ballots_counted(&server)? - before;
-            // Each of the two loads ends by hanging up, with at most one request under way on each connection.
+            // Each of the two loads ends by closing its connections, with at most one request in flight on each.
             let agree = (answered..=answered + 2 * connections as u64).contains(&counted);
             Some(Ballots { answered, counted, agree })
         }
         None => None,
     };
-    let memory_peak_mb = family.memory_peak_kib()? as f64 / 1024.0;
+    let memory_peak_mb = processes.memory_peak_kib()? as f64 / 1024.0;
     server.stop()?;
     Ok(Run {
         round,
         contender: contender.name,
         connections,
-        requests_per_s: seen.rate(),
-        p50_ms: seen.p50_us as f64 / 1e3,
-        p99_ms: seen.p99_us as f64 / 1e3,
-        cpu_us_per_request: cpu_us as f64 / seen.requests as f64,
+        requests_per_s: summary.rate(),
+        p50_ms: summary.p50_us as f64 / 1e3,
+        p99_ms: summary.p99_us as f64 / 1e3,
+        cpu_us_per_request: cpu_us as f64 / summary.requests as f64,
         memory_peak_mb,
-        requests: seen.requests,
-        errors: warm_up.errors + seen.errors,
+        requests: summary.requests,
+        errors: warm_up.errors + summary.errors,
         ballots,
         counted_after_s,
     })
@@ -149,11 +149,11 @@ fn one(plan: &Plan, contender: &Contender, round: usize, connections: usize, scr
 
 /// The tally of option 1, which every ballot of the load chooses.
 pub fn ballots_counted(server: &Server) -> anyhow::Result<u64> {
-    let result: Value = serde_json::from_str(&ask(server.address, Request::Result)?)?;
+    let result: Value = serde_json::from_str(&fetch(server.address, Request::Result)?)?;
     result["1"].as_u64().with_context(|| format!("no tally of option 1 in {result}"))
 }
 
-fn in_turn<T>(all: &[T], first: usize) -> impl Iterator<Item = &T> {
+fn rotated<T>(all: &[T], first: usize) -> impl Iterator<Item = &T> {
     all.iter().cycle().skip(first % all.len().max(1)).take(all.len())
 }
 
@@ -162,8 +162,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_round_begins_with_another() {
-        let order = |first| in_turn(&["a", "b", "c"], first).copied().collect::<String>();
+    fn each_round_starts_with_another_contender() {
+        let order = |first| rotated(&["a", "b", "c"], first).copied().collect::<String>();
         assert_eq!([0, 1, 2, 3].map(order), ["abc", "bca", "cab", "abc"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Throng scaled out, with all of it on this machine: web nodes, RabbitMQ, workers, a database.
+//! A scaled-out Throng, entirely on this machine: web nodes, RabbitMQ, workers, a database.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,15 +24,15 @@ pub struct ScaledOut {
     kind: Kind,
     database: String,
     broker: String,
-    /// What follows the database in its URL.
+    /// The part of its URL after the database.
     options: &'static str,
-    /// Tells its systems from those of another.
+    /// Distinguishes its systems from those of others.
     name: &'static str,
-    /// How many systems were begun.
-    begun: Arc<AtomicU32>,
+    /// The number of the next system.
+    next_number: Arc<AtomicU32>,
 }
 
-/// One system: what its web nodes and workers are told.
+/// One system: the settings of its web nodes and workers.
 #[derive(Debug)]
 pub struct System {
     program: PathBuf,
@@ -40,14 +40,14 @@ pub struct System {
 }
 
 impl ScaledOut {
-    /// On the database of this kind among `services`. No other may have its name.
+    /// On the database of this kind among `services`. `name` must be unique.
     ///
     /// # Errors
-    /// If it, or the broker, isn't there.
+    /// If `services` has no such database, or no broker.
     pub fn on(name: &'static str, kind: Kind, program: PathBuf, services: &Services) -> anyhow::Result<Self> {
-        let database = services.url(kind).context("the database runs")?;
-        let broker = services.url(Kind::Rabbitmq).context("RabbitMQ runs")?;
-        Ok(Self { program, kind, database, broker, options: "", name, begun: Arc::default() })
+        let database = services.url(kind).context("the database isn't running")?;
+        let broker = services.url(Kind::Rabbitmq).context("RabbitMQ isn't running")?;
+        Ok(Self { program, kind, database, broker, options: "", name, next_number: Arc::default() })
     }
 
     /// The same, with these options in its database's URL.
@@ -55,12 +55,12 @@ impl ScaledOut {
         Self { options, ..self }
     }
 
-    /// A new one, with a database of its own.
+    /// Sets up a new system, with a database of its own.
     ///
     /// # Errors
-    /// If the database can't be made.
-    pub fn begin(&self) -> anyhow::Result<System> {
-        let name = format!("bench_{}_{}", self.name, self.begun.fetch_add(1, Ordering::Relaxed));
+    /// If the database can't be created.
+    pub fn set_up(&self) -> anyhow::Result<System> {
+        let name = format!("bench_{}_{}", self.name, self.next_number.fetch_add(1, Ordering::Relaxed));
         create_database(self.kind, &self.database, &name)?;
         let settings = [
             ("DATABASE_URL", format!("{}/{name}{}", self.database, self.options)),
@@ -74,10 +74,10 @@ impl ScaledOut {
 }
 
 impl System {
-    /// Starts a web node, which writes its words in `directory`.
+    /// Starts a web node, which writes its log in `directory`.
     ///
     /// # Errors
-    /// If it doesn't answer.
+    /// If it doesn't respond.
     pub fn web(&self, directory: &Path) -> anyhow::Result<Server> {
         Server::start(&self.program, directory, Request::Result, |command, address| {
             command.args(["--listen", &address.to_string()]);
@@ -86,16 +86,16 @@ impl System {
         })
     }
 
-    /// Starts a worker, which ends before `web`.
+    /// Starts a worker, which is stopped before `web`.
     ///
     /// # Errors
     /// If it can't be started.
     pub fn worker(&self, web: &mut Server, directory: &Path) -> anyhow::Result<()> {
-        web.start_beside(&self.program, "worker", &self.settings, directory)
+        web.start_companion(&self.program, "worker", &self.settings, directory)
     }
 }
 
-/// Makes a database, by the server's own client.
+/// Creates a database with the server's own client.
 ///
 /// # Errors
 /// If the client fails.
@@ -107,12 +107,12 @@ pub fn create_database(kind: Kind, url: &str, name: &str) -> anyhow::Result<()> 
             command::output(psql.arg(format!("{url}/postgres")).args(["-q", "-c", &statement]))?;
         }
         Kind::Mariadb | Kind::Mysql => {
-            let (user, password, host, port) = parts(url).context("the URL isn't one of ours")?;
+            let (user, password, host, port) = parts(url).context("unexpected form of the server's URL")?;
             let mut mariadb = command::program("mariadb");
             mariadb.args(["-u", user, "-h", host, "-P", port, "-e", &statement]).env("MYSQL_PWD", password);
             command::output(&mut mariadb)?;
         }
-        Kind::Rabbitmq | Kind::Memcached => bail!("that is no database"),
+        Kind::Rabbitmq | Kind::Memcached => bail!("not a database server"),
     }
     Ok(())
 }
@@ -120,7 +120,7 @@ pub fn create_database(kind: Kind, url: &str, name: &str) -> anyhow::Result<()> 
 /// User, password, host and port of `scheme://user:password@host:port`.
 fn parts(url: &str) -> Option<(&str, &str, &str, &str)> {
     let (user, rest) = url.split_once("://")?.1.split_once(':')?;
-    let (password, place) = rest.split_once('@')?;
-    let (host, port) = place.split_once(':')?;
+    let (password, address) = rest.split_once('@')?;
+    let (host, port) = address.split_once(':')?;
     Some((user, password, host, port))
 }

@@ -1,33 +1,33 @@
-//! A database that has seen a crowd already.
+//! A database that already contains many ballots.
 
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use rusqlite::{Connection, Transaction, params};
 
-/// Ballots a millisecond at which the crowd voted.
-const BALLOTS_A_MS: u64 = 100;
+/// The rate of the votes, in ballots per millisecond.
+const BALLOTS_PER_MS: u64 = 100;
 
-/// How long ago the last of them voted, in milliseconds.
+/// How long ago the last vote was, in milliseconds.
 const AGO_MS: u64 = 3_600_000;
 
-/// Puts `count` ballots into the only poll of `file`, with the tallies that recording them would have left: in time
-/// order, so that what comes now stands behind them, as it would. `now_ms` is the time in milliseconds since 1970.
+/// Adds `count` ballots to the only poll of `file`, with the tallies that recording them would have produced: in time order, so
+/// that new ballots are stored after them, as in operation. `now_ms` is the time in milliseconds since 1970.
 ///
-/// Nobody else may have the file open. It is on the disk when this returns.
+/// No other process may have the file open. It is on the disk when this returns.
 ///
 /// # Errors
 /// If the file isn't a fresh database of Throng's.
 pub fn seed(file: &Path, count: u64, now_ms: u64) -> anyhow::Result<()> {
     let mut database = Connection::open(file)?;
-    // What is lost with the power is made anew; none of it need be written twice.
+    // After a loss of power the file is created again, so nothing needs to be written twice.
     database.pragma_update(None, "journal_mode", "OFF")?;
     database.pragma_update(None, "synchronous", "OFF")?;
     let transaction = database.transaction()?;
     let poll: i64 = transaction.query_row("SELECT id FROM poll", [], |row| row.get(0)).context("it has no poll")?;
     let before: u64 = transaction.query_row("SELECT count(*) FROM ballot", [], |row| row.get(0))?;
     ensure!(before == 0, "it has {before} ballots already");
-    let first_ms = now_ms - AGO_MS - count / BALLOTS_A_MS;
+    let first_ms = now_ms - AGO_MS - count / BALLOTS_PER_MS;
     transaction.execute("UPDATE poll SET opens_at = ?1", [first_ms])?;
     let tallies = insert_ballots(&transaction, poll, count, first_ms)?;
     // The tally of option 0 counts the ballots.
@@ -41,12 +41,12 @@ pub fn seed(file: &Path, count: u64, now_ms: u64) -> anyhow::Result<()> {
     database.pragma_update(None, "journal_mode", "WAL")?;
     database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     drop(database);
-    // The measurement must not pay for what the system still has to write.
+    // The measurement must not include the time of writes that the system has delayed.
     Ok(std::fs::File::open(file)?.sync_all()?)
 }
 
-/// Inserts the ballots; returns each option with the ballots that chose it. One after the other chooses another of
-/// the sets that the options can make.
+/// Inserts the ballots; returns each option with the number of ballots that chose it. The ballots cycle through all
+/// non-empty sets of options.
 fn insert_ballots(
     transaction: &Transaction<'_>,
     poll: i64,
@@ -64,7 +64,7 @@ fn insert_ballots(
     let mut insert =
         transaction.prepare("INSERT INTO ballot (poll_id, key, choices, accepted_at) VALUES (?1, ?2, ?3, ?4)")?;
     for (number, set) in (0..count).zip((0..sets.len()).cycle()) {
-        let at_ms = first_ms + number / BALLOTS_A_MS;
+        let at_ms = first_ms + number / BALLOTS_PER_MS;
         insert.execute(params![poll, ballot_id(at_ms, number), texts[set], at_ms])?;
         cast[set] += 1;
     }
@@ -79,10 +79,10 @@ fn chosen(options: &[u16], bits: u32) -> Vec<u16> {
     options.iter().enumerate().filter(|(place, _)| bits & (1 << place) != 0).map(|(_, option)| *option).collect()
 }
 
-/// A UUID of version 7 (RFC 9562, method 1) for the ballot of this number: its bits that should be random are mixed
-/// from the number (splitmix64), so that the file is the same whenever it is made.
+/// A UUID of version 7 (RFC 9562, method 1) for the ballot of this number: its random bits are derived from
+/// the number (splitmix64), so that the file is always the same.
 fn ballot_id(at_ms: u64, number: u64) -> [u8; 16] {
-    let high = (at_ms << 16) | 0x7000 | (number % BALLOTS_A_MS);
+    let high = (at_ms << 16) | 0x7000 | (number % BALLOTS_PER_MS);
     let mut mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn ids_ascend_and_are_of_version_7() {
-        let ids: Vec<_> = (0..1_000).map(|number| ballot_id(NOW_MS + number / BALLOTS_A_MS, number)).collect();
+        let ids: Vec<_> = (0..1_000).map(|number| ballot_id(NOW_MS + number / BALLOTS_PER_MS, number)).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
         assert!(ids.iter().all(|id| id[6] >> 4 == 7 && id[8] >> 6 == 0b10));
     }

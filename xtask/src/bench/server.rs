@@ -1,4 +1,4 @@
-//! A server under load: started on a port of its own, and ended by its own process id.
+//! A server under load: started on a port of its own, and stopped by process id.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -10,36 +10,36 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::contender::Request;
-use super::http::ask;
-use super::process::Family;
+use super::http::fetch;
+use super::process::Processes;
 use crate::command;
 use crate::packages::SETPRIV;
 use crate::stopwatch::{Stopwatch, wait_until};
 
-/// How long a server may take to answer for the first time.
+/// How long a server may take to its first response.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// How long a server may take to end: Throng gives the requests under way 10 s.
+/// How long a server may take to end: Throng allows requests in flight 10 s.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    /// Processes that belong to it, asked to end before it.
-    beside: Vec<Child>,
-    /// Where it listens.
+    /// Processes that belong to it, which are stopped before it.
+    companions: Vec<Child>,
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// From its start to its first answer.
+    /// The time from its start to its first response.
     pub started_in: Duration,
 }
 
 impl Server {
-    /// Starts `program` with the arguments that `arguments` adds for an address; its words go to a log in `directory`,
-    /// where it runs. Returns once it has answered `request`.
+    /// Starts `program` with the arguments that `arguments` adds for an address; its output goes to a log in `directory`, which
+    /// is its working directory. Returns once it has responded to `request`.
     ///
     /// # Errors
-    /// If it doesn't answer.
+    /// If it doesn't respond.
     pub fn start(
         program: &Path,
         directory: &Path,
@@ -48,69 +48,69 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let address = free_address()?;
         let log = directory.join("log");
-        let words = File::create(&log)?;
+        let output = File::create(&log)?;
         let mut command = command::program(SETPRIV.name);
         command.args(["--pdeathsig", "TERM", "--"]).arg(program).current_dir(directory);
-        // Nothing that a developer has set changes what is measured.
-        command.env_clear().stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
+        // The developer's environment doesn't affect the measurement.
+        command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         arguments(&mut command, address)?;
         let watch = Stopwatch::start();
         let child = command.spawn().with_context(|| format!("{} can't be started", program.display()))?;
-        let mut server = Self { child, beside: Vec::new(), address, started_in: Duration::ZERO };
-        let answered = wait_until(START_MAX, || match ask(address, request) {
+        let mut server = Self { child, companions: Vec::new(), address, started_in: Duration::ZERO };
+        let responded = wait_until(START_MAX, || match fetch(address, request) {
             Ok(_) => Some(true),
             Err(_) => server.child.try_wait().ok().flatten().map(|_| false),
         });
         server.started_in = watch.elapsed();
-        if answered != Some(true) {
-            let words = std::fs::read_to_string(&log).unwrap_or_default();
-            bail!("{} doesn't answer; it said: {words}", program.display());
+        if responded != Some(true) {
+            let output = std::fs::read_to_string(&log).unwrap_or_default();
+            bail!("{} doesn't respond; its log: {output}", program.display());
         }
         Ok(server)
     }
 
-    /// Starts a process that belongs to it, with `settings` for its environment; its words go to a log in `directory`.
+    /// Starts a process that belongs to it, with `settings` as its environment; its output goes to a log in `directory`.
     ///
     /// # Errors
     /// If it can't be started.
-    pub fn start_beside(
+    pub fn start_companion(
         &mut self,
         program: &Path,
         argument: &str,
         settings: &[(&str, String)],
         directory: &Path,
     ) -> anyhow::Result<()> {
-        let words = File::create(directory.join(argument))?;
+        let output = File::create(directory.join(argument))?;
         let mut command = command::program(SETPRIV.name);
         command.args(["--pdeathsig", "TERM", "--"]).arg(program).arg(argument).current_dir(directory);
         command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words);
-        self.beside.push(command.spawn().with_context(|| format!("{} can't be started", program.display()))?);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        self.companions.push(command.spawn().with_context(|| format!("{} can't be started", program.display()))?);
         Ok(())
     }
 
-    /// The processes that it consists of.
+    /// Its process and the children of it.
     ///
     /// # Errors
     /// If it has ended.
-    pub fn family(&self) -> anyhow::Result<Family> {
-        Family::of(self.child.id())
+    pub fn processes(&self) -> anyhow::Result<Processes> {
+        Processes::of(self.child.id())
     }
 
-    /// The process that was last started beside it.
+    /// The companion process that was started last.
     ///
     /// # Errors
     /// If there is none, or it has ended.
-    pub fn beside(&self) -> anyhow::Result<Family> {
-        Family::of(self.beside.last().context("nothing runs beside the server")?.id())
+    pub fn companion(&self) -> anyhow::Result<Processes> {
+        Processes::of(self.companions.last().context("the server has no companion process")?.id())
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Stops it, and waits until it has ended.
     ///
     /// # Errors
     /// If it doesn't end in time.
     pub fn stop(mut self) -> anyhow::Result<()> {
-        self.end_beside();
+        self.end_companions();
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         match wait_until(STOP_MAX, || self.child.try_wait().ok().flatten()) {
             Some(_) => Ok(()),
@@ -120,8 +120,8 @@ impl Server {
 }
 
 impl Server {
-    fn end_beside(&mut self) {
-        for mut child in self.beside.drain(..) {
+    fn end_companions(&mut self) {
+        for mut child in self.companions.drain(..) {
             let _ = kill_process(Pid::from_child(&child), Signal::TERM);
             if wait_until(STOP_MAX, || child.try_wait().ok().flatten()).is_none() {
                 let _ = child.kill();
@@ -131,12 +131,12 @@ impl Server {
     }
 }
 
-/// A server that wasn't stopped, because something failed, is ended here.
+/// Stops a server that an error has left running.
 impl Drop for Server {
     fn drop(&mut self) {
-        self.end_beside();
+        self.end_companions();
         if matches!(self.child.try_wait(), Ok(None)) {
-            // TERM first: killed outright, nginx would leave its workers behind.
+            // TERM first: if killed, nginx would leave its workers behind.
             let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
             if wait_until(STOP_MAX, || self.child.try_wait().ok().flatten()).is_none() {
                 let _ = self.child.kill();
@@ -146,7 +146,7 @@ impl Drop for Server {
     }
 }
 
-/// An address that was free a moment ago.
+/// An address that was free when checked.
 fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask bench tls-database`: what TLS to a database on the same machine costs, with votes recorded by the web node
-//! and with a queue that is drained.
+//! `cargo xtask bench tls-database`: the cost of TLS to a database on the same machine, with votes recorded by the web node and
+//! with a queue that is drained.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use super::machine::Machine;
 use super::report::{Comparison, Fact, Ratio, Report};
 use super::scaled_out::{self, ScaledOut, create_database};
 use super::server::Server;
-use super::{Plan, Workshop, drain, load, machine, runs, went_well};
+use super::{BenchEnv, Plan, drain, load, machine, print_faults, runs};
 use crate::packages::{self, SETPRIV};
 use crate::services::{self, Services};
 
 const CONNECTIONS: [usize; 2] = [64, 512];
 
-/// The least that a vote over TLS may keep of the rate without it.
+/// The lowest acceptable rate with TLS, relative to the rate without it.
 const BAR: f64 = 0.85;
 
-/// What asks for TLS, and what for none.
+/// The URL options with TLS, and without.
 const MODES: [(&str, &str); 2] = [("with TLS", "?sslmode=no-verify"), ("without", "?sslmode=disable")];
 
 const BARS: &[(usize, Option<f64>)] = &[(64, Some(BAR)), (512, Some(BAR))];
@@ -32,35 +32,35 @@ const COMPARISONS: &[Comparison] = &[
     Comparison { top: "PostgreSQL with TLS", bottom: "PostgreSQL without", bars: BARS },
 ];
 
-/// How long it is measured, and how much is drained.
+/// How long is measured, and how much is drained.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
     #[command(flatten)]
     plan: Plan,
-    /// Ballots that wait on the queue before a worker starts
+    /// Ballots on the queue before a worker starts
     #[arg(long, default_value_t = 1_000_000)]
     ballots: u64,
 }
 
-/// Throng on a database server, with nothing between.
+/// Throng directly on a database server.
 #[derive(Clone, Debug)]
 pub struct OneDatabase {
     program: PathBuf,
     kind: services::Kind,
     server: String,
-    /// Tells its databases from those of another.
+    /// Distinguishes its databases from those of others.
     name: &'static str,
     options: &'static str,
-    begun: Arc<AtomicU32>,
+    next_number: Arc<AtomicU32>,
 }
 
 impl OneDatabase {
     /// Starts it on a new database.
     ///
     /// # Errors
-    /// If the database can't be made, or Throng doesn't answer.
+    /// If the database can't be created, or Throng doesn't respond.
     pub fn start(&self, directory: &Path) -> anyhow::Result<Server> {
-        let name = format!("bench_{}_{}", self.name, self.begun.fetch_add(1, Ordering::Relaxed));
+        let name = format!("bench_{}_{}", self.name, self.next_number.fetch_add(1, Ordering::Relaxed));
         create_database(self.kind, &self.server, &name)?;
         let url = format!("{}/{name}{}", self.server, self.options);
         Server::start(&self.program, directory, Request::Result, |command, address| {
@@ -70,23 +70,23 @@ impl OneDatabase {
     }
 }
 
-/// Measures, prints and stores.
+/// Runs the benchmark, prints the report and stores it.
 ///
 /// # Errors
-/// If it can't be measured.
+/// If the benchmark can't run.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let Options { plan, ballots } = options;
     packages::ensure(&[load::WRK, SETPRIV])?;
-    let workshop = Workshop::open()?;
+    let bench_env = BenchEnv::open()?;
     let services = Services::start(scaled_out::SERVERS.to_vec())?;
-    let machine = Machine::describe(&workshop.scratch)?;
+    let machine = Machine::describe(&bench_env.scratch)?;
     let contenders = [
-        contender("MariaDB with TLS", "tls0", services::Kind::Mariadb, MODES[0].1, &workshop, &services)?,
-        contender("MariaDB without", "tls1", services::Kind::Mariadb, MODES[1].1, &workshop, &services)?,
-        contender("PostgreSQL with TLS", "tls2", services::Kind::Postgres, MODES[0].1, &workshop, &services)?,
-        contender("PostgreSQL without", "tls3", services::Kind::Postgres, MODES[1].1, &workshop, &services)?,
+        contender("MariaDB with TLS", "tls0", services::Kind::Mariadb, MODES[0].1, &bench_env, &services)?,
+        contender("MariaDB without", "tls1", services::Kind::Mariadb, MODES[1].1, &bench_env, &services)?,
+        contender("PostgreSQL with TLS", "tls2", services::Kind::Postgres, MODES[0].1, &bench_env, &services)?,
+        contender("PostgreSQL without", "tls3", services::Kind::Postgres, MODES[1].1, &bench_env, &services)?,
     ];
-    let runs = runs::all(plan, &contenders, &CONNECTIONS, &workshop.scratch)?;
+    let runs = runs::all(plan, &contenders, &CONNECTIONS, &bench_env.scratch)?;
     let mut facts = Vec::new();
     for (kind, name, short) in [
         (services::Kind::Mariadb, "MariaDB", ["drain0", "drain1"]),
@@ -94,8 +94,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     ] {
         let mut rates = Vec::new();
         for ((mode, options), short) in MODES.into_iter().zip(short) {
-            let system = ScaledOut::on(short, kind, workshop.throng(), &services)?.with_options(options);
-            let drained = drain::measure(&system, &format!("{name} {mode}"), *ballots, &workshop)?;
+            let system = ScaledOut::on(short, kind, bench_env.throng(), &services)?.with_options(options);
+            let drained = drain::measure(&system, &format!("{name} {mode}"), *ballots, &bench_env)?;
             facts.push(Fact::shown(format!("one worker into {name} {mode}"), drained.rate, "ballots/s"));
             rates.push(drained.rate);
         }
@@ -107,7 +107,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let date = machine::today();
     let report = Report { name: "tls-database", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs };
     report.publish(&plan.out)?;
-    Ok(went_well(&faults))
+    Ok(print_faults(&faults))
 }
 
 fn contender(
@@ -115,11 +115,11 @@ fn contender(
     short: &'static str,
     kind: services::Kind,
     options: &'static str,
-    workshop: &Workshop,
+    bench_env: &BenchEnv,
     services: &Services,
 ) -> anyhow::Result<Contender> {
-    let server = services.url(kind).context("the database runs")?;
-    let begun = Arc::default();
-    let database = OneDatabase { program: workshop.throng(), kind, server, name: short, options, begun };
+    let server = services.url(kind).context("the database isn't running")?;
+    let next_number = Arc::default();
+    let database = OneDatabase { program: bench_env.throng(), kind, server, name: short, options, next_number };
     Ok(Contender { name, kind: Kind::OneDatabase(database), request: Request::Vote })
 }

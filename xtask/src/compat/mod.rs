@@ -1,5 +1,5 @@
-//! `cargo xtask compat`: the suites that need real servers, on later versions than this system's packages have, in
-//! directories made by debootstrap. What passed is written to `docs/compatibility.md`.
+//! `cargo xtask compat`: runs the suites that need real servers on later versions than this system's packages have, in
+//! directories created by debootstrap. The results are written to `docs/compatibility.md`.
 
 mod root;
 
@@ -14,12 +14,12 @@ pub use self::root::{Mount, Root};
 use crate::command;
 use crate::services::{Kind, Services};
 
-/// What is put to which servers.
+/// Which suites run on which releases.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// These releases only; both if none is named
+    /// Only these releases; both if none is given
     releases: Vec<Release>,
-    /// Leave out the routes and the faults
+    /// Skip the routes and the faults
     #[arg(long)]
     contract_only: bool,
     /// Where the result is written
@@ -27,7 +27,7 @@ pub struct Options {
     out: PathBuf,
 }
 
-/// A release of Debian with servers that are later than the stable release before it.
+/// A release of Debian with later servers than the stable release before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Release {
     /// Debian 13
@@ -41,11 +41,11 @@ pub enum Release {
 struct Server {
     kind: Kind,
     name: &'static str,
-    /// The package that its version is read from; a pattern, as dpkg takes it.
+    /// The package that its version is read from, as a pattern for dpkg.
     package: &'static str,
-    /// The test binary that is its suite.
+    /// The test binary with its suite.
     suite: &'static str,
-    /// Where routes are tested on it: `THRONG_TEST_ROUTES_ON`.
+    /// The value of `THRONG_TEST_ROUTES_ON` for tests of the routes on it; `None` if they aren't tested.
     routes_on: Option<&'static str>,
 }
 
@@ -109,7 +109,7 @@ impl Release {
     }
 }
 
-/// What one server, or all of a release together, was put to.
+/// The result of a suite on one server, or on all servers of a release together.
 #[derive(Debug)]
 struct Row {
     server: String,
@@ -118,28 +118,28 @@ struct Row {
     passed: bool,
 }
 
-/// Starts the servers, runs the suites, writes down what passed. Whether all did.
+/// Starts the servers, runs the suites and writes the results. Returns whether all passed.
 ///
 /// # Errors
-/// If a release can't be made, or its servers don't start.
+/// If a release can't be installed, or its servers don't start.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let metadata = command::metadata()?;
     let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
     let base = PathBuf::from(target).join("compat");
     let all = Release::value_variants().iter().copied();
     let mut rows = Vec::new();
-    for release in all.filter(|one| options.releases.is_empty() || options.releases.contains(one)) {
+    for release in all.filter(|release| options.releases.is_empty() || options.releases.contains(release)) {
         let root = Root::open(&base, release.name(), release.packages())?;
-        rows.extend(try_out(release, &root, options.contract_only)?);
+        rows.extend(test_release(release, &root, options.contract_only)?);
     }
     std::fs::write(command::root().join(&options.out), page(&rows))?;
     for Row { server, version, suite, passed } in &rows {
-        println!("{server} {version}: {suite} {}", words(*passed));
+        println!("{server} {version}: {suite} {}", verdict(*passed));
     }
     Ok(rows.iter().all(|row| row.passed))
 }
 
-fn try_out(release: Release, root: &Root, contract_only: bool) -> anyhow::Result<Vec<Row>> {
+fn test_release(release: Release, root: &Root, contract_only: bool) -> anyhow::Result<Vec<Row>> {
     let servers = release.servers();
     let services = Services::start_in(root, servers.iter().map(|server| server.kind).collect())?;
     let pooler = release.packages().contains(&"pgbouncer");
@@ -149,21 +149,21 @@ fn try_out(release: Release, root: &Root, contract_only: bool) -> anyhow::Result
         if pooler {
             cargo.env("THRONG_TEST_PGBOUNCER", root.loader_script("usr/sbin/pgbouncer")?);
         }
-        println!("{}: {}", release.name(), command::typed(&cargo));
+        println!("{}: {}", release.name(), command::command_line(&cargo));
         Ok(cargo.status().context("cargo can't be run")?.success())
     };
     let mut rows = Vec::new();
     for Server { name, package, suite, routes_on, .. } in servers {
         let version = root.version(package)?;
-        let mut put =
+        let mut push_row =
             |suite, passed| rows.push(Row { server: (*name).to_owned(), version: version.clone(), suite, passed });
-        put(
+        push_row(
             "contract and faults of its suite",
             test(&format!("test --package throng-backends --no-fail-fast --test {suite}"), None)?,
         );
         if routes_on.is_some() && !contract_only {
             let routes = "test --package throng --no-fail-fast --test routes -- --skip limits::slow_and_silent_clients";
-            put("routes", test(routes, *routes_on)?);
+            push_row("routes", test(routes, *routes_on)?);
         }
     }
     if pooler {
@@ -186,7 +186,7 @@ fn try_out(release: Release, root: &Root, contract_only: bool) -> anyhow::Result
     Ok(rows)
 }
 
-fn words(passed: bool) -> &'static str {
+fn verdict(passed: bool) -> &'static str {
     if passed { "passed" } else { "FAILED" }
 }
 
@@ -196,7 +196,7 @@ fn page(rows: &[Row]) -> String {
                     which wrote this table:\n\n| server | version | tests | |\n|---|---|---|---|\n"
         .to_owned();
     for Row { server, version, suite, passed } in rows {
-        let _ = writeln!(page, "| {server} | {version} | {suite} | {} |", words(*passed));
+        let _ = writeln!(page, "| {server} | {version} | {suite} | {} |", verdict(*passed));
     }
     page
 }

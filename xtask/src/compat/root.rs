@@ -1,4 +1,4 @@
-//! A Debian of another release in a directory, from which servers are started with `chroot`.
+//! Another release of Debian in a directory, from which servers are started with `chroot`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::packages::{self, Program};
 
 const DEBOOTSTRAP: Program = Program { name: "debootstrap", package: "debootstrap" };
 
-/// Written when all is installed: a directory without it was broken off, and is begun anew.
+/// Written when everything is installed: a directory without it is incomplete and is created again.
 const COMPLETE: &str = ".complete";
 
-/// What is left out of packages, since nobody reads it there.
+/// Options for dpkg: documentation and translations, which aren't used there, are left out.
 const LEAN: &str = "path-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\npath-exclude=/usr/share/locale/*\n\
                     force-unsafe-io\n";
 
@@ -25,10 +25,10 @@ pub struct Root {
 }
 
 impl Root {
-    /// The release `name` with these packages, below `base`: as it was left there by an earlier run, or made now.
+    /// The release `name` with these packages, below `base`: from an earlier run, or created now.
     ///
     /// # Errors
-    /// If this isn't root on a Debian, or it can't be made.
+    /// If this process isn't root on Debian, or the release can't be installed.
     pub fn open(base: &Path, name: &str, packages: &[&str]) -> anyhow::Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "debootstrap and chroot need root");
         packages::ensure(&[DEBOOTSTRAP])?;
@@ -40,7 +40,7 @@ impl Root {
             fs::remove_dir_all(&root.directory).with_context(|| format!("{} is in use", root.directory.display()))?;
         }
         fs::create_dir_all(base)?;
-        println!("debootstrap {name}: some minutes, once");
+        println!("debootstrap {name}: takes some minutes, once");
         let mut bootstrap = command::program(DEBOOTSTRAP.name);
         bootstrap.args(["--variant=minbase", "--include=ca-certificates,openssl", name]);
         command::run(bootstrap.arg(&root.directory).arg(mirror()?))?;
@@ -49,24 +49,24 @@ impl Root {
         Ok(root)
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// A program in it, as root.
+    /// A command that runs a program in it, as root.
     pub fn program(&self, name: &str) -> Command {
         let mut chroot = command::program("chroot");
         chroot.arg(&self.directory).arg(name);
         chroot
     }
 
-    /// Mounts in it what servers need: `directory` where it is outside, and `/proc`.
+    /// Mounts in it what servers need: `directory`, at the same path as outside, and `/proc`.
     ///
     /// # Errors
     /// If that can't be mounted.
     pub fn mount(&self, directory: &Path) -> anyhow::Result<[Mount; 2]> {
-        let outside = directory.to_str().context("its path is no text")?;
+        let outside = directory.to_str().context("its path isn't valid UTF-8")?;
         let inside = self.directory.join(outside.trim_start_matches('/'));
         Ok([
             Mount::make(&["-t", "proc", "proc"], self.directory.join("proc"))?,
@@ -74,7 +74,7 @@ impl Root {
         ])
     }
 
-    /// A script that runs a program of it without entering it, for tests that start the program with files of their own.
+    /// A script that runs one of its programs without `chroot`, for tests that start the program with their own files.
     ///
     /// # Errors
     /// If it can't be written.
@@ -92,7 +92,7 @@ impl Root {
         Ok(script)
     }
 
-    /// The version of the first installed package of a name like `package`, without Debian's additions.
+    /// The version of the first installed package whose name matches `package`, without Debian's additions.
     ///
     /// # Errors
     /// If there is none.
@@ -108,7 +108,7 @@ impl Root {
         fs::write(file("usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n")?;
         fs::set_permissions(file("usr/sbin/policy-rc.d"), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         fs::write(file("etc/dpkg/dpkg.cfg.d/lean"), LEAN)?;
-        // A mirror may be a snapshot of some weeks ago.
+        // A mirror may be a snapshot that is some weeks old.
         fs::write(file("etc/apt/apt.conf.d/90throng"), "Acquire::Check-Valid-Until \"false\";\n")?;
         fs::create_dir_all(file("etc/postgresql-common"))?;
         fs::write(file("etc/postgresql-common/createcluster.conf"), "create_main_cluster = false\n")?;
@@ -124,35 +124,35 @@ impl Root {
     }
 }
 
-/// Something mounted, until this is dropped.
+/// A mount, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts as `mount` is told at `place`, which is made if it isn't there.
+    /// Runs `mount` with these arguments on `target`, which is created if it doesn't exist.
     ///
     /// # Errors
     /// If it can't be mounted.
-    pub fn make(what: &[&str], place: PathBuf) -> anyhow::Result<Self> {
-        fs::create_dir_all(&place)?;
-        command::run(command::program("mount").args(what).arg(&place))?;
-        Ok(Self(place))
+    pub fn make(arguments: &[&str], target: PathBuf) -> anyhow::Result<Self> {
+        fs::create_dir_all(&target)?;
+        command::run(command::program("mount").args(arguments).arg(&target))?;
+        Ok(Self(target))
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily: a server's last child may still be leaving.
+        // Lazy, since a server's last child may not have ended yet.
         let _ = command::run(command::program("umount").arg("--lazy").arg(&self.0));
     }
 }
 
-/// Where this system's packages come from: the first address that apt is configured with.
+/// The mirror of this system's packages: the first one that apt is configured with.
 fn mirror() -> anyhow::Result<String> {
     let printed = command::output(command::program("apt-get").args(["indextargets", "--format", "$(SITE)"]))?;
     let site = printed
         .lines()
         .find(|site| site.trim_end_matches('/').ends_with("/debian"))
-        .context("apt has no mirror of Debian")?;
+        .context("apt has no Debian mirror")?;
     Ok(site.trim().to_owned())
 }

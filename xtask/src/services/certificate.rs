@@ -1,18 +1,18 @@
-//! A certificate for a server that speaks TLS. It vouches for itself: clients that trust it trust that server alone.
+//! A self-signed certificate for a server with TLS: clients that trust it trust that server only.
 
-use super::plot::Plot;
+use super::instance::Instance;
 use crate::packages::Program;
 
-/// What makes it.
+/// The program that creates it.
 pub const OPENSSL: Program = Program { name: "openssl", package: "openssl" };
 
-/// The certificate's file in the server's directory: what clients that verify are told to trust.
+/// The certificate's file in the server's directory, which clients that verify certificates trust.
 pub const CERTIFICATE: &str = "certificate.pem";
 
 /// The file of its private key.
 pub const KEY: &str = "key.pem";
 
-/// Valid for the addresses that these servers have.
+/// OpenSSL's configuration; the certificate is valid for the addresses of these servers.
 const CONFIGURATION: &str = "\
 [req]
 distinguished_name = name
@@ -25,13 +25,13 @@ subjectAltName = IP:127.0.0.1, DNS:localhost
 basicConstraints = critical, CA:FALSE
 ";
 
-/// Makes both files, with the server's user for an owner.
+/// Creates both files, owned by the server's user.
 ///
 /// # Errors
 /// If openssl fails.
-pub fn make(plot: &Plot) -> anyhow::Result<()> {
-    let configuration = plot.write("certificate.conf", CONFIGURATION)?;
-    let mut openssl = plot.command(OPENSSL.name)?;
+pub fn make(instance: &Instance) -> anyhow::Result<()> {
+    let configuration = instance.write("certificate.conf", CONFIGURATION)?;
+    let mut openssl = instance.command(OPENSSL.name)?;
     openssl.args([
         "req",
         "-x509",
@@ -43,6 +43,6 @@ pub fn make(plot: &Plot) -> anyhow::Result<()> {
         "-days",
         "30",
     ]);
-    openssl.args(["-config", &configuration, "-keyout", &plot.path(KEY), "-out", &plot.path(CERTIFICATE)]);
-    plot.finish(openssl)
+    openssl.args(["-config", &configuration, "-keyout", &instance.path(KEY), "-out", &instance.path(CERTIFICATE)]);
+    instance.finish(openssl)
 }

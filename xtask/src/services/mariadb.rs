@@ -1,15 +1,15 @@
-//! MariaDB, with every commit synced, and TLS as later versions have it by default.
+//! MariaDB, with every commit synced, and with TLS, which later versions enable by default.
 
 use std::process::Command;
 
 use super::certificate::{self, CERTIFICATE, KEY, OPENSSL};
-use super::plot::{Plot, USER};
+use super::instance::{Instance, USER};
 use super::wire::exchange;
-use super::{Ending, Recipe};
+use super::{ServerSpec, StopSignal};
 use crate::packages::Program;
 
-/// How it is made.
-pub const RECIPE: Recipe = Recipe {
+/// How it is set up and run.
+pub const SPEC: ServerSpec = ServerSpec {
     name: "mariadb",
     variable: "THRONG_TEST_MYSQL_URL",
     scheme: "mysql",
@@ -20,30 +20,31 @@ pub const RECIPE: Recipe = Recipe {
         OPENSSL,
     ],
     user: Some("mysql"),
-    ending: Ending::Terminate,
+    stop_signal: StopSignal::Terminate,
     prepare,
     companion: None,
     command,
-    // It greets whoever connects, once it has read its user from the file; the fifth byte is the protocol's version.
-    answers: |address| Ok(exchange::<5>(address, b"")?[4] == 10),
+    // It sends a greeting to each client once it has read its user from the file; the fifth byte is the protocol version.
+    accepts_clients: |address| Ok(exchange::<5>(address, b"")?[4] == 10),
 };
 
-fn prepare(plot: &Plot) -> anyhow::Result<()> {
-    certificate::make(plot)?;
-    write_users(plot)?;
-    let mut install = plot.command("mariadb-install-db")?;
+fn prepare(instance: &Instance) -> anyhow::Result<()> {
+    certificate::make(instance)?;
+    write_users(instance)?;
+    let mut install = instance.command("mariadb-install-db")?;
     install.args(["--no-defaults", "--skip-test-db", "--auth-root-authentication-method=socket"]);
-    install.arg(format!("--datadir={}", plot.path("data")));
-    plot.finish(install)
+    install.arg(format!("--datadir={}", instance.path("data")));
+    instance.finish(install)
 }
 
-/// Writes what the server runs when it starts: its own root is let in only over a Unix socket, and tests have none.
+/// Writes the SQL that the server runs when it starts, which creates the tests' user: its own root may log in only over a Unix
+/// socket, which the tests don't have.
 ///
 /// # Errors
 /// If it can't be written.
-pub fn write_users(plot: &Plot) -> anyhow::Result<()> {
-    let password = &plot.password;
-    plot.write(
+pub fn write_users(instance: &Instance) -> anyhow::Result<()> {
+    let password = &instance.password;
+    instance.write(
         "users.sql",
         &format!(
             "CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{password}';\n\
@@ -53,15 +54,17 @@ pub fn write_users(plot: &Plot) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn command(plot: &Plot) -> anyhow::Result<Command> {
-    let mut server = plot.command("mariadbd")?;
+fn command(instance: &Instance) -> anyhow::Result<Command> {
+    let mut server = instance.command("mariadbd")?;
     server.args(["--no-defaults", "--bind-address=127.0.0.1", "--socket=", "--skip-name-resolve"]);
     server.args(["--innodb-flush-log-at-trx-commit=1", "--max-connections=300"]);
-    // Faults cut many connections short, and it would shut out the address they come from.
+    // Fault tests break many connections, and the server would block the address that they come from.
     server.arg("--max-connect-errors=4294967295");
-    server.arg(format!("--port={}", plot.ports[0])).arg(format!("--datadir={}", plot.path("data")));
-    server.arg(format!("--tmpdir={}", plot.directory.display())).arg(format!("--pid-file={}", plot.path("pid")));
-    server.arg(format!("--ssl-cert={}", plot.path(CERTIFICATE))).arg(format!("--ssl-key={}", plot.path(KEY)));
-    server.arg(format!("--init-file={}", plot.path("users.sql")));
+    server.arg(format!("--port={}", instance.ports[0])).arg(format!("--datadir={}", instance.path("data")));
+    server
+        .arg(format!("--tmpdir={}", instance.directory.display()))
+        .arg(format!("--pid-file={}", instance.path("pid")));
+    server.arg(format!("--ssl-cert={}", instance.path(CERTIFICATE))).arg(format!("--ssl-key={}", instance.path(KEY)));
+    server.arg(format!("--init-file={}", instance.path("users.sql")));
     Ok(server)
 }

@@ -1,17 +1,17 @@
-//! The real servers that tests need: private instances on free ports of 127.0.0.1, whose data is gone when they end.
+//! The real servers that tests need: private instances on free ports of 127.0.0.1, whose data is removed when they end.
 //! `cargo xtask services` starts them for a developer, `cargo xtask test` for its tests.
 
 mod certificate;
-mod ground;
+mod instance;
 mod mariadb;
 mod memcached;
 mod mysql;
-mod plot;
 mod ports;
 mod postgres;
 mod rabbitmq;
 mod service;
 mod wire;
+mod work_dir;
 
 use std::thread;
 
@@ -20,9 +20,9 @@ use clap::{Args, ValueEnum};
 use rustix::process::{Pid, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::ground::Ground;
-use self::plot::Plot;
+use self::instance::Instance;
 use self::service::Service;
+use self::work_dir::WorkDir;
 use crate::compat::{Mount, Root};
 use crate::packages::{self, Program, SETPRIV};
 
@@ -42,37 +42,37 @@ pub enum Kind {
     Memcached,
 }
 
-/// What there is to know about a kind of server.
+/// How a kind of server is set up and run.
 #[derive(Debug)]
-struct Recipe {
+struct ServerSpec {
     name: &'static str,
-    /// The environment variable that tells the tests where it is.
+    /// The environment variable with its URL for the tests.
     variable: &'static str,
-    /// What its URLs begin with.
+    /// The scheme of its URLs.
     scheme: &'static str,
     /// Whether its URL names a user and a password.
     has_users: bool,
     programs: &'static [Program],
-    /// The user it is given to if this is root and it refuses root.
+    /// The user that it runs as if this process is root and the server refuses to run as root.
     user: Option<&'static str>,
-    ending: Ending,
-    /// Makes its data and its configuration.
-    prepare: fn(&Plot) -> anyhow::Result<()>,
-    /// What must be running before it starts, on the plot's second port.
-    companion: Option<fn(&Plot) -> anyhow::Result<std::process::Command>>,
-    command: fn(&Plot) -> anyhow::Result<std::process::Command>,
-    /// Whether it takes in clients now.
-    answers: fn(std::net::SocketAddr) -> std::io::Result<bool>,
+    stop_signal: StopSignal,
+    /// Creates its data and its configuration.
+    prepare: fn(&Instance) -> anyhow::Result<()>,
+    /// The process that must listen on the instance's second port before it starts.
+    companion: Option<fn(&Instance) -> anyhow::Result<std::process::Command>>,
+    command: fn(&Instance) -> anyhow::Result<std::process::Command>,
+    /// Whether it accepts clients now.
+    accepts_clients: fn(std::net::SocketAddr) -> std::io::Result<bool>,
 }
 
-/// What a server takes for the wish that it ends at once, but in order.
+/// The signal for a fast but orderly shutdown of a server.
 #[derive(Clone, Copy, Debug)]
-enum Ending {
+enum StopSignal {
     Terminate,
     Interrupt,
 }
 
-impl Ending {
+impl StopSignal {
     fn signal(self) -> Signal {
         match self {
             Self::Terminate => Signal::TERM,
@@ -80,7 +80,7 @@ impl Ending {
         }
     }
 
-    /// What `setpriv` calls it.
+    /// Its name for `setpriv`.
     fn name(self) -> &'static str {
         match self {
             Self::Terminate => "TERM",
@@ -90,13 +90,13 @@ impl Ending {
 }
 
 impl Kind {
-    fn recipe(self) -> &'static Recipe {
+    fn spec(self) -> &'static ServerSpec {
         match self {
-            Self::Mariadb => &mariadb::RECIPE,
-            Self::Mysql => &mysql::RECIPE,
-            Self::Postgres => &postgres::RECIPE,
-            Self::Rabbitmq => &rabbitmq::RECIPE,
-            Self::Memcached => &memcached::RECIPE,
+            Self::Mariadb => &mariadb::SPEC,
+            Self::Mysql => &mysql::SPEC,
+            Self::Postgres => &postgres::SPEC,
+            Self::Rabbitmq => &rabbitmq::SPEC,
+            Self::Memcached => &memcached::SPEC,
         }
     }
 }
@@ -104,18 +104,18 @@ impl Kind {
 /// Which servers `cargo xtask services` starts.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// These only; all if none is named
+    /// Only these kinds; all if none is given
     kinds: Vec<Kind>,
 }
 
-/// Starts servers, prints the variables that tell tests where they are, and keeps them until Ctrl-C or SIGTERM.
+/// Starts servers, prints the environment variables with their URLs for tests, and runs them until Ctrl-C or SIGTERM.
 ///
 /// # Errors
 /// If one doesn't start.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let all = Kind::value_variants();
     let kinds = all.iter().copied().filter(|kind| options.kinds.is_empty() || options.kinds.contains(kind)).collect();
-    // From here on a signal is waited for, so that it can't end this before the servers are ended.
+    // From here on signals are handled, so that they can't end this process before the servers have ended.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let guard = runtime.enter();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -124,110 +124,112 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     for (variable, url) in services.variables() {
         println!("export {variable}={url}");
     }
-    eprintln!("they run until Ctrl-C");
+    eprintln!("running until Ctrl-C");
     runtime.block_on(async {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
     });
-    eprintln!("ending them");
+    eprintln!("stopping the servers");
     drop(services);
     Ok(true)
 }
 
-/// Those of `kinds` for which the environment doesn't name a server yet: what a developer has set is used.
+/// The `kinds` for which the environment doesn't name a server; a server that the developer has named is used instead.
 pub fn unnamed(kinds: Vec<Kind>) -> Vec<Kind> {
     unnamed_by(kinds, |name| std::env::var(name).ok())
 }
 
 fn unnamed_by(kinds: Vec<Kind>, variable: impl Fn(&str) -> Option<String>) -> Vec<Kind> {
-    let named = |kind: &Kind| variable(kind.recipe().variable).is_some_and(|url| !url.is_empty());
+    let named = |kind: &Kind| variable(kind.spec().variable).is_some_and(|url| !url.is_empty());
     kinds.into_iter().filter(|kind| !named(kind)).collect()
 }
 
-/// Servers that run. They end when this is dropped.
+/// Running servers. They are stopped when this is dropped.
 #[derive(Debug)]
 pub struct Services {
     running: Vec<Service>,
     _mounts: Vec<Mount>,
-    // After the servers: their data.
-    _ground: Ground,
+    // Dropped after the servers: their data.
+    _work_dir: WorkDir,
 }
 
 impl Services {
-    /// Starts one of each kind, side by side.
+    /// Starts one server of each kind, in parallel.
     ///
-    /// To be called from a thread that lives as long as they shall: the system ends them when it is gone.
+    /// Must be called from a thread that lives as long as the servers are needed: the system ends them when it ends.
     ///
     /// # Errors
-    /// If one doesn't start; what it said is in the error.
+    /// If one doesn't start; the error contains the end of its log.
     pub fn start(kinds: Vec<Kind>) -> anyhow::Result<Self> {
-        let recipes: Vec<_> = kinds.into_iter().map(Kind::recipe).collect();
-        let programs: Vec<_> = recipes.iter().flat_map(|recipe| recipe.programs).chain([&SETPRIV]).copied().collect();
+        let specs: Vec<_> = kinds.into_iter().map(Kind::spec).collect();
+        let programs: Vec<_> = specs.iter().flat_map(|spec| spec.programs).chain([&SETPRIV]).copied().collect();
         packages::ensure(&programs).with_context(|| {
-            let variables: Vec<_> = recipes.iter().map(|recipe| recipe.variable).collect();
-            format!("or say where such a server runs already: {}", variables.join(", "))
+            let variables: Vec<_> = specs.iter().map(|spec| spec.variable).collect();
+            format!("or set the URLs of servers that already run: {}", variables.join(", "))
         })?;
-        Self::begin(&recipes, None)
+        Self::start_specs(&specs, None)
     }
 
-    /// The same, with the programs of another system.
+    /// Like [`start`](Self::start), with the programs of another system.
     ///
     /// # Errors
     /// If one doesn't start.
     pub fn start_in(root: &Root, kinds: Vec<Kind>) -> anyhow::Result<Self> {
-        Self::begin(&kinds.into_iter().map(Kind::recipe).collect::<Vec<_>>(), Some(root))
+        Self::start_specs(&kinds.into_iter().map(Kind::spec).collect::<Vec<_>>(), Some(root))
     }
 
-    fn begin(recipes: &[&'static Recipe], root: Option<&Root>) -> anyhow::Result<Self> {
-        let ground = Ground::open()?;
-        let mounts = root.map(|root| root.mount(&ground.directory)).transpose()?;
+    fn start_specs(specs: &[&'static ServerSpec], root: Option<&Root>) -> anyhow::Result<Self> {
+        let work_dir = WorkDir::open()?;
+        let mounts = root.map(|root| root.mount(&work_dir.directory)).transpose()?;
         let root = root.map(Root::directory);
-        let places = recipes.iter().zip(ports::free(recipes.len())?);
-        let plots: Vec<_> = places
-            .map(|(recipe, ports)| Plot::new(recipe, ports, &ground.directory, root))
+        let with_ports = specs.iter().zip(ports::free(specs.len())?);
+        let instances: Vec<_> = with_ports
+            .map(|(spec, ports)| Instance::new(spec, ports, &work_dir.directory, root))
             .collect::<anyhow::Result<_>>()?;
         thread::scope(|scope| {
-            let prepare = |(recipe, plot)| scope.spawn(move || service::prepare(recipe, plot));
-            let preparing: Vec<_> = recipes.iter().copied().zip(&plots).map(prepare).collect();
-            preparing.into_iter().try_for_each(|one| one.join().map_err(|_| anyhow!("preparing panicked"))?)
+            let prepare = |(spec, instance)| scope.spawn(move || service::prepare(spec, instance));
+            let preparing: Vec<_> = specs.iter().copied().zip(&instances).map(prepare).collect();
+            preparing
+                .into_iter()
+                .try_for_each(|thread| thread.join().map_err(|_| anyhow!("preparing a server panicked"))?)
         })?;
         let mut services =
-            Self { running: Vec::new(), _mounts: mounts.into_iter().flatten().collect(), _ground: ground };
-        for (recipe, plot) in recipes.iter().copied().zip(plots) {
-            services.running.push(Service::start(recipe, plot)?);
+            Self { running: Vec::new(), _mounts: mounts.into_iter().flatten().collect(), _work_dir: work_dir };
+        for (spec, instance) in specs.iter().copied().zip(instances) {
+            services.running.push(Service::start(spec, instance)?);
         }
-        services.running.iter().try_for_each(Service::wait_until_it_answers)?;
+        services.running.iter().try_for_each(Service::wait_until_ready)?;
         Ok(services)
     }
 
-    /// The environment variables that tell the tests where they are.
+    /// The environment variables that describe them to the tests.
     pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
         self.running.iter().flat_map(Service::variables)
     }
 
-    /// The processes that they are now.
+    /// Their current processes.
     pub fn pids(&self) -> Vec<Pid> {
         self.running.iter().flat_map(Service::pids).collect()
     }
 
-    /// The process that the server of this kind is now.
+    /// The current process of the server of this kind.
     pub fn pid(&self, kind: Kind) -> Option<Pid> {
-        let variable = kind.recipe().variable;
+        let variable = kind.spec().variable;
         self.running.iter().find(|service| service.variable() == variable).and_then(Service::pid)
     }
 
-    /// Where the server of this kind is, if it is one of these.
+    /// The URL of the server of this kind, if it is one of these.
     pub fn url(&self, kind: Kind) -> Option<String> {
-        let variable = kind.recipe().variable;
+        let variable = kind.spec().variable;
         self.running.iter().find(|service| service.variable() == variable).map(Service::url)
     }
 }
 
 impl Drop for Services {
     fn drop(&mut self) {
-        // All at once; each then waits for its own.
-        self.running.iter().for_each(Service::ask_to_end);
+        // All are signalled before the first is waited for.
+        self.running.iter().for_each(Service::request_stop);
     }
 }

@@ -1,4 +1,4 @@
-//! One server that runs: waited for, started again if it dies, and ended by its own process id, its children too.
+//! One running server: waits until it is ready, restarts it if it dies, and ends it and its children by process id.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command};
@@ -11,164 +11,170 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-use super::Recipe;
+use super::ServerSpec;
 use super::certificate::CERTIFICATE;
-use super::plot::{self, Plot};
+use super::instance::{self, Instance};
 use crate::children;
-use crate::stopwatch::{Stopwatch, wait_patiently, wait_until};
+use crate::stopwatch::{Stopwatch, wait_checking_rarely, wait_until};
 
-/// How long a server may take until it answers; several start at once, beside a build perhaps.
+/// How long a server may take until it is ready; several start at once, possibly during a build.
 const START_MAX: Duration = Duration::from_secs(120);
 
-/// How long a server may take to end in order.
+/// How long a server may take to shut down.
 const END_MAX: Duration = Duration::from_secs(30);
 
-/// How long its children may take to notice that it has ended.
-const FAMILY_MAX: Duration = Duration::from_secs(5);
+/// How long its children may take to end after it.
+const DESCENDANTS_MAX: Duration = Duration::from_secs(5);
 
-/// The file that has the process id of the server that runs now.
+/// The file with the process id of the running server.
 const PID_FILE: &str = "process";
 
-/// Makes the data of a server that is about to be started.
+/// Initializes the data of a server before it is started.
 ///
 /// # Errors
-/// If it can't be made.
-pub fn prepare(recipe: &Recipe, plot: &Plot) -> anyhow::Result<()> {
+/// If that fails.
+pub fn prepare(spec: &ServerSpec, instance: &Instance) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
-    (recipe.prepare)(plot)?;
-    eprintln!("{}: its data is made, in {:.1} s", recipe.name, watch.elapsed().as_secs_f64());
+    (spec.prepare)(instance)?;
+    eprintln!("{}: data initialized in {:.1} s", spec.name, watch.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// A server. It is started again should it die, since tests kill it; it ends when this is dropped.
+/// A server. It is restarted if it dies, since tests kill it, and stopped when this is dropped.
 #[derive(Debug)]
 pub struct Service {
-    recipe: &'static Recipe,
-    plot: Arc<Plot>,
+    spec: &'static ServerSpec,
+    instance: Arc<Instance>,
     watch: Stopwatch,
-    life: Arc<Life>,
-    keeper: Option<JoinHandle<()>>,
+    state: Arc<State>,
+    supervisor: Option<JoinHandle<()>>,
     companion: Option<Child>,
 }
 
-/// What a server and its keeper share.
+/// The state that a server shares with its supervisor thread.
 #[derive(Debug, Default)]
-struct Life {
+struct State {
     /// The process; `None` from its end to its next start.
     pid: Mutex<Option<Pid>>,
-    /// Whether it is to be started again: from its first answer until it is asked to end.
-    is_kept: AtomicBool,
+    /// Whether it is restarted when it ends: from when it is ready until it is asked to stop.
+    restarts: AtomicBool,
     has_ended: AtomicBool,
 }
 
 impl Service {
-    /// Starts one whose data is made. It doesn't answer yet.
+    /// Starts a server whose data is initialized. It isn't ready yet when this returns.
     ///
-    /// To be called from a thread that lives as long as the server shall.
+    /// Must be called from a thread that lives as long as the server is needed.
     ///
     /// # Errors
     /// If it can't be started.
-    pub fn start(recipe: &'static Recipe, plot: Plot) -> anyhow::Result<Self> {
+    pub fn start(spec: &'static ServerSpec, instance: Instance) -> anyhow::Result<Self> {
         let watch = Stopwatch::start();
-        let start = |mut command: Command| command.spawn().with_context(|| format!("{} can't be started", recipe.name));
-        let companion = recipe.companion.map(|command| start(command(&plot)?)).transpose()?;
+        let start = |mut command: Command| command.spawn().with_context(|| format!("{} can't be started", spec.name));
+        let companion = spec.companion.map(|command| start(command(&instance)?)).transpose()?;
         if companion.is_some() {
-            let port = plot.ports[1];
+            let port = instance.ports[1];
             wait_until(START_MAX, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())
-                .with_context(|| format!("{}: nothing listens on port {port}:\n{}", recipe.name, plot.last_words()))?;
+                .with_context(|| format!("{}: nothing listens on port {port}:\n{}", spec.name, instance.log_tail()))?;
         }
-        let (plot, life) = (Arc::new(plot), Arc::new(Life::default()));
-        let kept = (Arc::clone(&plot), Arc::clone(&life));
+        let (instance, state) = (Arc::new(instance), Arc::new(State::default()));
+        let shared = (Arc::clone(&instance), Arc::clone(&state));
         let (started, first) = mpsc::sync_channel(1);
-        // The system ends a server when the thread that started it is gone, so one thread starts it again and again.
-        let keeper = thread::spawn(move || keep(recipe, &kept.0, &kept.1, &started));
-        let pid = first.recv().context("its keeper panicked")??;
-        eprintln!("{}: process {pid}, port {}", recipe.name, plot.ports[0]);
-        Ok(Self { recipe, plot, watch, life, keeper: Some(keeper), companion })
+        // The system ends a server when the thread that started it ends, so one thread does all restarts.
+        let supervisor = thread::spawn(move || supervise(spec, &shared.0, &shared.1, &started));
+        let pid = first.recv().context("its supervisor thread panicked")??;
+        eprintln!("{}: process {pid}, port {}", spec.name, instance.ports[0]);
+        Ok(Self { spec, instance, watch, state, supervisor: Some(supervisor), companion })
     }
 
-    /// Waits until it takes in clients.
+    /// Waits until it accepts clients.
     ///
     /// # Errors
-    /// If it ends instead, or takes too long; what it said is in the error.
-    pub fn wait_until_it_answers(&self) -> anyhow::Result<()> {
-        let name = self.recipe.name;
-        let answered = wait_patiently(START_MAX, || match (self.recipe.answers)(self.plot.address()) {
+    /// If it ends instead, or takes too long; the error contains the end of its log.
+    pub fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let name = self.spec.name;
+        let ready = wait_checking_rarely(START_MAX, || match (self.spec.accepts_clients)(self.instance.address()) {
             Ok(true) => Some(true),
-            Ok(false) | Err(_) => self.life.has_ended.load(Ordering::Acquire).then_some(false),
+            Ok(false) | Err(_) => self.state.has_ended.load(Ordering::Acquire).then_some(false),
         });
-        match answered {
+        match ready {
             Some(true) => {
-                self.life.is_kept.store(true, Ordering::Release);
-                eprintln!("{name}: answers, after {:.1} s", self.watch.elapsed().as_secs_f64());
+                self.state.restarts.store(true, Ordering::Release);
+                eprintln!("{name}: ready after {:.1} s", self.watch.elapsed().as_secs_f64());
                 Ok(())
             }
-            Some(false) => bail!("{name} ended at once; it said:\n{}", self.plot.last_words()),
+            Some(false) => {
+                bail!("{name} ended instead of accepting clients; the end of its log:\n{}", self.instance.log_tail())
+            }
             None => {
-                bail!("{name} doesn't answer within {} s; it said:\n{}", START_MAX.as_secs(), self.plot.last_words())
+                bail!(
+                    "{name} isn't ready within {} s; the end of its log:\n{}",
+                    START_MAX.as_secs(),
+                    self.instance.log_tail()
+                )
             }
         }
     }
 
-    /// The environment variables that tell the tests all about it: where it is, where its process id is written, whose
-    /// certificate it has, and what its administrator would type.
+    /// The environment variables that describe it to the tests: its URL, the file with its process id, its certificate, and its
+    /// administration script.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let name = |what: &str| self.recipe.variable.replace("_URL", what);
+        let name = |what: &str| self.spec.variable.replace("_URL", what);
         let mut variables =
-            vec![(self.recipe.variable.to_owned(), self.url()), (name("_PID_FILE"), self.plot.path(PID_FILE))];
-        if self.plot.directory.join(CERTIFICATE).exists() {
-            variables.push((name("_CA"), self.plot.path(CERTIFICATE)));
+            vec![(self.spec.variable.to_owned(), self.url()), (name("_PID_FILE"), self.instance.path(PID_FILE))];
+        if self.instance.directory.join(CERTIFICATE).exists() {
+            variables.push((name("_CA"), self.instance.path(CERTIFICATE)));
         }
-        if self.plot.directory.join(plot::CONTROL).exists() {
-            variables.push((name("_CONTROL"), self.plot.path(plot::CONTROL)));
+        if self.instance.directory.join(instance::CONTROL).exists() {
+            variables.push((name("_CONTROL"), self.instance.path(instance::CONTROL)));
         }
         variables
     }
 
-    /// The environment variable that tells the tests where it is.
+    /// The environment variable with its URL for the tests.
     pub fn variable(&self) -> &'static str {
-        self.recipe.variable
+        self.spec.variable
     }
 
-    /// The process that it is now; `None` from its end to its next start.
+    /// Its current process; `None` from its end to its next start.
     pub fn pid(&self) -> Option<Pid> {
-        *self.life.pid()
+        *self.state.pid()
     }
 
-    /// That, and what was started for it.
+    /// Its current process and its companion.
     pub fn pids(&self) -> Vec<Pid> {
         self.companion.iter().map(Pid::from_child).chain(self.pid()).collect()
     }
 
-    /// Where it is, with its user and password.
+    /// Its URL, with user and password.
     pub fn url(&self) -> String {
-        self.plot.url()
+        self.instance.url()
     }
 
-    /// Asks it to end, and doesn't wait.
-    pub fn ask_to_end(&self) {
-        self.life.is_kept.store(false, Ordering::Release);
-        if let Some(pid) = *self.life.pid() {
-            let _ = kill_process(pid, self.recipe.ending.signal());
-            // A test that failed may have left it frozen.
+    /// Sends the stop signal without waiting for the end.
+    pub fn request_stop(&self) {
+        self.state.restarts.store(false, Ordering::Release);
+        if let Some(pid) = *self.state.pid() {
+            let _ = kill_process(pid, self.spec.stop_signal.signal());
+            // A failed test may have left it suspended.
             let _ = kill_process(pid, Signal::CONT);
         }
     }
 
-    /// Ends it in order; if it won't, by force. What was started for it is left alone.
+    /// Stops it, and kills it if it doesn't end in time. Its companion is left alone.
     fn end(&mut self) {
-        let family = self.life.pid().map_or_else(Vec::new, children::descendants);
-        self.ask_to_end();
-        if wait_until(END_MAX, || self.life.has_ended.load(Ordering::Acquire).then_some(())).is_none() {
-            eprintln!("{}: doesn't end, and is killed", self.recipe.name);
-            if let Some(pid) = *self.life.pid() {
+        let descendants = self.state.pid().map_or_else(Vec::new, children::descendants);
+        self.request_stop();
+        if wait_until(END_MAX, || self.state.has_ended.load(Ordering::Acquire).then_some(())).is_none() {
+            eprintln!("{}: didn't end in time and is killed", self.spec.name);
+            if let Some(pid) = *self.state.pid() {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
-        if let Some(keeper) = self.keeper.take() {
-            let _ = keeper.join();
+        if let Some(supervisor) = self.supervisor.take() {
+            let _ = supervisor.join();
         }
-        children::see_off(&family, FAMILY_MAX);
+        children::end(&descendants, DESCENDANTS_MAX);
     }
 }
 
@@ -182,40 +188,40 @@ impl Drop for Service {
     }
 }
 
-impl Life {
+impl State {
     fn pid(&self) -> MutexGuard<'_, Option<Pid>> {
         self.pid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Starts a server, and starts it again as long as it is kept. `started` hears of the first start.
-fn keep(recipe: &Recipe, plot: &Plot, life: &Life, started: &SyncSender<anyhow::Result<u32>>) {
+/// Starts a server, and restarts it as long as `restarts` is set. Sends the result of the first start to `started`.
+fn supervise(spec: &ServerSpec, instance: &Instance, state: &State, started: &SyncSender<anyhow::Result<u32>>) {
     loop {
-        match spawn(recipe, plot, life) {
+        match spawn(spec, instance, state) {
             Ok(mut child) => {
                 let _ = started.try_send(Ok(child.id()));
-                // Not yet reaped, its process id is still its own.
+                // Until it is reaped, its process id isn't reused.
                 let _ = waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-                *life.pid() = None;
+                *state.pid() = None;
                 let _ = child.wait();
             }
             Err(error) => {
-                eprintln!("{}: {error:#}", recipe.name);
+                eprintln!("{}: {error:#}", spec.name);
                 let _ = started.try_send(Err(error));
                 break;
             }
         }
-        if !life.is_kept.load(Ordering::Acquire) {
+        if !state.restarts.load(Ordering::Acquire) {
             break;
         }
-        eprintln!("{}: ended, and is started again", recipe.name);
+        eprintln!("{}: ended; restarting", spec.name);
     }
-    life.has_ended.store(true, Ordering::Release);
+    state.has_ended.store(true, Ordering::Release);
 }
 
-fn spawn(recipe: &Recipe, plot: &Plot, life: &Life) -> anyhow::Result<Child> {
-    let child = (recipe.command)(plot)?.spawn().with_context(|| format!("{} can't be started", recipe.name))?;
-    plot.write(PID_FILE, &child.id().to_string())?;
-    *life.pid() = Some(Pid::from_child(&child));
+fn spawn(spec: &ServerSpec, instance: &Instance, state: &State) -> anyhow::Result<Child> {
+    let child = (spec.command)(instance)?.spawn().with_context(|| format!("{} can't be started", spec.name))?;
+    instance.write(PID_FILE, &child.id().to_string())?;
+    *state.pid() = Some(Pid::from_child(&child));
     Ok(child)
 }

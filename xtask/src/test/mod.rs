@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must be green before a change is in.
+//! `cargo xtask test`: all checks that must pass before a change is merged.
 
 mod steps;
 mod total;
@@ -10,7 +10,7 @@ use clap::Args;
 
 use self::steps::{Binary, Stage, Step};
 use self::total::{Reported, Total};
-use crate::children::{self, Spared};
+use crate::children::{self, Exempt};
 use crate::command::{self, Ended, Job};
 use crate::packages::{self, Program};
 use crate::services::{self, Kind, Services};
@@ -18,25 +18,25 @@ use crate::services::{self, Kind, Services};
 /// How `cargo xtask test` runs.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Leave out the tests that need a program installed: a browser, strace, a database server and the like
+    /// Skip the tests that need installed programs, such as a browser, strace or a database server
     #[arg(long)]
     quick: bool,
 }
 
-/// What to do where something that is needed can't be had.
+/// The advice for when a requirement can't be met.
 const QUICK: &str = "`cargo xtask test --quick` leaves out the tests that need this";
 
-/// Runs every step, also after one has failed, and ends with the line that says how many checks passed and failed.
-/// Whether all did.
+/// Runs every step, even after one has failed, and prints as its last line how many checks passed and failed. Returns whether
+/// all passed.
 ///
 /// # Errors
-/// None: what goes wrong is printed and counted, so that the closing line is always the last one.
+/// None: errors are printed and counted, so that the summary is always the last line.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let total = run_stages(options.quick).unwrap_or_else(|error| {
         println!("xtask: {error:#}");
         Total { passed: 0, failed: 1 }
     });
-    println!("throng: {}", total.words());
+    println!("throng: {}", total.summary());
     Ok(total.failed == 0)
 }
 
@@ -56,25 +56,25 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
     children::adopt_orphans()?;
     let kinds = needs().flat_map(|need| need.servers).copied().collect();
     let services = if quick { None } else { Some(servers(kinds).context(QUICK)?) };
-    let spared = || services.iter().flat_map(Services::pids).collect();
+    let exempt = || services.iter().flat_map(Services::pids).collect();
     let stages = steps::stages(quick, &binaries);
     let (count, mut total) = (stages.len(), Total::default());
     let (mut summary, mut failures) = (Vec::new(), Vec::new());
     for (number, mut stage) in (1..).zip(stages) {
         println!();
         for step in stage.iter_mut().flatten() {
-            println!("[{number}/{count}] {}: {}", step.name, command::typed_with_variables(&step.command));
+            println!("[{number}/{count}] {}: {}", step.name, command::command_line_with_variables(&step.command));
             if step.shares_servers {
                 step.command.envs(services.iter().flat_map(Services::variables));
             }
         }
-        for Done { name, result, failed, took } in run_stage(stage, &spared)? {
+        for StepResult { name, result, failed, took } in run_stage(stage, &exempt)? {
             failures.extend(failed.into_iter().map(|test| format!("FAILED: {name}: {test}")));
-            summary.push(format!("{name}: {}, {:.1} s", result.words(), took.as_secs_f64()));
+            summary.push(format!("{name}: {}, {:.1} s", result.summary(), took.as_secs_f64()));
             total += result;
         }
     }
-    // Last, so that the end of a long log has all that matters.
+    // Printed last, so that the end of a long log has the relevant results.
     println!("\n{}", [failures, summary].concat().join("\n"));
     let left_out = binaries.iter().filter(|binary| quick && binary.need().is_some());
     let left_out: Vec<_> = left_out.map(|binary| binary.name.as_str()).collect();
@@ -84,18 +84,18 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
     Ok(total)
 }
 
-/// What came of a step.
-struct Done {
+/// The result of a step.
+struct StepResult {
     name: String,
     result: Total,
-    /// What failed, by name.
+    /// The names of failed tests, and other faults.
     failed: Vec<String>,
     took: Duration,
 }
 
-/// Takes the steps of a stage: its lanes at once, the steps of each one after the other.
-fn run_stage(stage: Stage, spared: &Spared<'_>) -> anyhow::Result<Vec<Done>> {
-    let together = stage.len() > 1;
+/// Runs the steps of a stage: its lanes in parallel, the steps of each lane in order.
+fn run_stage(stage: Stage, exempt: &Exempt<'_>) -> anyhow::Result<Vec<StepResult>> {
+    let in_parallel = stage.len() > 1;
     let mut reports: Vec<Vec<Reported>> =
         stage.iter().map(|lane| lane.iter().map(|_| Reported::default()).collect()).collect();
     let mut names = Vec::new();
@@ -103,14 +103,14 @@ fn run_stage(stage: Stage, spared: &Spared<'_>) -> anyhow::Result<Vec<Done>> {
     for (lane, reports) in stage.into_iter().zip(&mut reports) {
         let mut jobs = Vec::new();
         for (Step { name, command, counts, .. }, report) in lane.into_iter().zip(reports) {
-            let prefix = if together { format!("{name}: ") } else { String::new() };
+            let prefix = if in_parallel { format!("{name}: ") } else { String::new() };
             jobs.push(Job { command, prefix, line: Box::new(|line| report.read(line)) });
             names.push((name, counts));
         }
         lanes.push(jobs);
     }
-    let (ended, left_behind) = command::stream(lanes, spared)?;
-    let mut done: Vec<Done> = Vec::new();
+    let (ended, left_behind) = command::stream(lanes, exempt)?;
+    let mut done: Vec<StepResult> = Vec::new();
     let reports = reports.into_iter().flatten();
     for (((name, counts), report), Ended { succeeded, took }) in
         names.into_iter().zip(reports).zip(ended.into_iter().flatten())
@@ -119,16 +119,21 @@ fn run_stage(stage: Stage, spared: &Spared<'_>) -> anyhow::Result<Vec<Done>> {
         for fault in &faults {
             println!("xtask: {name}: {fault}");
         }
-        done.push(Done { name, result, failed: [report.names, faults].concat(), took });
+        done.push(StepResult { name, result, failed: [report.names, faults].concat(), took });
     }
     if !left_behind.is_empty() {
-        let name = format!("left behind by these, and killed: {}", left_behind.join(", "));
-        done.push(Done { name, result: Total { passed: 0, failed: 1 }, failed: Vec::new(), took: Duration::ZERO });
+        let name = format!("processes left behind by this stage, and killed: {}", left_behind.join(", "));
+        done.push(StepResult {
+            name,
+            result: Total { passed: 0, failed: 1 },
+            failed: Vec::new(),
+            took: Duration::ZERO,
+        });
     }
     Ok(done)
 }
 
-/// Starts the servers of these kinds that no variable names yet.
+/// Starts the servers of these kinds that no environment variable names.
 fn servers(mut kinds: Vec<Kind>) -> anyhow::Result<Services> {
     kinds.sort_unstable();
     kinds.dedup();

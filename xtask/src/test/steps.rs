@@ -1,4 +1,4 @@
-//! What is checked, in which order, and what that needs.
+//! The steps, their order, and what they need.
 
 use std::process::Command;
 
@@ -11,34 +11,34 @@ use crate::faults;
 use crate::packages::{self, Program};
 use crate::services::{self, Kind};
 
-/// One thing that is checked.
+/// One check.
 pub struct Step {
     pub name: String,
     pub command: Command,
     pub counts: Counts,
-    /// Whether it uses the servers that are started for all steps: those that harm theirs have their own.
+    /// Whether it uses the servers that are started for all steps; steps that disrupt servers have their own.
     pub shares_servers: bool,
 }
 
-/// Steps that are taken one after the other.
+/// Steps that run one after the other.
 pub type Lane = Vec<Step>;
 
-/// Lanes that are taken side by side, since they wait more than they work: most steps are by themselves.
+/// Lanes that run in parallel, since they wait more than they compute; most stages have a single step.
 pub type Stage = Vec<Lane>;
 
-/// A binary of tests.
+/// A test binary.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Binary {
     pub name: String,
     package: String,
-    /// The features that it is built with only.
+    /// The features that it requires.
     features: Vec<String>,
 }
 
-/// What is needed by steps that are no test binaries.
+/// The programs that steps other than test binaries need.
 pub const STEPS_NEED: &[Program] = &[PROMTOOL];
 
-/// What a test binary needs, beside Rust.
+/// What a test binary needs besides Rust.
 pub struct Need {
     binary: &'static str,
     pub programs: &'static [Program],
@@ -63,10 +63,10 @@ const NUTCRACKER: Program = Program { name: "nutcracker", package: "nutcracker" 
 const PGBOUNCER: Program = Program { name: "pgbouncer", package: "pgbouncer" };
 const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
 
-/// The tests of a system that is scaled out, a stage by themselves.
+/// The test binary for scaled-out systems, which has a stage of its own.
 const SCALED_OUT: &str = "scaled_out";
 
-/// Proxies, and other people's clients.
+/// Proxies and third-party clients.
 const PROXIES_NEED: &[Program] =
     &[NGINX, APACHE, HAPROXY, VARNISHD, CADDY, CURL, WGET, PHP, JAVA, CHROMIUM, CHROMEDRIVER];
 
@@ -83,11 +83,11 @@ const NEEDS: &[Need] = &[
     Need { binary: "supervised", programs: &[SUPERVISORD], servers: faults::ALL },
 ];
 
-/// Sets of servers that are harmed at once by the faults of a system that is scaled out.
+/// Sets of servers on which the faults of a scaled-out system are injected in parallel.
 const SETS: usize = 3;
 
-/// Where the routes are tested beside a file alone: a database, and what it stands behind. The cache is used behind a
-/// broker alone.
+/// The systems on which the routes are tested, in addition to a file alone: step name, database, and what is in front of it.
+/// The cache is used only behind a broker.
 const ROUTES: [(&str, Option<&str>, Option<&str>); 8] = [
     ("routes on MariaDB", Some("mysql"), None),
     ("routes on PostgreSQL", Some("postgres"), None),
@@ -99,11 +99,11 @@ const ROUTES: [(&str, Option<&str>, Option<&str>); 8] = [
     ("routes on PostgreSQL behind RabbitMQ and memcached", Some("postgres"), Some("broker+cache")),
 ];
 
-/// The one test of the routes that holds them to seconds: it runs once, beside tests that wait most of the time, and nothing
-/// that it tests knows what stands behind.
+/// The one test of the routes that depends on seconds: it runs once, in parallel with tests that mostly wait, and nothing that
+/// it tests depends on the database, broker or cache.
 const TIMED: &str = "limits::slow_and_silent_clients";
 
-/// The lanes in which the routes are tested: more would have more servers than a broker starts at once.
+/// The lanes in which the routes are tested; more lanes would run more servers than a broker starts at once.
 const ROUTES_LANES: usize = 2;
 
 /// All stages, in order. To add a step, add it here.
@@ -112,9 +112,9 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
         let plain = binaries.iter().filter(|binary| binary.features.is_empty());
         plain.filter(|binary| chosen(binary)).map(|binary| format!(" --test {}", binary.name)).collect()
     };
-    let is_on_servers = |binary: &Binary| binary.need().is_some_and(|need| !need.servers.is_empty());
-    let alone = named(&|binary| if quick { binary.need().is_none() } else { !is_on_servers(binary) });
-    let on_servers = named(&|binary| !quick && is_on_servers(binary) && binary.name != SCALED_OUT);
+    let uses_servers = |binary: &Binary| binary.need().is_some_and(|need| !need.servers.is_empty());
+    let alone = named(&|binary| if quick { binary.need().is_none() } else { !uses_servers(binary) });
+    let on_servers = named(&|binary| !quick && uses_servers(binary) && binary.name != SCALED_OUT);
     let rest = "--lib --bins --examples";
     let build = format!("test --workspace --no-run {rest}{alone}{on_servers}");
     let mut tests = vec![vec![step("tests", &format!("test --workspace --no-fail-fast {rest}{alone}"), Counts::Tests)]];
@@ -123,36 +123,36 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
         tests.push(vec![step("tests on servers", &on_servers, Counts::Tests)]);
     }
     let mut stages = vec![
-        by_itself(step("format", "fmt --all --check", Counts::Itself)),
-        by_itself(step("lints", "clippy --workspace --all-targets -- -D warnings", Counts::Itself)),
-        by_itself(step("build", &build, Counts::Itself)),
+        single(step("format", "fmt --all --check", Counts::Itself)),
+        single(step("lints", "clippy --workspace --all-targets -- -D warnings", Counts::Itself)),
+        single(step("build", &build, Counts::Itself)),
         tests,
-        by_itself(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests)),
+        single(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests)),
     ];
-    // By itself: it puts a binary of its own in the place of the one that other tests run.
+    // A stage of its own: it replaces the binary that other tests run.
     for Binary { name, package, features } in binaries.iter().filter(|binary| !binary.features.is_empty()) {
         let features = features.join(",");
         let tests = format!("test --package {package} --features {features} --no-fail-fast --test {name}");
-        stages.push(by_itself(step(&format!("the feature {features}"), &tests, Counts::Tests)));
+        stages.push(single(step(&format!("the feature {features}"), &tests, Counts::Tests)));
     }
     if !quick {
-        // Servers that a developer named are one set.
+        // Servers that the developer has named are a single set.
         let sets = if services::unnamed(faults::ALL.to_vec()).len() == faults::ALL.len() { SETS } else { 1 };
         let faults = format!("run --quiet --package xtask -- faults --scaled-out --rounds 1 --sets {sets}");
-        stages.push(by_itself(Step { shares_servers: false, ..step("faults, scaled out", &faults, Counts::Tests) }));
+        stages.push(single(Step { shares_servers: false, ..step("faults, scaled out", &faults, Counts::Tests) }));
         let mut alerts = step("alerts", "", Counts::Itself);
         alerts.command = command::program(packages::find(PROMTOOL.name).unwrap_or_else(|| PROMTOOL.name.into()));
         alerts.command.args(["test", "rules", "deploy/prometheus/alerts_test.yml"]);
-        stages.push(by_itself(alerts));
+        stages.push(single(alerts));
         let mutants = step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself);
-        stages.push(beside_routes(mutants));
+        stages.push(with_routes(mutants));
     }
     stages
 }
 
-/// What compiles most of the time, beside the routes on all that a system is made of, which wait most of the time.
-fn beside_routes(mut builds: Step) -> Stage {
-    give_way(&mut builds);
+/// A step that mostly compiles, in parallel with the routes on all systems, which mostly wait.
+fn with_routes(mut builds: Step) -> Stage {
+    lower_priority(&mut builds);
     let mut lanes = vec![vec![builds]];
     lanes.extend((0..ROUTES_LANES).map(|_| Lane::new()));
     for (number, (name, on, behind)) in ROUTES.into_iter().enumerate() {
@@ -161,12 +161,12 @@ fn beside_routes(mut builds: Step) -> Stage {
     lanes
 }
 
-fn by_itself(step: Step) -> Stage {
+fn single(step: Step) -> Stage {
     vec![vec![step]]
 }
 
-/// Has a step take the processors that others leave.
-fn give_way(step: &mut Step) {
+/// Runs a step on processors that other processes leave idle.
+fn lower_priority(step: &mut Step) {
     let mut nice = command::program("nice");
     nice.args(["-n", "10"]).arg(step.command.get_program()).args(step.command.get_args());
     step.command = nice;
@@ -180,33 +180,33 @@ fn routes(name: &str, on: Option<&str>, behind: Option<&str>) -> Step {
     let tests = format!("test --workspace --no-fail-fast --test routes -- --skip {TIMED}");
     let mut routes = step(name, &tests, Counts::Tests);
     routes.command.envs(on.map(|on| ("THRONG_TEST_ROUTES_ON", on)));
-    // Each test waits for tables of its own to be on the disk, or for queues of its own to settle: more of them at a time than
-    // there are processors.
+    // Each test waits until its own tables are on the disk, or its own queues are ready: so more tests than processors run at
+    // once.
     let at_once = if behind.is_some() { "16" } else { "8" };
     routes.command.envs(behind.map(|behind| ("THRONG_TEST_ROUTES_BEHIND", behind))).env("RUST_TEST_THREADS", at_once);
     routes
 }
 
 impl Binary {
-    /// All there are, of all packages.
+    /// The test binaries of all packages.
     ///
     /// # Errors
-    /// If cargo doesn't say.
+    /// If `cargo metadata` fails.
     pub fn all() -> anyhow::Result<Vec<Self>> {
-        Self::named_in(&command::metadata()?)
+        Self::from_metadata(&command::metadata()?)
     }
 
-    fn named_in(metadata: &Value) -> anyhow::Result<Vec<Self>> {
-        let words = |value: &Value| -> Vec<String> {
+    fn from_metadata(metadata: &Value) -> anyhow::Result<Vec<Self>> {
+        let strings = |value: &Value| -> Vec<String> {
             value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let mut binaries = Vec::new();
         for package in metadata["packages"].as_array().context("`cargo metadata` names no packages")? {
             let targets = package["targets"].as_array().into_iter().flatten();
-            for target in targets.filter(|target| words(&target["kind"]).contains(&"test".to_owned())) {
+            for target in targets.filter(|target| strings(&target["kind"]).contains(&"test".to_owned())) {
                 let name =
                     |value: &Value| value.as_str().map(str::to_owned).context("`cargo metadata` leaves out a name");
-                let features = words(&target["required-features"]);
+                let features = strings(&target["required-features"]);
                 binaries.push(Self { name: name(&target["name"])?, package: name(&package["name"])?, features });
             }
         }
@@ -214,13 +214,13 @@ impl Binary {
         Ok(binaries)
     }
 
-    /// What it needs, beside Rust.
+    /// What it needs besides Rust.
     pub fn need(&self) -> Option<&'static Need> {
         need(&self.name)
     }
 }
 
-/// What a test binary needs, beside Rust.
+/// What a test binary needs besides Rust.
 pub fn need(binary: &str) -> Option<&'static Need> {
     NEEDS.iter().find(|need| need.binary == binary)
 }
@@ -232,28 +232,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quick_run_leaves_out_what_needs_a_program_and_nothing_else() {
+    fn quick_run_skips_only_tests_that_need_programs() {
         let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name});
         let gated = json!({"kind": ["test"], "name": "otlp", "required-features": ["otlp"]});
-        let binaries = Binary::named_in(&json!({"packages": [
+        let binaries = Binary::from_metadata(&json!({"packages": [
             {"name": "throng", "targets": [target("lib", "throng"), target("test", "routes"), gated]},
             {"name": "xtask", "targets": [target("test", "scaled_out"), target("test", "browser"), target("test", "mysql")]},
         ]}));
         let binaries = binaries.unwrap();
         let commands = |quick| -> Vec<String> {
-            stages(quick, &binaries).iter().flatten().flatten().map(|step| command::typed(&step.command)).collect()
+            stages(quick, &binaries)
+                .iter()
+                .flatten()
+                .flatten()
+                .map(|step| command::command_line(&step.command))
+                .collect()
         };
         let quick = commands(true).join("\n");
         assert!(quick.contains("--examples --test routes\n"), "{quick}");
         assert!(!quick.contains("scaled") && !quick.contains("mutants") && !quick.contains("mysql"), "{quick}");
         let whole = commands(false).join("\n");
         assert!(whole.contains("--examples --test browser --test routes\n"), "{whole}");
-        assert!(whole.contains("--no-fail-fast --test mysql\n"), "those on servers go beside the others: {whole}");
-        assert!(whole.contains("--test browser --test routes --test mysql\n"), "all are built before: {whole}");
+        assert!(
+            whole.contains("--no-fail-fast --test mysql\n"),
+            "tests on servers run in parallel with the others: {whole}"
+        );
+        assert!(whole.contains("--test browser --test routes --test mysql\n"), "all are built first: {whole}");
         assert!(whole.contains("faults --scaled-out") && whole.contains("mutants"), "{whole}");
         let is_gated = |stage: &&Stage| stage.iter().flatten().any(|step| step.name.starts_with("the feature "));
-        let beside_gated = stages(false, &binaries).iter().find(is_gated).map(|stage| stage.iter().flatten().count());
-        assert_eq!(beside_gated, Some(1), "it makes another binary of the same name");
+        let steps_with_gated =
+            stages(false, &binaries).iter().find(is_gated).map(|stage| stage.iter().flatten().count());
+        assert_eq!(steps_with_gated, Some(1), "it builds another binary of the same name");
         for gated in [quick, whole] {
             assert!(gated.contains("--package throng --features otlp --no-fail-fast --test otlp"), "{gated}");
         }

@@ -1,9 +1,9 @@
-//! What steps add up to.
+//! The totals of steps.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-/// What a step adds to the count.
+/// How a step is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counts {
     /// One: it succeeds or fails as a whole.
@@ -20,7 +20,7 @@ pub struct Total {
 }
 
 impl Total {
-    /// What a step adds up to, by its tests' reports and by how it ended; and what is wrong with it beside failed tests.
+    /// The total of a step, from its tests' reports and whether it succeeded; and its faults other than failed tests.
     pub fn of(counts: Counts, reported: &Reported, succeeded: bool) -> (Self, Vec<String>) {
         let mut total = match counts {
             Counts::Itself => return (Self { passed: succeeded.into(), failed: (!succeeded).into() }, Vec::new()),
@@ -29,20 +29,20 @@ impl Total {
         let mut faults = Vec::new();
         if reported.ignored > 0 {
             total.failed += reported.ignored;
-            faults.push(format!("ignored tests: {}; a test that isn't run says nothing", reported.ignored));
+            faults.push(format!("ignored tests: {}; ignored tests count as failed", reported.ignored));
         }
         if !succeeded && total.failed == 0 {
             total.failed += 1;
-            faults.push("it failed without a failed test; its own words are above".to_owned());
+            faults.push("it failed without a failed test; see its output above".to_owned());
         }
         if total == Self::default() {
             total.failed += 1;
-            faults.push("no test ran at all".to_owned());
+            faults.push("no test ran".to_owned());
         }
         (total, faults)
     }
 
-    pub fn words(self) -> String {
+    pub fn summary(self) -> String {
         format!("{} passed, {} failed", self.passed, self.failed)
     }
 }
@@ -54,7 +54,7 @@ impl AddAssign for Total {
     }
 }
 
-/// What test binaries report at their end.
+/// The results that test binaries report at their end.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reported {
     pub passed: u64,
@@ -62,7 +62,7 @@ pub struct Reported {
     pub ignored: u64,
     /// The tests that failed, in the order of the reports.
     pub names: Vec<String>,
-    /// The indented lines since the last `failures:`, by what stands before the lines of each binary.
+    /// The indented lines since the last `failures:`, by the prefix of each binary's lines.
     listed: BTreeMap<String, Vec<String>>,
 }
 
@@ -76,7 +76,7 @@ impl Reported {
         Some(Self { passed, failed, ignored, ..Self::default() })
     }
 
-    /// Adds what this line reports, if it does.
+    /// Adds the results in this line, if it has any.
     pub fn read(&mut self, line: &str) {
         let Self { passed, failed, ignored, .. } = Self::parse(line).unwrap_or_default();
         self.passed += passed;
@@ -86,7 +86,7 @@ impl Reported {
     }
 
     /// A binary lists its failed tests just before its `test result: FAILED`, each on an indented line after `failures:`.
-    /// Where several binaries print at once, something of its own stands before each one's lines.
+    /// Where several binaries print at once, each one's lines have a prefix of their own.
     fn read_name(&mut self, line: &str) {
         if let Some(binary) = line.strip_suffix("failures:") {
             self.listed.insert(binary.to_owned(), Vec::new());
@@ -101,7 +101,7 @@ impl Reported {
     }
 }
 
-/// What stands before a name in the list of failed tests.
+/// The indentation of a name in the list of failed tests.
 const NAME_INDENT: &str = "    ";
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_tests_are_named_though_binaries_print_at_once() {
+    fn failed_tests_are_named_in_interleaved_output() {
         let lines = "set 1: test a ... FAILED
 failures:
 set 1: failures:
@@ -144,10 +144,10 @@ test result: FAILED. 5 passed; 3 failed; 0 ignored
     }
 
     #[test]
-    fn what_says_nothing_is_a_failure() {
+    fn step_without_passed_tests_fails() {
         let of = |reported, succeeded| Total::of(Counts::Tests, &reported, succeeded).0;
-        let all_well = Reported { passed: 2, ..Reported::default() };
-        assert_eq!(of(all_well, true), Total { passed: 2, failed: 0 });
+        let all_passed = Reported { passed: 2, ..Reported::default() };
+        assert_eq!(of(all_passed, true), Total { passed: 2, failed: 0 });
         assert_eq!(of(Reported::default(), true), Total { passed: 0, failed: 1 });
         assert_eq!(of(Reported { passed: 2, ..Reported::default() }, false), Total { passed: 2, failed: 1 });
         assert_eq!(of(Reported { ignored: 2, ..Reported::default() }, true), Total { passed: 0, failed: 2 });

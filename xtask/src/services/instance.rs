@@ -1,4 +1,4 @@
-//! What one server has to itself: a directory, ports, a password and, if it must, a user.
+//! The resources of one server: a directory, ports, a password and, if needed, a user.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,35 +10,35 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::{Recipe, ground, ports};
+use super::{ServerSpec, ports, work_dir};
 use crate::packages::SETPRIV;
-use crate::stopwatch::wait_patiently;
+use crate::stopwatch::wait_checking_rarely;
 use crate::{command, packages};
 
-/// The user whom a server's URL names.
+/// The user in a server's URL.
 pub const USER: &str = "throng";
 
-/// What its administrator would type, if it has such a thing: a script in its directory.
+/// The script in a server's directory that runs its administration tool, where it has one.
 pub const CONTROL: &str = "control";
 
-/// How long making the data may take.
+/// How long initializing the data may take.
 const PREPARE_MAX: Duration = Duration::from_secs(120);
 
-/// How much of a log an error shows.
+/// How many lines of the log an error shows.
 const TAIL_LINES: usize = 20;
 
-/// What one server has to itself.
+/// The resources of one server.
 #[derive(Debug)]
-pub struct Plot {
-    /// Its own directory, in which it runs.
+pub struct Instance {
+    /// Its directory, which is also its working directory.
     pub directory: PathBuf,
-    /// The first is the one where clients come in; it and the others are free.
-    pub ports: [u16; ports::EACH],
+    /// Free ports; the first is the one that clients connect to.
+    pub ports: [u16; ports::PER_SERVER],
     /// [`USER`]'s password.
     pub password: String,
-    recipe: &'static Recipe,
+    spec: &'static ServerSpec,
     owner: Option<Owner>,
-    /// The directory of the system whose programs it is made of, where that isn't this one.
+    /// The root directory of the system whose programs it uses, if that isn't this system.
     root: Option<PathBuf>,
 }
 
@@ -48,43 +48,43 @@ struct Owner {
     group: u32,
 }
 
-impl Plot {
-    /// A new one below `ground`, with these ports, of this system's programs or those of the system in `root`.
+impl Instance {
+    /// A new instance below `work_dir`, with these ports and the programs of this system or of the one in `root`.
     ///
     /// # Errors
-    /// If the directory can't be made, or the user isn't there.
+    /// If the directory can't be created, or the user doesn't exist.
     pub fn new(
-        recipe: &'static Recipe,
-        ports: [u16; ports::EACH],
-        ground: &Path,
+        spec: &'static ServerSpec,
+        ports: [u16; ports::PER_SERVER],
+        work_dir: &Path,
         root: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let directory = ground.join(recipe.name);
+        let directory = work_dir.join(spec.name);
         fs::create_dir(&directory)?;
         fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
-        let owner = recipe
+        let owner = spec
             .user
             .filter(|_| rustix::process::geteuid().is_root())
             .map(|name| Owner::find(name, root))
             .transpose()?;
-        let plot =
-            Self { directory, ports, password: ground::password()?, recipe, owner, root: root.map(Path::to_owned) };
-        plot.hand_over(&plot.directory)?;
-        Ok(plot)
+        let instance =
+            Self { directory, ports, password: work_dir::password()?, spec, owner, root: root.map(Path::to_owned) };
+        instance.change_owner(&instance.directory)?;
+        Ok(instance)
     }
 
-    /// Where clients come in.
+    /// The address that clients connect to.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports[0]).into()
     }
 
-    /// What clients are told.
+    /// The URL for clients.
     pub fn url(&self) -> String {
-        let user = if self.recipe.has_users { format!("{USER}:{}@", self.password) } else { String::new() };
-        format!("{}://{user}{}", self.recipe.scheme, self.address())
+        let user = if self.spec.has_users { format!("{USER}:{}@", self.password) } else { String::new() };
+        format!("{}://{user}{}", self.spec.scheme, self.address())
     }
 
-    /// Where a file or directory of that name is.
+    /// The path of the file or directory of that name.
     pub fn path(&self, name: &str) -> String {
         self.directory.join(name).to_string_lossy().into_owned()
     }
@@ -96,16 +96,16 @@ impl Plot {
     pub fn write(&self, name: &str, text: &str) -> anyhow::Result<String> {
         let file = self.directory.join(name);
         fs::write(&file, text).with_context(|| format!("{} can't be written", file.display()))?;
-        self.hand_over(&file)?;
+        self.change_owner(&file)?;
         Ok(self.path(name))
     }
 
-    /// `program`, to be run as the server's user, in its directory, with nothing of a developer's environment. Its
-    /// words go to the log. Signals from the terminal don't reach it; if the thread that starts it is gone, it is told
-    /// to end.
+    /// A command that runs `program` as the server's user, in its directory, without the developer's environment. Its output
+    /// goes to the log. Signals from the terminal don't reach it; it gets the stop signal when the thread that started it
+    /// ends.
     ///
     /// # Errors
-    /// If the program isn't there, or the log can't be opened.
+    /// If the program isn't installed, or the log can't be opened.
     pub fn command(&self, program: &str) -> anyhow::Result<Command> {
         let found = match &self.root {
             Some(root) => packages::find_in(root, program),
@@ -113,10 +113,10 @@ impl Plot {
         };
         let found = found.with_context(|| format!("{program} isn't installed"))?;
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut words = self.entering().into_iter().chain([SETPRIV.name.to_owned()]);
-        let mut command = command::program(words.next().unwrap_or_default());
-        command.args(words);
-        command.arg(format!("--pdeathsig={}", self.recipe.ending.name()));
+        let mut prefix = self.chroot_prefix().into_iter().chain([SETPRIV.name.to_owned()]);
+        let mut command = command::program(prefix.next().unwrap_or_default());
+        command.args(prefix);
+        command.arg(format!("--pdeathsig={}", self.spec.stop_signal.name()));
         if let Some(Owner { user, group }) = &self.owner {
             command.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]);
         }
@@ -127,38 +127,44 @@ impl Plot {
         Ok(command)
     }
 
-    /// Whether the system that it is made of has this file.
+    /// Whether the system whose programs it uses has this file.
     pub fn has(&self, path: &str) -> bool {
         let root = self.root.as_deref().unwrap_or(Path::new("/"));
         root.join(path.trim_start_matches('/')).is_file()
     }
 
-    /// What stands before a program that is run in the system that it is made of; nothing if that is this one.
-    pub fn entering(&self) -> Vec<String> {
+    /// The words that precede a program to run it in the system whose programs it uses; empty if that is this system.
+    pub fn chroot_prefix(&self) -> Vec<String> {
         let enter = |root: &PathBuf| vec!["chroot".to_owned(), root.display().to_string()];
         self.root.as_ref().map_or_else(Vec::new, enter)
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits for it to end.
     ///
     /// # Errors
-    /// If it fails or takes too long; what it said is in the error.
+    /// If it fails or takes too long; the error contains the end of the log.
     pub fn finish(&self, mut command: Command) -> anyhow::Result<()> {
-        let name = self.recipe.name;
+        let name = self.spec.name;
         let mut child = command.spawn().with_context(|| format!("{name}: {} can't be started", SETPRIV.name))?;
-        match wait_patiently(PREPARE_MAX, || child.try_wait().transpose()).transpose()? {
+        match wait_checking_rarely(PREPARE_MAX, || child.try_wait().transpose()).transpose()? {
             Some(status) if status.success() => Ok(()),
-            Some(status) => bail!("{name}: its data can't be made ({status}); it said:\n{}", self.last_words()),
+            Some(status) => {
+                bail!("{name}: its data can't be initialized ({status}); the end of its log:\n{}", self.log_tail())
+            }
             None => {
                 child.kill()?;
                 child.wait()?;
-                bail!("{name}: its data wasn't made in {} s; it said:\n{}", PREPARE_MAX.as_secs(), self.last_words())
+                bail!(
+                    "{name}: its data wasn't initialized within {} s; the end of its log:\n{}",
+                    PREPARE_MAX.as_secs(),
+                    self.log_tail()
+                )
             }
         }
     }
 
     /// The end of its log.
-    pub fn last_words(&self) -> String {
+    pub fn log_tail(&self) -> String {
         let log = fs::read(self.log()).unwrap_or_default();
         tail(&String::from_utf8_lossy(&log))
     }
@@ -167,9 +173,10 @@ impl Plot {
         self.directory.join("log")
     }
 
-    fn hand_over(&self, path: &Path) -> anyhow::Result<()> {
+    fn change_owner(&self, path: &Path) -> anyhow::Result<()> {
         if let Some(Owner { user, group }) = self.owner {
-            chown(path, Some(user), Some(group)).with_context(|| format!("{} can't be given away", path.display()))?;
+            chown(path, Some(user), Some(group))
+                .with_context(|| format!("the owner of {} can't be changed", path.display()))?;
         }
         Ok(())
     }
