@@ -1,5 +1,5 @@
-//! The parts that URLs of servers have in common. What can't be read may hold a password, so no message repeats it: it
-//! shows an example instead.
+//! The parts that server URLs have in common. A part that can't be parsed may contain a password, so no message repeats
+//! it: messages show an example instead.
 
 use std::fmt;
 
@@ -19,8 +19,7 @@ pub fn parse_host(text: &str, default_port: u16, example: &str) -> Result<(Strin
     Ok((host.to_owned(), port))
 }
 
-/// Why there is no `@` where one should be, before the first `/` of what follows `scheme://`: a password with a `/` in it
-/// hides it.
+/// The message for a missing `@` before the first `/` of what follows `scheme://`: a password with a `/` in it hides the `@`.
 pub fn no_account(rest: &str, example: &str) -> String {
     if rest.contains('@') {
         format!("in a user or a password write / as %2f, as in {example}")
@@ -29,7 +28,7 @@ pub fn no_account(rest: &str, example: &str) -> String {
     }
 }
 
-/// Reads what is percent-encoded.
+/// Decodes percent-encoding.
 pub fn decode(text: &str, example: &str) -> Result<String, String> {
     let wrong = || format!("a % must be followed by two hex digits (% itself is %25), as in {example}");
     let mut bytes = Vec::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! A ballot: one voter's submission to one poll, and the only truth that tallies are made from.
+//! A ballot: one voter's submission to one poll, and the only source of tallies.
 
 use std::fmt;
 
@@ -14,27 +14,26 @@ use crate::poll::{OptionId, PollId};
 pub struct Ballot {
     /// The poll it was cast in.
     pub poll: PollId,
-    /// What makes it unique in its poll: a second ballot of the same key is not counted.
+    /// Its unique key in its poll: a second ballot with the same key is not counted.
     pub key: BallotKey,
-    /// The name its sender, or Throng in the sender's place, gave it.
+    /// The id that its sender, or Throng in the sender's place, gave it.
     pub id: BallotId,
     /// The options chosen.
     pub choices: Choices,
-    /// When it arrived. Whether the poll was open is judged by this, however late it is written.
+    /// When it arrived. Whether the poll was open is decided by this, however late the ballot is written.
     pub accepted_at: Timestamp,
 }
 
 impl Ballot {
-    /// A ballot in a poll where everybody may vote as often as they like: its key is its id, so that only the
-    /// same ballot sent again is not counted again. Ids in time order (UUID version 7) keep the key's index
-    /// growing at its end; others are as correct, and slower.
+    /// A ballot in a poll where everyone may vote any number of times: its key is its id, so that only the same ballot
+    /// sent again is not counted again. Ids in time order (UUID version 7) keep the key's index growing at its end;
+    /// others are equally correct, but slower.
     pub fn unlimited(poll: PollId, id: BallotId, choices: Choices, accepted_at: Timestamp) -> Self {
         Self { poll, key: BallotKey(id.0.into_bytes()), id, choices, accepted_at }
     }
 }
 
-/// A ballot's name, unique to it: a UUID that the sender may choose, so that sending it again after a lost answer
-/// counts once.
+/// A ballot's unique id: a UUID that the sender may choose, so that a ballot sent again after a lost response counts once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BallotId(pub Uuid);
@@ -45,7 +44,7 @@ impl fmt::Display for BallotId {
     }
 }
 
-/// The one unique key of a ballot in its poll.
+/// The unique key of a ballot in its poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BallotKey(pub [u8; 16]);
 
@@ -71,7 +70,7 @@ impl Choices {
         let mut chosen: SmallVec<[OptionId; 8]> = options.into_iter().collect();
         chosen.sort_unstable();
         chosen.dedup();
-        // One option named thousands of times is one choice, and takes no more room than one.
+        // An option named thousands of times is one choice, and takes no more memory than one.
         chosen.shrink_to_fit();
         (!chosen.is_empty()).then_some(Self(chosen))
     }
@@ -105,7 +104,7 @@ impl std::str::FromStr for Choices {
     }
 }
 
-/// A stored text that isn't a list of choices.
+/// A stored string that isn't a list of choices.
 #[derive(Debug, thiserror::Error)]
 #[error("not a list of choices such as [1,3]")]
 pub struct NotChoices;

@@ -1,8 +1,8 @@
-//! The seam behind which a cache stands that all nodes share: it holds each poll's last result, for nodes that are new
-//! and for when no messages come.
+//! The interface to a cache that all nodes share: it holds each poll's last result, for nodes that have just started
+//! and for when no messages arrive.
 //!
-//! A cache is a convenience. Nothing is lost with it, and nothing waits for it: one that is away, slow or talks nonsense
-//! is as good as an empty one, at once. To add one: implement [`ResultCache`], then run
+//! A cache is optional. Losing it loses nothing, and nothing waits for it: an unavailable or slow cache, or one that
+//! returns invalid data, is treated like an empty one, at once. To add one: implement [`ResultCache`], then run
 //! `throng_domain::cache_contract!` (feature `contract`) against it.
 
 use async_trait::async_trait;
@@ -11,41 +11,42 @@ use crate::clock::Timestamp;
 use crate::poll::PollId;
 use crate::tally::Tallies;
 
-/// Keeps the last result of each poll, for all nodes together.
+/// Stores the last result of each poll, for all nodes together.
 ///
 /// No call fails, and none takes longer than some tens of milliseconds, whatever state the cache is in.
 #[async_trait]
 pub trait ResultCache: Send + Sync + std::fmt::Debug {
-    /// The poll's last result; `None` where there is none, where it can't be read, or where what is there isn't a result
-    /// of this poll in a form this version of Throng knows.
+    /// The poll's last result; `None` where there is none, where it can't be read, or where the entry isn't a result of
+    /// this poll in a format that this version of Throng knows.
     ///
-    /// It may be of any age: look at its `as_of`. It may be older than one that was returned before (a cache forgets):
-    /// who shows results keeps the higher `seq`.
+    /// It may be of any age: check its `as_of`. It may be older than one that was returned before (a cache may lose
+    /// entries): a caller that shows results keeps the one with the higher `seq`.
     async fn get(&self, poll: PollId) -> Option<CachedTallies>;
 
-    /// Keeps `result`, unless what is there is newer, by whichever node: see [`CachedTallies::is_newer_than`]. Best
-    /// effort: it may be forgotten at any time.
+    /// Stores `result`, unless the stored one is newer, whichever node put it: see [`CachedTallies::is_newer_than`].
+    /// Best effort: the entry may be lost at any time.
     async fn put(&self, result: &CachedTallies);
 
-    /// Asks to be the one, of all nodes and all callers, who reads the poll's tallies from the database.
+    /// Requests to be the one, of all nodes and all callers, that reads the poll's tallies from the database.
     ///
-    /// From one [`Lease::Taken`] on, all others get [`Lease::Held`] for `for_ms` at the least and two seconds more at the
-    /// most; nobody gives a lease back, so that there is one query a lease. A cache that was emptied forgets leases too.
+    /// From one [`Lease::Taken`] on, all other callers get [`Lease::Held`] for at least `for_ms` and at most two
+    /// seconds longer; leases are never released early, so that there is one query per lease. A cache that was emptied
+    /// loses leases too.
     async fn lease(&self, poll: PollId, for_ms: u64) -> Lease;
 }
 
-/// Who may ask the database.
+/// Who may query the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {
-    /// The caller: ask, and put the result into the cache.
+    /// The caller: query, and put the result into the cache.
     Taken,
-    /// Another: its result is in the cache soon, or was put there not long ago.
+    /// Another caller: its result will soon be in the cache, or was put there recently.
     Held,
-    /// The cache doesn't say, because it is away: each node has to bound its own queries.
+    /// Unknown, because the cache is unavailable: each node has to bound its own queries.
     Unknown,
 }
 
-/// A poll's counts, and when they were the last ones.
+/// A poll's counts, and when they were known to be the latest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedTallies {
     /// The counts.
@@ -55,7 +56,7 @@ pub struct CachedTallies {
 }
 
 impl CachedTallies {
-    /// Whether this result takes the other's place: it is a later one, or the same one known to stand for longer.
+    /// Whether this result replaces the other: it is a later one, or the same one known to be the latest at a later time.
     pub fn is_newer_than(&self, other: &Self) -> bool {
         (self.tallies.seq, self.as_of) > (other.tallies.seq, other.as_of)
     }

@@ -1,35 +1,35 @@
-//! Time, passed in: whoever judges by the clock is given one, so that a test can set it.
+//! Time, passed in: code that depends on the time is given a clock, so that a test can set it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// How much time passes by a [`SteadyClock`] that is ahead of the system's, of `1 / HELD_DIVISOR` less than really passes.
+/// How much slower a [`SteadyClock`] runs while it is ahead of the system's clock: by `1 / HELD_DIVISOR` of the time elapsed.
 const HELD_DIVISOR: i64 = 10;
 
 /// How far the held time may be behind the latest one, in milliseconds, before it counts as that of an earlier step.
 const HELD_SLACK_MS: i64 = 100;
 
-/// A moment, in milliseconds since 1970-01-01T00:00:00Z.
+/// A time, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment `ms` milliseconds after this one (before it, where negative).
+    /// The time `ms` milliseconds after this one (before it, where negative).
     #[must_use]
     pub fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 }
 
-/// Where the time comes from.
+/// A source of the current time.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// The moment it is now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 
-    /// How far this clock is ahead of the system's because that was set back, in milliseconds.
+    /// How far this clock is ahead of the system's, because the system's clock was set back, in milliseconds.
     fn ahead_ms(&self) -> i64 {
         0
     }
@@ -47,12 +47,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A question for the time, and how long after the machine's start it was sent.
+/// A request for the time: the uptime of the machine when it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked(Duration);
 
 impl Asked {
-    /// One that is sent now.
+    /// A request that is sent now.
     pub fn now() -> Self {
         Self(uptime())
     }
@@ -62,37 +62,37 @@ impl Asked {
     }
 }
 
-/// How long ago the machine was started. It goes on while the machine is suspended, unlike [`Instant`]: one that is woken up
-/// after a poll's close must not take ballots for as long as it was asleep.
+/// How long ago the machine was started. Unlike [`Instant`], this advances while the machine is suspended: a machine
+/// that resumes after a poll's close must not accept ballots for as long as it was suspended.
 fn uptime() -> Duration {
     let since_start = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(since_start).unwrap_or_default()
 }
 
-/// The clock of another machine, which is asked from time to time. In between, time passes as it really does: what this
-/// machine's clock is set to makes no difference.
+/// The clock of another machine, which is queried from time to time. Between queries it advances with the time elapsed:
+/// what this machine's clock is set to makes no difference.
 ///
-/// It is as exact as the answers are fast: an answer that took 4 ms tells the time to 2 ms.
+/// It is as exact as the responses are fast: a response that took 4 ms gives the time to within 2 ms.
 #[derive(Debug)]
 pub struct RemoteClock {
-    /// The first question.
+    /// The first request.
     started: Asked,
     /// The other clock's time when it was sent, in milliseconds.
     started_ms: AtomicI64,
 }
 
 impl RemoteClock {
-    /// The clock that showed `there` when it answered what was `asked`, a moment ago.
-    pub fn new(asked: Asked, there: Timestamp) -> Self {
-        let took_ms = asked.elapsed_ms();
-        Self { started: asked, started_ms: AtomicI64::new(there.0.saturating_sub(took_ms / 2)) }
+    /// The clock that showed `there` in the response, received just now, to `request`.
+    pub fn new(request: Asked, there: Timestamp) -> Self {
+        let took_ms = request.elapsed_ms();
+        Self { started: request, started_ms: AtomicI64::new(there.0.saturating_sub(took_ms / 2)) }
     }
 
-    /// Takes in that it showed `there` when it answered what was `asked`, a moment ago. Nothing changes while that agrees
-    /// with what is shown here: it was read somewhen between question and answer.
-    pub fn follow(&self, asked: Asked, there: Timestamp) {
-        let (after_ms, took_ms) = (self.started.elapsed_ms(), asked.elapsed_ms());
-        // Milliseconds that have begun aren't told.
+    /// Adjusts the clock to `there`, the time in the response, received just now, to `request`. Nothing changes while
+    /// that agrees with the time shown here: the other clock was read at some time between request and response.
+    pub fn follow(&self, request: Asked, there: Timestamp) {
+        let (after_ms, took_ms) = (self.started.elapsed_ms(), request.elapsed_ms());
+        // `there` was rounded down to a millisecond.
         let earliest = there.0.saturating_sub(after_ms).saturating_sub(1);
         let latest = earliest.saturating_add(took_ms).saturating_add(2);
         let started_ms = self.started_ms.load(Ordering::Relaxed).clamp(earliest, latest);
@@ -111,18 +111,19 @@ fn milliseconds(duration: Duration) -> i64 {
 }
 
 /// A clock that never goes back. It shows the time of `system`, the machine's clock, and follows it forward at once.
-/// When that is set back, this clock goes on from the latest time it showed, a tenth slower than time really passes,
-/// until the system's clock has caught up.
+/// When the machine's clock is set back, this clock continues from the latest time that it showed, a tenth slower than
+/// real time, until the system's clock has caught up.
 ///
-/// For a process that judges what came in time: a poll that it saw close stays closed, and ballots' times ascend.
+/// For a process that decides which ballots arrived in time: a poll that it saw close stays closed, and ballots' times ascend.
 #[derive(Debug)]
 pub struct SteadyClock<S = SystemClock> {
     system: S,
-    /// Whence `elapsed_ms` counts.
+    /// Where `elapsed_ms` starts.
     started: Instant,
-    /// The latest time shown. Written once a millisecond at the most, by the first who sees it, and otherwise only read.
+    /// The latest time shown. Written at most once per millisecond, by the first thread that sees that time, and
+    /// otherwise only read.
     latest_ms: AtomicI64,
-    /// What the slowed time that really passes is added to while this clock is ahead.
+    /// The time to which the slowed elapsed time is added while this clock is ahead.
     held_from_ms: AtomicI64,
 }
 
@@ -141,7 +142,7 @@ impl Default for SteadyClock {
 
 impl<S: Clock> SteadyClock<S> {
     /// A clock that shows the time of `system` until that is set back.
-    #[expect(clippy::disallowed_methods, reason = "a clock is what others are to be given in its place")]
+    #[expect(clippy::disallowed_methods, reason = "other code is given this clock instead")]
     pub fn over(system: S) -> Self {
         let (latest_ms, held_from_ms) = (AtomicI64::new(i64::MIN), AtomicI64::new(i64::MIN));
         Self { system, started: Instant::now(), latest_ms, held_from_ms }
@@ -152,13 +153,13 @@ impl<S: Clock> SteadyClock<S> {
         &self.system
     }
 
-    /// The time while the system's clock shows an earlier one than `latest_ms`.
+    /// The time to show while the system's clock shows an earlier one than `latest_ms`.
     fn held_ms(&self, latest_ms: i64) -> i64 {
         let elapsed_ms = milliseconds(self.started.elapsed());
         let slowed_ms = elapsed_ms - elapsed_ms / HELD_DIVISOR;
         let held_ms = self.held_from_ms.load(Ordering::Relaxed).saturating_add(slowed_ms);
         if held_ms < latest_ms.saturating_sub(HELD_SLACK_MS) {
-            // The system's clock was ahead of this since, so it was set back anew.
+            // The system's clock has been ahead of this since, so it was set back again.
             self.held_from_ms.fetch_max(latest_ms - slowed_ms, Ordering::Relaxed);
         }
         held_ms.max(latest_ms)
@@ -176,7 +177,7 @@ impl<S: Clock> Clock for SteadyClock<S> {
         if now_ms == latest_ms {
             return Timestamp(latest_ms);
         }
-        // What another thread saw meanwhile may be later.
+        // Another thread may have seen a later time meanwhile.
         Timestamp(self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms))
     }
 
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn time_follows_a_step_forward_and_goes_on_after_one_back() {
+    fn time_follows_steps_forward_and_continues_after_steps_back() {
         let clock = clock();
         assert_eq!(clock.now(), START);
         step(&clock, HOUR_MS);
@@ -244,7 +245,7 @@ mod tests {
         let held = clock.now();
         assert!(held >= START.plus_ms(HOUR_MS) && clock.ahead_ms() >= HOUR_MS);
         assert!(later_than(&clock, held) < held.plus_ms(HOUR_MS));
-        // The step is taken back.
+        // The step is reversed.
         step(&clock, 2 * HOUR_MS);
         assert_eq!((clock.now(), clock.ahead_ms()), (START.plus_ms(2 * HOUR_MS), 0));
     }
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn time_never_goes_back_whatever_the_steps() {
+    fn time_never_goes_back() {
         let clock = clock();
         let mut seed = 7_u64;
         let mut last = clock.now();
@@ -278,22 +279,22 @@ mod tests {
         }
     }
 
-    /// A question that was sent so long ago.
-    fn asked_ms_ago(ms: u64) -> Asked {
+    /// A request that was sent so long ago.
+    fn sent_ms_ago(ms: u64) -> Asked {
         Asked(Asked::now().0 - Duration::from_millis(ms))
     }
 
     #[test]
-    fn remote_clock_is_followed_as_far_as_its_answers_tell() {
-        // Read somewhen in the last 2 s, so it shows something from that time to 2 s later.
-        let clock = RemoteClock::new(asked_ms_ago(2_000), START);
+    fn remote_clock_is_followed_within_response_times() {
+        // Read at some time in the last 2 s, so the clock now shows a time from `START` to 2 s later.
+        let clock = RemoteClock::new(sent_ms_ago(2_000), START);
         let shown = clock.now();
         assert!(shown >= START.plus_ms(999), "{shown:?}");
-        // It may have shown that.
-        clock.follow(asked_ms_ago(60_000), START);
+        // Consistent with the time shown.
+        clock.follow(sent_ms_ago(60_000), START);
         assert!((shown..START.plus_ms(60_000)).contains(&clock.now()));
         for (there, took_ms) in [(START.plus_ms(24 * HOUR_MS), 0), (START.plus_ms(-HOUR_MS), 40), (START, 0)] {
-            clock.follow(asked_ms_ago(took_ms), there);
+            clock.follow(sent_ms_ago(took_ms), there);
             let now = clock.now();
             assert!(now >= there.plus_ms(-2), "{now:?} is before {there:?}");
             assert!(now < there.plus_ms(10_000), "{now:?} is long after {there:?}");
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_see_one_time_that_ascends() {
+    fn threads_see_the_same_ascending_time() {
         let clock = SteadyClock::new();
         let latest = AtomicI64::new(0);
         std::thread::scope(|scope| {

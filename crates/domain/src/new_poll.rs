@@ -1,4 +1,4 @@
-//! A poll that is about to be created, and the rules it must keep.
+//! A poll to be created, and the rules that it must follow.
 
 use crate::clock::Timestamp;
 use crate::poll::{Kind, OptionId, PercentBase, Poll, PollId, PollOption, Slug, Visibility};
@@ -13,12 +13,12 @@ pub const INTRO_CHARS_MAX: usize = 2_000;
 /// The longest label of an option, in characters.
 pub const LABEL_CHARS_MAX: usize = 200;
 
-/// What a poll is made from. Its options get the ids 1, 2, 3 … in the order given.
+/// The data of a poll to be created. Its options get the ids 1, 2, 3 … in the order given.
 #[derive(Clone, Debug)]
 pub struct NewPoll {
     /// Its public name.
     pub slug: Slug,
-    /// What is asked.
+    /// The question.
     pub title: String,
     /// A sentence or two below the title; may be empty.
     pub intro: String,
@@ -34,7 +34,7 @@ pub struct NewPoll {
     pub closes_at: Option<Timestamp>,
     /// Who may see its results, and when.
     pub results: Visibility,
-    /// What the percentages are parts of.
+    /// What the percentages are shares of.
     pub percent_base: PercentBase,
     /// The options' labels, in the order they are shown.
     pub labels: Vec<String>,
@@ -59,7 +59,7 @@ impl NewPoll {
         }
     }
 
-    /// Every rule this poll breaks, in words for the one who made it; empty if it breaks none.
+    /// A message to the operator for each rule that this poll breaks; empty if it breaks none.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut check = |holds: bool, fault: String| {
@@ -85,18 +85,18 @@ impl NewPoll {
             let number = position + 1;
             check(fits(label, LABEL_CHARS_MAX), format!("option {number} needs 1 to {LABEL_CHARS_MAX} characters"));
             check_hidden(label, &format!("option {number}"), &mut check);
-            let twin = appearances[..position].iter().position(|earlier| *earlier == appearances[position]);
-            if let Some(twin) = twin {
-                check(false, format!("option {number}, `{label}`, looks the same as option {}", twin + 1));
+            let duplicate = appearances[..position].iter().position(|earlier| *earlier == appearances[position]);
+            if let Some(duplicate) = duplicate {
+                check(false, format!("option {number}, `{label}`, looks the same as option {}", duplicate + 1));
             }
         }
         let (min, max) = self.limits();
         check(min >= 1, "a ballot chooses at least 1 option".to_owned());
-        check(min <= max, format!("at least {min} and at most {max} choices leaves none"));
+        check(min <= max, format!("at least {min} and at most {max} choices can't both hold"));
         check(usize::from(max) <= options, format!("at most {max} choices, but there are {options} options"));
         check(
             self.kind == Kind::Multiple || (min, max) == (1, 1),
-            "a single-choice poll takes exactly 1 choice; make it `multiple` for more".to_owned(),
+            "a single-choice poll allows exactly 1 choice; make it `multiple` for more".to_owned(),
         );
         if let (Some(opens_at), Some(closes_at)) = (self.opens_at, self.closes_at) {
             check(opens_at < closes_at, "it closes before it opens".to_owned());
@@ -104,7 +104,7 @@ impl NewPoll {
         faults
     }
 
-    /// The poll as it is stored, under the number its store gave it.
+    /// The poll as it is stored, under the id that its store assigned.
     pub fn into_poll(self, id: PollId) -> Poll {
         let (min_choices, max_choices) = self.limits();
         let options = (1..).zip(self.labels).map(|(id, label)| PollOption { id: OptionId(id), label }).collect();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_poll_keeps_the_rules() {
+    fn demo_poll_follows_the_rules() {
         assert_eq!(demo().faults(), Vec::<String>::new());
         let poll = demo().into_poll(PollId(7));
         assert_eq!((poll.min_choices, poll.max_choices), (1, 5));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_look_the_same_are_refused() {
+    fn options_that_look_the_same_are_rejected() {
         let mut poll = demo();
         poll.labels = ["Café", "Cafe\u{301}", "New York", "New  York "].map(str::to_owned).into();
         let faults = poll.faults();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_voters_cannot_see_are_refused() {
+    fn characters_that_voters_cannot_see_are_rejected() {
         let mut poll = demo();
         poll.title = "Best\u{202E} song?".to_owned();
         poll.intro = "Vote\u{200B} now".to_owned();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_choice_poll_takes_one() {
+    fn single_choice_poll_allows_one_choice() {
         let mut poll = demo();
         poll.kind = Kind::Single;
         assert!(poll.faults().is_empty());

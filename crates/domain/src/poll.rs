@@ -1,4 +1,4 @@
-//! A poll: its options, how many of them a ballot may choose, and when it takes ballots.
+//! A poll: its options, how many of them a ballot may choose, and when it accepts ballots.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ use crate::ballot::Choices;
 use crate::clock::Timestamp;
 use crate::store::Mark;
 
-/// How long after its close a poll's result stays provisional at the least, in milliseconds: a ballot that arrived in time
-/// may still be on its way to the store.
+/// How long a poll's result stays provisional after its close at the least, in milliseconds: a ballot that arrived in
+/// time may still be in flight to the store.
 pub const CLOSING_MS: i64 = 10_000;
 
 /// A poll as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Poll {
-    /// The store's own name for it.
+    /// The store's own id for it.
     #[serde(skip)]
     pub id: PollId,
-    /// Its public name, in addresses.
+    /// Its public name, in URLs.
     pub slug: Slug,
-    /// What is asked.
+    /// The question.
     pub title: String,
     /// A sentence or two below the title; may be empty.
     pub intro: String,
@@ -31,19 +31,19 @@ pub struct Poll {
     pub min_choices: u16,
     /// The most options a ballot may choose.
     pub max_choices: u16,
-    /// When it starts to take ballots; a poll without this is a draft.
+    /// When it starts to accept ballots; a poll without this is a draft.
     pub opens_at: Option<Timestamp>,
-    /// When it stops to take ballots; a poll without this stays open.
+    /// When it stops accepting ballots; a poll without this stays open.
     pub closes_at: Option<Timestamp>,
-    /// When it was stored that it has closed: from then on it is closed, whatever a clock shows.
+    /// When it was stored that it has closed: from then on it is closed, whatever time a clock shows.
     pub closed_at: Option<Timestamp>,
     /// When it was stored that its result is final: from then on no ballot is added.
     pub final_at: Option<Timestamp>,
     /// Who may see its results, and when.
     pub results: Visibility,
-    /// What the percentages are parts of.
+    /// What the percentages are shares of.
     pub percent_base: PercentBase,
-    /// Grows with every change of the poll.
+    /// Increases with every change of the poll.
     pub version: u64,
     /// The options, in the order they are shown.
     pub options: Vec<PollOption>,
@@ -56,9 +56,9 @@ pub struct PollId(pub i64);
 /// One of a poll's options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollOption {
-    /// Unique in its poll, from 1, never used again for another.
+    /// Unique in its poll, from 1, never reused for another option.
     pub id: OptionId,
-    /// What the voter reads.
+    /// The text shown to voters.
     pub label: String,
 }
 
@@ -110,12 +110,12 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = UnknownWord;
+            type Err = UnknownValue;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+            fn from_str(word: &str) -> Result<Self, UnknownValue> {
                 match word {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownWord { word: word.to_owned(), known: Self::WORDS }),
+                    _ => Err(UnknownValue { word: word.to_owned(), known: Self::WORDS }),
                 }
             }
         }
@@ -135,19 +135,19 @@ words! {
 words! {
     /// Who may see a poll's results, and when.
     Visibility {
-        /// Anybody, at any time.
+        /// Everyone, at any time.
         Always = "always",
-        /// A voter, with the answer to the ballot; everybody once the poll has closed.
+        /// A voter, in the response to the ballot; everyone once the poll has closed.
         AfterVote = "after_vote",
-        /// Everybody, once the poll has closed.
+        /// Everyone, once the poll has closed.
         AfterClose = "after_close",
-        /// Nobody but the poll's own people.
+        /// Only the poll's operators.
         Never = "never",
     }
 }
 
 words! {
-    /// What a percentage is a part of.
+    /// What a percentage is a share of.
     PercentBase {
         /// The voters: with several choices the percentages add up to more than 100.
         Voters = "voters",
@@ -157,41 +157,41 @@ words! {
 }
 
 words! {
-    /// What a poll does at a given moment.
+    /// The state of a poll at a given time.
     PollState {
         /// No opening time is set.
         Draft = "draft",
         /// It will open.
         Scheduled = "scheduled",
-        /// It takes ballots.
+        /// It accepts ballots.
         Open = "open",
-        /// It takes none any more; those that arrived in time may still be on their way.
+        /// It no longer accepts ballots; those that arrived in time may still be in flight.
         Closing = "closing",
-        /// It is closed, and the store adds no ballot to its result any more.
+        /// It is closed, and the store no longer adds ballots to its result.
         Final = "final",
     }
 }
 
-/// A word that is none of a field's values.
+/// A word that isn't one of a field's values.
 #[derive(Debug, thiserror::Error)]
-#[error("`{word}` is none of {}", known.join(", "))]
-pub struct UnknownWord {
+#[error("`{word}` isn't one of {}", known.join(", "))]
+pub struct UnknownValue {
     word: String,
     known: &'static [&'static str],
 }
 
-/// Who asks for a result: decides, with the poll's [`Visibility`], whether they get it.
+/// Who requests a result: determines, with the poll's [`Visibility`], whether they receive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Viewer {
-    /// Somebody of whom nothing is known.
+    /// A client about whom nothing is known.
     Anybody,
-    /// Somebody whose ballot has just been counted.
+    /// A voter whose ballot has just been counted.
     Voter,
 }
 
 impl Poll {
-    /// What the poll does at `now`. No job opens or closes a poll: this is computed at every use. That it has closed is
-    /// stored besides, so that no clock opens it again; that its result is final, only the store knows.
+    /// The poll's state at `now`. No job opens or closes a poll: this is computed at every use. That it has closed is
+    /// also stored, so that no clock reopens it; that its result is final is known only from the store.
     pub fn state(&self, now: Timestamp) -> PollState {
         if self.final_at.is_some() {
             return PollState::Final;
@@ -207,13 +207,13 @@ impl Poll {
         }
     }
 
-    /// Whether no opening time was set yet: a poll that only its makers know of.
+    /// Whether no opening time was set yet: only its makers know of such a poll.
     pub fn is_draft(&self) -> bool {
         self.opens_at.is_none()
     }
 
-    /// The moment by which a ballot is judged that arrives at `now`: once the poll is closed, none before its close, even
-    /// if a clock was set back.
+    /// The time by which a ballot is judged that arrives at `now`: once the poll is closed, no time before its close,
+    /// even if a clock was set back.
     pub fn arrival(&self, now: Timestamp) -> Timestamp {
         match self.closes_at {
             Some(closes_at) if self.is_closed(now) => now.max(closes_at),
@@ -221,7 +221,7 @@ impl Poll {
         }
     }
 
-    /// What is to be stored of the poll's end at `now`, if anything.
+    /// What has to be stored about the poll's end at `now`, if anything.
     pub fn due(&self, now: Timestamp) -> Option<Mark> {
         let closes_at = self.closes_at?;
         match (self.closed_at, self.final_at) {
@@ -231,7 +231,7 @@ impl Poll {
         }
     }
 
-    /// Whether the poll takes no ballots any more at `now`.
+    /// Whether the poll no longer accepts ballots at `now`.
     pub fn is_closed(&self, now: Timestamp) -> bool {
         matches!(self.state(now), PollState::Closing | PollState::Final)
     }
@@ -247,7 +247,7 @@ impl Poll {
         }
     }
 
-    /// The ballot's choices, if this poll has those options and allows so many of them.
+    /// The ballot's choices, if this poll has those options and allows that many of them.
     pub fn choices(&self, options: impl IntoIterator<Item = OptionId>) -> Result<Choices, InvalidChoice> {
         let choices = Choices::new(options).ok_or(InvalidChoice::None)?;
         if let Some(&unknown) = choices.as_slice().iter().find(|id| !self.has_option(**id)) {
@@ -268,7 +268,7 @@ impl Poll {
     }
 }
 
-/// Why a set of options can't be a ballot in a poll.
+/// Why a set of options isn't a valid ballot in a poll.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidChoice {
     /// Nothing was chosen.
@@ -277,7 +277,7 @@ pub enum InvalidChoice {
     /// The poll has no such option.
     #[error("this poll has no option {0}")]
     Unknown(OptionId),
-    /// Fewer than the poll asks for.
+    /// Fewer than the poll requires.
     #[error("choose at least {min} options")]
     TooFew {
         /// The poll's minimum.
@@ -291,13 +291,13 @@ pub enum InvalidChoice {
     },
 }
 
-/// A poll's name in addresses: 1 to 64 of `a-z`, `0-9` and `-`, starting and ending with a letter or digit.
+/// A poll's name in URLs: 1 to 64 of `a-z`, `0-9` and `-`, starting and ending with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Slug(String);
 
 impl Slug {
-    /// The name as text.
+    /// The slug as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -329,7 +329,7 @@ impl std::str::FromStr for Slug {
     }
 }
 
-/// A text that can't be a poll's name.
+/// A string that isn't a valid slug.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` can't be a poll's slug: use 1 to 64 of a-z, 0-9 and -, such as `best-song-2026`")]
 pub struct InvalidSlug(String);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_follows_from_the_clock() {
+    fn state_depends_on_the_clock() {
         let mut poll = poll();
         poll.opens_at = None;
         assert_eq!(poll.state(Timestamp(5)), PollState::Draft);
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_end_stands_whatever_the_clock_shows() {
+    fn stored_end_overrides_the_clock() {
         let mut poll = poll();
         (poll.opens_at, poll.closes_at) = (Some(Timestamp(10)), Some(Timestamp(20)));
         let (before, after) = (Timestamp(5), Timestamp(25));
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn results_show_to_whom_they_are_meant() {
+    fn results_are_shown_by_visibility() {
         let mut poll = poll();
         poll.closes_at = Some(Timestamp(2_000));
         let (open, closed) = (Timestamp(1_500), Timestamp(2_000));

@@ -1,4 +1,4 @@
-//! Reading what a voter sent, strictly: what isn't exactly a ballot is refused, never guessed at.
+//! Parses what a voter sent, strictly: a body that isn't exactly a ballot is rejected, never guessed at.
 
 use std::fmt;
 
@@ -20,12 +20,12 @@ pub struct NotABallot(#[from] serde_json::Error);
 
 /// The body of `POST /api/submit`: a JSON array of option ids.
 ///
-/// An id may come as a number without a fraction (`3`, `3.0`) or as a string of its digits (`"3"`): the system
-/// that this route is compatible with took those.
+/// An id may be a number without a fraction (`3`, `3.0`) or a string of its digits (`"3"`): the system that this route
+/// is compatible with accepted those.
 ///
 /// # Errors
 /// [`NotABallot`] for everything else.
-pub fn parse_original(body: &[u8]) -> Result<SentOptions, NotABallot> {
+pub fn parse_compat(body: &[u8]) -> Result<SentOptions, NotABallot> {
     let sent: SmallVec<[LooseOptionId; 8]> = serde_json::from_slice::<LooseOptionIds>(body)?.0;
     Ok(sent.into_iter().map(|id| id.0).collect())
 }
@@ -34,19 +34,19 @@ pub fn parse_original(body: &[u8]) -> Result<SentOptions, NotABallot> {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
-    /// The name the sender gave the ballot, unless that stands beside the body.
+    /// The sender's id for the ballot, unless it is given outside of the body.
     pub ballot_id: Option<BallotId>,
     /// The option ids chosen.
     pub choices: Vec<OptionId>,
 }
 
 impl Submission {
-    /// Reads the JSON object.
+    /// Parses the JSON object.
     ///
     /// # Errors
-    /// [`NotABallot`] if it is no such object or has a field that isn't known.
+    /// [`NotABallot`] if it isn't such an object or has an unknown field.
     pub fn parse(body: &[u8]) -> Result<Self, NotABallot> {
-        // What is derived would take a list of the fields' values for the object.
+        // The derived implementation would accept a list of the fields' values as the object.
         if body.trim_ascii_start().starts_with(b"[") {
             let expected = &r#"an object such as {"ballot_id":"…","choices":[1,3]}"#;
             return Err(<serde_json::Error as de::Error>::invalid_type(de::Unexpected::Seq, expected).into());
@@ -55,7 +55,7 @@ impl Submission {
     }
 }
 
-/// A ballot's id from text.
+/// Parses a ballot's id.
 pub fn parse_ballot_id(text: &str) -> Option<BallotId> {
     Uuid::try_parse(text).ok().map(BallotId)
 }
@@ -133,12 +133,12 @@ mod tests {
 
     use super::*;
 
-    fn original(body: &str) -> Option<Vec<u16>> {
-        parse_original(body.as_bytes()).ok().map(|ids| ids.iter().map(|id| id.0).collect())
+    fn compat(body: &str) -> Option<Vec<u16>> {
+        parse_compat(body.as_bytes()).ok().map(|ids| ids.iter().map(|id| id.0).collect())
     }
 
     #[test]
-    fn what_the_original_took_is_taken() {
+    fn forms_that_the_original_accepted_are_accepted() {
         for (body, ids) in [
             ("[1,3]", vec![1, 3]),
             (" [ 2 ]\n", vec![2]),
@@ -149,12 +149,12 @@ mod tests {
             ("[0]", vec![0]),
             ("[1,2,3,4,5,1,2,3,4,5]", vec![1, 2, 3, 4, 5, 1, 2, 3, 4, 5]),
         ] {
-            assert_eq!(original(body), Some(ids), "{body}");
+            assert_eq!(compat(body), Some(ids), "{body}");
         }
     }
 
     #[test]
-    fn what_is_no_list_of_ids_is_refused() {
+    fn bodies_other_than_id_lists_are_rejected() {
         let nested = "[".repeat(10_000);
         for body in [
             "",
@@ -186,14 +186,14 @@ mod tests {
             "[1e400]",
             &nested,
         ] {
-            assert_eq!(original(body), None, "{body:.40}");
+            assert_eq!(compat(body), None, "{body:.40}");
         }
-        assert!(parse_original(b"[\"\xff\"]").is_err());
-        assert!(parse_original(b"\xff\xfe[1]").is_err());
+        assert!(parse_compat(b"[\"\xff\"]").is_err());
+        assert!(parse_compat(b"\xff\xfe[1]").is_err());
     }
 
     #[test]
-    fn version_1_refuses_unknown_fields() {
+    fn v1_rejects_unknown_fields() {
         let id = "018f4d1e-7c00-7000-8000-000000000001";
         let good = format!(r#"{{"ballot_id":"{id}","choices":[1,3]}}"#);
         assert_eq!(Submission::parse(good.as_bytes()).unwrap().choices, [OptionId(1), OptionId(3)]);
@@ -211,25 +211,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_options_id_is_said_in_words() {
-        for (choice, told) in [("\"1\"", "string \"1\""), ("70000", "integer `70000`"), ("-1", "integer `-1`")] {
+    fn error_describes_the_invalid_option_id() {
+        for (choice, unexpected) in [("\"1\"", "string \"1\""), ("70000", "integer `70000`"), ("-1", "integer `-1`")] {
             let body = format!(r#"{{"ballot_id":"018f4d1e-7c00-7000-8000-000000000001","choices":[{choice}]}}"#);
             let error = Submission::parse(body.as_bytes()).unwrap_err().to_string();
-            assert!(error.contains(told) && error.contains("an option's id, a number such as 3"), "{error}");
+            assert!(error.contains(unexpected) && error.contains("an option's id, a number such as 3"), "{error}");
         }
     }
 
     proptest! {
         #[test]
         fn no_body_breaks_the_parser(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = parse_original(&body);
+            let _ = parse_compat(&body);
             let _ = Submission::parse(&body);
         }
 
         #[test]
         fn every_list_of_ids_is_read_back(ids in proptest::collection::vec(any::<u16>(), 0..50)) {
             let body = serde_json::to_string(&ids).unwrap();
-            prop_assert_eq!(original(&body), Some(ids));
+            prop_assert_eq!(compat(&body), Some(ids));
         }
     }
 }

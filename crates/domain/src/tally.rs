@@ -1,16 +1,16 @@
-//! What a poll's ballots add up to.
+//! The counts of a poll's ballots.
 
 use serde::Serialize;
 
 use crate::ballot::Choices;
 use crate::poll::{OptionId, PercentBase, Poll, PollId};
 
-/// A poll's counts at one moment.
+/// A poll's counts at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tallies {
     /// The poll counted.
     pub poll: PollId,
-    /// The result's version: grows with every change and never goes back.
+    /// The result's version: increases with every change and never decreases.
     pub seq: u64,
     /// How many ballots were counted.
     pub voters: u64,
@@ -36,7 +36,7 @@ impl Tallies {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 
-    /// Adds one ballot. The version is left alone: it counts changes of the stored result, not ballots.
+    /// Adds one ballot. `seq` is unchanged: it counts changes of the stored result, not ballots.
     pub fn add(&mut self, choices: &Choices) {
         self.voters += 1;
         for chosen in choices.as_slice() {
@@ -47,17 +47,16 @@ impl Tallies {
         }
     }
 
-    /// Whether two results count the same, whatever their versions.
+    /// Whether two results have the same counts, whatever their versions.
     pub fn counts_equal(&self, other: &Self) -> bool {
         self.poll == other.poll && self.voters == other.voters && self.counts == other.counts
     }
 
-    /// Each option's share of `base` in percent, to one decimal, in the order of `counts`; 0 where there is nothing to be a
-    /// share of.
+    /// Each option's share of `base` in percent, to one decimal, in the order of `counts`; 0 where the base is 0.
     ///
-    /// Shares that make up the whole add up to exactly 100, by the largest remainder method (Hamilton): each is rounded
-    /// down to a tenth, and the tenths that are missing go to the largest remainders, of equal ones to the option that
-    /// comes first. Shares that don't, since a voter may choose several options, are rounded half up, each by itself.
+    /// Shares that make up the whole add up to exactly 100, by the largest remainder method (Hamilton): each is rounded down to
+    /// a tenth, and the missing tenths are assigned to the largest remainders, among equal ones to the option that comes first.
+    /// Shares that don't make up the whole, since a voter may choose several options, are each rounded half up.
     pub fn percents(&self, base: PercentBase) -> Vec<f64> {
         let selections = self.selections();
         let whole = match base {
@@ -87,12 +86,12 @@ impl Tallies {
 /// The whole, in tenths of a percent.
 const TENTHS: u128 = 1_000;
 
-/// One option's line in a result.
+/// One option's row in a result.
 #[derive(Clone, Debug, Serialize)]
 pub struct OptionResult<'a> {
     /// The option.
     pub id: OptionId,
-    /// What the voter reads.
+    /// The text shown to voters.
     pub label: &'a str,
     /// How many ballots chose it.
     pub count: u64,
@@ -101,7 +100,7 @@ pub struct OptionResult<'a> {
 }
 
 impl Poll {
-    /// The lines of this poll's result, in the order the options are shown.
+    /// The rows of this poll's result, in the order in which the options are shown.
     pub fn option_results<'a>(&'a self, tallies: &Tallies) -> impl Iterator<Item = OptionResult<'a>> {
         let percents = tallies.percents(self.percent_base);
         self.options.iter().map(move |option| {
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_zero_percent() {
+    fn empty_result_is_zero_percent() {
         for base in [PercentBase::Voters, PercentBase::Selections] {
             assert_eq!(tallies(0, [0, 0, 0]).percents(base), [0.0, 0.0, 0.0]);
         }

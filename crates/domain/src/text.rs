@@ -1,35 +1,35 @@
-//! Texts that voters read, from people who run polls: what they may hold, and when two of them look the same.
+//! Texts that operators write for voters: which characters they may contain, and when two of them look the same.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint};
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed};
 
-/// Characters that show nothing by themselves and that texts need all the same: the joiners of emoji, Persian and the
-/// scripts of India; the selector of emoji, and the tags of which the flags of England, Scotland and Wales are made.
+/// Characters that are invisible by themselves but that texts need: the joiners of emoji, Persian and the scripts of
+/// India; the variation selectors of emoji, and the tags that the flags of England, Scotland and Wales consist of.
 const NEEDED: [std::ops::RangeInclusive<char>; 3] =
     ['\u{200C}'..='\u{200D}', '\u{FE00}'..='\u{FE0F}', '\u{E0020}'..='\u{E007F}'];
 
-/// Looks like a space, and Unicode doesn't call it one.
+/// Looks like a space, but isn't white space in Unicode.
 const BLANK_BRAILLE: char = '\u{2800}';
 
 const IGNORABLE: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<DefaultIgnorableCodePoint>();
-const DIRECTING: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<BidiControl>();
+const BIDI_CONTROL: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<BidiControl>();
 
-/// The first character of `text` that can't be seen, or that turns the direction of what stands around it: with such a one a
-/// text reads as another, or as nothing. (Letters that are written from right to left are none of these.)
+/// The first character of `text` that is invisible, or that changes the direction of the text around it: such a character makes
+/// a text look like another one, or empty. (Letters that are written from right to left aren't among them.)
 pub fn first_hidden(text: &str) -> Option<char> {
     let needed = |c: &char| NEEDED.iter().any(|range| range.contains(c));
     let control = |c: char| c.is_control() && c != '\n';
-    text.chars().find(|c| control(*c) || (IGNORABLE.contains(*c) && !needed(c)) || DIRECTING.contains(*c))
+    text.chars().find(|c| control(*c) || (IGNORABLE.contains(*c) && !needed(c)) || BIDI_CONTROL.contains(*c))
 }
 
-/// Whether there is anything in `text` to be seen.
+/// Whether `text` has a visible character.
 pub fn is_visible(text: &str) -> bool {
     text.chars().any(|c| !c.is_whitespace() && !c.is_control() && !IGNORABLE.contains(c) && c != BLANK_BRAILLE)
 }
 
-/// What `text` looks like: two texts with the same appearance can't be told apart. Canonical composition (Unicode's NFC)
-/// without what shows nothing, with one space wherever there are several.
+/// What `text` looks like: two texts with the same appearance can't be distinguished. Canonical composition (Unicode's
+/// NFC) without invisible characters, with one space for each run of white space.
 pub fn appearance(text: &str) -> String {
     let shown: String = text.chars().filter(|c| !IGNORABLE.contains(*c)).collect();
     let words: Vec<&str> = shown.split_whitespace().collect();
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_all_scripts_hide_nothing() {
+    fn texts_of_all_scripts_have_no_hidden_characters() {
         for text in [
             "Zoë",
             "שלום",

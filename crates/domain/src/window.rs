@@ -1,40 +1,40 @@
-//! When a poll may be opened, closed and opened again.
+//! When a poll may be opened, closed and reopened.
 //!
-//! These rules look at the poll as it stands; whoever applies them writes the window with the version that they
-//! were judged by, so that of two who are at it at once one has to judge again.
+//! These rules are applied to the poll as it is stored; the caller writes the window together with the version that the
+//! rules were applied to, so that of two concurrent callers one has to apply them again.
 
 use crate::clock::Timestamp;
 use crate::poll::{Poll, PollState};
 use crate::store::Window;
 
-/// Why a poll can't be opened or closed so.
+/// Why a poll can't be opened or closed as requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowFault {
-    /// It is to be closed, but no opening time was ever set.
+    /// A close was requested, but no opening time was ever set.
     Draft,
-    /// It is to be closed before it opens.
+    /// A close was requested for a time before the poll opens.
     NotOpenYet {
         /// When it opens.
         opens_at: Timestamp,
     },
-    /// It is to be opened, but takes ballots already.
+    /// An opening was requested, but the poll accepts ballots already.
     Open {
-        /// Since when.
+        /// When it opened.
         opens_at: Timestamp,
     },
-    /// It is to be opened or closed, but was closed already.
+    /// An opening or a close was requested, but the poll is closed already.
     Closed {
-        /// Since when.
+        /// When it closed.
         closes_at: Timestamp,
     },
-    /// It is to be opened again, but isn't closed.
+    /// A reopening was requested, but the poll isn't closed.
     NotClosed,
-    /// It would have been closed in the past: ballots that are counted already would have come too late.
+    /// It would have closed in the past: ballots that are already counted would have been late.
     ClosesInThePast {
-        /// The moment asked for.
+        /// The requested time.
         closes_at: Timestamp,
     },
-    /// It would close before it opens, or at that moment.
+    /// It would close before it opens, or at the same time.
     ClosesBeforeOpening {
         /// When it would open.
         opens_at: Timestamp,
@@ -44,8 +44,8 @@ pub enum WindowFault {
 }
 
 impl Poll {
-    /// The window of this draft or scheduled poll if it opens at `opens_at`. It closes at `closes_at`; if none is
-    /// given, when it was to close before.
+    /// The window of this draft or scheduled poll if it opens at `opens_at`. It closes at `closes_at` or, if that is
+    /// `None`, at the closing time that was set before.
     ///
     /// # Errors
     /// If it was opened before, or would never be open.
@@ -69,8 +69,8 @@ impl Poll {
         }
     }
 
-    /// The window of this closed poll if it takes ballots again, from now until `closes_at`. Those that came while
-    /// it was closed were refused and stay so.
+    /// The window of this closed poll if it accepts ballots again, from now until `closes_at`. Ballots that arrived
+    /// while it was closed were rejected and stay so.
     ///
     /// # Errors
     /// If it isn't closed, or would close in the past.
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_that_would_never_be_open_is_refused() {
+    fn poll_that_would_never_be_open_is_rejected() {
         let draft = poll(None, None);
         assert_eq!(draft.opened(NOW, NOW, Some(EARLIER)), Err(WindowFault::ClosesInThePast { closes_at: EARLIER }));
         assert_eq!(
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_open_does_not_close() {
+    fn draft_or_closed_poll_does_not_close() {
         assert_eq!(poll(None, None).closed(NOW, NOW), Err(WindowFault::Draft));
         assert_eq!(poll(Some(LATER), None).closed(NOW, NOW), Err(WindowFault::NotOpenYet { opens_at: LATER }));
         assert_eq!(poll(Some(LATER), None).closed(NOW, MUCH_LATER), window(LATER, Some(MUCH_LATER)));

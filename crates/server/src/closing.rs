@@ -1,26 +1,26 @@
-//! Why the result of a poll that has closed isn't final yet, behind a broker: for the metrics, `throng doctor` and `throng
-//! poll results`.
+//! Why the result of a closed poll isn't final yet, behind a broker: for the metrics, `throng doctor` and `throng poll
+//! results`.
 
 use throng_backends::queue::rabbitmq::Messages;
 
-/// What such a result waits for.
+/// What the result waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
-    /// The broker doesn't tell.
+    /// Unknown, since the broker is unavailable.
     Unknown,
-    /// A worker, to say that all is recorded. There is none.
+    /// A worker that reports that all ballots are recorded. None is running.
     Worker,
-    /// Somebody to deal with so many messages that no worker could read.
+    /// An operator who replays or drops this number of messages that no worker could read.
     DeadLetters(u64),
-    /// Workers that record, and a minute from the close on.
+    /// Workers, which are recording, and the end of the minute after the close.
     Recording,
 }
 
 impl WaitsFor {
-    /// All kinds, as metrics name them.
+    /// The names of all kinds, as in the metrics.
     pub const NAMES: [&str; 4] = ["unknown", "worker", "dead_letters", "recording"];
 
-    /// What it is with these messages on the queues, if the broker tells.
+    /// What the result waits for with these messages on the queues; `None` if the broker is unavailable.
     pub fn of(messages: Option<Messages>) -> Self {
         match messages {
             None => Self::Unknown,
@@ -30,7 +30,7 @@ impl WaitsFor {
         }
     }
 
-    /// Its place in [`Self::NAMES`].
+    /// The index of its name in [`Self::NAMES`].
     pub fn index(self) -> usize {
         match self {
             Self::Unknown => 0,
@@ -40,16 +40,16 @@ impl WaitsFor {
         }
     }
 
-    /// Whether it goes on until somebody does something.
+    /// Whether only an operator can resolve it.
     pub fn is_stuck(self) -> bool {
         matches!(self, Self::Worker | Self::DeadLetters(_))
     }
 
-    /// In words, after "the result".
+    /// A description that completes a sentence after "the result".
     pub fn words(self) -> String {
         match self {
             Self::Unknown => {
-                "waits until it is known that all is recorded, and the broker can't be asked now".to_owned()
+                "waits until all ballots are known to be recorded, and the broker is unavailable now".to_owned()
             }
             Self::Worker => {
                 "waits for a worker to say that all is recorded, and no worker is there: start `throng worker`"
@@ -60,8 +60,8 @@ impl WaitsFor {
                  replay them or drop them"
             ),
             Self::Recording => {
-                "is final once workers have recorded all that was taken, a minute after the close at the \
-                                soonest; workers are recording"
+                "is final once workers have recorded all accepted ballots, at least a minute after the close; workers \
+                 are recording"
                     .to_owned()
             }
         }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_somebody_has_to_do_is_told_first() {
+    fn reason_for_an_operator_comes_first() {
         let of = |ballots, dead, consumers| WaitsFor::of(Some(Messages { ballots, dead, consumers }));
         assert_eq!(WaitsFor::of(None), WaitsFor::Unknown);
         assert_eq!(of(0, 0, 0), WaitsFor::Worker);

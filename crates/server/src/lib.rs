@@ -1,7 +1,7 @@
 //! Throng: a poll server for crowds that all vote at once.
 //!
-//! The way of a ballot: [`http`] parses it, [`intake`] admits it, batches it and has the store record it,
-//! [`results`] serves what it adds up to. Behind a broker [`worker`] does the recording. [`app`] wires the parts; [`serve`] is the thread layout below HTTP.
+//! The path of a ballot: [`net`] reads the request, [`http`] parses it, [`intake`] admits it to a batch and records that in the
+//! store, and [`results`] serves the new counts. Behind a broker, [`worker`] does the recording. [`app`] wires the parts.
 
 pub mod app;
 pub mod cli;
@@ -9,9 +9,9 @@ mod closing;
 pub mod config;
 pub mod http;
 pub mod intake;
-mod log_rate_limiter;
-pub mod metrics;
+pub mod net;
 pub mod results;
-pub mod serve;
+mod sched;
+pub mod telemetry;
 pub mod view;
 pub mod worker;

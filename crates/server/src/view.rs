@@ -1,6 +1,6 @@
-//! Polls and results in the form in which version 1 of the API and `--json` show them.
+//! Polls and results in the JSON form of version 1 of the API and of `--json`.
 
-use jiff::Timestamp as Instant;
+use jiff::Timestamp as JiffTimestamp;
 use serde::{Serialize, Serializer};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Kind, PercentBase, Poll, PollOption, PollState, Visibility};
@@ -8,7 +8,7 @@ use throng_domain::tally::OptionResult;
 
 use crate::results::Snapshot;
 
-/// A poll, with nothing in it about who asks.
+/// A poll, without anything specific to the client.
 #[derive(Debug, Serialize)]
 pub struct PollView<'a> {
     slug: &'a str,
@@ -29,7 +29,7 @@ pub struct PollView<'a> {
 }
 
 impl<'a> PollView<'a> {
-    /// The poll as it stands at `now`.
+    /// The poll at `now`.
     pub fn new(poll: &'a Poll, now: Timestamp) -> Self {
         Self {
             slug: poll.slug.as_str(),
@@ -67,7 +67,7 @@ pub struct ResultsView<'a> {
 }
 
 impl<'a> ResultsView<'a> {
-    /// The poll's result as it stands at `now`. It is provisional until no more ballot can come.
+    /// The poll's result at `now`. It is provisional until no further ballot can be counted.
     pub fn new(poll: &'a Poll, snapshot: &'a Snapshot, now: Timestamp, stale: bool) -> Self {
         let state = poll.state(now);
         Self {
@@ -86,11 +86,11 @@ impl<'a> ResultsView<'a> {
     }
 }
 
-/// A moment as RFC 3339 has it, in UTC, to the millisecond.
+/// A time in RFC 3339 format, in UTC, to the millisecond.
 pub fn rfc3339_text(at: Timestamp) -> String {
-    // A moment beyond the year 9999 has no such form; the last one that has says "never" as well.
-    let instant = Instant::from_millisecond(at.0).unwrap_or(Instant::MAX);
-    format!("{instant:.3}")
+    // A time after the year 9999 has no such form; the last one that has it also means "never".
+    let time = JiffTimestamp::from_millisecond(at.0).unwrap_or(JiffTimestamp::MAX);
+    format!("{time:.3}")
 }
 
 fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {

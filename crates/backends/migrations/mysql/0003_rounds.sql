@@ -14,11 +14,11 @@ CREATE TABLE IF NOT EXISTS recording_queue (
     name VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY
 ) ENGINE = InnoDB;
 
--- The last answer of each line: a worker's consumer of the queue, on one connection.
-CREATE TABLE IF NOT EXISTS recording_line (
+-- The last report of each consumer: a worker's consumer of the queue, on one connection.
+CREATE TABLE IF NOT EXISTS recording_consumer (
     id        BINARY(16)   NOT NULL PRIMARY KEY,
     queue     VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     joined    BIGINT       NOT NULL,
-    answered  BIGINT       NOT NULL,
+    reported  BIGINT       NOT NULL,
     consumers BIGINT       NOT NULL
 ) ENGINE = InnoDB;

@@ -5,11 +5,11 @@ INSERT INTO recording_round (number, began_at) VALUES (0, 0);
 -- The queues on which there may be ballots for this database: each node notes its own before it takes one.
 CREATE TABLE recording_queue (name TEXT COLLATE "C" NOT NULL PRIMARY KEY);
 
--- The last answer of each line: a worker's consumer of the queue, on one connection.
-CREATE TABLE recording_line (
+-- The last report of each consumer: a worker's consumer of the queue, on one connection.
+CREATE TABLE recording_consumer (
     id        BYTEA  NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     queue     TEXT   NOT NULL,
     joined    BIGINT NOT NULL,
-    answered  BIGINT NOT NULL,
+    reported  BIGINT NOT NULL,
     consumers BIGINT NOT NULL
 );

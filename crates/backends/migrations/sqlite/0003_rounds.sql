@@ -5,11 +5,11 @@ INSERT INTO recording_round (number, began_at) VALUES (0, 0);
 -- The queues on which there may be ballots for this database: each node notes its own before it takes one.
 CREATE TABLE recording_queue (name TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
 
--- The last answer of each line: a worker's consumer of the queue, on one connection.
-CREATE TABLE recording_line (
+-- The last report of each consumer: a worker's consumer of the queue, on one connection.
+CREATE TABLE recording_consumer (
     id        BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     queue     TEXT    NOT NULL,
     joined    INTEGER NOT NULL,
-    answered  INTEGER NOT NULL,
+    reported  INTEGER NOT NULL,
     consumers INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

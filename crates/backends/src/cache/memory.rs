@@ -1,4 +1,4 @@
-//! A cache in this process, for a node that shares results with no other.
+//! A cache in this process, for a node that doesn't share results with others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use throng_domain::cache::{CachedTallies, Lease, ResultCache};
 use throng_domain::poll::PollId;
 use tokio::time::Instant;
 
-/// Keeps one result a poll, so that it grows with the polls that are asked for and not with the asking.
+/// Keeps one result per poll, so that it grows with the number of polls requested and not with the number of requests.
 #[derive(Debug, Default)]
 pub struct MemoryCache {
     polls: Mutex<HashMap<PollId, Entry>>,
@@ -35,9 +35,9 @@ impl ResultCache for MemoryCache {
 
     async fn put(&self, result: &CachedTallies) {
         let mut polls = self.polls();
-        let held = &mut polls.entry(result.tallies.poll).or_default().result;
-        if held.as_ref().is_none_or(|held| result.is_newer_than(held)) {
-            *held = Some(result.clone());
+        let stored = &mut polls.entry(result.tallies.poll).or_default().result;
+        if stored.as_ref().is_none_or(|stored| result.is_newer_than(stored)) {
+            *stored = Some(result.clone());
         }
     }
 

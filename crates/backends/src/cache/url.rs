@@ -1,9 +1,9 @@
-//! Where a cache is, as one URL.
+//! The URL of a cache.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// memcached's port where none is given.
+/// memcached's default port.
 const PORT: u16 = 11211;
 
 /// A cache, with all that is needed to reach it.
@@ -32,15 +32,17 @@ impl FromStr for CacheUrl {
             // It may be a password, so it isn't repeated.
             "memcached" if rest.contains('@') => Err("memcached:// takes no user and no password".to_owned()),
             "memcached" => rest.split(',').map(host).collect::<Result<_, _>>().map(Self::Memcached),
-            other => Err(format!("`{other}://` isn't a cache that this version of Throng knows; use memcached://HOST")),
+            other => {
+                Err(format!("`{other}://` isn't a cache that this version of Throng supports; use memcached://HOST"))
+            }
         }
     }
 }
 
-/// One `host` or `host:port`, with the port in any case.
+/// One `host` or `host:port`, always returned with a port.
 fn host(text: &str) -> Result<String, String> {
     let fault = || format!("`{text}` isn't a host and port, such as 127.0.0.1:{PORT} or [::1]:{PORT}");
-    // The colons of an address of IPv6 are in brackets.
+    // The colons of an IPv6 address are in brackets.
     let address_end = text.rfind(']').map_or(0, |bracket| bracket + 1);
     let (name, port) = match text[address_end..].rsplit_once(':') {
         Some((rest, port)) => (&text[..address_end + rest.len()], port.parse().map_err(|_| fault())?),
@@ -48,11 +50,11 @@ fn host(text: &str) -> Result<String, String> {
     };
     let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let known = match bracketed {
+    let is_valid = match bracketed {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => !name.is_empty() && plain(name),
     };
-    (known && port != 0).then(|| format!("{name}:{port}")).ok_or_else(fault)
+    (is_valid && port != 0).then(|| format!("{name}:{port}")).ok_or_else(fault)
 }
 
 #[cfg(test)]
@@ -72,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_with_what_to_write() {
+    fn invalid_hosts_are_rejected_with_an_example() {
         for url in [
             "127.0.0.1:11211",
             "redis://host",

@@ -1,4 +1,4 @@
-//! The broker that carries ballots from the nodes that take them to the workers that record them.
+//! The message queue between the nodes that accept ballots and the workers that record them.
 
 pub mod message;
 pub mod rabbitmq;
@@ -11,37 +11,38 @@ use throng_domain::queue::{BallotConsumer, Publisher, QueueError, ResultPublishe
 
 pub use self::message::MessageKey;
 use self::rabbitmq::{
-    Broker, DeadLetters, Depth, RabbitBallotConsumer, RabbitPublisher, RabbitResultPublisher, RabbitResultSubscriber,
-    Topology,
+    BrokerConfig, DeadLetters, Depth, RabbitBallotConsumer, RabbitPublisher, RabbitResultPublisher,
+    RabbitResultSubscriber, Topology,
 };
 pub use self::url::QueueUrl;
 
-/// The sides of a broker that a web node has to do with.
+/// A web node's connections to the broker.
 #[derive(Debug)]
 pub struct ServerSides {
-    /// The name by which nodes and workers on one database know the queue.
+    /// The name under which nodes and workers that share a database identify the queue.
     pub queue: String,
-    /// A publisher for each core.
+    /// One publisher per core.
     pub publishers: Vec<Arc<dyn Publisher>>,
-    /// Where the node receives results.
+    /// Receives results for this node.
     pub result_subscriber: Box<dyn ResultSubscriber>,
 }
 
-/// Connects a web node: a publisher for each of its `cores`, and a subscriber for results. The names of queues and exchanges
-/// begin with `prefix`; messages under another `key` aren't ours.
+/// Connects a web node: one publisher for each of its `cores`, and a subscriber for results. The names of queues and
+/// exchanges begin with `prefix`; messages authenticated with another `key` are rejected.
 ///
-/// A publisher is to be used on its core's runtime. All else may be used from any runtime, and is looked after on the one
-/// that this is called on, which has to run for as long as they are used.
+/// Each publisher must be used on the runtime of its core. Everything else may be used from any runtime; its background tasks
+/// run on the calling runtime, which must outlive all of them.
 ///
 /// # Errors
-/// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
+/// [`QueueError::Rejected`] if an operator has to change the broker or its URL, [`QueueError::Unavailable`] if the broker
+/// can't be reached.
 pub async fn connect_server(
     url: &QueueUrl,
     prefix: &str,
     key: MessageKey,
     cores: usize,
 ) -> Result<ServerSides, QueueError> {
-    // At the same time: after a broker's return, a node is to serve soon.
+    // In parallel, so that a node is ready soon after the broker becomes available.
     let (publisher, result_subscriber) = tokio::try_join!(
         RabbitPublisher::connect(broker(url, prefix), key.clone()),
         RabbitResultSubscriber::connect(broker(url, prefix), key.clone()),
@@ -50,7 +51,7 @@ pub async fn connect_server(
     Ok(ServerSides { queue: publisher.queue().to_owned(), publishers, result_subscriber: Box::new(result_subscriber) })
 }
 
-/// Where a worker takes ballots from. Messages that it can't read are set aside, with the time of `clock`.
+/// Connects a worker's consumer of ballots. Unreadable messages are set aside, timestamped by `clock`.
 ///
 /// # Errors
 /// As for [`connect_server`].
@@ -63,7 +64,7 @@ pub async fn connect_worker(
     Ok(Box::new(RabbitBallotConsumer::connect(broker(url, prefix), key, clock).await?))
 }
 
-/// Where a worker announces results.
+/// Connects a worker's publisher of results.
 ///
 /// # Errors
 /// As for [`connect_server`].
@@ -75,7 +76,7 @@ pub async fn connect_result_publisher(
     Ok(Arc::new(RabbitResultPublisher::connect(broker(url, prefix), key).await?))
 }
 
-/// The messages that no worker could read.
+/// Connects to the messages that no worker could read.
 ///
 /// # Errors
 /// As for [`connect_server`].
@@ -83,11 +84,11 @@ pub async fn connect_dead_letters(url: &QueueUrl, prefix: &str, key: MessageKey)
     DeadLetters::connect(broker(url, prefix), key).await
 }
 
-/// How much waits to be recorded. Connects when it is first asked.
+/// The queue depth: the number of messages waiting to be recorded. Connects on first use.
 pub fn depth(url: &QueueUrl, prefix: &str) -> Depth {
     Depth::new(broker(url, prefix))
 }
 
-fn broker(url: &QueueUrl, prefix: &str) -> Broker {
-    Broker { url: url.clone(), topology: Topology::new(prefix) }
+fn broker(url: &QueueUrl, prefix: &str) -> BrokerConfig {
+    BrokerConfig { url: url.clone(), topology: Topology::new(prefix) }
 }

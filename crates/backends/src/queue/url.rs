@@ -1,4 +1,4 @@
-//! Where a broker is, as one URL.
+//! The URL of a broker.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,9 +7,9 @@ use crate::url_parts::{Encoded, decode, no_account, parse_host};
 
 const EXAMPLE: &str = "amqp://user:password@host:5672/vhost";
 
-/// A broker, with all that is needed to reach it: `amqp://user:password@host:port/vhost`, or `amqps://` for TLS. Several
-/// nodes of one cluster may be named, `host1,host2:5673`: they are tried in turn. Without a user it is `guest`, without
-/// a virtual host `/`, which is written `%2f`.
+/// The address and credentials of a broker: `amqp://user:password@host:port/vhost`, or `amqps://` for TLS. Several nodes of
+/// one cluster may be given, `host1,host2:5673`; they are tried in order. The default user is `guest`, the default virtual
+/// host `/`, encoded as `%2f`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QueueUrl {
     pub(super) tls: bool,
@@ -20,13 +20,13 @@ pub struct QueueUrl {
 }
 
 impl QueueUrl {
-    /// Whether this is RabbitMQ's default account, which everybody knows.
+    /// Whether this is RabbitMQ's well-known default account.
     pub fn has_default_password(&self) -> bool {
         self.user == "guest" && self.password == "guest"
     }
 }
 
-/// As it may be shown and logged: without its password.
+/// For display and logs: without the password.
 impl fmt::Display for QueueUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}@", if self.tls { "amqps" } else { "amqp" }, Encoded(&self.user))?;
@@ -47,7 +47,7 @@ impl fmt::Debug for QueueUrl {
 impl FromStr for QueueUrl {
     type Err = String;
 
-    // What can't be read may hold a password, so no message repeats it.
+    // Invalid input may contain a password, so no error message repeats it.
     fn from_str(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("write it as a URL, such as {EXAMPLE}"))?;
         let tls = match scheme {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_is_read() {
+    fn every_part_is_parsed() {
         let url = parse("amqps://ann:p%40ss:%2f@one,two:5673,[::1]:5674/%2fvotes");
         assert!(url.tls);
         assert_eq!((url.user.as_str(), url.password.as_str(), url.vhost.as_str()), ("ann", "p@ss:/", "/votes"));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_the_usual_value() {
+    fn omitted_parts_have_defaults() {
         let url = parse("amqp://localhost");
         assert!(url.has_default_password());
         assert_eq!(url, parse("amqp://guest:guest@localhost:5672/%2F"));
@@ -106,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn password_with_a_slash_is_told_how_to_write_it() {
+    fn password_with_a_slash_gets_an_encoding_hint() {
         let error = "amqp://ann:sec/ret@host/%2f".parse::<QueueUrl>().unwrap_err();
         assert!(error.contains("write / as %2f") && !error.contains("sec"), "{error}");
     }
 
     #[test]
-    fn the_password_is_never_shown() {
+    fn password_is_never_shown() {
         let url = parse("amqp://ann:secret@one,[::1]:7/a%20b");
         assert_eq!(url.to_string(), "amqp://ann@one:5672,[::1]:7/a%20b");
         assert!(!format!("{url:?}").contains("secret"));

@@ -1,4 +1,4 @@
-//! One process serves a file.
+//! The right of one process to serve a file.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -9,29 +9,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use throng_domain::store::StoreError;
 
 use super::DatabaseUrl;
-use super::sqlite::{LogIndex, create_file, refuse_left_log, with_suffix};
+use super::sqlite::{LogIndex, create_file, refuse_orphaned_log, with_suffix};
 
-/// The right to serve a file: held by one process at a time, given back when dropped, however that process ends.
+/// The right to serve a file: held by one process at a time, released when dropped, however that process ends.
 ///
-/// Two locks make it: one on a file beside it, which is found by the database's name, and one on the database itself,
-/// which every other name of it leads to. Neither has to do with SQLite's own locks.
+/// It consists of two locks: one on a file beside the database, which is found by the database's name, and one on the
+/// database itself, to which all its other names lead. Both are independent of SQLite's own locks.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The database. Closed, it would take SQLite's locks on the same file along, so it stays open for as long as a
-    /// store of this process has it.
+    /// The database. Closing it would release SQLite's locks on the same file, so it stays open for as long as a store
+    /// of this process has it.
     database: Option<Arc<File>>,
-    /// The index of the database's log, of which the same holds: all stores of this process have one handle of it.
+    /// The index of the database's log, for which the same holds: all stores of this process share one handle of it.
     log_index: Arc<Mutex<Option<Arc<LogIndex>>>>,
-    _name: Arc<File>,
+    _lock_file: Arc<File>,
 }
 
 impl DatabaseUrl {
     /// Claims the database for this process, so that no second server keeps a stale copy of its results. `None` where
-    /// many may serve one database.
+    /// several processes may serve one database.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if another process serves it; [`StoreError::Rejected`] if there is no database but a log
-    /// of one.
+    /// [`StoreError::Conflict`] if another process serves it; [`StoreError::Rejected`] if there is no database, but a
+    /// log of one.
     pub fn claim(&self) -> Result<Option<Claim>, StoreError> {
         match self {
             Self::Sqlite(path) => claim_file(path).map(Some),
@@ -41,7 +41,7 @@ impl DatabaseUrl {
 }
 
 impl Claim {
-    /// Claims what is at `path`, if anything is, in order to put another file there.
+    /// Claims the file at `path`, if there is one, in order to replace it.
     pub(super) fn to_replace(path: &Path) -> Result<Self, StoreError> {
         let database = match File::open(path) {
             Ok(file) => Some(file),
@@ -81,18 +81,18 @@ impl Claim {
                 Err(TryLockError::Error(error)) => return Err(unavailable(error)),
             }
         }
-        Ok(Self { database: database.map(Arc::new), log_index: Arc::default(), _name: Arc::new(lock) })
+        Ok(Self { database: database.map(Arc::new), log_index: Arc::default(), _lock_file: Arc::new(lock) })
     }
 }
 
 fn claim_file(path: &Path) -> Result<Claim, StoreError> {
-    refuse_left_log(path)?;
+    refuse_orphaned_log(path)?;
     create_file(path)?;
     Claim::take(path, Some(File::open(path).map_err(unavailable)?))
 }
 
-/// Refuses a file that another process serves under another name: SQLite would give it a second log here, and neither
-/// process would see what is in the other's.
+/// Rejects a file that another process serves under another name: SQLite would give it a second log here, and neither
+/// process would see the content of the other's log.
 pub(super) fn refuse_other_name(path: &Path) -> Result<(), StoreError> {
     let database = File::open(path).map_err(unavailable)?;
     if database.metadata().map_err(unavailable)?.nlink() < 2 {
@@ -108,7 +108,7 @@ pub(super) fn refuse_other_name(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The same by every symbolic link.
+/// The name of the lock file: the same for every symbolic link.
 fn lock_name(path: &Path) -> Result<PathBuf, StoreError> {
     match path.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(with_suffix(path, ".lock")),
@@ -142,7 +142,7 @@ mod tests {
         std::fs::hard_link(&path, &linked).unwrap();
         let refused = DatabaseUrl::Sqlite(linked.clone()).claim();
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "a hard link to the same file");
-        assert!(matches!(refuse_other_name(&linked), Err(StoreError::Conflict(_))), "neither do commands use it");
+        assert!(matches!(refuse_other_name(&linked), Err(StoreError::Conflict(_))), "commands don't use it either");
         refuse_other_name(&path).unwrap();
         drop(claim);
         url.claim().unwrap();

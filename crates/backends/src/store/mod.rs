@@ -1,9 +1,9 @@
-//! The databases that keep ballots.
+//! The databases that store ballots.
 
-mod batch;
 pub(crate) mod claim;
 pub mod mysql;
 pub mod postgres;
+mod record_plan;
 mod server_url;
 pub mod sqlite;
 mod tls;
@@ -18,7 +18,7 @@ pub use self::server_url::ServerUrl;
 pub use self::tls::{Tls, TlsMode};
 pub use self::url::DatabaseUrl;
 
-/// Opens the database, making a file where it is missing. The schema is left as it is. A file that this process has
+/// Opens the database, creating a file where it is missing. The schema is left unchanged. A file that this process has
 /// claimed is opened with its `claim`.
 ///
 /// # Errors
@@ -31,15 +31,15 @@ pub async fn open(url: &DatabaseUrl, claim: Option<&Claim>) -> Result<Arc<dyn Da
     }
 }
 
-/// Opens the database if it is there; `None` if it isn't. For those who look at a database and must not make one by a
-/// mistyped name.
+/// Opens the database if it exists; `None` if it doesn't. For commands that read a database and must not create one
+/// because of a mistyped name.
 ///
 /// # Errors
 /// Those of [`open`].
 pub async fn open_existing(url: &DatabaseUrl) -> Result<Option<Arc<dyn Database>>, StoreError> {
     match url {
         DatabaseUrl::Sqlite(path) => Ok(sqlite::SqliteStore::open_existing(path)?.map(|store| Arc::new(store) as _)),
-        // A server makes no database by a mistyped name.
+        // A server doesn't create a database because of a mistyped name.
         DatabaseUrl::MySql(_) | DatabaseUrl::Postgres(_) => open(url, None).await.map(Some),
     }
 }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_of_the_schema_have_the_same_numbers_and_names_everywhere() {
+    fn migrations_have_the_same_numbers_and_names() {
         let named = |steps: &[Migration]| steps.iter().map(|step| (step.version, step.name)).collect::<Vec<_>>();
         for steps in [mysql::migrations(), postgres::migrations()] {
             assert_eq!(named(steps), named(sqlite::migrations()));

@@ -19,10 +19,10 @@ pub struct ServerUrl {
 }
 
 impl ServerUrl {
-    /// Reads what follows `scheme://`.
+    /// Parses what follows `scheme://`.
     ///
     /// # Errors
-    /// Says how to write it. What was written isn't repeated, since it may hold a password.
+    /// The message says how to write the URL. The given one isn't repeated, since it may contain a password.
     pub(super) fn parse(scheme: &'static str, default_port: u16, rest: &str) -> Result<Self, String> {
         let example = format!("{scheme}://user:password@host:{default_port}/throng");
         if rest.contains('#') {
@@ -42,7 +42,7 @@ impl ServerUrl {
     }
 }
 
-/// As it may be shown and logged: without its password, and without what concerns this client alone.
+/// For display and logs: without its password, and without the options that concern this client alone.
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, host, port, .. } = self;

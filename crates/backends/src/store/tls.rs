@@ -1,4 +1,4 @@
-//! TLS to a database server, as the options of its URL ask for it.
+//! TLS to a database server, as configured by the options of its URL.
 
 use std::path::PathBuf;
 
@@ -9,9 +9,9 @@ use crate::url_parts::decode;
 pub enum TlsMode {
     /// Never encrypted.
     Disable,
-    /// Encrypted if the server offers it, without looking at its certificate.
+    /// Encrypted if the server offers it, without verifying its certificate.
     Prefer,
-    /// Encrypted or not at all, without looking at the server's certificate.
+    /// Always encrypted, without verifying the server's certificate.
     NoVerify,
     /// Encrypted; the certificate is of a known authority, whatever host it names.
     VerifyCa,
@@ -19,21 +19,21 @@ pub enum TlsMode {
     VerifyFull,
 }
 
-/// What a URL says of TLS.
+/// The TLS options of a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// `None` leaves it to the client library: encrypted if the server offers it. For PostgreSQL that is `PGSSLMODE` if it
-    /// is set.
+    /// `None` leaves it to the client library: encrypted if the server offers it. For PostgreSQL that is `PGSSLMODE` if
+    /// it is set.
     pub mode: Option<TlsMode>,
-    /// A PEM file with the certificates that are trusted beside the system's.
+    /// A PEM file with the certificates that are trusted in addition to the system's.
     pub root_certificate: Option<PathBuf>,
 }
 
 impl Tls {
-    /// Reads what follows the `?` of a URL.
+    /// Parses what follows the `?` of a URL.
     ///
     /// # Errors
-    /// Names the options there are. A name that isn't one of them isn't repeated: it may be part of a password.
+    /// The message lists the known options. An unknown name isn't repeated: it may be part of a password.
     pub(super) fn parse(options: &str, example: &str) -> Result<Self, String> {
         let mut tls = Self::default();
         for option in options.split('&').filter(|option| !option.is_empty()) {
@@ -54,9 +54,9 @@ impl Tls {
     }
 }
 
-/// The words of PostgreSQL's clients and of MySQL's. Whoever requires TLS gets it verified.
-fn mode(word: &str) -> Result<TlsMode, String> {
-    match word.to_ascii_lowercase().replace('_', "-").as_str() {
+/// The values of PostgreSQL's clients and of MySQL's. A mode that requires TLS also verifies the certificate.
+fn mode(value: &str) -> Result<TlsMode, String> {
+    match value.to_ascii_lowercase().replace('_', "-").as_str() {
         "disable" | "disabled" => Ok(TlsMode::Disable),
         "prefer" | "preferred" => Ok(TlsMode::Prefer),
         "no-verify" => Ok(TlsMode::NoVerify),
@@ -67,21 +67,21 @@ fn mode(word: &str) -> Result<TlsMode, String> {
     }
 }
 
-/// What to do where no encrypted connection could be made; `None` if the error isn't about TLS.
+/// What to do if no encrypted connection could be made; `None` if the error isn't about TLS.
 pub(super) fn advice(error: &sqlx::Error) -> Option<String> {
     let (sqlx::Error::Tls(_) | sqlx::Error::Io(_)) = error else { return None };
-    let words = error.to_string();
-    if words.contains("does not support TLS") {
+    let message = error.to_string();
+    if message.contains("does not support TLS") {
         return Some(
-            "the server offers no TLS, which sslmode in DATABASE_URL asks for; turn it on in the server, or set \
+            "the server doesn't offer TLS, which sslmode in DATABASE_URL requires; enable it on the server, or set \
              sslmode=disable"
                 .to_owned(),
         );
     }
-    if words.contains("certificate") || matches!(error, sqlx::Error::Tls(_)) {
+    if message.contains("certificate") || matches!(error, sqlx::Error::Tls(_)) {
         return Some(format!(
-            "the server's certificate can't be verified ({words}); name the certificate of its authority in DATABASE_URL \
-             (?sslmode=verify-full&sslrootcert=FILE) and the host as the certificate names it, or set sslmode=no-verify"
+            "the server's certificate can't be verified ({message}); set the certificate of its authority in DATABASE_URL \
+             (?sslmode=verify-full&sslrootcert=FILE) and use the host name in the certificate, or set sslmode=no-verify"
         ));
     }
     None
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn both_servers_words_are_understood() {
+    fn values_of_both_servers_are_accepted() {
         for (options, mode) in [
             ("", None),
             ("sslmode=disable", Some(TlsMode::Disable)),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_options_are_refused_and_not_repeated() {
+    fn unknown_options_are_rejected_and_not_repeated() {
         for wrong in ["secret", "sslmode=secret", "secret=1", "sslrootcert=", "sslmode=require&secret"] {
             let error = parse(wrong).unwrap_err();
             assert!(error.contains("sslmode") && !error.contains("secret"), "{error}");

@@ -1,4 +1,4 @@
-//! Where a database is, as one URL.
+//! The URL of a database.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::ServerUrl;
 /// A database, with all that is needed to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// A file of SQLite's.
+    /// An SQLite file.
     Sqlite(PathBuf),
     /// MariaDB or MySQL.
     MySql(ServerUrl),
@@ -18,7 +18,7 @@ pub enum DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Whether several servers may record in it at once.
+    /// Whether several servers may record in it at the same time.
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Sqlite(_) => false,
@@ -27,7 +27,7 @@ impl DatabaseUrl {
     }
 }
 
-/// As it may be shown and logged: without its password.
+/// For display and logs: without its password.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -49,14 +49,14 @@ impl FromStr for DatabaseUrl {
             "mysql" | "mariadb" => ServerUrl::parse("mysql", 3306, rest).map(Self::MySql),
             "postgres" | "postgresql" => ServerUrl::parse("postgres", 5432, rest).map(Self::Postgres),
             other => Err(format!(
-                "`{other}://` isn't a database that Throng knows; use sqlite://PATH, mysql://user:password@host/name or \
+                "`{other}://` isn't a database that Throng supports; use sqlite://PATH, mysql://user:password@host/name or \
                  postgres://user:password@host/name"
             )),
         }
     }
 }
 
-/// The path of a file, unless it is one that hardly anybody means.
+/// The path of a file, unless it is one that is hardly ever intended.
 fn parse_path(path: &str) -> Result<PathBuf, String> {
     if path.is_empty() || path.ends_with('/') {
         return Err("name a file, such as sqlite://var/throng.db".to_owned());
@@ -65,10 +65,10 @@ fn parse_path(path: &str) -> Result<PathBuf, String> {
         return Err("sqlite:// takes a path and no options".to_owned());
     }
     if path == ":memory:" {
-        return Err("a database in memory would lose every ballot with the process; name a file".to_owned());
+        return Err("a database in memory would lose every ballot when the process ends; name a file".to_owned());
     }
     if path.trim() != path || path.contains(char::is_control) {
-        return Err(format!("the path {path:?} has a blank at an end, or a line break; take it out"));
+        return Err(format!("the path {path:?} starts or ends with a blank, or has a line break; remove it"));
     }
     Ok(path.into())
 }
@@ -79,25 +79,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_that_nobody_means_is_refused() {
+    fn unintended_path_is_rejected() {
         assert_eq!("sqlite:///var/my votes.db".parse(), Ok(DatabaseUrl::Sqlite("/var/my votes.db".into())));
-        for (wrong, told) in [
+        for (wrong, expected) in [
             ("sqlite://", "name a file"),
             ("sqlite://var/", "name a file"),
             ("sqlite://:memory:", "lose every ballot"),
             ("sqlite://var/throng.db\n", "line break"),
-            ("sqlite://var/throng.db ", "blank at an end"),
-            ("sqlite:// var/throng.db", "blank at an end"),
+            ("sqlite://var/throng.db ", "with a blank"),
+            ("sqlite:// var/throng.db", "with a blank"),
             ("sqlite://var/throng\r.db", "line break"),
             ("sqlite://var/throng.db?mode=ro", "no options"),
         ] {
             let error = wrong.parse::<DatabaseUrl>().unwrap_err();
-            assert!(error.contains(told), "{wrong:?}: {error}");
+            assert!(error.contains(expected), "{wrong:?}: {error}");
         }
     }
 
     #[test]
-    fn a_server_is_named_in_full_and_its_password_not_shown() {
+    fn server_is_parsed_and_its_password_not_shown() {
         let url: DatabaseUrl = "mysql://ann:p%40ss@db.example:3307/votes".parse().unwrap();
         let DatabaseUrl::MySql(server) = &url else { panic!("{url:?}") };
         assert_eq!((server.user.as_str(), server.password.as_str()), ("ann", "p@ss"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_asked_for_after_the_name() {
+    fn tls_options_follow_the_name() {
         let url: DatabaseUrl = "postgres://ann:secret@db/votes?sslmode=verify-ca&sslrootcert=ca.pem".parse().unwrap();
         let DatabaseUrl::Postgres(server) = &url else { panic!("{url:?}") };
         assert_eq!(server.tls.mode, Some(TlsMode::VerifyCa));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn password_with_a_slash_is_told_how_to_write_it() {
+    fn password_with_a_slash_is_rejected_with_advice() {
         for wrong in
             ["postgres://ann:sec/ret@host/name", "mysql://ann:sec/@host/name", "mysql://a/nn:secret@host:1/name"]
         {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_database_is_told_how_to_be_one() {
+    fn invalid_url_is_rejected_with_an_example() {
         for wrong in [
             "mysql://host/name",
             "mysql://ann:secret@host",

@@ -1,4 +1,4 @@
-//! What every cache does.
+//! The contract of every cache.
 
 use super::{host, namespace, node};
 

@@ -1,4 +1,5 @@
-//! A cache that is away, slow, or no cache: nobody waits for it, and it is used again once it is there.
+//! A cache that is unavailable or slow, or a server that isn't a cache: no call waits long, and the cache is used again once it
+//! is available.
 
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use tokio::time::{Instant, interval, timeout};
 use super::proxy::Proxy;
 use super::{host, namespace, node};
 
-/// The longest that any one call may take, on a machine that has other things to do.
+/// The maximum time of a single call on a busy machine.
 const CALL_MAX: Duration = Duration::from_millis(250);
 
-/// Asks everything there is to ask; fails where an answer comes, or doesn't come soon.
+/// Makes every kind of call; fails if one returns a result or takes too long.
 async fn all_calls_miss(node: &Memcached) {
     for _ in 0..2 {
         let started = Instant::now();
@@ -32,18 +33,18 @@ async fn all_calls_miss(node: &Memcached) {
 }
 
 /// Waits until the node uses its cache again.
-async fn comes_back(node: &Memcached) {
+async fn wait_until_recovered(node: &Memcached) {
     let mut tick = interval(Duration::from_millis(20));
-    let back = async {
+    let recovered = async {
         while node.lease(PollId(2), 60_000).await == Lease::Unknown {
             tick.tick().await;
         }
     };
-    timeout(Duration::from_secs(10), back).await.expect("the cache is used again");
+    timeout(Duration::from_secs(10), recovered).await.expect("the cache is used again");
 }
 
 #[tokio::test]
-async fn a_frozen_cache_is_missed_then_left_alone_then_used_again() {
+async fn frozen_cache_misses_then_is_skipped_then_recovers() {
     let proxy = Proxy::start(host()).await;
     let node = node(&proxy.host(), &namespace("frozen"));
     node.put(&result(1, 7)).await;
@@ -51,22 +52,22 @@ async fn a_frozen_cache_is_missed_then_left_alone_then_used_again() {
 
     proxy.freeze(true);
     all_calls_miss(&node).await;
-    let (asked, started) = (proxy.requests(), Instant::now());
+    let (requests, started) = (proxy.requests(), Instant::now());
     for _ in 0..1_000 {
         assert_eq!(node.get(PollId(1)).await, None);
     }
     assert!(started.elapsed() < CALL_MAX, "1,000 calls took {:?}", started.elapsed());
-    assert!(proxy.requests() <= asked + 1, "{} of 1,000 calls were made", proxy.requests() - asked);
+    assert!(proxy.requests() <= requests + 1, "{} of 1,000 calls were made", proxy.requests() - requests);
 
     proxy.freeze(false);
-    comes_back(&node).await;
-    let cached = node.get(PollId(1)).await.expect("a result is there");
+    wait_until_recovered(&node).await;
+    let cached = node.get(PollId(1)).await.expect("a result is cached");
     // The put before the breaker opened may have reached the server late.
     assert!([7, 8].contains(&cached.tallies.seq), "{cached:?}");
 }
 
 #[tokio::test]
-async fn a_cache_that_is_not_there_yet_is_used_once_it_is() {
+async fn cache_that_starts_later_is_used() {
     let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = reserved.local_addr().unwrap();
     drop(reserved);
@@ -79,19 +80,19 @@ async fn a_cache_that_is_not_there_yet_is_used_once_it_is() {
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
         }
     });
-    comes_back(&node).await;
+    wait_until_recovered(&node).await;
     node.put(&result(1, 7)).await;
     assert_eq!(node.get(PollId(1)).await, Some(result(1, 7)));
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_is_a_miss() {
+async fn unresolvable_host_is_a_miss() {
     all_calls_miss(&node("no-such-host.invalid:11211", &namespace("name"))).await;
 }
 
 #[tokio::test]
-async fn a_server_that_talks_nonsense_is_a_miss() {
-    for nonsense in [
+async fn invalid_response_is_a_miss() {
+    for response in [
         &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
         b"VA 18446744073709551615 c1\r\n",
         b"VA 1073741824 c1\r\nthrong",
@@ -107,8 +108,8 @@ async fn a_server_that_talks_nonsense_is_a_miss() {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut request = [0; 4_096];
                 let _ = client.read(&mut request).await;
-                // Whether it was taken or not, the connection ends here.
-                let _ = client.write_all(nonsense).await;
+                // The connection ends here, whether the response was accepted or not.
+                let _ = client.write_all(response).await;
             }
         });
         all_calls_miss(&node(&address, &namespace("nonsense"))).await;
@@ -117,13 +118,13 @@ async fn a_server_that_talks_nonsense_is_a_miss() {
 }
 
 #[tokio::test]
-async fn one_host_that_is_away_takes_its_own_polls_along_only() {
+async fn unavailable_host_affects_only_its_own_polls() {
     let gone = "127.0.0.1:1".to_owned();
     let node = Memcached::new(&[host(), gone], namespace("two hosts"));
-    let mut there = 0;
+    let mut cached = 0;
     for poll in 0..100 {
         node.put(&result(poll, 7)).await;
-        there += usize::from(node.get(PollId(poll)).await == Some(result(poll, 7)));
+        cached += usize::from(node.get(PollId(poll)).await == Some(result(poll, 7)));
     }
-    assert!((20..80).contains(&there), "{there} of 100 polls are on one of two hosts");
+    assert!((20..80).contains(&cached), "{cached} of 100 polls are on one of two hosts");
 }

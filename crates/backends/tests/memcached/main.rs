@@ -1,5 +1,5 @@
-//! Results in a real memcached: what every cache does, and what a node sees when its cache is frozen, gone, emptied or
-//! written to by others.
+//! Results in a real memcached: the contract of every cache, and the behaviour of a node whose cache is frozen, unavailable,
+//! flushed or written to by others.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 mod contract;
@@ -22,11 +22,11 @@ fn host() -> String {
         "these tests need a memcached: run `cargo xtask test`, which starts a private one, or set \
          THRONG_TEST_MEMCACHED_URL (memcached://127.0.0.1:port)",
     );
-    let CacheUrl::Memcached(hosts) = url.parse().expect("THRONG_TEST_MEMCACHED_URL is a cache's URL");
-    hosts.into_iter().next().expect("it names a host")
+    let CacheUrl::Memcached(hosts) = url.parse().expect("THRONG_TEST_MEMCACHED_URL is the URL of a cache");
+    hosts.into_iter().next().expect("the URL names a host")
 }
 
-/// A namespace in which nothing is yet, not even by an earlier run of the same test.
+/// An empty namespace, which not even an earlier run of the same test has used.
 fn namespace(test: &str) -> Namespace {
     let mut bits = [0; 16];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bits)).unwrap();
@@ -38,10 +38,10 @@ fn node(host: &str, namespace: &Namespace) -> Memcached {
     Memcached::new(&[host.to_owned()], namespace.clone())
 }
 
-/// The server as anybody else in its network sees it.
-struct Stranger(BufReader<TcpStream>);
+/// A client of the server that isn't a node's cache.
+struct RawClient(BufReader<TcpStream>);
 
-impl Stranger {
+impl RawClient {
     fn connect() -> Self {
         Self(BufReader::new(TcpStream::connect(host()).unwrap()))
     }
@@ -52,26 +52,26 @@ impl Stranger {
         line.trim_end().to_owned()
     }
 
-    /// Puts `value` at `key`, whatever is there.
-    fn plant(&mut self, key: &str, value: &[u8]) {
+    /// Sets `key` to `value`, whatever its current value.
+    fn set(&mut self, key: &str, value: &[u8]) {
         let command = format!("set {key} 0 60 {}\r\n", value.len());
         self.0.get_mut().write_all(&[command.as_bytes(), value, b"\r\n"].concat()).unwrap();
         assert_eq!(self.line(), "STORED");
     }
 
-    /// What is at `key`.
-    fn read(&mut self, key: &str) -> Vec<u8> {
+    /// The value of `key`.
+    fn get(&mut self, key: &str) -> Vec<u8> {
         self.0.get_mut().write_all(format!("get {key}\r\n").as_bytes()).unwrap();
         let head = self.line();
-        let length = head.rsplit(' ').next().and_then(|length| length.parse().ok()).expect("there is a value");
+        let length = head.rsplit(' ').next().and_then(|length| length.parse().ok()).expect("the key has a value");
         let mut value = vec![0; length];
         self.0.read_exact(&mut value).unwrap();
         assert_eq!([self.line(), self.line()], ["", "END"]);
         value
     }
 
-    /// Removes what is at `key`, as a flush does with all keys: other tests use the same server.
-    fn remove(&mut self, key: &str) {
+    /// Deletes `key`, as a flush does with all keys; other tests use the same server.
+    fn delete(&mut self, key: &str) {
         self.0.get_mut().write_all(format!("delete {key}\r\n").as_bytes()).unwrap();
         assert_eq!(self.line(), "DELETED");
     }

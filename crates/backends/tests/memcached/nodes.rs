@@ -8,11 +8,11 @@ use throng_domain::poll::PollId;
 
 use super::{host, namespace, node};
 
-/// As many nodes as tests have, each with connections of its own.
+/// The number of nodes in a test, each with connections of its own.
 const NODES: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_node_puts_all_nodes_get() {
+async fn result_of_one_node_is_seen_by_all() {
     let namespace = namespace("shared");
     node(&host(), &namespace).put(&result(1, 7)).await;
     assert_eq!(node(&host(), &namespace).get(PollId(1)).await, Some(result(1, 7)));
@@ -20,14 +20,14 @@ async fn what_one_node_puts_all_nodes_get() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_node_takes_another_nodes_newer_result_away() {
+async fn newer_result_is_never_replaced_by_an_older_one() {
     let namespace = namespace("races");
     let watcher = node(&host(), &namespace);
     let puts: Vec<_> = (0..NODES)
         .map(|number| {
             let node = node(&host(), &namespace);
             tokio::spawn(async move {
-                // Every node has some newer and some older ones than each other node at any moment.
+                // At any time, each node has some newer and some older results than each other node.
                 for step in 0..200 {
                     let seq = (step * 7 + number * 29) % 200;
                     node.put(&result(1, seq)).await;
@@ -48,9 +48,9 @@ async fn no_node_takes_another_nodes_newer_result_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_of_all_nodes_gets_the_lease() {
+async fn only_one_node_gets_the_lease() {
     let namespace = namespace("lease");
-    let asked: Vec<_> = (0..NODES)
+    let leases: Vec<_> = (0..NODES)
         .flat_map(|_| {
             let node = Arc::new(node(&host(), &namespace));
             (0..4).map(move |_| {
@@ -60,11 +60,11 @@ async fn one_of_all_nodes_gets_the_lease() {
         })
         .collect();
     let mut taken = 0;
-    for lease in asked {
+    for lease in leases {
         match lease.await.unwrap() {
             Lease::Taken => taken += 1,
             Lease::Held => {}
-            Lease::Unknown => panic!("the cache is there"),
+            Lease::Unknown => panic!("the cache is available"),
         }
     }
     assert_eq!(taken, 1);

@@ -1,4 +1,4 @@
-//! What the operator of a cache that can't be used is told.
+//! The errors that operators get for a cache that can't be used.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ use super::{host, namespace, node};
 /// How long the proxy may take to start.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// A twemproxy before the server of the tests.
+/// A twemproxy in front of the server of the tests.
 struct Twemproxy {
     process: Child,
     host: String,
@@ -32,7 +32,7 @@ impl Twemproxy {
         let mut command = Command::new("/usr/sbin/nutcracker");
         command.arg("-c").arg(&configuration).args(["-a", "127.0.0.1", "-s", &statistics.port().to_string()]);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let process = process.expect("nutcracker is installed: `cargo xtask test` sees to it");
+        let process = process.expect("nutcracker is installed: `cargo xtask test` ensures it");
         let started = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(started.elapsed() < START_MAX, "nutcracker doesn't listen on {address}");
@@ -53,18 +53,18 @@ impl Drop for Twemproxy {
 async fn a_proxy_without_meta_commands_is_named() {
     let proxy = Twemproxy::start().await;
     assert_eq!(node(&proxy.host, &namespace("proxy")).lease(PollId(1), 1).await, Lease::Unknown);
-    let told = fault(&[host(), proxy.host.clone()]).await.unwrap();
-    assert!(told.contains(&proxy.host) && told.contains("twemproxy") && told.contains("CACHE_URL"), "{told}");
+    let error = fault(&[host(), proxy.host.clone()]).await.unwrap();
+    assert!(error.contains(&proxy.host) && error.contains("twemproxy") && error.contains("CACHE_URL"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_to_be_started() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let told = fault(std::slice::from_ref(&nobody)).await.unwrap();
-    assert!(told.contains(&nobody) && told.contains("start memcached"), "{told}");
+async fn unreachable_server_is_reported_with_advice() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let error = fault(std::slice::from_ref(&unused)).await.unwrap();
+    assert!(error.contains(&unused) && error.contains("start memcached"), "{error}");
 }
 
 #[tokio::test]
-async fn a_server_that_can_be_used_has_no_fault() {
+async fn usable_server_has_no_fault() {
     assert_eq!(fault(&[host()]).await, None);
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy before memcached that can be frozen.
+//! A TCP proxy in front of memcached that can freeze.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Passes all on, and while it is frozen nothing: connections are made and bytes are taken, and no byte comes back.
+/// Forwards all bytes; while it is frozen it accepts connections and reads bytes, and forwards none.
 pub struct Proxy {
     address: SocketAddr,
     frozen: watch::Sender<bool>,
@@ -27,8 +27,8 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = TcpStream::connect(&upstream).await.unwrap().into_split();
-                tokio::spawn(pass(from_client, to_server, watched.clone(), Arc::clone(&counted)));
-                tokio::spawn(pass(from_server, to_client, watched.clone(), Arc::default()));
+                tokio::spawn(forward(from_client, to_server, watched.clone(), Arc::clone(&counted)));
+                tokio::spawn(forward(from_server, to_client, watched.clone(), Arc::default()));
             }
         });
         Self { address, frozen, requests }
@@ -42,13 +42,13 @@ impl Proxy {
         self.frozen.send_replace(frozen);
     }
 
-    /// How many times something came from clients.
+    /// How many reads from clients returned bytes.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 }
 
-async fn pass(
+async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut frozen: watch::Receiver<bool>,

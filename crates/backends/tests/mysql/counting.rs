@@ -1,4 +1,4 @@
-//! Counting: exact, whoever else records at the same time and from wherever.
+//! Counting is exact, even with concurrent recording and from any runtime.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn counted(outcomes: &[Outcome]) -> usize {
 }
 
 #[tokio::test]
-async fn a_large_batch_with_duplicates_counts_what_is_new() {
+async fn large_batch_with_duplicates_counts_only_new_ballots() {
     let (_database, store) = OwnDatabase::with_store().await;
     let poll = create(&store, "poll").await;
     // More than one statement's worth, each ballot twice.
@@ -52,12 +52,12 @@ async fn keys_are_compared_by_their_bytes() {
 }
 
 #[tokio::test]
-async fn two_stores_count_exactly_and_their_results_never_go_back() {
+async fn two_stores_count_exactly_and_seq_never_decreases() {
     let (database, left) = OwnDatabase::with_store().await;
     let right = database.open().await.unwrap();
     let poll = create(&left, "poll").await;
     let newest = Cell::new(0);
-    // Each records what the other does too, in another grouping, and some of its own.
+    // Each store records the same ballots as the other, in batches of another size, and some of its own.
     let run = async |store: &dyn Store, choice: u16, size: u128| {
         let mut own = 0;
         for start in (0..1_000).step_by(usize::try_from(size).unwrap()) {
@@ -67,7 +67,7 @@ async fn two_stores_count_exactly_and_their_results_never_go_back() {
             let recorded = record(store, &batch).await;
             own += counted(&recorded.outcomes[batch.len() - usize::try_from(size).unwrap()..]);
             let [tallies] = &recorded.tallies[..] else { panic!("one poll has one result: {recorded:?}") };
-            assert!(tallies.seq >= before, "{} came after {before}", tallies.seq);
+            assert!(tallies.seq >= before, "seq {} after {before}", tallies.seq);
             assert_eq!(tallies.count(OptionId(choice)), u64::try_from(own).unwrap());
             newest.set(newest.get().max(tallies.seq));
         }
@@ -103,14 +103,14 @@ async fn a_store_is_used_from_any_runtime() {
             record(&*store, &batch).await;
             continue;
         }
-        let elsewhere = std::thread::spawn(move || {
+        let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 record(&*store, &batch).await;
                 record(&*store, &batch).await;
             });
         });
-        tokio::task::spawn_blocking(|| elsewhere.join().unwrap()).await.unwrap();
+        tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     }
     assert_eq!(tallies(&*store, &poll).await.voters, 65);
 }

@@ -1,5 +1,5 @@
-//! A server that is away, frozen, locked or loses an answer: an error that says what is known, in time, and after it
-//! every ballot counted once.
+//! A server that is unavailable, frozen or locked, or whose response is lost: the error reports what is known, in time, and
+//! afterwards every ballot is counted once.
 
 use std::time::Duration;
 
@@ -10,39 +10,40 @@ use throng_domain::store::{Database, Outcome, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use super::proxy::{Mode, Proxy};
+use super::proxy::{Fault, Proxy};
 use super::{OwnDatabase, execute, server, server_url};
 
-/// The longest that recording may take, with some slack for a machine that has other things to do.
+/// The maximum time to record, with some slack for a busy machine.
 const RECORD_MAX: Duration = Duration::from_secs(12);
 
-/// The longest that a question may take.
+/// The maximum time of a query.
 const READ_MAX: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_lost_answer_to_a_commit_is_unknown_and_recording_again_counts_once() {
+async fn lost_commit_response_is_unknown_and_retry_counts_once() {
     let (database, _) = OwnDatabase::with_store().await;
     let proxy = Proxy::start().await;
     let store = database.open_through(proxy.address).await.unwrap();
     let poll = create(&store, "poll").await;
-    for (number, mode, then) in [(1, Mode::LoseAnswer, Outcome::CountedBefore), (2, Mode::LoseCommit, Outcome::Counted)]
+    for (number, fault, expected) in
+        [(1, Fault::LoseCommitResponse, Outcome::CountedBefore), (2, Fault::LoseCommit, Outcome::Counted)]
     {
         let batch = [ballot(&poll, number, &[1])];
-        proxy.set(mode);
+        proxy.set(fault);
         let lost = store.record(&batch).await;
-        assert!(matches!(lost, Err(StoreError::Unknown(_))), "{mode:?}: {lost:?}");
-        assert_eq!(record(&store, &batch).await.outcomes, [then], "{mode:?}");
+        assert!(matches!(lost, Err(StoreError::Unknown(_))), "{fault:?}: {lost:?}");
+        assert_eq!(record(&store, &batch).await.outcomes, [expected], "{fault:?}");
     }
     assert_eq!(tallies(&store, &poll).await.voters, 2);
 }
 
 #[tokio::test]
-async fn a_frozen_server_keeps_nobody_waiting_and_is_used_again() {
+async fn frozen_server_times_out_and_is_used_again() {
     let (database, _) = OwnDatabase::with_store().await;
     let proxy = Proxy::start().await;
     let store = database.open_through(proxy.address).await.unwrap();
     let poll = create(&store, "poll").await;
-    proxy.set(Mode::Freeze);
+    proxy.set(Fault::Frozen);
     let started = Instant::now();
     let frozen = store.record(&[ballot(&poll, 1, &[1])]).await;
     assert!(matches!(frozen, Err(StoreError::Unavailable(_))), "{frozen:?}");
@@ -52,7 +53,7 @@ async fn a_frozen_server_keeps_nobody_waiting_and_is_used_again() {
     assert!(matches!(frozen, Err(StoreError::Unavailable(_))), "{frozen:?}");
     assert!(started.elapsed() < READ_MAX, "{:?}", started.elapsed());
 
-    proxy.set(Mode::Pass);
+    proxy.set(Fault::None);
     assert_eq!(record(&store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
     assert_eq!(tallies(&store, &poll).await.voters, 1);
 }
@@ -61,14 +62,14 @@ async fn a_frozen_server_keeps_nobody_waiting_and_is_used_again() {
 async fn a_locked_table_is_unavailable_and_nothing_is_recorded() {
     let (database, store) = OwnDatabase::with_store().await;
     let poll = create(&store, "poll").await;
-    let mut stranger = database.stranger().await;
-    execute(&mut stranger, "LOCK TABLES ballot WRITE".to_owned()).await;
+    let mut connection = database.connect().await;
+    execute(&mut connection, "LOCK TABLES ballot WRITE".to_owned()).await;
     let started = Instant::now();
     let locked = store.record(&[ballot(&poll, 1, &[1])]).await;
     assert!(matches!(locked, Err(StoreError::Unavailable(_))), "{locked:?}");
     assert!(started.elapsed() < RECORD_MAX, "{:?}", started.elapsed());
 
-    execute(&mut stranger, "UNLOCK TABLES".to_owned()).await;
+    execute(&mut connection, "UNLOCK TABLES".to_owned()).await;
     assert_eq!(tallies(&store, &poll).await.voters, 0);
     assert_eq!(record(&store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
 }
@@ -78,14 +79,14 @@ async fn connections_that_were_killed_are_replaced() {
     let (database, store) = OwnDatabase::with_store().await;
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1])]).await;
-    let mut stranger = database.stranger().await;
+    let mut connection = database.connect().await;
     let others = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
-    let others = sqlx::raw_sql(others).fetch_all(&mut stranger).await.unwrap();
+    let others = sqlx::raw_sql(others).fetch_all(&mut connection).await.unwrap();
     assert!(!others.is_empty());
     for other in others {
-        execute(&mut stranger, format!("KILL {}", other.get_unchecked::<i64, _>(0))).await;
+        execute(&mut connection, format!("KILL {}", other.get_unchecked::<i64, _>(0))).await;
     }
-    // Right after its last use it isn't asked whether a connection is still there.
+    // Shortly after its last use, a connection isn't checked before it is used.
     let broken = store.record(&[ballot(&poll, 2, &[1])]).await;
     assert!(matches!(broken, Ok(_) | Err(StoreError::Unavailable(_))), "{broken:?}");
     record(&store, &[ballot(&poll, 2, &[1])]).await;
@@ -93,30 +94,30 @@ async fn connections_that_were_killed_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_halfway_leaves_no_half_used_connection() {
+async fn dropped_call_leaves_no_half_used_connection() {
     let (database, store) = OwnDatabase::with_store().await;
     let poll = create(&store, "poll").await;
-    let mut stranger = database.stranger().await;
-    execute(&mut stranger, "LOCK TABLES tally WRITE".to_owned()).await;
+    let mut connection = database.connect().await;
+    execute(&mut connection, "LOCK TABLES tally WRITE".to_owned()).await;
     let batch = [ballot(&poll, 1, &[1])];
-    let gone = tokio::time::timeout(Duration::from_millis(200), store.record(&batch)).await;
-    assert!(gone.is_err(), "{gone:?}");
-    execute(&mut stranger, "UNLOCK TABLES".to_owned()).await;
+    let dropped = tokio::time::timeout(Duration::from_millis(200), store.record(&batch)).await;
+    assert!(dropped.is_err(), "{dropped:?}");
+    execute(&mut connection, "UNLOCK TABLES".to_owned()).await;
     assert_eq!(record(&store, &batch).await.outcomes, [Outcome::Counted]);
     assert_eq!(tallies(&store, &poll).await.voters, 1);
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable() {
+async fn unreachable_server_is_unavailable() {
     let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = reserved.local_addr().unwrap();
     drop(reserved);
-    let nobody = MySqlStore::open(&server_url(&format!("mysql://ann:secret@{address}/throng"))).await;
-    assert!(matches!(nobody, Err(StoreError::Unavailable(_))), "{nobody:?}");
+    let opened = MySqlStore::open(&server_url(&format!("mysql://ann:secret@{address}/throng"))).await;
+    assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
 }
 
 #[tokio::test]
-async fn what_only_a_person_can_mend_is_said_so() {
+async fn configuration_errors_are_rejected_with_advice() {
     let (_, address) = server().rsplit_once('@').map(|(user, host)| (user.to_owned(), host.to_owned())).unwrap();
     let wrong = [
         (format!("mysql://nobody:secret@{address}/throng"), "check the user and the password in DATABASE_URL"),
@@ -131,15 +132,15 @@ async fn what_only_a_person_can_mend_is_said_so() {
 }
 
 #[tokio::test]
-async fn this_server_is_safe_and_has_a_clock() {
+async fn test_server_is_durable_and_has_a_clock() {
     let (_database, store) = OwnDatabase::with_store().await;
     assert_eq!(store.unsafe_settings().await.unwrap(), Vec::<String>::new());
-    // 2026-01-01; whether it is right is for `throng doctor` to say.
+    // 2026-01-01; `throng doctor` checks whether the time is right.
     assert!(store.now().await.unwrap().0 > 1_767_225_600_000);
 }
 
 #[tokio::test]
-async fn a_store_is_shown_without_its_password() {
+async fn debug_output_omits_the_password() {
     let (_database, store) = OwnDatabase::with_store().await;
     let server = server();
     let (account, _) = server.rsplit_once('@').unwrap();

@@ -1,5 +1,5 @@
-//! Ballots in a real MariaDB or MySQL: what every store does, and what it does when the server is away, frozen, locked,
-//! or loses an answer.
+//! Ballots in a real MariaDB or MySQL: the contract of every store, and faults of the server: unavailable, frozen, locked, or
+//! its response lost.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 mod contract;
@@ -20,12 +20,12 @@ use throng_domain::store::{Database, StoreError};
 fn server() -> String {
     let url = std::env::var("THRONG_TEST_MYSQL_URL").expect(
         "these tests need a MariaDB or MySQL: run `cargo xtask test`, which starts a private one, or set \
-         THRONG_TEST_MYSQL_URL (mysql://user:password@127.0.0.1:port, a user who may make databases)",
+         THRONG_TEST_MYSQL_URL (mysql://user:password@127.0.0.1:port, a user who may create databases)",
     );
     url.trim_end_matches('/').to_owned()
 }
 
-/// A database of a test's own, which goes when this is dropped.
+/// A database for one test, which is dropped with this.
 #[derive(Debug)]
 struct OwnDatabase {
     name: String,
@@ -33,7 +33,7 @@ struct OwnDatabase {
 
 impl OwnDatabase {
     /// An empty one.
-    async fn make() -> Self {
+    async fn create() -> Self {
         let name = format!("throng_test_{:016x}", RandomState::new().hash_one(0));
         let mut administrator = MySqlConnection::connect(&server()).await.unwrap();
         execute(&mut administrator, format!("CREATE DATABASE {name} CHARACTER SET latin1")).await;
@@ -42,7 +42,7 @@ impl OwnDatabase {
 
     /// One with its schema in place, and a store in it.
     async fn with_store() -> (Self, MySqlStore) {
-        let database = Self::make().await;
+        let database = Self::create().await;
         let store = database.open().await.unwrap();
         store.migrate().await.unwrap();
         (database, store)
@@ -52,7 +52,7 @@ impl OwnDatabase {
         MySqlStore::open(&server_url(&self.url())).await
     }
 
-    /// The same database as it is seen through a proxy at `address`, which has to read what is sent.
+    /// Opens the same database through a proxy at `address`, without TLS, since the proxy reads what is sent.
     async fn open_through(&self, address: std::net::SocketAddr) -> Result<MySqlStore, StoreError> {
         let server = server();
         let (account, _) = server.rsplit_once('@').unwrap();
@@ -63,8 +63,8 @@ impl OwnDatabase {
         format!("{}/{}", server(), self.name)
     }
 
-    /// The database as anybody else sees it.
-    async fn stranger(&self) -> MySqlConnection {
+    /// A connection to it that isn't a store's.
+    async fn connect(&self) -> MySqlConnection {
         MySqlConnection::connect(&self.url()).await.unwrap()
     }
 }
@@ -72,7 +72,7 @@ impl OwnDatabase {
 impl Drop for OwnDatabase {
     fn drop(&mut self) {
         let drop = format!("DROP DATABASE {}", self.name);
-        // The test's own runtime can't be waited for here.
+        // A runtime of its own, since the test's can't be awaited here.
         let dropped = std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! A TCP proxy before the server that can be frozen, and can lose the answer to a commit, or the commit itself.
+//! A TCP proxy in front of the server that can freeze, and can lose the response to a commit, or the commit itself.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use tokio::sync::watch;
 
 use super::server;
 
-/// What the proxy does with what it is given.
+/// The fault that the proxy injects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Passes it on.
-    Pass,
-    /// Takes it, and passes nothing on.
-    Freeze,
-    /// Passes the next commit on, and cuts its connection when the answer comes.
-    LoseAnswer,
-    /// Cuts the connection of the next commit before the server has got it.
+pub enum Fault {
+    /// None: forwards all bytes.
+    None,
+    /// Reads bytes and forwards none.
+    Frozen,
+    /// Forwards the next commit, and closes its connection when the response arrives.
+    LoseCommitResponse,
+    /// Closes the connection of the next commit before the server has received it.
     LoseCommit,
 }
 
 pub struct Proxy {
     pub address: SocketAddr,
-    mode: Arc<watch::Sender<Mode>>,
+    fault: Arc<watch::Sender<Fault>>,
 }
 
 impl Proxy {
@@ -34,40 +34,40 @@ impl Proxy {
         let (_, upstream) = server().rsplit_once('@').map(|(user, host)| (user.to_owned(), host.to_owned())).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mode = Arc::new(watch::Sender::new(Mode::Pass));
-        let set = Arc::clone(&mode);
+        let fault = Arc::new(watch::Sender::new(Fault::None));
+        let current = Arc::clone(&fault);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = TcpStream::connect(&upstream).await.unwrap().into_split();
                 let cut = Arc::new(AtomicBool::new(false));
-                tokio::spawn(questions(from_client, to_server, Arc::clone(&set), Arc::clone(&cut)));
-                tokio::spawn(answers(from_server, to_client, set.subscribe(), cut));
+                tokio::spawn(forward_requests(from_client, to_server, Arc::clone(&current), Arc::clone(&cut)));
+                tokio::spawn(forward_responses(from_server, to_client, current.subscribe(), cut));
             }
         });
-        Self { address, mode }
+        Self { address, fault }
     }
 
-    pub fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
+    pub fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
     }
 }
 
-async fn questions(
+async fn forward_requests(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,
-    mode: Arc<watch::Sender<Mode>>,
+    fault: Arc<watch::Sender<Fault>>,
     cut: Arc<AtomicBool>,
 ) {
     let mut bytes = [0; 65_536];
-    let mut set = mode.subscribe();
+    let mut current = fault.subscribe();
     while let Ok(count @ 1..) = client.read(&mut bytes).await {
-        let now = *set.wait_for(|mode| *mode != Mode::Freeze).await.unwrap();
-        // A question begins after the five bytes of its head.
-        if bytes[..count].get(5..).is_some_and(|question| question.starts_with(b"COMMIT")) && now != Mode::Pass {
-            mode.send_replace(Mode::Pass);
+        let now = *current.wait_for(|fault| *fault != Fault::Frozen).await.unwrap();
+        // A statement starts after the five bytes of its header.
+        if bytes[..count].get(5..).is_some_and(|statement| statement.starts_with(b"COMMIT")) && now != Fault::None {
+            fault.send_replace(Fault::None);
             cut.store(true, Ordering::SeqCst);
-            if now == Mode::LoseCommit {
+            if now == Fault::LoseCommit {
                 return;
             }
         }
@@ -77,16 +77,16 @@ async fn questions(
     }
 }
 
-/// Ends with the server's connection too, and by its end cuts the client's.
-async fn answers(
+/// Ends with the server's connection too, and then closes the client's.
+async fn forward_responses(
     mut server: OwnedReadHalf,
     mut client: OwnedWriteHalf,
-    mut mode: watch::Receiver<Mode>,
+    mut fault: watch::Receiver<Fault>,
     cut: Arc<AtomicBool>,
 ) {
     let mut bytes = [0; 65_536];
     while let Ok(count @ 1..) = server.read(&mut bytes).await {
-        if mode.wait_for(|mode| *mode != Mode::Freeze).await.is_err()
+        if fault.wait_for(|fault| *fault != Fault::Frozen).await.is_err()
             || cut.load(Ordering::SeqCst)
             || client.write_all(&bytes[..count]).await.is_err()
         {

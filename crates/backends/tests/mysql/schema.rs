@@ -1,4 +1,4 @@
-//! The schema: brought up to date by whoever comes first, in a database that may be empty or half done.
+//! The schema: migrated by the first process that starts, in a database that may be empty or partly migrated.
 
 use throng_backends::store::{mysql, sqlite};
 use throng_domain::clock::Timestamp;
@@ -10,8 +10,8 @@ use throng_domain::store::{Mark, Window};
 use super::{OwnDatabase, execute};
 
 #[tokio::test]
-async fn two_may_migrate_at_once() {
-    let database = OwnDatabase::make().await;
+async fn concurrent_migrations_apply_each_step_once() {
+    let database = OwnDatabase::create().await;
     let (left, right) = (database.open().await.unwrap(), database.open().await.unwrap());
     assert!(left.migration_states().await.unwrap().iter().all(|state| !state.applied));
     let (by_left, by_right) = tokio::join!(left.migrate(), right.migrate());
@@ -23,10 +23,10 @@ async fn two_may_migrate_at_once() {
 }
 
 #[tokio::test]
-async fn a_step_that_was_broken_off_is_begun_anew() {
+async fn interrupted_step_is_applied_again() {
     let (database, store) = OwnDatabase::with_store().await;
-    let mut stranger = database.stranger().await;
-    execute(&mut stranger, "DROP TABLE tally; DELETE FROM schema_migration".to_owned()).await;
+    let mut connection = database.connect().await;
+    execute(&mut connection, "DROP TABLE tally; DELETE FROM schema_migration".to_owned()).await;
     assert_eq!(store.migrate().await.unwrap().len(), mysql::migrations().len());
     let poll = create(&store, "poll").await;
     assert_eq!(tallies(&store, &poll).await.voters, 0);
@@ -39,11 +39,11 @@ async fn a_database_of_the_first_version_keeps_its_counts() {
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
     let before = tallies(&store, &poll).await;
-    let undone = "ALTER TABLE poll DROP COLUMN closed_at, DROP COLUMN final_at; \
-                  DROP TABLE recording_round, recording_line, recording_queue; \
+    let revert = "ALTER TABLE poll DROP COLUMN closed_at, DROP COLUMN final_at; \
+                  DROP TABLE recording_round, recording_consumer, recording_queue; \
                   DELETE FROM schema_migration WHERE version >= 2";
-    execute(&mut database.stranger().await, undone.to_owned()).await;
-    // One that goes on with the connections that knew the tables as they were would be told so by the server.
+    execute(&mut database.connect().await, revert.to_owned()).await;
+    // A store with connections that have used the old tables would get an error from the server.
     let store = database.open().await.unwrap();
     assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll", "0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before, vec![poll]));
@@ -58,9 +58,8 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
     let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
     assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
     let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
-    let undone =
-        "DROP TABLE recording_round, recording_line, recording_queue; DELETE FROM schema_migration WHERE version = 3";
-    execute(&mut database.stranger().await, undone.to_owned()).await;
+    let revert = "DROP TABLE recording_round, recording_consumer, recording_queue; DELETE FROM schema_migration WHERE version = 3";
+    execute(&mut database.connect().await, revert.to_owned()).await;
     let store = database.open().await.unwrap();
     assert_eq!(store.migrate().await.unwrap(), ["0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
@@ -68,7 +67,7 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
 }
 
 #[tokio::test]
-async fn a_mark_waits_until_it_is_due_by_the_servers_clock() {
+async fn mark_is_not_set_before_it_is_due_by_the_servers_clock() {
     let (_database, store) = OwnDatabase::with_store().await;
     let poll = create(&store, "poll").await;
     let window = Window { opens_at: Some(Timestamp(1)), closes_at: Some(store.now().await.unwrap().plus_ms(60_000)) };
@@ -80,25 +79,25 @@ async fn a_mark_waits_until_it_is_due_by_the_servers_clock() {
 }
 
 #[tokio::test]
-async fn a_schema_of_a_later_version_is_left_alone() {
+async fn later_schema_version_is_rejected() {
     let (database, store) = OwnDatabase::with_store().await;
     let later = "INSERT INTO schema_migration (version, name) VALUES (99, '0099_later')";
-    execute(&mut database.stranger().await, later.to_owned()).await;
+    execute(&mut database.connect().await, later.to_owned()).await;
     for refused in [store.migrate().await.map(drop), store.migration_states().await.map(drop)] {
         assert!(matches!(&refused, Err(StoreError::Rejected(why)) if why.contains("version 99")), "{refused:?}");
     }
 }
 
 #[tokio::test]
-async fn a_database_without_tables_is_told_to_be_migrated() {
-    let database = OwnDatabase::make().await;
+async fn missing_tables_are_rejected_with_advice() {
+    let database = OwnDatabase::create().await;
     let store = database.open().await.unwrap();
     let missing = store.polls().await;
     assert!(matches!(&missing, Err(StoreError::Rejected(why)) if why.contains("throng schema migrate")), "{missing:?}");
 }
 
 #[test]
-fn migrations_are_those_of_the_other_databases() {
+fn migrations_match_those_of_sqlite() {
     let steps = |migrations: &[throng_domain::store::Migration]| -> Vec<_> {
         migrations.iter().map(|migration| (migration.version, migration.name)).collect()
     };

@@ -1,4 +1,4 @@
-//! TLS to the server, as the URL asks for it.
+//! TLS to the server, as the URL requires it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{OwnDatabase, execute, server, server_url};
 
-/// The certificate that the server has.
+/// The path of the server's certificate.
 fn certificate() -> String {
     std::env::var("THRONG_TEST_MYSQL_CA")
         .expect("THRONG_TEST_MYSQL_CA names the server's certificate; `cargo xtask test` sets it")
@@ -17,7 +17,7 @@ fn certificate() -> String {
 
 #[tokio::test]
 async fn a_certificate_is_verified_where_tls_is_required() {
-    let database = OwnDatabase::make().await;
+    let database = OwnDatabase::create().await;
     let open = async |options: String| MySqlStore::open(&server_url(&format!("{}{options}", database.url()))).await;
     for mode in ["require", "verify-ca", "VERIFY_IDENTITY"] {
         let opened = open(format!("?ssl-mode={mode}&ssl-ca={}", certificate())).await;
@@ -35,13 +35,13 @@ async fn a_certificate_is_verified_where_tls_is_required() {
     let (account, port) = database.url().rsplit_once("127.0.0.1:").map(|(a, p)| (a.to_owned(), p.to_owned())).unwrap();
     let options = format!("?sslmode=verify-full&sslrootcert={}", certificate());
     let opened = MySqlStore::open(&server_url(&format!("{account}localhost:{port}{options}"))).await;
-    assert!(opened.is_ok(), "the certificate names localhost too");
+    assert!(opened.is_ok(), "the certificate is valid for localhost too");
 }
 
 #[tokio::test]
-async fn a_user_who_must_use_tls_is_let_in_with_it_alone() {
-    let database = OwnDatabase::make().await;
-    let mut administrator = database.stranger().await;
+async fn user_that_requires_tls_is_rejected_without_it() {
+    let database = OwnDatabase::create().await;
+    let mut administrator = database.connect().await;
     let (name, user) = (&database.name, format!("u{}", &database.name[database.name.len() - 12..]));
     execute(&mut administrator, format!("CREATE USER {user}@'%' IDENTIFIED BY 'only-here' REQUIRE SSL")).await;
     execute(&mut administrator, format!("GRANT ALL PRIVILEGES ON {name}.* TO {user}@'%'")).await;
@@ -53,13 +53,13 @@ async fn a_user_who_must_use_tls_is_let_in_with_it_alone() {
     assert!(encrypted.is_ok(), "{encrypted:?}");
 }
 
-/// MySQL keeps what a password is verified by in memory, from the first log-in on; without it, one without TLS takes RSA.
+/// From the first login on, MySQL caches in memory what it verifies a password with; before, a login without TLS uses RSA.
 #[tokio::test]
-async fn a_user_whom_the_server_has_not_seen_is_let_in_without_tls() {
-    let database = OwnDatabase::make().await;
-    let mut administrator = database.stranger().await;
+async fn first_login_of_a_user_works_without_tls() {
+    let database = OwnDatabase::create().await;
+    let mut administrator = database.connect().await;
     for _ in 0..2 {
-        // What a restart does too.
+        // A restart has the same effect.
         execute(&mut administrator, "FLUSH PRIVILEGES".to_owned()).await;
         let opened = MySqlStore::open(&server_url(&format!("{}?sslmode=disable", database.url()))).await;
         assert!(opened.is_ok(), "{opened:?}");
@@ -67,12 +67,12 @@ async fn a_user_whom_the_server_has_not_seen_is_let_in_without_tls() {
 }
 
 #[tokio::test]
-async fn a_large_batch_over_tls_waits_for_no_delayed_acknowledgement() {
-    let database = OwnDatabase::make().await;
+async fn large_batch_over_tls_avoids_delayed_acknowledgements() {
+    let database = OwnDatabase::create().await;
     let store = MySqlStore::open(&server_url(&format!("{}?sslmode=no-verify", database.url()))).await.unwrap();
     throng_domain::store::Database::migrate(&store).await.unwrap();
     let poll = create(&store, "poll").await;
-    // With Nagle's algorithm each of them takes 40 ms, however fast the machine is; without it, few do on a busy one.
+    // With Nagle's algorithm each batch takes 40 ms, however fast the machine is; without it, few do on a busy one.
     for batch in 0..100 {
         let ballots: Vec<_> = (batch * 200..(batch + 1) * 200).map(|number| ballot(&poll, number, &[1])).collect();
         let started = Instant::now();

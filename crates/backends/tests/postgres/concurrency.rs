@@ -15,10 +15,10 @@ use tokio::time::{Duration, interval, timeout};
 use super::ballots;
 use super::database::Database;
 
-/// What each of several stores records at once.
+/// The number of batches that each store records.
 const BATCHES: u128 = 40;
 
-/// Records batches whose ballots partly are in another store's too. Returns the numbers of those it counted.
+/// Records batches that share some ballots with those of another store. Returns the numbers of the ballots that it counted.
 async fn record_many(store: PostgresStore, poll: Poll, offset: u128) -> BTreeSet<u128> {
     let (mut counted, mut seq) = (BTreeSet::new(), 0);
     for batch in 0..BATCHES {
@@ -28,11 +28,16 @@ async fn record_many(store: PostgresStore, poll: Poll, offset: u128) -> BTreeSet
         let new: Vec<_> =
             numbers.filter(|(_, outcome)| **outcome == Outcome::Counted).map(|(number, _)| number).collect();
         let [tallies] = &recorded.tallies[..] else { panic!("there is one poll: {:?}", recorded.tallies) };
-        assert!(tallies.seq >= seq + new.len() as u64, "from {seq} to {}, {} of them own", tallies.seq, new.len());
+        assert!(
+            tallies.seq >= seq + new.len() as u64,
+            "seq from {seq} to {}, with {} ballots of its own",
+            tallies.seq,
+            new.len()
+        );
         assert_eq!(tallies.counts[0].1, tallies.voters);
         seq = tallies.seq;
         counted.extend(new);
-        // Whatever another connection reads after that commit isn't older.
+        // What another connection reads after that commit isn't older.
         assert!(done(store.tallies(poll.id).await).seq >= seq);
     }
     counted
@@ -42,7 +47,7 @@ async fn record_many(store: PostgresStore, poll: Poll, offset: u128) -> BTreeSet
 async fn stores_that_record_at_once_count_each_ballot_once() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
-    // A default that would have one of two who record at once fail.
+    // A default with which one of two concurrent recordings would fail.
     database.run(&format!("ALTER DATABASE {} SET default_transaction_isolation = serializable", database.name)).await;
     let mut recorders = JoinSet::new();
     for offset in 0..4 {
@@ -54,13 +59,13 @@ async fn stores_that_record_at_once_count_each_ballot_once() {
         sum += counted.len();
         all.extend(counted);
     }
-    assert_eq!(all.len(), sum, "a ballot was answered as counted twice");
+    assert_eq!(all.len(), sum, "a ballot was reported as counted twice");
     assert_eq!(tallies(&store, &poll).await.voters, all.len() as u64);
     assert_eq!(all.len() as u128, BATCHES * 60 + 15);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_that_records_does_not_keep_out_who_closes() {
+async fn concurrent_recording_does_not_block_closing() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     let closes_at = OPENS_AT.plus_ms(10);
@@ -68,7 +73,7 @@ async fn a_crowd_that_records_does_not_keep_out_who_closes() {
     for recorder in 0..4 {
         let (store, poll) = (database.open().await, poll.clone());
         recorders.spawn(async move {
-            // Until the close is seen: in these polls' time these ballots arrive at the moment of closing.
+            // Until the close takes effect: all these ballots have the closing time as their arrival time.
             for number in 0.. {
                 let late = Ballot { accepted_at: closes_at, ..ballot(&poll, recorder << 64 | number, &[1]) };
                 match &record(&store, &[late]).await.outcomes[..] {
@@ -94,7 +99,7 @@ async fn a_crowd_that_records_does_not_keep_out_who_closes() {
 }
 
 #[tokio::test]
-async fn a_batch_that_loses_a_deadlock_is_recorded_again() {
+async fn batch_that_loses_a_deadlock_is_retried() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     record(&store, &ballots(&poll, 0..1)).await;
@@ -103,20 +108,20 @@ async fn a_batch_that_loses_a_deadlock_is_recorded_again() {
         sqlx::raw_sql(statement).execute(&mut other).await.unwrap();
     }
     let batch = ballots(&poll, 1..2);
-    let obstruct = async {
-        waits_for_a_lock(&mut database.connect().await).await;
-        // Now each waits for the other; the one who waited first is chosen to give way.
+    let block = async {
+        wait_for_lock_waiter(&mut database.connect().await).await;
+        // Now each waits for the other; PostgreSQL aborts the one that waited first.
         let insert = "INSERT INTO ballot SELECT poll_id, $1, NULL, '[2]', 0 FROM ballot";
         sqlx::query(insert).bind(&batch[0].key.0[..]).execute(&mut other).await.unwrap();
         other.close().await.unwrap();
     };
-    let (recorded, ()) = tokio::join!(record(&store, &batch), obstruct);
+    let (recorded, ()) = tokio::join!(record(&store, &batch), block);
     assert_eq!(recorded.outcomes, [Outcome::Counted]);
     assert_eq!(tallies(&store, &poll).await.voters, 2);
 }
 
-/// Waits until somebody in this database waits for a lock.
-async fn waits_for_a_lock(observer: &mut PgConnection) {
+/// Waits until a session in this database waits for a lock.
+async fn wait_for_lock_waiter(observer: &mut PgConnection) {
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut tick = interval(Duration::from_millis(10));
@@ -125,16 +130,16 @@ async fn waits_for_a_lock(observer: &mut PgConnection) {
             tick.tick().await;
         }
     };
-    timeout(Duration::from_secs(10), waits).await.expect("somebody waits for a lock");
+    timeout(Duration::from_secs(10), waits).await.expect("a session waits for a lock");
 }
 
 #[tokio::test]
-async fn a_store_records_in_another_runtime_than_it_was_opened_in() {
+async fn store_records_in_another_runtime() {
     let (_database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     let batch = ballots(&poll, 0..10);
     let recorded = std::thread::scope(|scope| {
-        // As long as this thread is waited for, nothing moves in the runtime that the store was opened in.
+        // While this thread is joined, the runtime that the store was opened in makes no progress.
         let recorder = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(record(&store, &batch))
@@ -146,7 +151,7 @@ async fn a_store_records_in_another_runtime_than_it_was_opened_in() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_given_up_leaves_nothing_behind() {
+async fn cancelled_batch_leaves_nothing_behind() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     record(&store, &ballots(&poll, 0..1)).await;
@@ -158,7 +163,7 @@ async fn a_batch_that_is_given_up_leaves_nothing_behind() {
     let mut observer = database.connect().await;
     tokio::select! {
         _ = store.record(&batch) => panic!("the tallies are locked"),
-        () = waits_for_a_lock(&mut observer) => {}
+        () = wait_for_lock_waiter(&mut observer) => {}
     }
     other.close().await.unwrap();
     assert_eq!(record(&store, &batch).await.outcomes, vec![Outcome::Counted; 49]);

@@ -18,15 +18,15 @@ fn server() -> String {
     url.trim_end_matches('/').to_owned()
 }
 
-/// The URL of a database that may be there or not.
+/// The URL of a database, which need not exist.
 pub fn url(server: &str, name: &str) -> ServerUrl {
     match format!("{server}/{name}").parse() {
         Ok(DatabaseUrl::Postgres(url)) => url,
-        other => panic!("THRONG_TEST_POSTGRES_URL isn't a PostgreSQL's: {other:?}"),
+        other => panic!("THRONG_TEST_POSTGRES_URL isn't the URL of a PostgreSQL: {other:?}"),
     }
 }
 
-/// A database of the test's own, which is dropped with it.
+/// A database for one test, which is dropped with this.
 #[derive(Debug)]
 pub struct Database {
     pub name: String,
@@ -56,16 +56,16 @@ impl Database {
         format!("{}/{}", server(), self.name)
     }
 
-    /// Its URL on the way through `address`, a proxy that has to read what is sent.
+    /// Its URL through a proxy at `address`, without TLS, since the proxy reads what is sent.
     pub fn url_through(&self, address: &str) -> ServerUrl {
         let (account, _) =
             server().rsplit_once('@').map(|(account, host)| (account.to_owned(), host.to_owned())).unwrap();
         url(&format!("{account}@{address}"), &format!("{}?sslmode=disable", self.name))
     }
 
-    /// From now on the title of each new poll says how its commit is going to be, and so does the table `committed` for
-    /// each ballot.
-    pub async fn say_how_polls_are_committed(&self) {
+    /// From now on stores the `synchronous_commit` setting of each transaction: in the title of a new poll, and in the table
+    /// `committed` for each ballot.
+    pub async fn record_commit_settings(&self) {
         self.run(
             "CREATE TABLE committed (how text); \
              CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
@@ -78,7 +78,7 @@ impl Database {
         .await;
     }
 
-    /// The user of the tests and their password.
+    /// The user of the tests and its password.
     pub fn account() -> (String, String) {
         let server = server();
         let (_, rest) = server.split_once("://").unwrap();
@@ -97,7 +97,7 @@ impl Database {
         done(PostgresStore::open(&self.url()).await)
     }
 
-    /// Runs statements in it, as anybody else would.
+    /// Runs statements in it on a connection that isn't a store's.
     pub async fn run(&self, statements: &str) {
         run(&self.name, statements).await;
     }
@@ -121,7 +121,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        // A runtime of its own: the test's can't be waited in here.
+        // A runtime of its own, since the test's can't be awaited here.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(run("postgres", &statement));

@@ -1,5 +1,5 @@
-//! A server, or a way to it, that fails: nothing is counted twice or lost, nobody waits for ever, and all goes on once it
-//! is back.
+//! Failures of the server, or of the connection to it: nothing is counted twice or lost, every call ends, and stores work again
+//! afterwards.
 
 use throng_backends::store::postgres::PostgresStore;
 use throng_domain::contract::support::{create, done, record, tallies};
@@ -9,12 +9,12 @@ use tokio::time::{Duration, Instant};
 
 use super::ballots;
 use super::database::Database;
-use super::proxy::{Proxy, Way};
+use super::proxy::{Fault, Proxy};
 
-/// The longest that recording may take, on a machine that has other things to do.
+/// The maximum time to record on a busy machine.
 const RECORD_MAX: Duration = Duration::from_secs(12);
 
-/// A database, a proxy before it, and a store in it that goes through the proxy.
+/// A database, a proxy in front of it, and a store that connects through the proxy.
 async fn behind_proxy() -> (Database, Proxy, PostgresStore) {
     let (database, _) = Database::with_store().await;
     let proxy = Proxy::start(Database::upstream()).await;
@@ -23,14 +23,14 @@ async fn behind_proxy() -> (Database, Proxy, PostgresStore) {
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_was_lost_is_unknown_and_counts_once() {
+async fn lost_commit_response_is_unknown_and_counts_once() {
     let (_database, proxy, store) = behind_proxy().await;
     let poll = create(&store, "poll").await;
     let batch = ballots(&poll, 0..100);
-    proxy.set(Way::LoseAnswerTo("COMMIT;"));
+    proxy.set(Fault::LoseResponseTo("COMMIT;"));
     let lost = store.record(&batch).await;
     assert!(matches!(lost, Err(StoreError::Unknown(_))), "{lost:?}");
-    proxy.set(Way::Open);
+    proxy.set(Fault::None);
     let again = record(&store, &ballots(&poll, 50..150)).await;
     let counted = again.outcomes.iter().filter(|outcome| **outcome == Outcome::Counted).count();
     assert_eq!(counted, 50);
@@ -40,59 +40,59 @@ async fn a_commit_whose_answer_was_lost_is_unknown_and_counts_once() {
 }
 
 #[tokio::test]
-async fn what_is_cut_before_the_commit_is_not_recorded() {
+async fn connection_cut_before_commit_records_nothing() {
     let (_database, proxy, store) = behind_proxy().await;
     let poll = create(&store, "poll").await;
-    let mut left = 0;
-    for moment in ["BEGIN", "INSERT INTO ballot", "INSERT INTO tally"] {
-        proxy.set(Way::CutAt(moment));
+    let mut recorded = 0;
+    for statement in ["BEGIN", "INSERT INTO ballot", "INSERT INTO tally"] {
+        proxy.set(Fault::CutBefore(statement));
         let cut = store.record(&ballots(&poll, 0..100)).await;
-        assert!(matches!(cut, Err(StoreError::Unavailable(_))), "{moment}: {cut:?}");
-        proxy.set(Way::Open);
-        left += tallies(&store, &poll).await.voters;
+        assert!(matches!(cut, Err(StoreError::Unavailable(_))), "{statement}: {cut:?}");
+        proxy.set(Fault::None);
+        recorded += tallies(&store, &poll).await.voters;
     }
-    assert_eq!(left, 0);
+    assert_eq!(recorded, 0);
     record(&store, &ballots(&poll, 0..100)).await;
     assert_eq!(tallies(&store, &poll).await.voters, 100);
 }
 
 #[tokio::test]
-async fn a_commit_that_was_not_heard_is_unknown_and_can_be_repeated() {
+async fn lost_commit_is_unknown_and_can_be_repeated() {
     let (_database, proxy, store) = behind_proxy().await;
     let poll = create(&store, "poll").await;
-    proxy.set(Way::CutAt("COMMIT;"));
+    proxy.set(Fault::CutBefore("COMMIT;"));
     let cut = store.record(&ballots(&poll, 0..100)).await;
     assert!(matches!(cut, Err(StoreError::Unknown(_))), "{cut:?}");
-    proxy.set(Way::Open);
+    proxy.set(Fault::None);
     let again = record(&store, &ballots(&poll, 0..100)).await;
     assert_eq!(again.outcomes, vec![Outcome::Counted; 100]);
     assert_eq!(tallies(&store, &poll).await.voters, 100);
 }
 
 #[tokio::test]
-async fn a_frozen_server_holds_nobody_for_long() {
+async fn frozen_server_times_out_and_is_used_again() {
     let (_database, proxy, store) = behind_proxy().await;
     let poll = create(&store, "poll").await;
     record(&store, &ballots(&poll, 0..10)).await;
-    proxy.set(Way::Frozen);
+    proxy.set(Fault::Frozen);
     let started = Instant::now();
     let batch = ballots(&poll, 10..20);
     let (recorded, read) = tokio::join!(store.record(&batch), store.tallies(poll.id));
     assert!(matches!(recorded, Err(StoreError::Unavailable(_))), "{recorded:?}");
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
     assert!(started.elapsed() < RECORD_MAX, "{:?}", started.elapsed());
-    proxy.set(Way::Open);
+    proxy.set(Fault::None);
     assert_eq!(record(&store, &batch).await.outcomes, vec![Outcome::Counted; 10]);
     assert_eq!(tallies(&store, &poll).await.voters, 20);
 }
 
 #[tokio::test]
-async fn a_server_that_ends_its_connections_is_connected_to_again() {
+async fn terminated_connections_are_replaced() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     record(&store, &ballots(&poll, 0..10)).await;
     database.end_connections().await;
-    // A connection that was used just now is taken to be alive; nothing was recorded over it.
+    // A recently used connection isn't checked before it is used; nothing was recorded on it.
     let first = store.record(&ballots(&poll, 10..20)).await;
     assert!(matches!(first, Ok(_) | Err(StoreError::Unavailable(_))), "{first:?}");
     record(&store, &ballots(&poll, 10..20)).await;
@@ -100,7 +100,7 @@ async fn a_server_that_ends_its_connections_is_connected_to_again() {
 }
 
 #[tokio::test]
-async fn a_database_that_only_reads_takes_nothing_and_says_so() {
+async fn read_only_database_is_unavailable_for_recording() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     record(&store, &ballots(&poll, 0..1)).await;
@@ -112,7 +112,7 @@ async fn a_database_that_only_reads_takes_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable() {
+async fn unreachable_server_is_unavailable() {
     let (database, _) = Database::with_store().await;
     let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = reserved.local_addr().unwrap().to_string();
@@ -122,7 +122,7 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
-async fn damaged_rows_are_said_to_be_damaged() {
+async fn damaged_rows_are_reported_as_corrupt() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     record(&store, &ballots(&poll, 0..1)).await;

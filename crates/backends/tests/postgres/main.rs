@@ -1,5 +1,5 @@
-//! Ballots in a real PostgreSQL: what every store does, what several do at once, and what becomes of ballots when the
-//! server or the way to it fails.
+//! Ballots in a real PostgreSQL: the contract of every store, concurrent stores, and faults of the server or of the connection
+//! to it.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 mod concurrency;

@@ -1,4 +1,4 @@
-//! PgBouncer before the server: sessions that are shared with others.
+//! PgBouncer in front of the server: sessions that are shared with other clients.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,13 +17,13 @@ use tokio::time::Instant;
 use super::ballots;
 use super::database::{Database, url};
 
-/// How long it may take to start.
+/// How long PgBouncer may take to start.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// Users that may do nothing: PgBouncer refuses to run as root.
+/// The id of an unprivileged user and group, since PgBouncer refuses to run as root.
 const NOBODY: u32 = 65_534;
 
-/// A PgBouncer of a test's own before the server of the tests.
+/// A PgBouncer for one test, in front of the server of the tests.
 struct Pooler {
     process: Child,
     server: String,
@@ -31,7 +31,7 @@ struct Pooler {
 }
 
 impl Pooler {
-    /// With Debian's settings but for `settings`.
+    /// Starts it with Debian's settings, except for `settings`.
     async fn start(settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -51,7 +51,7 @@ impl Pooler {
             command.uid(NOBODY).gid(NOBODY);
         }
         let process = command.arg(path("pgbouncer.ini")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let process = process.expect("pgbouncer is installed: `cargo xtask test` sees to it");
+        let process = process.expect("pgbouncer is installed: `cargo xtask test` ensures it");
         let pooler =
             Self { process, server: format!("postgres://{user}:{password}@127.0.0.1:{port}"), _directory: directory };
         let started = Instant::now();
@@ -62,13 +62,13 @@ impl Pooler {
         pooler
     }
 
-    /// A store in the database, on the way through the pooler.
+    /// Opens a store in the database through the pooler.
     async fn open(&self, database: &Database) -> Result<PostgresStore, StoreError> {
         PostgresStore::open(&url(&self.server, &database.name)).await
     }
 
-    /// Another client of the pooler, which shares the sessions there.
-    async fn stranger(&self, database: &Database) -> PgConnection {
+    /// Another client of the pooler, which shares its sessions.
+    async fn client(&self, database: &Database) -> PgConnection {
         let options: PgConnectOptions = format!("{}/{}", self.server, database.name).parse().unwrap();
         options.extra_float_digits(None).connect().await.unwrap()
     }
@@ -81,33 +81,33 @@ impl Drop for Pooler {
     }
 }
 
-async fn shown(stranger: &mut PgConnection, setting: &str) -> String {
-    sqlx::Row::get(&stranger.fetch_one(&*format!("SHOW {setting}")).await.unwrap(), 0)
+async fn show(client: &mut PgConnection, setting: &str) -> String {
+    sqlx::Row::get(&client.fetch_one(&*format!("SHOW {setting}")).await.unwrap(), 0)
 }
 
 #[tokio::test]
-async fn a_commit_waits_for_the_disk_whatever_another_client_set_in_the_session() {
+async fn commit_waits_for_the_disk_despite_session_setting() {
     let (database, _) = Database::with_store().await;
-    database.say_how_polls_are_committed().await;
+    database.record_commit_settings().await;
     let pooler = Pooler::start("pool_mode = transaction\ndefault_pool_size = 1").await;
     let store = done(pooler.open(&database).await);
     create(&store, "before").await;
-    let mut stranger = pooler.stranger(&database).await;
-    stranger.execute("SET synchronous_commit = off").await.unwrap();
-    assert_eq!(shown(&mut stranger, "synchronous_commit").await, "off", "the session is shared");
+    let mut client = pooler.client(&database).await;
+    client.execute("SET synchronous_commit = off").await.unwrap();
+    assert_eq!(show(&mut client, "synchronous_commit").await, "off", "the session is shared");
     let made = create(&store, "after").await;
     assert_eq!(done(store.poll(&made.slug).await).unwrap().title, "on");
-    // Ballots go another way into the database than polls.
+    // Ballots are recorded by other code than polls.
     record(&store, &ballots(&made, 0..10)).await;
-    let of_ballots: String = sqlx::Row::get(&stranger.fetch_one("SELECT min(how) FROM committed").await.unwrap(), 0);
+    let of_ballots: String = sqlx::Row::get(&client.fetch_one("SELECT min(how) FROM committed").await.unwrap(), 0);
     assert_eq!(of_ballots, "on");
 }
 
 #[tokio::test]
-async fn nothing_is_left_behind_in_a_shared_session() {
+async fn shared_session_keeps_its_settings() {
     let (database, _) = Database::with_store().await;
     let pooler = Pooler::start("pool_mode = transaction\ndefault_pool_size = 1").await;
-    let mut stranger = pooler.stranger(&database).await;
+    let mut client = pooler.client(&database).await;
     let names = [
         "statement_timeout",
         "lock_timeout",
@@ -117,19 +117,19 @@ async fn nothing_is_left_behind_in_a_shared_session() {
     ];
     let mut before = Vec::new();
     for name in names {
-        before.push(shown(&mut stranger, name).await);
+        before.push(show(&mut client, name).await);
     }
     let store = done(pooler.open(&database).await);
     let poll = create(&store, "poll").await;
     record(&store, &ballots(&poll, 0..10)).await;
     done(store.recount(poll.id).await);
     for (name, before) in names.into_iter().zip(before) {
-        assert_eq!(shown(&mut stranger, name).await, before, "{name}");
+        assert_eq!(show(&mut client, name).await, before, "{name}");
     }
 }
 
 #[tokio::test]
-async fn sessions_of_their_own_are_all_that_several_stores_need() {
+async fn several_stores_work_in_session_mode() {
     let database = Database::empty().await;
     let pooler = Pooler::start("pool_mode = session\ndefault_pool_size = 20").await;
     let (left, right) = (done(pooler.open(&database).await), done(pooler.open(&database).await));
@@ -141,9 +141,10 @@ async fn sessions_of_their_own_are_all_that_several_stores_need() {
     assert_eq!(tallies(&right, &poll).await.voters, 20);
 }
 
-/// From 1.21 on statements are tracked where that is set; before, several stores can't share a session, and are told so.
+/// From 1.21 on PgBouncer tracks prepared statements if configured; before, several stores can't share a session, and the error
+/// explains that.
 #[tokio::test]
-async fn sessions_are_shared_where_statements_are_tracked() {
+async fn shared_sessions_need_tracked_statements() {
     let (database, _) = Database::with_store().await;
     let version = Command::new(program()).arg("--version").output().unwrap();
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -160,15 +161,15 @@ async fn sessions_are_shared_where_statements_are_tracked() {
         assert_eq!(tallies(&right, &poll).await.voters, 20);
         return;
     }
-    let mixed_up = match right {
+    let shared = match right {
         Ok(right) => left.polls().await.and(right.polls().await).map(drop),
         Err(error) => Err(error),
     };
-    let told = mixed_up.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    assert!(told.contains("max_prepared_statements"), "{mixed_up:?}");
+    let error = shared.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    assert!(error.contains("max_prepared_statements"), "{shared:?}");
 }
 
-/// PgBouncer, of this system unless another is named.
+/// The PgBouncer of this system, unless the environment names another.
 fn program() -> String {
     std::env::var("THRONG_TEST_PGBOUNCER").unwrap_or_else(|_| "/usr/sbin/pgbouncer".to_owned())
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy before PostgreSQL that can be frozen, or can lose what is said.
+//! A TCP proxy in front of PostgreSQL that can freeze, or lose requests and responses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,84 +9,89 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What becomes of what passes.
+/// The fault that the proxy injects.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// All is passed on.
-    Open,
-    /// Connections are made, bytes are taken, and nothing is passed on.
+pub enum Fault {
+    /// None: forwards all bytes.
+    None,
+    /// Accepts connections, reads bytes and forwards none.
     Frozen,
-    /// Where a client says this, the connection is cut before the server hears it.
-    CutAt(&'static str),
-    /// Where a client says this, the server hears it, and the connection is cut when it answers.
-    LoseAnswerTo(&'static str),
+    /// Closes the connection when a client sends this text, before the server receives it.
+    CutBefore(&'static str),
+    /// Forwards this text when a client sends it, and closes the connection when the response arrives.
+    LoseResponseTo(&'static str),
 }
 
 pub struct Proxy {
     address: SocketAddr,
-    way: watch::Sender<Way>,
+    fault: watch::Sender<Fault>,
 }
 
 impl Proxy {
     pub async fn start(upstream: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (way, watched) = watch::channel(Way::Open);
+        let (fault, watched) = watch::channel(Fault::None);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, upstream.clone(), watched.clone()));
+                tokio::spawn(proxy(client, upstream.clone(), watched.clone()));
             }
         });
-        Self { address, way }
+        Self { address, fault }
     }
 
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    pub fn set(&self, way: Way) {
-        self.way.send_replace(way);
+    pub fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
     }
 }
 
-/// Carries one connection until either side, or the proxy, ends it: then both sides are closed.
-async fn carry(client: TcpStream, upstream: String, way: watch::Receiver<Way>) {
+/// Forwards one connection until either side, or the proxy, ends it: then both sides are closed.
+async fn proxy(client: TcpStream, upstream: String, fault: watch::Receiver<Fault>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = TcpStream::connect(upstream).await.unwrap().into_split();
-    let cut_answer = Arc::new(AtomicBool::new(false));
+    let cut_response = Arc::new(AtomicBool::new(false));
     tokio::select! {
-        () = ask(from_client, to_server, way.clone(), &cut_answer) => {}
-        () = answer(from_server, to_client, way, &cut_answer) => {}
+        () = forward_requests(from_client, to_server, fault.clone(), &cut_response) => {}
+        () = forward_responses(from_server, to_client, fault, &cut_response) => {}
     }
 }
 
-async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: watch::Receiver<Way>, cut_answer: &AtomicBool) {
+async fn forward_requests(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut fault: watch::Receiver<Fault>,
+    cut_response: &AtomicBool,
+) {
     let mut bytes = vec![0; 64 * 1_024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let said = &bytes[..count];
-        let says = |words: &str| said.windows(words.len()).any(|window| window == words.as_bytes());
-        let Ok(now) = way.wait_for(|way| *way != Way::Frozen).await.map(|way| *way) else { return };
+        let sent = &bytes[..count];
+        let contains = |text: &str| sent.windows(text.len()).any(|window| window == text.as_bytes());
+        let Ok(now) = fault.wait_for(|fault| *fault != Fault::Frozen).await.map(|fault| *fault) else { return };
         match now {
-            Way::CutAt(words) if says(words) => return,
-            Way::LoseAnswerTo(words) if says(words) => cut_answer.store(true, Ordering::SeqCst),
-            Way::Open | Way::Frozen | Way::CutAt(_) | Way::LoseAnswerTo(_) => {}
+            Fault::CutBefore(text) if contains(text) => return,
+            Fault::LoseResponseTo(text) if contains(text) => cut_response.store(true, Ordering::SeqCst),
+            Fault::None | Fault::Frozen | Fault::CutBefore(_) | Fault::LoseResponseTo(_) => {}
         }
-        if to.write_all(said).await.is_err() {
+        if to.write_all(sent).await.is_err() {
             return;
         }
     }
 }
 
-async fn answer(
+async fn forward_responses(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut way: watch::Receiver<Way>,
-    cut_answer: &AtomicBool,
+    mut fault: watch::Receiver<Fault>,
+    cut_response: &AtomicBool,
 ) {
     let mut bytes = vec![0; 64 * 1_024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let thawed = way.wait_for(|way| *way != Way::Frozen).await.is_ok();
-        if !thawed || cut_answer.load(Ordering::SeqCst) || to.write_all(&bytes[..count]).await.is_err() {
+        let unfrozen = fault.wait_for(|fault| *fault != Fault::Frozen).await.is_ok();
+        if !unfrozen || cut_response.load(Ordering::SeqCst) || to.write_all(&bytes[..count]).await.is_err() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! The schema, and databases that aren't as they should be.
+//! The schema, and databases in an unexpected state.
 
 use throng_backends::store::postgres::{PostgresStore, migrations};
 use throng_domain::ballot::Ballot;
@@ -14,13 +14,13 @@ fn applied(states: &[MigrationState]) -> Vec<bool> {
 }
 
 #[tokio::test]
-async fn many_may_migrate_at_once() {
+async fn concurrent_migrations_apply_each_step_once() {
     let database = Database::empty().await;
     let stores = [database.open().await, database.open().await, database.open().await];
     let [a, b, c] = &stores;
     assert_eq!(applied(&done(a.migration_states().await)), [false; 3]);
     let (a, b, c) = tokio::join!(a.migrate(), b.migrate(), c.migrate());
-    // Each step is applied by anyone, once.
+    // Each step is applied once, by any of the stores.
     let mut steps = [done(a), done(b), done(c)].concat();
     steps.sort_unstable();
     let names: Vec<_> = migrations().iter().map(|migration| migration.name).collect();
@@ -36,7 +36,7 @@ async fn a_database_of_the_first_version_keeps_its_counts() {
     record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
     let before = tallies(&store, &poll).await;
     database.run("ALTER TABLE poll DROP COLUMN closed_at, DROP COLUMN final_at").await;
-    database.run("DROP TABLE recording_round; DROP TABLE recording_line; DROP TABLE recording_queue").await;
+    database.run("DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue").await;
     database.run("DELETE FROM schema_migration WHERE version >= 2").await;
     let store = database.open().await;
     assert_eq!(done(store.migrate().await), ["0002_end_of_a_poll", "0003_rounds"]);
@@ -52,7 +52,7 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
     let closed = done(store.set_window(poll.id, poll.version, window).await);
     assert_eq!(done(store.mark(&[(closed.id, closed.version)], Mark::Closed).await), 1);
     let before = (tallies(&store, &poll).await, done(store.polls().await));
-    database.run("DROP TABLE recording_round; DROP TABLE recording_line; DROP TABLE recording_queue").await;
+    database.run("DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue").await;
     database.run("DELETE FROM schema_migration WHERE version = 3").await;
     let store = database.open().await;
     assert_eq!(done(store.migrate().await), ["0003_rounds"]);
@@ -61,7 +61,7 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
 }
 
 #[tokio::test]
-async fn a_mark_waits_until_it_is_due_by_the_servers_clock() {
+async fn mark_is_not_set_before_it_is_due_by_the_servers_clock() {
     let (_database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(done(store.now().await).plus_ms(60_000)) };
@@ -73,7 +73,7 @@ async fn a_mark_waits_until_it_is_due_by_the_servers_clock() {
 }
 
 #[tokio::test]
-async fn a_schema_of_a_later_version_is_left_alone() {
+async fn later_schema_version_is_rejected() {
     let (database, store) = Database::with_store().await;
     database.run("INSERT INTO schema_migration VALUES (99, '0099_later')").await;
     assert!(matches!(store.migrate().await, Err(StoreError::Rejected(why)) if why.contains("version 99")));
@@ -81,7 +81,7 @@ async fn a_schema_of_a_later_version_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_database_that_only_reads_can_be_looked_at() {
+async fn read_only_database_can_be_read() {
     let (database, _) = Database::with_store().await;
     database.run(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name)).await;
     let store = database.open().await;
@@ -90,7 +90,7 @@ async fn a_database_that_only_reads_can_be_looked_at() {
 }
 
 #[tokio::test]
-async fn without_tables_it_is_said_how_to_make_them() {
+async fn missing_tables_are_rejected_with_advice() {
     let (ready, other) = Database::with_store().await;
     let poll = create(&other, "poll").await;
     drop(ready);
@@ -102,16 +102,16 @@ async fn without_tables_it_is_said_how_to_make_them() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_to_be_created() {
+async fn missing_database_is_rejected_with_advice() {
     let mut database = Database::empty().await;
-    let there = std::mem::replace(&mut database.name, "throng_test_no_such".to_owned());
+    let name = std::mem::replace(&mut database.name, "throng_test_no_such".to_owned());
     let opened = PostgresStore::open(&database.url()).await;
     assert!(matches!(&opened, Err(StoreError::Rejected(why)) if why.contains("createdb")), "{opened:?}");
-    database.name = there;
+    database.name = name;
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_to_be_corrected() {
+async fn wrong_password_is_rejected_with_advice() {
     let database = Database::empty().await;
     let wrong = url(&format!("postgres://throng:wrong@{}", Database::upstream()), &database.name);
     let opened = PostgresStore::open(&wrong).await;
@@ -120,7 +120,7 @@ async fn a_wrong_password_is_to_be_corrected() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_make_tables_is_told_what_to_grant() {
+async fn missing_privilege_is_rejected_with_the_grant_statement() {
     let database = Database::empty().await;
     let (name, user) = (&database.name, format!("u{}", &database.name[database.name.len() - 12..]));
     database
@@ -135,7 +135,7 @@ async fn a_user_who_may_not_make_tables_is_told_what_to_grant() {
 }
 
 #[tokio::test]
-async fn a_number_that_the_database_refuses_is_rejected() {
+async fn violated_constraint_is_rejected() {
     let (database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     database.run("ALTER TABLE ballot ADD CHECK (accepted_at < 5000)").await;

@@ -1,4 +1,4 @@
-//! Settings with which an answered commit could be lost.
+//! Settings with which an acknowledged commit could be lost.
 
 use throng_domain::clock::{Clock as _, SystemClock};
 use throng_domain::contract::support::{create, done};
@@ -7,16 +7,16 @@ use throng_domain::store::{Database as _, Store as _};
 use super::database::Database;
 
 #[tokio::test]
-async fn safe_settings_are_not_spoken_of() {
+async fn durable_settings_are_not_reported() {
     let database = Database::empty().await;
     database.run(&format!("ALTER DATABASE {} SET synchronous_commit = local", database.name)).await;
     let settings = done(database.open().await.unsafe_settings().await);
-    // The server of the tests may be set up to be fast; that is its own affair.
+    // Other settings aren't checked, since the server of the tests may be configured for speed.
     assert!(!settings.iter().any(|setting| setting.contains("synchronous_commit")), "{settings:?}");
 }
 
 #[tokio::test]
-async fn a_database_that_answers_too_early_is_named() {
+async fn asynchronous_commit_is_reported() {
     let database = Database::empty().await;
     database.run(&format!("ALTER DATABASE {} SET synchronous_commit = off", database.name)).await;
     let settings = done(database.open().await.unsafe_settings().await);
@@ -24,7 +24,7 @@ async fn a_database_that_answers_too_early_is_named() {
 }
 
 #[tokio::test]
-async fn the_time_is_the_servers() {
+async fn time_is_the_servers() {
     let database = Database::empty().await;
     let store = database.open().await;
     let (before, there, after) = (SystemClock.now(), done(store.now().await), SystemClock.now());
@@ -32,13 +32,13 @@ async fn the_time_is_the_servers() {
 }
 
 #[tokio::test]
-async fn a_commit_waits_for_the_disk_whatever_the_database_says() {
+async fn commit_waits_for_the_disk_despite_database_setting() {
     let (database, _) = Database::with_store().await;
-    database.say_how_polls_are_committed().await;
-    for (set, becomes) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
+    database.record_commit_settings().await;
+    for (set, expected) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")] {
         database.run(&format!("ALTER DATABASE {} SET synchronous_commit = {set}", database.name)).await;
         let store = database.open().await;
         let made = create(&store, &set.replace('_', "-")).await;
-        assert_eq!(done(store.poll(&made.slug).await).unwrap().title, becomes);
+        assert_eq!(done(store.poll(&made.slug).await).unwrap().title, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! TLS to the server, as the URL asks for it.
+//! TLS to the server, as the URL requires it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::ballots;
 use super::database::Database;
 
-/// The certificate that the server has.
+/// The path of the server's certificate.
 fn certificate() -> String {
     std::env::var("THRONG_TEST_POSTGRES_CA")
         .expect("THRONG_TEST_POSTGRES_CA names the server's certificate; `cargo xtask test` sets it")
@@ -57,12 +57,12 @@ async fn a_certificate_is_verified_where_tls_is_required() {
 }
 
 #[tokio::test]
-async fn a_large_batch_over_tls_waits_for_no_delayed_acknowledgement() {
+async fn large_batch_over_tls_avoids_delayed_acknowledgements() {
     let database = Database::empty().await;
     let store = done(PostgresStore::open(&url(&database, "?sslmode=no-verify")).await);
     done(store.migrate().await);
     let poll = create(&store, "poll").await;
-    // With Nagle's algorithm each of them takes 40 ms, however fast the machine is; without it, few do on a busy one.
+    // With Nagle's algorithm each batch takes 40 ms, however fast the machine is; without it, few do on a busy one.
     for batch in 0..100 {
         let ballots = ballots(&poll, batch * 350..(batch + 1) * 350);
         let started = Instant::now();

@@ -1,9 +1,9 @@
-//! Ballots and results through a real RabbitMQ: what goes in comes out, whatever becomes of the broker, the queues and
-//! the connections in between.
+//! Ballots and results through a real RabbitMQ: what is published is delivered, despite faults of the broker, its queues and
+//! the connections.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
-mod ground;
-mod looks;
+mod empty_checks;
+mod fixture;
 mod outages;
 mod policies;
 mod proxy;
@@ -20,10 +20,10 @@ use throng_domain::poll::{OptionId, PollId};
 use throng_domain::queue::{BallotConsumer, Delivery};
 use uuid::Uuid;
 
-/// When all ballots here arrived.
+/// The time from which the ballots here arrive, one per millisecond.
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
-/// `count` ballots that no other call with another `first` has.
+/// `count` ballots, numbered from `first`.
 fn ballots(first: usize, count: usize) -> Vec<Ballot> {
     let ballot = |number: usize| {
         let choices = Choices::new([OptionId(1), OptionId(2 + (number % 4) as u16)]).unwrap();
@@ -32,7 +32,7 @@ fn ballots(first: usize, count: usize) -> Vec<Ballot> {
     (first..first + count).map(ballot).collect()
 }
 
-/// What is delivered next, across any outage.
+/// The next deliveries, across any outage.
 async fn next(worker: &mut impl BallotConsumer, ballots_max: usize) -> Vec<Delivery> {
     loop {
         worker.prepare().await;
@@ -43,20 +43,20 @@ async fn next(worker: &mut impl BallotConsumer, ballots_max: usize) -> Vec<Deliv
     }
 }
 
-/// What `future` gives, which it must within `seconds`.
+/// The output of `future`, which must complete within `seconds`.
 async fn within<T>(seconds: u64, what: &str, future: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(Duration::from_secs(seconds), future).await;
     waited.unwrap_or_else(|_| panic!("{what}: not within {seconds} s"))
 }
 
-/// Waits until `seen` gives something.
-async fn eventually<T>(what: &str, mut seen: impl AsyncFnMut() -> Option<T>) -> T {
+/// Waits until `check` returns a value.
+async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
     within(20, what, async {
         loop {
             tick.tick().await;
-            if let Some(seen) = seen().await {
-                return seen;
+            if let Some(value) = check().await {
+                return value;
             }
         }
     })

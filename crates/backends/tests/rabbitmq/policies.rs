@@ -1,28 +1,28 @@
-//! Policies with which the broker would lose what it has confirmed: told in words that help, and nothing is published.
+//! Policies with which the broker would lose confirmed messages: the error contains advice, and nothing is published.
 
 use std::process::Command;
 
 use throng_backends::queue::rabbitmq::RabbitPublisher;
 use throng_domain::queue::{Publisher, QueueError};
 
-use super::ground::{Ground, key, on_ground};
+use super::fixture::{Fixture, key, with_fixture};
 use super::{ballots, eventually, within};
 
-/// Each with what is said of it.
+/// Each with a word that its error contains.
 const HARMFUL: [(&str, &str); 3] = [
     (r#"{"message-ttl":1000}"#, "message-ttl"),
     (r#"{"max-length":3,"overflow":"drop-head"}"#, "overflow"),
     (r#"{"expires":1500}"#, "expires"),
 ];
 
-/// A policy on the queues of this ground.
+/// A policy on the queues of this fixture.
 struct Policy {
     name: String,
 }
 
 impl Policy {
-    fn set(ground: &Ground, definition: &str) -> Self {
-        let (name, pattern) = (ground.prefix.clone(), format!("^{}\\.", ground.prefix));
+    fn set(fixture: &Fixture, definition: &str) -> Self {
+        let (name, pattern) = (fixture.prefix.clone(), format!("^{}\\.", fixture.prefix));
         control(&["set_policy", "--apply-to", "queues", &name, &pattern, definition]);
         Self { name }
     }
@@ -41,15 +41,15 @@ fn control(arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Waits until nothing is published any more, and fails unless that is because of `effect`.
-async fn refused_for(publisher: &RabbitPublisher, effect: &str) {
-    let words = eventually(effect, async || match publisher.refusal() {
-        Err(QueueError::Rejected(words)) => Some(words),
+/// Waits until publishing is rejected, and fails unless that is because of `effect`.
+async fn rejected_for(publisher: &RabbitPublisher, effect: &str) {
+    let error = eventually(effect, async || match publisher.refusal() {
+        Err(QueueError::Rejected(error)) => Some(error),
         Ok(()) | Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => None,
     })
     .await;
     for word in [effect, "rabbitmqctl list_policies"] {
-        assert!(words.contains(word), "{words}");
+        assert!(error.contains(word), "{error}");
     }
     let refused = publisher.publish(&ballots(0, 1)).await;
     assert!(matches!(refused, Err(QueueError::Rejected(_) | QueueError::Unavailable(_))), "{refused:?}");
@@ -57,15 +57,15 @@ async fn refused_for(publisher: &RabbitPublisher, effect: &str) {
 }
 
 #[tokio::test]
-async fn policy_set_while_a_node_runs_is_noticed_until_it_is_cleared() {
+async fn policy_set_while_a_node_runs_is_detected_until_cleared() {
     for (definition, effect) in HARMFUL {
-        on_ground(async move |ground| {
-            let publisher = ground.publisher().await;
+        with_fixture(async move |fixture| {
+            let publisher = fixture.publisher().await;
             publisher.publish(&ballots(0, 1)).await.unwrap();
-            let policy = Policy::set(&ground, definition);
-            refused_for(&publisher, effect).await;
+            let policy = Policy::set(&fixture, definition);
+            rejected_for(&publisher, effect).await;
             drop(policy);
-            eventually("it takes ballots again", async || publisher.is_ready().then_some(())).await;
+            eventually("it accepts ballots again", async || publisher.is_ready().then_some(())).await;
             publisher.publish(&ballots(1, 1)).await.unwrap();
         })
         .await;
@@ -73,13 +73,13 @@ async fn policy_set_while_a_node_runs_is_noticed_until_it_is_cleared() {
 }
 
 #[tokio::test]
-async fn policy_set_before_a_node_starts_is_noticed() {
+async fn policy_set_before_a_node_starts_is_detected() {
     for (definition, effect) in HARMFUL {
-        on_ground(async move |ground| {
-            let _policy = Policy::set(&ground, definition);
-            match within(10, "it connects", RabbitPublisher::connect(ground.broker(), key())).await {
-                Ok(publisher) => refused_for(&publisher, effect).await,
-                Err(QueueError::Rejected(words)) => assert!(words.contains(effect), "{words}"),
+        with_fixture(async move |fixture| {
+            let _policy = Policy::set(&fixture, definition);
+            match within(10, "it connects", RabbitPublisher::connect(fixture.broker(), key())).await {
+                Ok(publisher) => rejected_for(&publisher, effect).await,
+                Err(QueueError::Rejected(error)) => assert!(error.contains(effect), "{error}"),
                 Err(error) => panic!("{error}"),
             }
         })
@@ -87,18 +87,18 @@ async fn policy_set_before_a_node_starts_is_noticed() {
     }
 }
 
-/// Lower bounds alone lose nothing: what is beyond them is refused.
+/// A lower limit alone loses nothing: messages beyond it are rejected.
 #[tokio::test]
-async fn policy_that_lowers_a_bound_is_no_fault() {
-    on_ground(async move |ground| {
-        let _policy = Policy::set(&ground, r#"{"max-length":3}"#);
-        let publisher = ground.publisher().await;
+async fn policy_that_lowers_a_limit_is_no_fault() {
+    with_fixture(async move |fixture| {
+        let _policy = Policy::set(&fixture, r#"{"max-length":3}"#);
+        let publisher = fixture.publisher().await;
         let mut confirmed = 0;
         while publisher.publish(&ballots(confirmed, 1)).await.is_ok() {
             confirmed += 1;
         }
         assert!(publisher.is_ready());
-        assert_eq!(ground.ready("ballots").await, Some(confirmed as u32));
+        assert_eq!(fixture.ready("ballots").await, Some(confirmed as u32));
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy before the broker that can be frozen, cut, and made to say what the broker doesn't.
+//! A TCP proxy in front of the broker that can freeze, close connections, and send frames that the broker doesn't.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 
-/// What it does with connections, new ones and those there are.
+/// The fault that the proxy injects on new and existing connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
-    /// Passes all on.
-    Passes,
-    /// Takes bytes and passes none on, in neither direction.
+pub enum Fault {
+    /// None: forwards all bytes.
+    None,
+    /// Reads bytes and forwards none, in either direction.
     Frozen,
-    /// Ends every connection.
-    Away,
+    /// Closes every connection.
+    Unavailable,
 }
 
 pub struct Proxy {
     address: SocketAddr,
-    mood: watch::Sender<Mood>,
-    said: broadcast::Sender<&'static [u8]>,
+    fault: watch::Sender<Fault>,
+    injected: broadcast::Sender<&'static [u8]>,
 }
 
 /// `connection.blocked`, with the reason `memory`.
@@ -39,46 +39,46 @@ impl Proxy {
     pub async fn start(upstream: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (mood, watched) = watch::channel(Mood::Passes);
-        let said = broadcast::channel(16).0;
-        let speaker = said.clone();
+        let (fault, watched) = watch::channel(Fault::None);
+        let injected = broadcast::channel(16).0;
+        let sender = injected.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if *watched.borrow() == Mood::Away {
+                if *watched.borrow() == Fault::Unavailable {
                     continue;
                 }
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = TcpStream::connect(&upstream).await.unwrap().into_split();
-                // Nobody says anything to the broker.
-                let (silence, has_published) = (broadcast::channel(1).1, Arc::new(AtomicBool::new(false)));
-                let passes = watched.clone();
-                tokio::spawn(pass(from_client, to_server, passes, silence, Arc::clone(&has_published)));
-                tokio::spawn(pass(from_server, to_client, watched.clone(), speaker.subscribe(), has_published));
+                // Nothing is injected towards the broker.
+                let (no_injection, has_published) = (broadcast::channel(1).1, Arc::new(AtomicBool::new(false)));
+                let fault = watched.clone();
+                tokio::spawn(forward(from_client, to_server, fault, no_injection, Arc::clone(&has_published)));
+                tokio::spawn(forward(from_server, to_client, watched.clone(), sender.subscribe(), has_published));
             }
         });
-        Self { address, mood, said }
+        Self { address, fault, injected }
     }
 
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
-    pub fn be(&self, mood: Mood) {
-        self.mood.send_replace(mood);
+    pub fn set(&self, fault: Fault) {
+        self.fault.send_replace(fault);
     }
 
-    /// Says in the broker's place that it takes nothing, or takes messages again, on all connections on which something was
-    /// published, as the broker does. To be said while the broker itself says nothing.
-    pub fn say_blocked(&self, blocked: bool) {
-        self.said.send(if blocked { BLOCKED } else { UNBLOCKED }).unwrap();
+    /// Sends `connection.blocked` or `connection.unblocked` in the broker's place, on all connections on which something was
+    /// published, as the broker does. Must be called while the broker itself sends nothing.
+    pub fn send_blocked(&self, blocked: bool) {
+        self.injected.send(if blocked { BLOCKED } else { UNBLOCKED }).unwrap();
     }
 }
 
-async fn pass(
+async fn forward(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut mood: watch::Receiver<Mood>,
-    mut said: broadcast::Receiver<&'static [u8]>,
+    mut fault: watch::Receiver<Fault>,
+    mut injected: broadcast::Receiver<&'static [u8]>,
     has_published: Arc<AtomicBool>,
 ) {
     let mut bytes = [0; 65_536];
@@ -93,14 +93,14 @@ async fn pass(
                 }
                 Ok(0) | Err(_) => return,
             },
-            Ok(words) = said.recv(), if has_published.load(Ordering::Relaxed) => {
-                bytes[..words.len()].copy_from_slice(words);
-                words.len()
+            Ok(frame) = injected.recv(), if has_published.load(Ordering::Relaxed) => {
+                bytes[..frame.len()].copy_from_slice(frame);
+                frame.len()
             }
-            _ = mood.wait_for(|mood| *mood == Mood::Away) => return,
+            _ = fault.wait_for(|fault| *fault == Fault::Unavailable) => return,
         };
-        let mood = mood.wait_for(|mood| *mood != Mood::Frozen).await;
-        if !mood.is_ok_and(|mood| *mood == Mood::Passes) || to.write_all(&bytes[..count]).await.is_err() {
+        let fault = fault.wait_for(|fault| *fault != Fault::Frozen).await;
+        if !fault.is_ok_and(|fault| *fault == Fault::None) || to.write_all(&bytes[..count]).await.is_err() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! What is published is delivered until a worker is done with it.
+//! Published ballots are delivered until a worker acknowledges them.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use throng_backends::queue::rabbitmq::{Depth, Messages};
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, Publisher, QueueError};
 
-use super::ground::on_ground;
+use super::fixture::with_fixture;
 use super::{ballots, eventually, next, within};
 
 /// The next `messages` deliveries.
@@ -20,7 +20,7 @@ async fn take(worker: &mut impl BallotConsumer, messages: usize) -> Vec<Delivery
 }
 
 /// The ballots of several deliveries, in the order of their ids.
-fn together(deliveries: &[Delivery]) -> Vec<Ballot> {
+fn sorted_ballots(deliveries: &[Delivery]) -> Vec<Ballot> {
     let mut ballots: Vec<_> = deliveries.iter().flat_map(|delivery| delivery.ballots.clone()).collect();
     ballots.sort_by_key(|ballot| ballot.id);
     ballots
@@ -31,25 +31,25 @@ fn tags(deliveries: &[Delivery]) -> Vec<DeliveryTag> {
 }
 
 #[tokio::test]
-async fn what_is_published_is_delivered_and_done_with_once() {
-    on_ground(async |ground| {
-        let (publisher, depth) = (ground.publisher().await, Depth::new(ground.broker()));
+async fn published_ballots_are_delivered_once() {
+    with_fixture(async |fixture| {
+        let (publisher, depth) = (fixture.publisher().await, Depth::new(fixture.broker()));
         assert!(publisher.is_ready());
         publisher.publish(&ballots(0, 3)).await.unwrap();
         publisher.publish(&ballots(3, 1)).await.unwrap();
         assert_eq!(depth.messages().await, Some(Messages { ballots: 2, dead: 0, consumers: 0 }));
-        let mut worker = ground.worker().await;
+        let mut worker = fixture.worker().await;
         let deliveries = take(&mut worker, 2).await;
-        // What a worker has and isn't done with doesn't wait any more.
+        // Messages that a worker holds unacknowledged aren't ready any more.
         assert_eq!(depth.messages().await, Some(Messages { ballots: 0, dead: 0, consumers: 1 }));
-        assert_eq!(together(&deliveries), ballots(0, 4));
+        assert_eq!(sorted_ballots(&deliveries), ballots(0, 4));
         assert!(deliveries.iter().all(|delivery| delivery.tag.generation == 1 && !delivery.redelivered));
         worker.done(&tags(&deliveries)).await.unwrap();
-        // Once more does no harm: a broker that heard it would end the connection.
+        // A repeated acknowledgement is harmless: if it were sent, the broker would close the connection.
         worker.done(&tags(&deliveries)).await.unwrap();
         publisher.publish(&ballots(4, 1)).await.unwrap();
         let third = take(&mut worker, 1).await;
-        assert_eq!((together(&third), third[0].tag.generation), (ballots(4, 1), 1));
+        assert_eq!((sorted_ballots(&third), third[0].tag.generation), (ballots(4, 1), 1));
         worker.done(&tags(&third)).await.unwrap();
         drop(worker);
         eventually("nothing is left", async || {
@@ -61,34 +61,34 @@ async fn what_is_published_is_delivered_and_done_with_once() {
 }
 
 #[tokio::test]
-async fn what_a_worker_was_not_done_with_is_delivered_to_the_next() {
-    on_ground(async |ground| {
-        let publisher = ground.publisher().await;
+async fn unacknowledged_ballots_are_delivered_to_the_next_worker() {
+    with_fixture(async |fixture| {
+        let publisher = fixture.publisher().await;
         for first in 0..3 {
             publisher.publish(&ballots(first, 1)).await.unwrap();
         }
-        let mut worker = ground.worker().await;
+        let mut worker = fixture.worker().await;
         let deliveries = take(&mut worker, 3).await;
         worker.done(&[deliveries[1].tag]).await.unwrap();
         drop(worker);
-        let mut worker = ground.worker().await;
+        let mut worker = fixture.worker().await;
         let again = take(&mut worker, 2).await;
         let expected = [&deliveries[0], &deliveries[2]].map(|delivery| delivery.ballots.clone()).concat();
-        assert_eq!(together(&again), expected);
+        assert_eq!(sorted_ballots(&again), expected);
         assert!(again.iter().all(|delivery| delivery.redelivered));
-        // Names from an earlier connection mean nothing.
+        // Tags from an earlier connection are ignored.
         let earlier = DeliveryTag { generation: 0, ..again[0].tag };
         worker.done(&[earlier]).await.unwrap();
         drop(worker);
-        eventually("both come back", async || (ground.ready("ballots").await == Some(2)).then_some(())).await;
+        eventually("both are ready again", async || (fixture.ready("ballots").await == Some(2)).then_some(())).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_large_batch_is_one_message_and_more_than_is_asked_for_waits() {
-    on_ground(async |ground| {
-        let (publisher, mut worker) = (ground.publisher().await, ground.worker().await);
+async fn large_batch_is_one_message_and_ballots_max_is_kept() {
+    with_fixture(async |fixture| {
+        let (publisher, mut worker) = (fixture.publisher().await, fixture.worker().await);
         for (first, count) in [(0, 400), (400, 500), (900, 200), (2_000, 5_000)] {
             publisher.publish(&ballots(first, count)).await.unwrap();
         }
@@ -102,16 +102,16 @@ async fn a_large_batch_is_one_message_and_more_than_is_asked_for_waits() {
         }
         assert_eq!(sizes, [400, 500, 200, 5_000]);
         let error = publisher.publish(&ballots(0, 10_001)).await.unwrap_err();
-        assert!(matches!(&error, QueueError::Rejected(words) if words.contains("10000")), "{error}");
+        assert!(matches!(&error, QueueError::Rejected(text) if text.contains("10000")), "{error}");
     })
     .await;
 }
 
-/// As web nodes do it: a runtime and a publisher a core, none of them the one that connected.
+/// As on web nodes: one runtime and one publisher per core, none of which is the one that connected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_runtime_can_publish() {
-    on_ground(async |ground| {
-        let publisher = ground.publisher().await;
+    with_fixture(async |fixture| {
+        let publisher = fixture.publisher().await;
         let cores: Vec<_> = (0..3)
             .map(|core| {
                 let publisher = publisher.another();
@@ -130,16 +130,16 @@ async fn every_runtime_can_publish() {
             .collect();
         let joined = tokio::task::spawn_blocking(|| cores.into_iter().for_each(|core| core.join().unwrap()));
         within(30, "all is published", joined).await.unwrap();
-        assert_eq!(ground.ready("ballots").await, Some(120));
+        assert_eq!(fixture.ready("ballots").await, Some(120));
     })
     .await;
 }
 
-/// What it sent on has ended with the runtime.
+/// The connection that it used has ended with the runtime.
 #[tokio::test]
-async fn a_publisher_outlives_its_runtime() {
-    on_ground(async |ground| {
-        let publisher = Arc::new(ground.publisher().await);
+async fn publisher_outlives_its_runtime() {
+    with_fixture(async |fixture| {
+        let publisher = Arc::new(fixture.publisher().await);
         for round in 0..2 {
             let publisher = Arc::clone(&publisher);
             let thread = std::thread::spawn(move || {
@@ -149,7 +149,7 @@ async fn a_publisher_outlives_its_runtime() {
             tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap().unwrap();
         }
         publisher.publish(&ballots(2, 1)).await.unwrap();
-        assert_eq!(ground.ready("ballots").await, Some(3));
+        assert_eq!(fixture.ready("ballots").await, Some(3));
     })
     .await;
 }

@@ -1,14 +1,14 @@
-//! Messages that can't be read: each is set aside by itself, where it can be looked at, replayed and thrown away.
+//! Unreadable messages: each is set aside individually, where it can be shown, replayed and dropped.
 
 use throng_backends::queue::MessageKey;
 use throng_backends::queue::message::encode_ballots;
 use throng_backends::queue::rabbitmq::{Depth, Selection};
 use throng_domain::queue::{BallotConsumer, Publisher};
 
-use super::ground::{Ground, key, on_ground};
+use super::fixture::{Fixture, key, with_fixture};
 use super::{NOW, ballots, eventually, next, within};
 
-/// Junk; one made under another secret; one of a version to come.
+/// Junk, a message under another secret, and one of a later version.
 fn unreadable() -> [Vec<u8>; 3] {
     let forged = encode_ballots(&MessageKey::new(&[8; 32]), &ballots(50, 2)).unwrap();
     let mut newer = encode_ballots(&key(), &ballots(60, 2)).unwrap();
@@ -16,10 +16,10 @@ fn unreadable() -> [Vec<u8>; 3] {
     [b"junk".to_vec(), forged, newer]
 }
 
-/// Delivers all that can be read to a worker, which is done with it.
-async fn work(ground: &Ground, messages: usize) -> Vec<usize> {
-    let mut worker = ground.worker().await;
-    let (mut first_ids, dead) = (Vec::new(), async || ground.ready("dead").await);
+/// Delivers all readable messages to a worker, which acknowledges them; returns the number of each message's first ballot.
+async fn work(fixture: &Fixture, messages: usize) -> Vec<usize> {
+    let mut worker = fixture.worker().await;
+    let (mut first_ids, dead) = (Vec::new(), async || fixture.ready("dead").await);
     within(20, "all is delivered or set aside", async {
         while first_ids.len() < messages || dead().await != Some(3) {
             let next = tokio::time::timeout(std::time::Duration::from_millis(500), next(&mut worker, 1_000)).await;
@@ -35,23 +35,23 @@ async fn work(ground: &Ground, messages: usize) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_set_aside_alone() {
-    on_ground(async |ground| {
-        let publisher = ground.publisher().await;
+async fn unreadable_messages_are_set_aside_individually() {
+    with_fixture(async |fixture| {
+        let publisher = fixture.publisher().await;
         let bad = unreadable();
         for (number, bad) in bad.iter().enumerate() {
             publisher.publish(&ballots(number, 1)).await.unwrap();
-            ground.plant("ballots", bad).await;
+            fixture.publish_raw("ballots", bad).await;
         }
         publisher.publish(&ballots(3, 1)).await.unwrap();
-        assert_eq!(work(&ground, 4).await, [0, 1, 2, 3]);
-        eventually("nothing is left", async || (ground.ready("ballots").await == Some(0)).then_some(())).await;
+        assert_eq!(work(&fixture, 4).await, [0, 1, 2, 3]);
+        eventually("nothing is left", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
 
-        let counted = Depth::new(ground.broker()).messages().await.unwrap();
+        let counted = Depth::new(fixture.broker()).messages().await.unwrap();
         assert_eq!((counted.ballots, counted.dead), (0, 3));
-        let letters = ground.dead_letters().await;
+        let letters = fixture.dead_letters().await;
         for _ in 0..30 {
-            // Looking changes nothing, however often.
+            // Listing changes nothing, however often.
             assert_eq!(letters.list(2).await.unwrap().len(), 2);
         }
         let listed = letters.list(100).await.unwrap();
@@ -71,26 +71,26 @@ async fn what_cannot_be_read_is_set_aside_alone() {
 }
 
 #[tokio::test]
-async fn dead_letters_are_replayed_and_thrown_away_by_name_or_all() {
-    on_ground(async |ground| {
-        let letters = ground.dead_letters().await;
-        // As if a newer Throng had come since: this one can be read by now.
+async fn dead_letters_are_replayed_and_dropped_by_id_or_all() {
+    with_fixture(async |fixture| {
+        let letters = fixture.dead_letters().await;
+        // As after an upgrade of Throng: this message is readable now.
         let good = encode_ballots(&key(), &ballots(70, 3)).unwrap();
-        ground.plant("dead", &good).await;
+        fixture.publish_raw("dead", &good).await;
         for bad in unreadable() {
-            ground.plant("dead", &bad).await;
+            fixture.publish_raw("dead", &bad).await;
         }
         let listed = letters.list(100).await.unwrap();
         assert_eq!((listed.len(), listed[0].set_aside_at, listed[0].why.as_str()), (4, None, "nobody noted why"));
         assert_eq!(letters.show(&listed[0].id).await.unwrap().unwrap().ballots, Ok(ballots(70, 3)));
 
         assert_eq!(letters.replay(Selection::Ids(&[listed[0].id.clone()])).await.unwrap(), 1);
-        assert_eq!((ground.ready("ballots").await, ground.ready("dead").await), (Some(1), Some(3)));
-        assert_eq!(work(&ground, 1).await, [70]);
+        assert_eq!((fixture.ready("ballots").await, fixture.ready("dead").await), (Some(1), Some(3)));
+        assert_eq!(work(&fixture, 1).await, [70]);
 
         assert_eq!(letters.replay(Selection::All).await.unwrap(), 3);
-        assert_eq!((ground.ready("ballots").await, ground.ready("dead").await), (Some(3), Some(0)));
-        work(&ground, 0).await;
+        assert_eq!((fixture.ready("ballots").await, fixture.ready("dead").await), (Some(3), Some(0)));
+        work(&fixture, 0).await;
 
         let some = [listed[1].id.clone(), listed[3].id.clone(), "0123456789abcdef".to_owned()];
         assert_eq!(letters.drop(Selection::Ids(&some)).await.unwrap(), 2);

@@ -1,4 +1,4 @@
-//! Recording: every ballot once, tallies with it, whatever is sent again.
+//! Recording: every ballot counts once, together with the tallies, whatever is sent again.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::ballot::Ballot;
 use crate::poll::PollId;
 use crate::store::{Outcome, Store, Window};
 
-/// A ballot is counted, and kept as it was.
+/// A ballot is counted, and stored unchanged.
 pub async fn a_ballot_is_counted_and_kept(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let cast = ballot(&poll, 1, &[1, 3]);
@@ -19,7 +19,7 @@ pub async fn a_ballot_is_counted_and_kept(store: &dyn Store) {
     assert_eq!(done(store.ballots(poll.id, None, 10).await), [cast]);
 }
 
-/// A ballot sent again is answered, not counted.
+/// A ballot sent again is reported as counted before, and not counted again.
 pub async fn a_ballot_sent_again_counts_once(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let cast = [ballot(&poll, 1, &[2])];
@@ -38,8 +38,8 @@ pub async fn a_ballot_twice_in_a_batch_counts_once(store: &dyn Store) {
     assert_eq!(counts(&tallies(store, &poll).await), [1, 1, 0, 0, 0]);
 }
 
-/// An id that comes again with other choices is refused, and the first ballot stands.
-pub async fn an_id_with_other_choices_is_refused(store: &dyn Store) {
+/// An id that is sent again with other choices is rejected, and the first ballot stays.
+pub async fn id_with_other_choices_is_rejected(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let (first, second) = (ballot(&poll, 1, &[1]), ballot(&poll, 1, &[2]));
     let recorded = record(store, &[first.clone(), second]).await;
@@ -47,8 +47,8 @@ pub async fn an_id_with_other_choices_is_refused(store: &dyn Store) {
     assert_eq!(counts(&tallies(store, &poll).await), [1, 0, 0, 0, 0]);
 }
 
-/// A key is unique, whatever the ids: one vote a voter stands on this.
-pub async fn a_key_held_by_another_ballot_is_refused(store: &dyn Store) {
+/// A key is unique, whatever the ids: one vote per voter depends on this.
+pub async fn key_of_another_ballot_is_rejected(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let first = ballot(&poll, 1, &[1]);
     let second = with_key_of(ballot(&poll, 2, &[1]), &first);
@@ -57,7 +57,7 @@ pub async fn a_key_held_by_another_ballot_is_refused(store: &dyn Store) {
     assert_eq!(tallies(store, &poll).await.voters, 1);
 }
 
-/// One batch may hold ballots of several polls, and the same id is free in each.
+/// One batch may hold ballots of several polls, and the same id can be used in each.
 pub async fn a_batch_may_hold_several_polls(store: &dyn Store) {
     let (left, right) = (create(store, "left").await, create(store, "right").await);
     let batch = [ballot(&left, 1, &[1]), ballot(&right, 1, &[2]), ballot(&left, 2, &[3])];
@@ -68,8 +68,8 @@ pub async fn a_batch_may_hold_several_polls(store: &dyn Store) {
     assert_eq!(counts(&tallies(store, &right).await), [0, 1, 0, 0, 0]);
 }
 
-/// A ballot that arrived in time counts however late it is written; one that didn't doesn't.
-pub async fn time_is_judged_by_arrival(store: &dyn Store) {
+/// A ballot that arrived in time counts however late it is written; one that arrived too early or too late doesn't.
+pub async fn window_is_checked_by_arrival(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let closes_at = OPENS_AT.plus_ms(100);
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(closes_at) };
@@ -79,12 +79,12 @@ pub async fn time_is_judged_by_arrival(store: &dyn Store) {
     let recorded = record(store, &batch).await;
     assert_eq!(recorded.outcomes, [Outcome::TooEarly, Outcome::Counted, Outcome::Counted, Outcome::TooLate]);
     assert_eq!(tallies(store, &poll).await.voters, 2);
-    // Sent again after the close, because the answer was lost, the second one is what it was.
+    // Sent again after the close, because the response was lost, the second one stays counted.
     let again = record(store, &[at(2, closes_at)]).await;
     assert_eq!(again.outcomes, [Outcome::CountedBefore]);
 }
 
-/// A ballot for a poll that isn't there is refused alone.
+/// Only the ballot whose poll doesn't exist is rejected.
 pub async fn a_ballot_for_no_poll_changes_nothing(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let stray = Ballot { poll: PollId(poll.id.0 + 1_000), ..ballot(&poll, 1, &[1]) };
@@ -94,31 +94,31 @@ pub async fn a_ballot_for_no_poll_changes_nothing(store: &dyn Store) {
     assert_eq!(tallies(store, &poll).await.voters, 1);
 }
 
-/// Whatever is sent again, in whatever order and grouping, the tallies are those of a count by hand.
+/// Whatever is sent again, in any order and grouping, the tallies equal an independent count.
 pub async fn any_grouping_and_redelivery_counts_the_same(store: &dyn Store) {
     let poll = create(store, "poll").await;
-    let mut by_hand: BTreeMap<u128, Vec<u16>> = BTreeMap::new();
+    let mut expected_ballots: BTreeMap<u128, Vec<u16>> = BTreeMap::new();
     let mut random = Lcg(42);
     for _ in 0..60 {
         let size = 1 + random.below(40);
         let mut batch = Vec::new();
         for _ in 0..size {
-            // A small range of ids, so that most batches hold ballots that came before.
+            // A small range of ids, so that most batches hold ballots that were sent before.
             let id = u128::from(random.below(700)) << 64;
-            let choices = by_hand.entry(id).or_insert_with(|| choose(id));
+            let choices = expected_ballots.entry(id).or_insert_with(|| choose(id));
             batch.push(ballot(&poll, id, choices));
         }
         record(store, &batch).await;
     }
     let mut expected = vec![0; 5];
-    for choices in by_hand.values() {
+    for choices in expected_ballots.values() {
         for option in choices {
             expected[usize::from(*option) - 1] += 1;
         }
     }
     let tallies = tallies(store, &poll).await;
     assert_eq!(counts(&tallies), expected);
-    assert_eq!(tallies.voters, by_hand.len() as u64);
+    assert_eq!(tallies.voters, expected_ballots.len() as u64);
 }
 
 /// Batches recorded at the same time, with ballots in common, count each ballot once.
@@ -140,7 +140,7 @@ pub async fn parallel_batches_count_exactly(store: &dyn Store) {
     assert_eq!(tallies(store, &poll).await.voters, 7 * 25 + 50);
 }
 
-/// The version of a result grows with a change, and only with one.
+/// The version of a result increases with a change, and only with one.
 pub async fn the_version_grows_only_with_a_change(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let seq = async || tallies(store, &poll).await.seq;
@@ -154,7 +154,7 @@ pub async fn the_version_grows_only_with_a_change(store: &dyn Store) {
     assert!(empty < first && first == repeated && repeated < last, "{empty} {first} {repeated} {last}");
 }
 
-/// A recount reads the ballots and comes to the tallies.
+/// A recount reads the ballots and results in the tallies.
 pub async fn a_recount_agrees_with_the_tallies(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let batch: Vec<_> = (0..300).map(|number| ballot(&poll, number, &choose(number))).collect();
@@ -166,7 +166,7 @@ pub async fn a_recount_agrees_with_the_tallies(store: &dyn Store) {
 }
 
 /// Ballots are read in pages, in the order of their keys, each once.
-pub async fn ballots_come_in_pages(store: &dyn Store) {
+pub async fn ballots_are_read_in_pages(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let batch: Vec<_> = (1..=25).map(|number| ballot(&poll, number, &[1])).collect();
     record(store, &batch).await;
@@ -181,14 +181,14 @@ pub async fn ballots_come_in_pages(store: &dyn Store) {
     assert_eq!(read, batch);
 }
 
-/// Some choices that depend on the number alone.
+/// Choices that depend on the number alone.
 fn choose(number: u128) -> Vec<u16> {
     let bits = (number >> 64) as u64 ^ number as u64;
     let chosen: Vec<u16> = (1..=5).filter(|option| (bits.wrapping_mul(0x9e37_79b9) >> option) & 1 == 1).collect();
     if chosen.is_empty() { vec![1] } else { chosen }
 }
 
-/// A small generator (constants of Knuth's MMIX), so that the suite needs no other crate and always runs the same.
+/// A small generator (constants of Knuth's MMIX), so that the suite needs no other crate and every run is the same.
 struct Lcg(u64);
 
 impl Lcg {

@@ -1,4 +1,4 @@
-//! Polls: stored as they were made, changed only by whoever saw their last version.
+//! Polls: stored as they were created, changed only by callers that saw their last version.
 
 use super::support::{OPENS_AT, ballot, create, done, new_poll, record, tallies};
 use crate::ballot::Ballot;
@@ -6,23 +6,23 @@ use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::poll::{Poll, PollState};
 use crate::store::{Close, Mark, Outcome, Store, StoreError, Window};
 
-/// A close as soon as can be.
+/// A close as soon as possible.
 const NOW: Close = Close { at: Timestamp(0), heard_ms: 0 };
 
-/// A poll comes back as it was made.
-pub async fn a_poll_is_stored_as_it_was_made(store: &dyn Store) {
+/// A poll is returned as it was created.
+pub async fn poll_is_stored_as_created(store: &dyn Store) {
     let mut new = new_poll("best-song");
     new.title = "Quote ' \" <b> é 日本 \u{1f3b6}".to_owned();
     new.min_choices = Some(2);
-    let made = done(store.create_poll(new.clone()).await);
-    let stored = done(store.poll(&made.slug).await);
-    assert_eq!(stored.as_ref(), Some(&made));
-    assert_eq!(made, new.into_poll(made.id));
-    assert_eq!(done(store.polls().await), [made]);
+    let created = done(store.create_poll(new.clone()).await);
+    let stored = done(store.poll(&created.slug).await);
+    assert_eq!(stored.as_ref(), Some(&created));
+    assert_eq!(created, new.into_poll(created.id));
+    assert_eq!(done(store.polls().await), [created]);
     assert_eq!(done(store.poll(&new_poll("other").slug).await), None);
 }
 
-/// Two polls can't have one name.
+/// Two polls can't have the same slug.
 pub async fn a_taken_slug_is_a_conflict(store: &dyn Store) {
     create(store, "poll").await;
     assert!(matches!(store.create_poll(new_poll("poll")).await, Err(StoreError::Conflict(_))));
@@ -41,7 +41,7 @@ pub async fn a_poll_that_breaks_a_rule_is_rejected(store: &dyn Store) {
     assert_eq!(done(store.polls().await), []);
 }
 
-/// A change is made only by whoever saw the last version.
+/// A change is made only if the caller saw the last version.
 pub async fn a_window_is_set_only_on_the_version_seen(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(OPENS_AT.plus_ms(5)) };
@@ -51,7 +51,7 @@ pub async fn a_window_is_set_only_on_the_version_seen(store: &dyn Store) {
     assert!(matches!(store.set_window(poll.id, poll.version, window).await, Err(StoreError::Conflict(_))));
 }
 
-/// Whoever keeps polls in memory sees that one was created or changed.
+/// A process that keeps polls in memory can detect that one was created or changed.
 pub async fn the_polls_version_grows_with_every_change(store: &dyn Store) {
     let before = done(store.polls_version().await);
     let poll = create(store, "poll").await;
@@ -62,15 +62,15 @@ pub async fn the_polls_version_grows_with_every_change(store: &dyn Store) {
     assert!(before < created && created < changed, "{before} {created} {changed}");
 }
 
-/// The close of a poll is judged by the database's clock, once the batches before it are committed.
-pub async fn a_close_comes_after_all_that_was_recorded(store: &dyn Store) {
+/// The close of a poll is determined by the database's clock, once the batches before it are committed.
+pub async fn close_is_later_than_recorded_ballots(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let at = |number, accepted_at| Ballot { accepted_at, ..ballot(&poll, number, &[1]) };
     let arrived = SystemClock.now();
     record(store, &[at(1, arrived)]).await;
     let closed = done(store.close_poll(poll.id, poll.version, NOW).await);
     let closes_at = closed.closes_at.expect("it was closed");
-    // This machine's clock and the server's may differ by a little where they aren't the same.
+    // This machine's clock and the server's may differ slightly where they aren't the same.
     assert!(closes_at > arrived.plus_ms(-1_000), "{closes_at:?} {arrived:?}");
     assert_eq!(done(store.poll(&poll.slug).await), Some(closed));
     let recorded = record(store, &[at(2, closes_at.plus_ms(-1)), at(3, closes_at)]).await;
@@ -84,8 +84,8 @@ pub async fn a_close_comes_after_all_that_was_recorded(store: &dyn Store) {
     assert!(sooner.closes_at > Some(arrived.plus_ms(50_000)) && sooner.closes_at < other.closes_at, "{sooner:?}");
 }
 
-/// A poll that closed by itself, or was changed, isn't closed by who didn't see that.
-pub async fn a_close_that_was_missed_is_a_conflict(store: &dyn Store) {
+/// A poll that has closed by itself, or was changed, isn't closed by a caller that hasn't seen that.
+pub async fn close_of_a_closed_or_changed_poll_is_a_conflict(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let closed = closed(store, &poll).await;
     for version in [poll.version, closed.version] {
@@ -93,8 +93,8 @@ pub async fn a_close_that_was_missed_is_a_conflict(store: &dyn Store) {
     }
 }
 
-/// That a poll has closed, or is final, is what it is for everybody until its window is set anew.
-pub async fn a_mark_stands_until_the_window_is_set(store: &dyn Store) {
+/// That a poll has closed, or is final, holds for all processes until its window is set again.
+pub async fn mark_holds_until_the_window_is_set(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let closed = closed(store, &poll).await;
     let before = done(store.polls_version().await);
@@ -103,7 +103,7 @@ pub async fn a_mark_stands_until_the_window_is_set(store: &dyn Store) {
     assert!(marked.closed_at.is_some() && marked.final_at.is_none() && marked.version > closed.version, "{marked:?}");
     assert!(done(store.polls_version().await) > before);
     assert_eq!(marked.state(Timestamp(0)), PollState::Closing);
-    assert_eq!(done(store.mark(&[(poll.id, marked.version)], Mark::Closed).await), 0, "it is there already");
+    assert_eq!(done(store.mark(&[(poll.id, marked.version)], Mark::Closed).await), 0, "it has the mark already");
     assert_eq!(done(store.mark(&[(poll.id, marked.version)], Mark::Final).await), 1);
     let last = done(store.poll(&poll.slug).await).expect("it is there");
     assert_eq!((last.state(Timestamp(0)), last.closed_at), (PollState::Final, marked.closed_at));
@@ -116,7 +116,7 @@ pub async fn a_mark_stands_until_the_window_is_set(store: &dyn Store) {
     assert_eq!(record(store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
 }
 
-/// A mark is for the window that was seen, and for polls that close at all.
+/// A mark is set only for the window that was seen, and only on polls that have an end.
 pub async fn a_mark_is_set_only_on_the_version_seen(store: &dyn Store) {
     let (poll, endless) = (create(store, "poll").await, create(store, "endless").await);
     let closed = closed(store, &poll).await;
@@ -125,14 +125,14 @@ pub async fn a_mark_is_set_only_on_the_version_seen(store: &dyn Store) {
     assert_eq!(done(store.polls().await), [closed, endless]);
 }
 
-/// A final result doesn't change, whenever a ballot arrived; one that it has is answered as before.
-pub async fn a_final_poll_takes_no_ballot(store: &dyn Store) {
+/// A final result doesn't change, whenever a ballot arrived; a ballot that it includes is reported as before.
+pub async fn final_poll_accepts_no_ballot(store: &dyn Store) {
     let (poll, open) = (create(store, "poll").await, create(store, "open").await);
     let first = ballot(&poll, 1, &[1]);
     record(store, std::slice::from_ref(&first)).await;
     let closed = closed(store, &poll).await;
     assert_eq!(done(store.mark(&[(closed.id, closed.version)], Mark::Closed).await), 1);
-    // Closed, it takes what arrived in time.
+    // While closed, it accepts what arrived in time.
     assert_eq!(record(store, &[ballot(&poll, 2, &[1])]).await.outcomes, [Outcome::Counted]);
     assert_eq!(done(store.mark(&[(closed.id, closed.version + 1)], Mark::Final).await), 1);
     let recorded = record(store, &[first, ballot(&poll, 3, &[1]), ballot(&open, 3, &[1])]).await;

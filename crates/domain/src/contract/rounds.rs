@@ -1,15 +1,15 @@
-//! Rounds: each has a number and a moment of its own, and every line one answer.
+//! Rounds: each has its own number and time, and every consumer one report.
 
 use super::support::done;
 use crate::clock::{Clock as _, SystemClock};
-use crate::rounds::{ANSWERS_KEPT, Answer, QUEUE_NAME_MAX};
+use crate::rounds::{ConsumerReport, QUEUE_NAME_MAX, REPORTS_KEPT};
 use crate::store::Store;
 
-/// By how much the database's clock may be from this machine's, in milliseconds.
+/// By how much the database's clock may differ from this machine's, in milliseconds.
 const CLOCKS_MS: i64 = 2_000;
 
-/// Each round has the next number, which everybody sees, and a moment before that.
-pub async fn rounds_are_numbered_and_have_a_moment(store: &dyn Store) {
+/// Each round has the next number, which all callers see, and a time before it began.
+pub async fn rounds_have_a_number_and_a_time(store: &dyn Store) {
     assert_eq!(done(store.round().await), 0);
     let before = SystemClock.now();
     for number in 1..=3 {
@@ -21,7 +21,7 @@ pub async fn rounds_are_numbered_and_have_a_moment(store: &dyn Store) {
 }
 
 /// Nodes that begin rounds at the same time begin different ones.
-pub async fn rounds_begun_at_once_have_numbers_of_their_own(store: &dyn Store) {
+pub async fn concurrent_rounds_have_distinct_numbers(store: &dyn Store) {
     let begin = async || done(store.begin_round(0).await).number;
     let (a, b, c, d) = tokio::join!(begin(), begin(), begin(), begin());
     let mut numbers = [a, b, c, d];
@@ -29,8 +29,8 @@ pub async fn rounds_begun_at_once_have_numbers_of_their_own(store: &dyn Store) {
     assert_eq!(numbers, [1, 2, 3, 4]);
 }
 
-/// A node that comes soon after another gets the round that the other has begun, with its moment.
-pub async fn a_round_that_was_begun_just_now_is_the_last(store: &dyn Store) {
+/// A node that begins a round soon after another gets that node's round, with its time.
+pub async fn recent_round_is_not_replaced(store: &dyn Store) {
     const LONG_MS: i64 = 600_000;
     let begun = done(store.begin_round(LONG_MS).await);
     assert_eq!(begun.number, 1);
@@ -41,8 +41,8 @@ pub async fn a_round_that_was_begun_just_now_is_the_last(store: &dyn Store) {
     assert!(next.number == 2 && next.began_at > begun.began_at, "{next:?} after {begun:?}");
 }
 
-/// A queue is noted by every node that uses it, and is one all the same.
-pub async fn queues_are_noted_once(store: &dyn Store) {
+/// A queue that several nodes register is stored once.
+pub async fn queues_are_registered_once(store: &dyn Store) {
     assert_eq!(done(store.queues().await), [""; 0]);
     let (a, b) = tokio::join!(store.add_queue("throng"), store.add_queue("throng"));
     done(a.and(b));
@@ -51,56 +51,64 @@ pub async fn queues_are_noted_once(store: &dyn Store) {
     assert_eq!(done(store.queues().await), [long.as_str(), "throng"]);
 }
 
-/// A line's answer takes the place of the one before; those to earlier rounds aren't asked for.
-pub async fn a_lines_last_answer_is_kept(store: &dyn Store) {
-    assert_eq!(done(store.answers(0).await), []);
-    let first = Answer { line: [1; 16], queue: "throng".to_owned(), joined: 2, round: 3, consumers: 2 };
-    let other = Answer { line: [255; 16], joined: 0, round: 4, consumers: u32::MAX.into(), ..first.clone() };
-    let later = Answer { round: 5, consumers: 7, ..first.clone() };
+/// A consumer's report replaces the one before; reports to earlier rounds than requested aren't returned.
+pub async fn last_report_of_a_consumer_is_kept(store: &dyn Store) {
+    assert_eq!(done(store.reports(0).await), []);
+    let first = ConsumerReport { consumer: [1; 16], queue: "throng".to_owned(), joined: 2, round: 3, consumers: 2 };
+    let other =
+        ConsumerReport { consumer: [255; 16], joined: 0, round: 4, consumers: u32::MAX.into(), ..first.clone() };
+    let later = ConsumerReport { round: 5, consumers: 7, ..first.clone() };
     begin(store, 5).await;
-    for answer in [&first, &other, &later] {
-        done(store.answer(answer).await);
+    for report in [&first, &other, &later] {
+        done(store.report(report).await);
     }
-    assert_eq!(sorted(done(store.answers(4).await)), [later.clone(), other]);
-    assert_eq!(done(store.answers(5).await), std::slice::from_ref(&later));
-    assert_eq!(done(store.answers(6).await), []);
-    // The same once more, as after a commit whose outcome wasn't known.
-    done(store.answer(&later).await);
-    assert_eq!(done(store.answers(5).await), [later]);
+    assert_eq!(sorted(done(store.reports(4).await)), [later.clone(), other]);
+    assert_eq!(done(store.reports(5).await), std::slice::from_ref(&later));
+    assert_eq!(done(store.reports(6).await), []);
+    // The same again, as after a commit whose outcome was unknown.
+    done(store.report(&later).await);
+    assert_eq!(done(store.reports(5).await), [later]);
 }
 
-/// What lines answered that are gone doesn't pile up.
-pub async fn old_answers_are_forgotten(store: &dyn Store) {
+/// Reports of consumers that are gone don't accumulate.
+pub async fn old_reports_are_deleted(store: &dyn Store) {
     let queue = || "throng".to_owned();
-    let answer = |line, round| Answer { line: [line; 16], queue: queue(), joined: 0, round, consumers: 1 };
-    let (old, kept, new) = (answer(1, 1), answer(2, 2), answer(3, 2 + ANSWERS_KEPT));
-    begin(store, 2 + ANSWERS_KEPT).await;
-    for answer in [&old, &kept, &new] {
-        done(store.answer(answer).await);
+    let report =
+        |consumer, round| ConsumerReport { consumer: [consumer; 16], queue: queue(), joined: 0, round, consumers: 1 };
+    let (old, kept, new) = (report(1, 1), report(2, 2), report(3, 2 + REPORTS_KEPT));
+    begin(store, 2 + REPORTS_KEPT).await;
+    for report in [&old, &kept, &new] {
+        done(store.report(report).await);
     }
-    assert_eq!(sorted(done(store.answers(0).await)), [kept, new]);
-    assert_eq!(done(store.round().await), 2 + ANSWERS_KEPT, "answers begin no round");
+    assert_eq!(sorted(done(store.reports(0).await)), [kept, new]);
+    assert_eq!(done(store.round().await), 2 + REPORTS_KEPT, "reports begin no round");
 }
 
-/// The number may go back with the database, when that is restored: what was answered to a round that is lost is none to the
-/// round that gets its number.
-pub async fn an_answer_to_a_round_that_has_not_begun_is_not_stored(store: &dyn Store) {
-    let answer = |line, round| Answer { line: [line; 16], queue: "throng".to_owned(), joined: 0, round, consumers: 1 };
+/// The number may decrease when the database is restored: a report to a round that was lost doesn't count for the round
+/// that gets its number.
+pub async fn report_to_a_round_not_begun_is_not_stored(store: &dyn Store) {
+    let report = |consumer, round| ConsumerReport {
+        consumer: [consumer; 16],
+        queue: "throng".to_owned(),
+        joined: 0,
+        round,
+        consumers: 1,
+    };
     begin(store, 2).await;
-    for answer in [&answer(1, 2), &answer(1, 3), &answer(2, 3)] {
-        done(store.answer(answer).await);
+    for report in [&report(1, 2), &report(1, 3), &report(2, 3)] {
+        done(store.report(report).await);
     }
-    assert_eq!(done(store.answers(0).await), [answer(1, 2)]);
+    assert_eq!(done(store.reports(0).await), [report(1, 2)]);
 }
 
-/// Begins so many rounds.
+/// Begins that many rounds.
 async fn begin(store: &dyn Store, rounds: u64) {
     for _ in 0..rounds {
         done(store.begin_round(0).await);
     }
 }
 
-fn sorted(mut answers: Vec<Answer>) -> Vec<Answer> {
-    answers.sort_by_key(|answer| answer.line);
-    answers
+fn sorted(mut reports: Vec<ConsumerReport>) -> Vec<ConsumerReport> {
+    reports.sort_by_key(|report| report.consumer);
+    reports
 }

@@ -14,12 +14,12 @@ use crate::tally::Tallies;
 /// When the suite's polls open.
 pub const OPENS_AT: Timestamp = Timestamp(1_000);
 
-/// A demo poll of the given name.
+/// A demo poll with the given slug.
 pub fn new_poll(slug: &str) -> NewPoll {
     NewPoll::demo(slug.parse().expect("the suite's slugs are valid"), OPENS_AT)
 }
 
-/// A poll of the given name, created in `store`.
+/// A poll with the given slug, created in `store`.
 pub async fn create(store: &dyn Store, slug: &str) -> Poll {
     done(store.create_poll(new_poll(slug)).await)
 }
@@ -36,12 +36,12 @@ pub fn with_key_of(ballot: Ballot, other: &Ballot) -> Ballot {
     Ballot { key: BallotKey(key), ..ballot }
 }
 
-/// What recording the ballots gave.
+/// Records the ballots, which must succeed.
 pub async fn record(store: &dyn Store, ballots: &[Ballot]) -> Recorded {
     done(store.record(ballots).await)
 }
 
-/// The poll's tallies and what its ballots add up to; fails where the two differ.
+/// The poll's tallies; fails where they differ from the counts of its ballots.
 pub async fn tallies(store: &dyn Store, poll: &Poll) -> Tallies {
     let recount = done(store.recount(poll.id).await);
     assert!(recount.tallies.counts_equal(&recount.ballots), "tallies and ballots differ: {recount:?}");
@@ -56,5 +56,5 @@ pub fn counts(tallies: &Tallies) -> Vec<u64> {
 
 /// The value of a call that must succeed.
 pub fn done<T, E: Debug>(result: Result<T, E>) -> T {
-    result.expect("the store does what it is asked")
+    result.expect("the call to the store succeeds")
 }

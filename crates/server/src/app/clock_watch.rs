@@ -1,5 +1,5 @@
-//! Says that a clock was set back, the machine's or the database's, for as long as it is behind the time by which this
-//! process judges.
+//! Logs that a clock, the machine's or the database's, was set back, for as long as it is behind the time by which this process
+//! opens and closes polls.
 
 use std::time::Duration;
 
@@ -7,30 +7,31 @@ use throng_domain::clock::Clock;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// By how much the clock must be behind to be worth a line, in milliseconds.
+/// How far the clock must be behind for a log line, in milliseconds.
 const BEHIND_MS: i64 = 1_000;
 
-/// How often it is said.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// The shortest time between two log lines.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// What was said, and when.
+/// The state of the check.
 #[derive(Debug, Default)]
 pub(super) struct ClockWatch {
-    told: Option<Instant>,
+    /// The time of the last log line, unless the clock has caught up since.
+    logged: Option<Instant>,
 }
 
 impl ClockWatch {
-    /// Logs it if it is so, once in a while; `whose` clock this one follows.
-    pub(super) fn look(&mut self, clock: &dyn Clock, whose: &str) {
+    /// Logs if the clock is behind, at most once a minute; `whose` names the owner of the clock that `clock` follows.
+    pub(super) fn check(&mut self, clock: &dyn Clock, whose: &str) {
         let behind_ms = clock.ahead_ms();
         if behind_ms < BEHIND_MS {
-            self.told = None;
-        } else if self.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
-            self.told = Some(Instant::now());
+            self.logged = None;
+        } else if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            self.logged = Some(Instant::now());
             warn!(
                 behind_ms,
-                "{whose} clock was set back; polls are judged by a time that goes on from the latest one, a tenth \
-                 slower, until the clock has caught up. If the clock was wrong before and is right now, restart throng"
+                "{whose} clock was set back; polls open and close by a time that continues from the latest one, a tenth \
+                 slower, until the clock has caught up. If the clock was wrong before and is correct now, restart throng"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! What a server or a worker is put together from.
+//! The parts from which a server or a worker is built.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,38 +18,39 @@ use tracing::{info, warn};
 
 use crate::config::{AppEnv, Config};
 
-/// What a server is put together from, beside its configuration.
+/// The parts of a server, beside its configuration.
 #[derive(Debug)]
 pub struct Parts {
-    /// Where polls and ballots are kept, its schema up to date.
+    /// The store of polls and ballots, with its schema up to date.
     pub store: Arc<dyn Store>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// How many threads serve.
+    /// The number of serving threads.
     pub cores: usize,
-    /// How many ballots may wait at once.
+    /// The most ballots that may wait at once.
     pub ballots_waiting_max: usize,
-    /// What stands between this server and those who record its ballots; none where it records them itself.
-    pub broker: Option<Broker>,
-    /// What all nodes share, so that they ask the store together only once.
+    /// The broker between this server and the workers that record its ballots; none where it records them itself.
+    pub broker: Option<BrokerClients>,
+    /// The cache that all nodes share, so that only one of them queries the store.
     pub cache: Option<Arc<dyn ResultCache>>,
 }
 
-/// The two sides of a broker that a server has to do with.
+/// A server's clients of the broker.
 #[derive(Debug)]
-pub struct Broker {
-    /// The name by which nodes and workers on one database know the queue.
+pub struct BrokerClients {
+    /// The name by which nodes and workers on one database identify the queue.
     pub queue: String,
-    /// Take its ballots, one from each core.
+    /// Publish its ballots, one per core.
     pub publishers: Vec<Arc<dyn Publisher>>,
-    /// Brings the results.
+    /// Receives the results.
     pub result_subscriber: Box<dyn ResultSubscriber>,
 }
 
-/// The configured database, its schema up to date, its settings safe; opened under this process's claim, where it has one.
+/// Opens the configured database under this process's claim, if it has one, migrates its schema, and checks its durability
+/// settings.
 ///
 /// # Errors
-/// If it can't be had, or in production could lose ballots that were answered.
+/// If it can't be opened or migrated, or in production could lose accepted ballots.
 pub async fn open_database(config: &Config, claim: Option<&Claim>) -> anyhow::Result<Arc<dyn Database>> {
     let database =
         store::open(&config.database, claim).await.with_context(|| format!("can't open {}", config.database))?;
@@ -60,22 +61,22 @@ pub async fn open_database(config: &Config, claim: Option<&Claim>) -> anyhow::Re
     Ok(database)
 }
 
-/// What to do about a broker that can't be used.
+/// The error message for a broker that can't be used, with advice.
 pub fn cant_use(url: &QueueUrl) -> String {
     format!("can't use the broker {url}; see that it runs and can be reached, or set QUEUE_URL")
 }
 
-/// How long [`watch_broker`] watches: policies that lose messages within a few seconds are seen.
+/// How long [`watch_broker`] checks the broker: long enough to detect policies that lose messages within a few seconds.
 pub const BROKER_WATCH: Duration = Duration::from_secs(6);
 
-/// How often it looks meanwhile.
-const BROKER_LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The interval between its checks.
+const BROKER_CHECK_EVERY: Duration = Duration::from_millis(200);
 
-/// Watches whether the broker loses what it has confirmed.
+/// Checks, for [`BROKER_WATCH`], whether the broker loses what it has confirmed.
 ///
 /// # Errors
-/// Why nothing would be published: as soon as that is known where somebody has to change the broker, and in the end where it
-/// may pass by itself.
+/// Why nothing would be published: [`QueueError::Rejected`], where an operator has to change the broker, as soon as it is
+/// known; an error that may pass by itself only at the end.
 pub async fn watch_broker(publisher: &dyn Publisher) -> Result<(), QueueError> {
     let watched_until = Instant::now() + BROKER_WATCH;
     loop {
@@ -83,14 +84,14 @@ pub async fn watch_broker(publisher: &dyn Publisher) -> Result<(), QueueError> {
             Err(error @ QueueError::Rejected(_)) => return Err(error),
             refusal if Instant::now() >= watched_until => return refusal,
             Ok(()) | Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => {
-                tokio::time::sleep(BROKER_LOOK_EVERY).await;
+                tokio::time::sleep(BROKER_CHECK_EVERY).await;
             }
         }
     }
 }
 
-/// Refuses a broker that is seen to lose what it has confirmed. In dev, where a start is not to take long, a node says so
-/// later.
+/// Rejects a broker that is seen to lose what it has confirmed. Not in dev, where the start should be fast: there a node
+/// reports it later.
 ///
 /// # Errors
 /// What to change on the broker.
@@ -99,35 +100,35 @@ pub async fn refuse_lossy(publisher: &dyn Publisher, app_env: AppEnv) -> Result<
         AppEnv::Dev => Ok(()),
         AppEnv::Prod => match watch_broker(publisher).await {
             Err(error @ QueueError::Rejected(_)) => Err(error),
-            // It may be back soon.
+            // It may be available again soon.
             Ok(()) | Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => Ok(()),
         },
     }
 }
 
-/// The configured cache. Nodes that record in one database share it, and no others.
+/// The configured cache, shared only by nodes that record in the same database.
 pub fn open_cache(config: &Config) -> Option<Arc<dyn ResultCache>> {
     let url = config.cache.as_ref()?;
     Some(cache::open(url, Namespace::of(&config.database.to_string())))
 }
 
-/// Refuses a database with which an answered ballot could be lost; in dev it only says so.
+/// Rejects a database whose settings could lose an accepted ballot; in dev it only logs a warning.
 async fn refuse_unsafe(database: &dyn Database, app_env: AppEnv) -> anyhow::Result<()> {
     let settings = database.unsafe_settings().await?;
     match app_env {
         AppEnv::Prod if !settings.is_empty() => {
-            bail!("the database could lose ballots that were answered: {}", settings.join("; "))
+            bail!("the database could lose accepted ballots: {}", settings.join("; "))
         }
         AppEnv::Prod | AppEnv::Dev => {
             for setting in settings {
-                warn!("the database could lose ballots that were answered: {setting}");
+                warn!("the database could lose accepted ballots: {setting}");
             }
             Ok(())
         }
     }
 }
 
-/// Makes the demo poll, named `slug`, if there is no poll at all.
+/// Creates the demo poll, with this `slug`, if there is no poll at all.
 ///
 /// # Errors
 /// Those of the store.

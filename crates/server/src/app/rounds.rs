@@ -1,4 +1,4 @@
-//! Rounds, as a web node begins them and hears their answers: see [`throng_domain::rounds`].
+//! A web node's part in rounds: beginning them and reading their reports. See [`throng_domain::rounds`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use throng_domain::rounds::{Round, is_complete};
 use throng_domain::store::{Store, StoreError};
 use tokio::time::Instant;
 
-/// How often answers are read and a round is begun, while a result waits for it.
+/// The interval at which reports are read and a round is begun, while a result waits for one.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How far apart all nodes together begin rounds, in milliseconds: a little less than one node does, so that it is not late
-/// for its own next one by as much as a question to the database takes.
+/// The shortest time between the rounds of all nodes together, in milliseconds: a little less than a single node's interval, so
+/// that the duration of a database query doesn't delay its own next round.
 const APART_MS: i64 = 900;
 
-/// The rounds that are waited for at a time, the latest ones. An answer to a later one is one to those before it, and takes as
-/// long as what a line has in hand.
-const WAITED_MAX: usize = 100;
+/// The most rounds waited for at a time, the latest ones. A report to a later round is also one to all before it, and takes as
+/// long as the consumer needs to record its current deliveries.
+const WAITING_MAX: usize = 100;
 
-/// The rounds that this node waits for. Where another node was faster it waits for the round that this one has begun: it is known
-/// when that was, and that moment is what counts, also if it is too early for what this node wants.
+/// The rounds that this node waits for. Where another node was faster, this node waits for that node's round: the time at which
+/// it began is known and is the one that counts, even if it is too early for the result that this node waits for.
 #[derive(Debug)]
 pub(super) struct BegunRounds {
     waiting: VecDeque<Round>,
-    /// The moment of the last complete one.
+    /// The time at which the last complete round began.
     complete: Timestamp,
     next: Option<Instant>,
 }
@@ -36,16 +36,17 @@ impl Default for BegunRounds {
 }
 
 impl BegunRounds {
-    /// What was on the queue at this moment, by the database's clock, is recorded.
+    /// Everything that was on the queue at this time, by the database's clock, is recorded.
     pub(super) fn recorded_until(&self) -> Timestamp {
         self.complete
     }
 
-    /// Hears answers; begins another round unless what was on the queue at `wanted` is known to be recorded, if rounds `may_begin`.
+    /// Reads reports; then, if rounds `may_begin`, begins another round, unless everything that was on the queue at `wanted` is
+    /// known to be recorded.
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) async fn go_on(
+    pub(super) async fn advance(
         &mut self,
         store: &dyn Store,
         wanted: Timestamp,
@@ -55,13 +56,13 @@ impl BegunRounds {
             return Ok(());
         }
         self.next = Some(Instant::now() + EVERY);
-        self.hear(store).await?;
+        self.read_reports(store).await?;
         if self.complete < wanted && may_begin {
             let round = store.begin_round(APART_MS).await?;
             if self.waiting.contains(&round) {
                 return Ok(());
             }
-            if self.waiting.len() == WAITED_MAX {
+            if self.waiting.len() == WAITING_MAX {
                 self.waiting.pop_front();
             }
             self.waiting.push_back(round);
@@ -69,13 +70,13 @@ impl BegunRounds {
         Ok(())
     }
 
-    async fn hear(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+    async fn read_reports(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let Some(oldest) = self.waiting.iter().map(|round| round.number).min() else { return Ok(()) };
-        let (answers, queues) = (store.answers(oldest).await?, store.queues().await?);
-        let is_complete = |round: &Round| is_complete(round.number, &queues, &answers);
+        let (reports, queues) = (store.reports(oldest).await?, store.queues().await?);
+        let is_complete = |round: &Round| is_complete(round.number, &queues, &reports);
         if let Some(last) = self.waiting.iter().rposition(is_complete) {
-            let moments = self.waiting.drain(..=last).map(|round| round.began_at);
-            self.complete = moments.fold(self.complete, Timestamp::max);
+            let times = self.waiting.drain(..=last).map(|round| round.began_at);
+            self.complete = times.fold(self.complete, Timestamp::max);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A server that runs, to its end.
+//! A running server, until it has stopped.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,22 +13,22 @@ use throng_domain::store::StoreError;
 use tracing::{error, info, warn};
 
 use super::App;
-use super::awake::keep_processors_awake;
 use super::clock_watch::ClockWatch;
 use super::database_clock::DatabaseClock;
 use super::ends::PollEnds;
 use crate::closing::WaitsFor;
 use crate::intake::{BallotQueue, IntakeFailure, PublishLoop, RecorderThread};
-use crate::log_rate_limiter::LogRateLimiter;
-use crate::serve::{Beside, Cores, Shutdown, Tls};
+use crate::net::{Background, Cores, Shutdown, Tls};
+use crate::sched::cpu_latency;
+use crate::telemetry::log_rate_limiter::LogRateLimiter;
 
-/// How often it is looked whether another process, such as `throng poll close`, changed a poll.
-const POLLS_REFRESH: Duration = Duration::from_millis(250);
+/// The interval between checks for polls that another process, such as `throng poll close`, has changed.
+const POLLS_RELOAD_EVERY: Duration = Duration::from_millis(250);
 
-/// How often the broker is asked how much waits.
-const DEPTH_REFRESH: Duration = Duration::from_secs(5);
+/// The interval between checks of the broker's queues.
+const DEPTH_EVERY: Duration = Duration::from_secs(5);
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
 pub struct Server {
     pub(super) app: Arc<App>,
@@ -36,40 +36,40 @@ pub struct Server {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) ballot_queues: Vec<Arc<BallotQueue>>,
     pub(super) record_mode: RecordMode,
-    /// The clock that is followed, where that isn't this machine's.
+    /// The clock that the server follows, if that isn't this machine's.
     pub(super) database_clock: Option<DatabaseClock>,
     pub(super) depth: Option<Depth>,
     pub(super) _claim: Option<store::Claim>,
 }
 
-/// Who takes the ballots from the ballot queues.
+/// How ballots from the ballot queues are recorded.
 #[derive(Debug)]
 pub(super) enum RecordMode {
     /// This process records them.
     Local(RecorderThread),
-    /// Workers do, and send the results to the nodes.
+    /// Workers record them, and send the results to the nodes.
     Workers { publish_loops: Vec<Arc<PublishLoop>>, result_subscriber: Box<dyn ResultSubscriber> },
 }
 
 impl Server {
-    /// The address served on.
+    /// The address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.cores.address
     }
 
-    /// What all cores share.
+    /// The state that all cores share.
     pub fn app(&self) -> &Arc<App> {
         &self.app
     }
 
-    /// Serves until `stop` is done or ballots can't be recorded any more; then answers what was accepted, records
-    /// what was admitted, and returns.
+    /// Serves until `stop` completes or ballots can't be recorded any more; then responds to the requests it has accepted,
+    /// records the ballots it has admitted, and returns.
     ///
     /// # Errors
-    /// What ended it, if that wasn't `stop`.
+    /// The failure that ended it, if `stop` didn't.
     pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), IntakeFailure> {
         let app = &self.app;
-        let to_the_end = async {
+        let until_shut_down = async {
             tokio::select! {
                 () = stop => info!("shutting down"),
                 () = app.intake_failed.cancelled() => close_all(&self.ballot_queues),
@@ -82,28 +82,29 @@ impl Server {
                 publish_loops.first().map(|publish_loop| Arc::clone(&publish_loop.publisher))
             }
         };
-        // Those who still come are judged and answered by what is true now.
+        // These run during the shutdown too, so that requests that still arrive are handled with current polls and time.
         tokio::select! {
-            () = to_the_end => {}
-            never = keep_polls_fresh(app, &self.ballot_queues) => match never {},
+            () = until_shut_down => {}
+            never = reload_polls_regularly(app, &self.ballot_queues) => match never {},
             never = follow_clock(self.database_clock.as_ref()) => match never {},
-            never = app.polls.keep_renewing(&app.origin) => match never {},
-            never = hear(app, &mut self.record_mode) => match never {},
+            never = app.polls.keep_refreshing(&app.source) => match never {},
+            never = receive_results(app, &mut self.record_mode) => match never {},
             never = measure_queue(app, self.depth.as_ref(), publisher.as_deref()) => match never {},
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
             never = keep_awake(app, &self.ballot_queues) => match never {},
         }
         close_all(&self.ballot_queues);
-        // What publish loops still publish needs this runtime: it looks after the connection that knows whether the broker is there.
+        // Publish loops that still publish need this runtime: it runs the connection that monitors whether the broker is
+        // available.
         let cores = self.cores;
         if let Err(error) = tokio::task::spawn_blocking(move || cores.join()).await {
             std::panic::resume_unwind(error.into_panic());
         }
-        // A recorder that finishes cancels it as well.
+        // Read before the recorder finishes, since that cancels it too.
         let failed = self.app.intake_failed.is_cancelled();
         match self.record_mode {
             RecordMode::Local(recorder) => recorder.finish()?,
-            // Publish loops finish before their cores do.
+            // Publish loops have finished before their cores.
             RecordMode::Workers { .. } => {}
         }
         if failed { Err(IntakeFailure::Fault) } else { Ok(()) }
@@ -111,24 +112,25 @@ impl Server {
 }
 
 impl RecordMode {
-    /// What carries ballots from this core's ballot queue until the shutdown has ended, and where they go if that is a broker.
+    /// The background work that dispatches or publishes this core's ballots until the shutdown has ended, and the publisher
+    /// where workers record.
     pub(super) fn on_core(
         &self,
         number: usize,
         ballot_queue: &Arc<BallotQueue>,
         shutdown: &Arc<Shutdown>,
-    ) -> (Beside, Option<Arc<dyn Publisher>>) {
+    ) -> (Background, Option<Arc<dyn Publisher>>) {
         let (ballot_queue, shutdown) = (Arc::clone(ballot_queue), Arc::clone(shutdown));
         match self {
             Self::Local(recorder) => {
                 let recorder = recorder.thread();
-                let carries = async move {
+                let dispatch = async move {
                     tokio::select! {
                         () = ballot_queue.run_dispatch(recorder) => {}
                         () = shutdown.ended() => {}
                     }
                 };
-                (Box::pin(carries), None)
+                (Box::pin(dispatch), None)
             }
             Self::Workers { publish_loops, .. } => {
                 let publish_loop = Arc::clone(&publish_loops[number]);
@@ -143,21 +145,25 @@ fn close_all(ballot_queues: &[Arc<BallotQueue>]) {
     ballot_queues.iter().for_each(|ballot_queue| ballot_queue.close());
 }
 
-async fn keep_polls_fresh(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible {
-    let mut tick = tokio::time::interval(POLLS_REFRESH);
+async fn reload_polls_regularly(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible {
+    let mut tick = tokio::time::interval(POLLS_RELOAD_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let log_limiter = LogRateLimiter::new(1);
     let (mut ends, mut watch) = (PollEnds::new(app, ballot_queues), ClockWatch::default());
     let whose = if app.config.database.is_shared() { "the database's" } else { "this machine's" };
     loop {
         tick.tick().await;
-        watch.look(&*app.clock, whose);
+        watch.check(&*app.clock, whose);
         if let Err(error) = keep_polls(app, &mut ends).await {
             if matches!(error, StoreError::WriteFailed(_)) {
-                error!(%error, "a poll's end can't be stored; nothing more is recorded");
+                error!(%error, "a poll's end can't be stored; no more ballots are recorded");
                 app.intake_failed.cancel();
             } else if let Some(unlogged) = log_limiter.take(app.clock.now()) {
-                warn!(%error, unlogged, "polls can't be read, or their ends not be stored; those known are served on");
+                warn!(
+                    %error,
+                    unlogged,
+                    "polls can't be read, or their ends can't be stored; the known polls are still served"
+                );
             }
         }
     }
@@ -171,18 +177,18 @@ async fn follow_clock(clock: Option<&DatabaseClock>) -> Infallible {
 }
 
 async fn keep_polls(app: &App, ends: &mut PollEnds<'_>) -> Result<(), StoreError> {
-    app.polls.refresh(&app.origin).await?;
+    app.polls.reload(&app.source).await?;
     if ends.mark_due().await? {
-        app.polls.refresh(&app.origin).await?;
+        app.polls.reload(&app.source).await?;
     }
     Ok(())
 }
 
-/// Measures how much waits for workers, and says where something is amiss. Web nodes do, since there may be no worker left to.
+/// Measures how many messages wait for workers, and logs problems. Web nodes do this, since there may be no worker left.
 async fn measure_queue(app: &App, depth: Option<&Depth>, publisher: Option<&dyn Publisher>) -> Infallible {
     let Some(depth) = depth else { return std::future::pending().await };
     let mut last = Messages { ballots: 0, dead: 0, consumers: 1 };
-    let mut tick = tokio::time::interval(DEPTH_REFRESH);
+    let mut tick = tokio::time::interval(DEPTH_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
@@ -198,26 +204,26 @@ async fn measure_queue(app: &App, depth: Option<&Depth>, publisher: Option<&dyn 
     }
 }
 
-/// How many polls have closed and have no final result yet.
+/// The number of polls that have closed and have no final result yet.
 fn closing(app: &App) -> usize {
     let (now, polls) = (app.clock.now(), app.polls.current());
     polls.ending().filter(|live| live.poll.state(now) == PollState::Closing).count()
 }
 
-/// Says what an operator has to look at, once.
+/// Logs each change that needs an operator's attention, once.
 fn log_change(before: Messages, now: Messages) {
     if now.dead > before.dead {
         error!(
             messages = now.dead,
-            "the queue of dead letters has more messages, whose ballots don't count; see `throng dead list`"
+            "new messages are in the dead letter queue, and their ballots don't count; see `throng dead list`"
         );
     }
     match (before.consumers, now.consumers) {
         (1.., 0) => warn!(
             messages = now.ballots,
-            "no worker takes ballots off the queue: they are kept there and not counted; start `throng worker`"
+            "no worker consumes the queue: ballots stay on it and are not counted; start `throng worker`"
         ),
-        (0, 1..) => info!("a worker takes ballots off the queue"),
+        (0, 1..) => info!("a worker consumes the queue"),
         (0, 0) | (1.., 1..) => {}
     }
 }
@@ -230,11 +236,14 @@ async fn keep_certificate_current(tls: Option<&Arc<Tls>>) -> Infallible {
 }
 
 async fn keep_awake(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible {
-    if app.config.keep_awake { keep_processors_awake(ballot_queues).await } else { std::future::pending().await }
+    if !app.config.keep_awake {
+        return std::future::pending().await;
+    }
+    cpu_latency::limit_while_crowd(|| ballot_queues.iter().map(|ballot_queue| ballot_queue.admitted()).sum()).await
 }
 
-/// Takes in the results that workers send.
-async fn hear(app: &App, record_mode: &mut RecordMode) -> Infallible {
+/// Publishes the results that workers send.
+async fn receive_results(app: &App, record_mode: &mut RecordMode) -> Infallible {
     let RecordMode::Workers { result_subscriber, .. } = record_mode else { return std::future::pending().await };
     loop {
         let received = result_subscriber.next().await;

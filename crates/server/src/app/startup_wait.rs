@@ -1,8 +1,9 @@
-//! Waiting, at start, for a database or a broker that is away.
+//! Waiting, at start, for a database or a broker that is unavailable.
 //!
-//! After a power failure everything starts at once, in any order. A process that ended because its database isn't up yet
-//! would be left to its supervisor, which starts it later and later; so it waits, and serves within a second of the
-//! database's return. What waiting can't mend (a wrong password, a schema of a later version) ends the start at once.
+//! After a power failure everything starts at the same time, in any order. A process that exited because its database isn't up
+//! yet would depend on its supervisor, which restarts it after longer and longer delays; so it waits, and serves within a
+//! second of the database's return. An error that waiting can't resolve (a wrong password, a schema of a later version) ends
+//! the start at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,21 +17,21 @@ use tracing::{info, warn};
 
 use crate::config::{Config, Wait};
 use crate::http::Dependency;
-use crate::log_rate_limiter::LogRateLimiter;
+use crate::telemetry::log_rate_limiter::LogRateLimiter;
 
-/// The time between two attempts is chosen at random from this on, in milliseconds, so that many nodes don't come at once …
+/// The shortest time between two attempts, in milliseconds. The time is random, so that many nodes don't retry at once.
 const RETRY_MIN_MS: u64 = 50;
 
-/// … up to this: whoever waits serves within a second of the return of what it waits for.
+/// The longest time between two attempts, in milliseconds, so that a process serves within a second of the dependency's return.
 const RETRY_MAX_MS: u64 = 150;
 
-/// A start that may have to wait.
+/// The start of a process, which may have to wait for its dependencies.
 #[derive(Debug)]
 pub struct StartupWait {
     wait: Wait,
     began: Instant,
     clock: Arc<dyn Clock>,
-    /// Whether the database may be away at all: a file isn't, it can be opened or it can't.
+    /// Whether the database can be unavailable for a time: a file can't, it can be opened or not.
     has_database_server: bool,
     log_limiter: LogRateLimiter,
     missing: watch::Sender<Dependency>,
@@ -49,19 +50,19 @@ impl StartupWait {
         }
     }
 
-    /// What is waited for, from the first failed attempt on.
+    /// The dependency that is waited for, valid from the first failed attempt on.
     pub fn missing(&self) -> watch::Receiver<Dependency> {
         self.missing.subscribe()
     }
 
-    /// What `attempt` gives as soon as it succeeds. After each attempt that found the database or the broker away,
-    /// `on_away` is called.
+    /// Repeats `attempt` until it succeeds; returns its value. Calls `on_unavailable` after each attempt that found the
+    /// database or the broker unavailable.
     ///
     /// # Errors
-    /// The attempt's error, if waiting is of no use or has lasted long enough; that of `on_away`.
+    /// The attempt's error, if waiting can't resolve it or the time to wait is over; that of `on_unavailable`.
     pub async fn until_available<T>(
         &self,
-        mut on_away: impl FnMut() -> anyhow::Result<()>,
+        mut on_unavailable: impl FnMut() -> anyhow::Result<()>,
         mut attempt: impl AsyncFnMut() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let mut has_waited = false;
@@ -79,14 +80,14 @@ impl StartupWait {
                 }
                 Err(error) => error,
             };
-            let Some(dependency) = self.missing_by(&error) else { return Err(error) };
+            let Some(dependency) = self.missing_dependency(&error) else { return Err(error) };
             let left = self.wait.max.map(|max| max.saturating_sub(self.began.elapsed()));
             if left == Some(Duration::ZERO) {
                 return Err(error);
             }
             has_waited = true;
             self.missing.send_replace(dependency);
-            on_away()?;
+            on_unavailable()?;
             if let Some(unlogged) = self.log_limiter.take(self.clock.now()) {
                 let (error, waited_s) = (with_causes(&error), self.began.elapsed().as_secs());
                 warn!(error, waited_s, unlogged, "{} is not available; trying again until it is", dependency.name());
@@ -96,14 +97,15 @@ impl StartupWait {
         }
     }
 
-    /// What is away by this error; `None` if trying again is of no use.
-    fn missing_by(&self, error: &anyhow::Error) -> Option<Dependency> {
-        // A schema that was being changed when the connection was lost is looked at again.
-        let store_is_away = error.downcast_ref().is_some_and(StoreError::may_pass);
-        let queue_is_away = matches!(error.downcast_ref(), Some(QueueError::Unavailable(_) | QueueError::Unknown(_)));
-        if store_is_away && self.has_database_server {
+    /// The dependency that is unavailable by this error; `None` if a retry can't resolve it.
+    fn missing_dependency(&self, error: &anyhow::Error) -> Option<Dependency> {
+        // If the connection was lost while the schema was being changed, the next attempt reads the schema again.
+        let is_store_unavailable = error.downcast_ref().is_some_and(StoreError::is_retryable);
+        let is_queue_unavailable =
+            matches!(error.downcast_ref(), Some(QueueError::Unavailable(_) | QueueError::Unknown(_)));
+        if is_store_unavailable && self.has_database_server {
             Some(Dependency::Store)
-        } else if queue_is_away {
+        } else if is_queue_unavailable {
             Some(Dependency::Queue)
         } else {
             None
@@ -111,15 +113,15 @@ impl StartupWait {
     }
 }
 
-/// The error and its causes, each said once: some errors say their cause themselves.
+/// The error and its causes, each included once: the text of some errors already contains their cause.
 pub fn with_causes(error: &anyhow::Error) -> String {
-    let mut words = error.to_string();
+    let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !words.ends_with(&cause) {
-            words = format!("{words}: {cause}");
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
         }
     }
-    words
+    text
 }
 
 #[cfg(test)]
@@ -140,23 +142,24 @@ mod tests {
         StartupWait::new(&config, &clock)
     }
 
-    /// How many attempts are made, where the first `failures` of them fail so, and what comes of them.
+    /// The number of attempts and of calls of `on_unavailable`, and the result, where the first `failures` attempts fail with
+    /// `error`.
     async fn attempts(
         settings: &[(&str, &str)],
         failures: usize,
         error: fn() -> anyhow::Error,
     ) -> (usize, usize, anyhow::Result<()>) {
-        let (mut made, mut away) = (0, 0);
+        let (mut made, mut unavailable) = (0, 0);
         let attempt = async || {
             made += 1;
             if made > failures { Ok(()) } else { Err(error()) }
         };
-        let on_away = || {
-            away += 1;
+        let on_unavailable = || {
+            unavailable += 1;
             Ok(())
         };
-        let done = startup(settings).until_available(on_away, attempt).await;
-        (made, away, done)
+        let done = startup(settings).until_available(on_unavailable, attempt).await;
+        (made, unavailable, done)
     }
 
     fn refused() -> anyhow::Error {
@@ -164,30 +167,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_away_is_tried_until_it_is_there() {
+    async fn unavailable_dependency_is_retried() {
         assert!(matches!(attempts(&[SERVER], 3, refused).await, (4, 3, Ok(()))));
         let blocked = || QueueError::Unavailable("refused".into()).into();
         assert!(matches!(attempts(&[], 3, blocked).await, (4, 3, Ok(()))));
     }
 
     #[tokio::test]
-    async fn waiting_ends_when_it_was_told_to() {
-        let (made, away, done) = attempts(&[SERVER, ("WAIT", "0")], 1, refused).await;
-        assert_eq!((made, away, done.unwrap_err().to_string().as_str()), (1, 0, "can't open it"));
-        let (made, away, done) = attempts(&[SERVER, ("WAIT", "1")], usize::MAX, refused).await;
-        assert!(done.is_err() && made > 1 && away == made - 1, "{made} {away}");
+    async fn waiting_ends_after_the_configured_time() {
+        let (made, unavailable, done) = attempts(&[SERVER, ("WAIT", "0")], 1, refused).await;
+        assert_eq!((made, unavailable, done.unwrap_err().to_string().as_str()), (1, 0, "can't open it"));
+        let (made, unavailable, done) = attempts(&[SERVER, ("WAIT", "1")], usize::MAX, refused).await;
+        assert!(done.is_err() && made > 1 && unavailable == made - 1, "{made} {unavailable}");
     }
 
     #[tokio::test]
-    async fn what_waiting_cannot_mend_ends_the_start() {
+    async fn permanent_error_ends_the_start() {
         let rejected = || StoreError::Rejected("no such user".to_owned()).into();
         assert!(matches!(attempts(&[SERVER], 1, rejected).await, (1, 0, Err(_))));
-        assert!(matches!(attempts(&[], 1, refused).await, (1, 0, Err(_))), "a file isn't away");
+        assert!(matches!(attempts(&[], 1, refused).await, (1, 0, Err(_))), "a file is not waited for");
         assert!(matches!(attempts(&[SERVER], 1, || anyhow::anyhow!("unsafe")).await, (1, 0, Err(_))));
     }
 
     #[tokio::test]
-    async fn what_is_waited_for_is_known() {
+    async fn missing_dependency_is_published() {
         let startup = startup(&[SERVER]);
         let missing = startup.missing();
         for (error, expected) in
@@ -201,10 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn cause_is_included_once() {
         let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
-        let says_its_cause = anyhow::Error::new(refused()).context("can't connect: refused").context("can't open it");
-        assert_eq!(with_causes(&says_its_cause), "can't open it: can't connect: refused");
+        let with_cause = anyhow::Error::new(refused()).context("can't connect: refused").context("can't open it");
+        assert_eq!(with_causes(&with_cause), "can't open it: can't connect: refused");
         let caused = Err::<(), _>(refused()).context("can't connect").unwrap_err();
         assert_eq!(with_causes(&caused), "can't connect: refused");
     }

@@ -1,4 +1,4 @@
-//! `throng backup` and `throng restore`: copies of the database file, made and put back.
+//! `throng backup` and `throng restore`: copying and restoring the database file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,30 +11,30 @@ use super::counted::counted;
 use super::output::Output;
 use super::{Flags, Json, print, write_json};
 
-/// What `throng backup` is told.
+/// Arguments of `throng backup`.
 #[derive(Debug, Args)]
 pub(super) struct Backup {
-    /// Where the copy is to be
+    /// Path of the copy
     #[arg(value_name = "FILE")]
     to: PathBuf,
-    /// Replace a file that is there already
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
     #[command(flatten)]
     json: Json,
 }
 
-/// What `throng restore` is told.
+/// Arguments of `throng restore`.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
-    /// The copy
+    /// Copy to restore
     #[arg(value_name = "FILE")]
     from: PathBuf,
     #[command(flatten)]
     json: Json,
 }
 
-/// What was done, as `--json` shows it.
+/// The outcome, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Done<'a> {
     database: String,
@@ -54,7 +54,7 @@ impl Backup {
             bail!("there is no database {}; set DATABASE_URL", config.database);
         }
         let copy = || -> anyhow::Result<sqlite::Checked> {
-            sqlite::refuse_beside(to)?;
+            sqlite::reject_leftover_files(to)?;
             let output = Output::create(to, self.force, &config)?;
             let checked = sqlite::copy(database, output.partial.path())?;
             output.finish()?;
@@ -71,7 +71,7 @@ impl Backup {
             }
             Ok(writeln!(
                 out,
-                "{}: {} in {}, as {} had them; checked, and recounted",
+                "{}: {} in {}, from {}; checked and recounted",
                 to.display(),
                 counted(ballots, "ballot"),
                 counted(polls, "poll"),
@@ -85,7 +85,7 @@ impl Restore {
     pub(super) fn run(self, flags: &Flags) -> anyhow::Result<()> {
         let config = flags.config()?;
         let from = self.from.as_path();
-        let database = file(&config.database, "put a copy back")?;
+        let database = file(&config.database, "restore a copy")?;
         let restored = sqlite::restore(database, from)
             .with_context(|| format!("{} was not restored from {}", config.database, from.display()))?;
         let sqlite::Checked { polls, ballots } = restored.checked;
@@ -98,7 +98,7 @@ impl Restore {
                 );
             }
             let (ballots, polls) = (counted(ballots, "ballot"), counted(polls, "poll"));
-            writeln!(out, "{}: {ballots} in {polls}; checked, and recounted", config.database)?;
+            writeln!(out, "{}: {ballots} in {polls}; checked and recounted", config.database)?;
             if let Some(kept) = restored.kept {
                 writeln!(out, "What was there before is kept at {}.", kept.display())?;
             }
@@ -107,16 +107,18 @@ impl Restore {
     }
 }
 
-/// The database's file; where it is a server's, an error that says what does this there.
+/// The database's file; for a database on a server, an error that names the server's own tools.
 fn file<'a>(database: &'a DatabaseUrl, what: &str) -> anyhow::Result<&'a Path> {
     match database {
         DatabaseUrl::Sqlite(path) => Ok(path),
         DatabaseUrl::MySql(_) => bail!(
-            "{database} is a server's; to {what}, use its own tools: `mariadb-dump --single-transaction` or `mysqldump \
-             --single-transaction`, and `mariadb` or `mysql` to read the dump"
+            "{database} is on a server; to {what}, use the server's own tools: `mariadb-dump --single-transaction` or \
+             `mysqldump --single-transaction`, and `mariadb` or `mysql` to read the dump"
         ),
         DatabaseUrl::Postgres(_) => {
-            bail!("{database} is a server's; to {what}, use its own tools: `pg_dump`, and `psql` or `pg_restore`")
+            bail!(
+                "{database} is on a server; to {what}, use the server's own tools: `pg_dump`, and `psql` or `pg_restore`"
+            )
         }
     }
 }

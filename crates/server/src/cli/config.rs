@@ -10,21 +10,21 @@ use super::table::{Side, Table};
 use super::{Flags, Json, print, write_json};
 use crate::config::{Config, Faults, Shown, show};
 
-/// What to do with the settings.
+/// Subcommands of `throng config`.
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Check that a server could start with the settings found here
+    /// Check that a server can start with the settings in effect here
     ///
-    /// Opens nothing but the files that they name: whether database, broker and cache are there, `throng doctor` says. Exits
-    /// with 1 if a setting can't be used, and names every fault with the place it comes from.
+    /// Opens nothing but the files that the settings name; `throng doctor` checks the database, broker and cache. Exits with 1
+    /// if a setting can't be used, and reports every fault with its source.
     Check(Json),
-    /// Print every setting in effect, and where it comes from
+    /// Print every setting in effect and its source
     ///
     /// Passwords and secrets are not shown. Exits with 1 if a setting can't be used.
     Show(Json),
 }
 
-/// What was found, as `--json` shows it.
+/// Result of the check, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Checked<'a> {
     ok: bool,
@@ -32,7 +32,7 @@ struct Checked<'a> {
     warnings: &'a [String],
 }
 
-/// The settings, as `--json` shows them.
+/// The settings, as `--json` prints them.
 #[derive(Debug, Serialize)]
 struct Settings<'a> {
     settings: &'a [Shown],

@@ -1,4 +1,4 @@
-//! The database, for commands that work beside a server or without one.
+//! Access to the database for commands, with or without a running server.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use throng_backends::store;
 use throng_domain::clock::{Asked, Clock, RemoteClock, SystemClock};
 use throng_domain::store::{Database, StoreError};
 
-use super::tell;
+use super::write_message;
 use crate::app::StartupWait;
 use crate::config::Config;
 
-/// How often a write is tried that another process's write, or change of the same poll, got in the way of. Each try
+/// Maximum attempts at a write that conflicts with another process's write, or with a change of the same poll. Each attempt
 /// waits for the other by itself.
-const TRIES_MAX: usize = 5;
+const ATTEMPTS_MAX: usize = 5;
 
-/// The database, which must be there and of this version's schema: a command that looks at polls neither makes a
-/// database nor changes one.
+/// The database, which must exist and have this version's schema: a command on polls neither creates a database nor migrates
+/// one.
 pub(super) async fn open_current(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
-    let (database, states) = waiting(config, &config.database, async || {
+    let (database, states) = retry_unavailable(config, &config.database, async || {
         let database = existing(config).await?;
         let states = database.migration_states().await.with_context(|| config.database.to_string())?;
         Ok((database, states))
@@ -31,9 +31,9 @@ pub(super) async fn open_current(config: &Config) -> anyhow::Result<Arc<dyn Data
     Ok(database)
 }
 
-/// The database, which must be there.
+/// The database, which must exist.
 pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
-    waiting(config, &config.database, async || existing(config).await).await
+    retry_unavailable(config, &config.database, async || existing(config).await).await
 }
 
 async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
@@ -46,57 +46,57 @@ async fn existing(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
     })
 }
 
-/// The database, made if it isn't there.
-pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
+/// The database, created if it doesn't exist.
+pub(super) async fn open_or_create(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
     let open = async || store::open(&config.database, None).await.with_context(|| cant_open(config));
-    waiting(config, &config.database, open).await
+    retry_unavailable(config, &config.database, open).await
 }
 
-/// The database's clock, by which servers judge that share it: `now` here is `now` there.
+/// The database's clock, which the servers that share it go by: `now` here is `now` there.
 ///
 /// # Errors
 /// Those of the store.
 pub(super) async fn clock(database: &dyn Database) -> Result<RemoteClock, StoreError> {
-    let asked = Asked::now();
-    Ok(RemoteClock::new(asked, database.now().await?))
+    let before = Asked::now();
+    Ok(RemoteClock::new(before, database.now().await?))
 }
 
-/// What `attempt` gives, tried again for as long as `--wait` says while `server` is away.
-pub(super) async fn waiting<T>(
+/// The result of `attempt`, retried for as long as `--wait` allows while `server` is unavailable.
+pub(super) async fn retry_unavailable<T>(
     config: &Config,
     server: &impl Display,
     attempt: impl AsyncFnMut() -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut is_told = false;
-    let on_away = || {
-        if !std::mem::replace(&mut is_told, true) {
-            tell(&format!("waiting for {server}"));
+    let mut is_reported = false;
+    let on_unavailable = || {
+        if !std::mem::replace(&mut is_reported, true) {
+            write_message(&format!("waiting for {server}"));
         }
         Ok(())
     };
-    StartupWait::new(config, &clock).until_available(on_away, attempt).await
+    StartupWait::new(config, &clock).until_available(on_unavailable, attempt).await
 }
 
-/// Does `write` again for as long as somebody else's write gets in its way: a poll has to be closed while a crowd
-/// votes in it. `write` must judge anew what it is to write.
-pub(super) async fn persist<T>(mut write: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    for _ in 1..TRIES_MAX {
+/// Retries `write`, up to [`ATTEMPTS_MAX`] attempts, while other writes conflict with it: closing a poll must succeed while
+/// many clients vote in it. Each call of `write` must decide anew what to write.
+pub(super) async fn retry_conflicts<T>(mut write: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    for _ in 1..ATTEMPTS_MAX {
         match write().await {
-            Err(error) if is_in_the_way(&error) => {}
+            Err(error) if is_retryable(&error) => {}
             done => return done,
         }
     }
     write().await.map_err(|error| {
-        if is_in_the_way(&error) {
-            error.context("nothing was changed; try again when less is going on")
+        if is_retryable(&error) {
+            error.context("nothing was changed; try again when there is less load")
         } else {
             error
         }
     })
 }
 
-fn is_in_the_way(error: &anyhow::Error) -> bool {
+fn is_retryable(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(StoreError::Conflict(_) | StoreError::Unavailable(_)))
 }
 
@@ -108,28 +108,28 @@ fn cant_open(config: &Config) -> String {
 mod tests {
     use super::*;
 
-    async fn tries(failures: usize, error: fn() -> anyhow::Error) -> (usize, anyhow::Result<()>) {
-        let mut tried = 0;
-        let done = persist(async || {
-            tried += 1;
-            if tried > failures { Ok(()) } else { Err(error()) }
+    async fn run_failing(failures: usize, error: fn() -> anyhow::Error) -> (usize, anyhow::Result<()>) {
+        let mut attempts = 0;
+        let done = retry_conflicts(async || {
+            attempts += 1;
+            if attempts > failures { Ok(()) } else { Err(error()) }
         });
         let done = done.await;
-        (tried, done)
+        (attempts, done)
     }
 
     #[tokio::test]
-    async fn what_was_in_the_way_is_tried_again_and_given_up_on() {
+    async fn conflict_is_retried_a_limited_number_of_times() {
         let conflict = || StoreError::Conflict("changed meanwhile".to_owned()).into();
-        assert!(matches!(tries(2, conflict).await, (3, Ok(()))));
-        let (tried, done) = tries(100, conflict).await;
-        assert_eq!(tried, TRIES_MAX);
+        assert!(matches!(run_failing(2, conflict).await, (3, Ok(()))));
+        let (attempts, done) = run_failing(100, conflict).await;
+        assert_eq!(attempts, ATTEMPTS_MAX);
         assert!(done.unwrap_err().to_string().contains("nothing was changed"));
     }
 
     #[tokio::test]
-    async fn what_will_not_work_later_is_tried_once() {
+    async fn rejected_write_is_not_retried() {
         let rejected = || StoreError::Rejected("no".to_owned()).into();
-        assert!(matches!(tries(1, rejected).await, (1, Err(_))));
+        assert!(matches!(run_failing(1, rejected).await, (1, Err(_))));
     }
 }

@@ -11,27 +11,27 @@ use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
 
 use super::counted::counted;
-use super::database::waiting;
+use super::database::retry_unavailable;
 use super::table::{Side, Table};
 use super::{Flags, Json, print, write_json};
 use crate::app::cant_use;
 use crate::view::rfc3339_text;
 
-/// The messages that no worker could read
+/// Manage the messages that no worker could read
 ///
-/// A worker sets such a message aside, alone, and says so in its log: it was forged, damaged on its way, made under
-/// another APP_SECRET, or by a version of Throng that this worker doesn't know. Here they can be looked at, and given to
-/// the workers once more when the cause is mended.
+/// A worker sets only such a message aside, and logs it: it was forged, damaged in transit, or made with another APP_SECRET or
+/// by a version of Throng that this worker doesn't know. These commands list them, and return them to the workers once the
+/// cause is fixed.
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum DeadCommand {
-    /// List them, the oldest first
+    /// List the messages, oldest first
     List(List),
-    /// Show one of them, with the ballots in it where this Throng can read it
+    /// Show a message, with its ballots if this command can read them
     Show(Show),
-    /// Give them to the workers once more
+    /// Return messages to the workers
     Replay(Chosen),
-    /// Throw them away, for good
+    /// Delete messages permanently
     Drop(Chosen),
 }
 
@@ -39,62 +39,62 @@ const EXAMPLES: &str = "\
 Examples:
   throng dead list
   throng dead show 5fd924625f6ab16a
-  throng dead replay --all            after APP_SECRET was mended, or workers brought up to date
+  throng dead replay --all            after APP_SECRET was fixed, or workers were upgraded
   throng dead drop 5fd924625f6ab16a";
 
-/// Which are listed.
+/// Arguments of `throng dead list`.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// How many at the most
+    /// Maximum number of messages
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=SCAN_MAX as i64))]
     limit: u16,
     #[command(flatten)]
     json: Json,
 }
 
-/// Which is shown.
+/// Arguments of `throng dead show`.
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    /// Its id, as listed
+    /// Id of the message, as listed
     id: String,
     #[command(flatten)]
     json: Json,
 }
 
-/// Which are dealt with.
+/// The messages that a command applies to.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Chosen {
-    /// Those with these ids
+    /// Ids of the messages
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// All that are there now
+    /// All messages set aside so far
     #[arg(long)]
     all: bool,
 }
 
-/// A message, as `--json` shows it.
+/// A message, as `--json` prints it.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Row<'a> {
     id: &'a str,
     why: &'a str,
     set_aside_at: Option<String>,
     bytes: usize,
 }
 
-/// A message with all there is, as `--json` shows it.
+/// A message with its body and ballots, as `--json` prints it.
 #[derive(Serialize)]
 struct Opened<'a> {
     #[serde(flatten)]
-    line: Line<'a>,
+    row: Row<'a>,
     /// In hexadecimal digits.
     body: String,
-    /// Why this Throng can't read it.
+    /// Why this command can't read it.
     unreadable: Option<String>,
     ballots: Vec<Read<'a>>,
 }
 
-/// A ballot in it.
+/// A ballot in a message.
 #[derive(Serialize)]
 struct Read<'a> {
     poll: i64,
@@ -106,7 +106,7 @@ struct Read<'a> {
 /// Runs the command.
 pub(super) fn run(command: DeadCommand, flags: &Flags) -> anyhow::Result<()> {
     let config = flags.config()?;
-    let url = config.queue.as_ref().context("there is no queue to look at; set QUEUE_URL")?;
+    let url = config.queue.as_ref().context("no queue is configured; set QUEUE_URL")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let key = config.message_key()?;
@@ -114,23 +114,23 @@ pub(super) fn run(command: DeadCommand, flags: &Flags) -> anyhow::Result<()> {
             let connecting = queue::connect_dead_letters(url, &config.queue_prefix.0, key.clone());
             connecting.await.with_context(|| cant_use(url))
         };
-        let letters = waiting(&config, url, connect).await?;
+        let letters = retry_unavailable(&config, url, connect).await?;
         match command {
             DeadCommand::List(List { limit, json }) => {
                 let found = letters.list(limit.into()).await?;
                 print(|out| write_list(&found, json, out))
             }
             DeadCommand::Show(Show { id, json }) => {
-                let found = letters.show(&id).await?.with_context(|| nothing_named(&id))?;
+                let found = letters.show(&id).await?.with_context(|| not_found(&id))?;
                 print(|out| write_opened(&found, json, out))
             }
             DeadCommand::Replay(chosen) => {
                 let replayed = letters.replay(chosen.selection()).await?;
-                chosen.report(replayed, "given to the workers once more")
+                chosen.report(replayed, "returned to the workers")
             }
             DeadCommand::Drop(chosen) => {
                 let dropped = letters.drop(chosen.selection()).await?;
-                chosen.report(dropped, "thrown away")
+                chosen.report(dropped, "deleted")
             }
         }
     })
@@ -143,19 +143,19 @@ impl Chosen {
 
     fn report(&self, done: usize, what: &str) -> anyhow::Result<()> {
         if done < self.ids.len() {
-            bail!("{done} {what}, {} asked for: the others aren't there; see `throng dead list`", self.ids.len());
+            bail!("{done} {what}, {} requested: the others don't exist; see `throng dead list`", self.ids.len());
         }
         print(|out| Ok(writeln!(out, "{done} {what}")?))
     }
 }
 
-fn nothing_named(id: &str) -> String {
-    format!("no message `{id}` is set aside; `throng dead list` shows what is")
+fn not_found(id: &str) -> String {
+    format!("no message `{id}` is set aside; see `throng dead list`")
 }
 
 fn write_list(letters: &[DeadLetter], Json { json }: Json, out: &mut dyn Write) -> anyhow::Result<()> {
     if json {
-        return write_json(out, &letters.iter().map(Line::from).collect::<Vec<_>>());
+        return write_json(out, &letters.iter().map(Row::from).collect::<Vec<_>>());
     }
     if letters.is_empty() {
         return Ok(writeln!(out, "Nothing is set aside.")?);
@@ -175,14 +175,14 @@ fn write_opened(opened: &OpenedLetter, Json { json }: Json, out: &mut dyn Write)
     if json {
         let unreadable = ballots.as_ref().err().map(ToString::to_string);
         let ballots = ballots.iter().flatten().map(Read::from).collect();
-        return write_json(out, &Opened { line: Line::from(letter), body: hex, unreadable, ballots });
+        return write_json(out, &Opened { row: Row::from(letter), body: hex, unreadable, ballots });
     }
     writeln!(out, "id         {}", letter.id)?;
     writeln!(out, "why        {}", letter.why)?;
     writeln!(out, "set aside  {}", when(letter.set_aside_at).unwrap_or_else(|| "-".to_owned()))?;
     match ballots {
         Ok(ballots) => {
-            writeln!(out, "ballots    {}: this throng can read it; `throng dead replay {}`", ballots.len(), letter.id)?;
+            writeln!(out, "ballots    {}: they can be read; `throng dead replay {}`", ballots.len(), letter.id)?;
             for ballot in ballots {
                 let at = rfc3339_text(ballot.accepted_at);
                 writeln!(out, "  {}  {at}  poll {}  {}", ballot.id, ballot.poll.0, ballot.choices)?;
@@ -197,7 +197,7 @@ fn when(set_aside_at: Option<Timestamp>) -> Option<String> {
     set_aside_at.map(rfc3339_text)
 }
 
-impl<'a> From<&'a DeadLetter> for Line<'a> {
+impl<'a> From<&'a DeadLetter> for Row<'a> {
     fn from(letter: &'a DeadLetter) -> Self {
         Self { id: &letter.id, why: &letter.why, set_aside_at: when(letter.set_aside_at), bytes: letter.bytes }
     }

@@ -1,4 +1,4 @@
-//! `throng doctor`: whether everything that a deployment needs is there and safe.
+//! `throng doctor`: whether everything that a deployment needs is available and durable.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -20,19 +20,19 @@ use crate::app::{BROKER_WATCH, CLOCK_SKEW_MAX_MS, cant_use, watch_broker};
 use crate::closing::WaitsFor;
 use crate::config::{AppEnv, Config};
 
-/// The dead letters that are looked at for the reason.
+/// Maximum dead letters that are read for their reasons.
 const LETTERS_MAX: usize = 100;
 
 /// How long one check may take.
 const CHECK_MAX: Duration = Duration::from_secs(10);
 
-/// A poll that nobody has.
+/// An id that no poll has.
 const NO_POLL: PollId = PollId(-1);
 
 /// What one check found.
 #[derive(Debug, Serialize)]
 struct Finding {
-    /// What was looked at.
+    /// What was checked.
     checked: &'static str,
     ok: bool,
     /// What was found, and what to do about it.
@@ -45,7 +45,7 @@ pub(super) fn run(Json { json }: Json, flags: &Flags) -> anyhow::Result<()> {
     let mut findings = runtime.block_on(examine(&config));
     if config.tls.is_some() {
         findings.push(match flags.config_to_serve() {
-            Ok(_) => fine("certificate", "it can be read, with its key".to_owned()),
+            Ok(_) => passed("certificate", "it can be read, with its key".to_owned()),
             Err(faults) => fault("certificate", faults.to_string()),
         });
     }
@@ -57,7 +57,7 @@ pub(super) fn run(Json { json }: Json, flags: &Flags) -> anyhow::Result<()> {
 }
 
 async fn examine(config: &Config) -> Vec<Finding> {
-    // What takes long goes beside all else.
+    // The broker's checks take long, so they run concurrently with the others.
     let ((mut findings, closing), (mut queue, messages)) =
         tokio::join!(examine_database_and_cache(config), examine_broker(config));
     queue.extend(messages.map(|messages| find_closing(closing, messages)));
@@ -66,15 +66,15 @@ async fn examine(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// What was found, and how many polls have closed and have no final result yet.
+/// The findings, and how many polls have closed and have no final result yet.
 async fn examine_database_and_cache(config: &Config) -> (Vec<Finding>, usize) {
     let (mut findings, mut closing) = (Vec::new(), 0);
-    // Before the file is opened here: it is closed again, and that would take locks along.
+    // Before this process opens the database: this opens and closes the file, and a close releases the process's locks.
     let log = examine_log(&config.database);
     match within(store::open_existing(&config.database)).await {
         Ok(Some(database)) => closing = examine_database(config, &*database, &mut findings).await,
         Ok(None) => {
-            findings.push(fault("database", format!("{} isn't there; run `throng schema create`", config.database)))
+            findings.push(fault("database", format!("{} doesn't exist; run `throng schema create`", config.database)))
         }
         Err(error) => findings.push(fault("database", format!("{}: {error}", config.database))),
     }
@@ -82,7 +82,7 @@ async fn examine_database_and_cache(config: &Config) -> (Vec<Finding>, usize) {
     if let Some(url) = &config.cache {
         findings.push(match cache::fault(url).await {
             Some(what) => fault("cache", format!("{what}. Results come from the database meanwhile")),
-            None => fine("cache", format!("{url} answers")),
+            None => passed("cache", format!("{url} responds")),
         });
     }
     (findings, closing)
@@ -90,15 +90,15 @@ async fn examine_database_and_cache(config: &Config) -> (Vec<Finding>, usize) {
 
 async fn examine_database(config: &Config, database: &dyn Database, findings: &mut Vec<Finding>) -> usize {
     let mut closing = 0;
-    findings.push(fine("database", format!("{} answers", config.database)));
+    findings.push(passed("database", format!("{} responds", config.database)));
     findings.push(match within(database.migration_states()).await {
-        Ok(states) if states.iter().all(|state| state.applied) => fine("schema", "it is up to date".to_owned()),
+        Ok(states) if states.iter().all(|state| state.applied) => passed("schema", "it is up to date".to_owned()),
         Ok(_) => fault("schema", "a table or a column is missing; run `throng schema migrate`".to_owned()),
         Err(error) => fault("schema", error),
     });
     match within(read_tables(database)).await {
         Ok(polls) => {
-            findings.push(fine("tables", format!("they can be read; polls: {}", polls.len())));
+            findings.push(passed("tables", format!("they can be read; polls: {}", polls.len())));
             findings.push(find_default_poll(config, &polls));
             let now = SystemClock.now();
             closing = polls.iter().filter(|poll| poll.state(now) == PollState::Closing).count();
@@ -109,7 +109,7 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
         )),
     }
     match within(database.unsafe_settings()).await {
-        Ok(settings) if settings.is_empty() => findings.push(fine("durability", "a commit is on the disk".to_owned())),
+        Ok(settings) if settings.is_empty() => findings.push(passed("durability", "commits are on disk".to_owned())),
         Ok(settings) => findings.extend(settings.into_iter().map(|setting| fault("durability", setting))),
         Err(error) => findings.push(fault("durability", error)),
     }
@@ -121,7 +121,7 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
     closing
 }
 
-/// Whether every table is there with the columns that it should have: the list of steps says only what was done once.
+/// Whether every table exists with its columns: the list of migrations shows only what was once applied.
 async fn read_tables(database: &dyn Database) -> Result<Vec<Poll>, StoreError> {
     let polls = database.polls().await?;
     database.ballots(NO_POLL, None, 1).await?;
@@ -130,20 +130,20 @@ async fn read_tables(database: &dyn Database) -> Result<Vec<Poll>, StoreError> {
     }
     database.round().await?;
     database.queues().await?;
-    database.answers(0).await?;
+    database.reports(0).await?;
     Ok(polls)
 }
 
-/// Whether a database in a file has a log that isn't too long, and if it has, who reads the file.
+/// Whether the log of a database in a file isn't too long, and if it is, which process reads the file.
 fn examine_log(database: &DatabaseUrl) -> Option<Finding> {
     let DatabaseUrl::Sqlite(path) = database else { return None };
-    let LogState { bytes, reader } = match sqlite::look_at_log(path) {
+    let LogState { bytes, reader } = match sqlite::read_log_state(path) {
         Ok(state) => state,
         Err(error) => return Some(fault("log", error.to_string())),
     };
     let length = format!("{} MB are not in the database file yet", bytes >> 20);
     Some(match reader {
-        _ if bytes <= sqlite::LOG_LONG_BYTES => fine("log", length),
+        _ if bytes <= sqlite::LOG_LONG_BYTES => passed("log", length),
         Some(LogReader { process, .. }) => fault(
             "log",
             format!(
@@ -151,35 +151,36 @@ fn examine_log(database: &DatabaseUrl) -> Option<Finding> {
                  it has been"
             ),
         ),
-        None => {
-            fault("log", format!("{length}; a program has been reading it for long, or the server was killed since"))
-        }
+        None => fault(
+            "log",
+            format!("{length}; a program has been reading it for a long time, or the server was killed since"),
+        ),
     })
 }
 
-/// Without it the original routes answer 404.
+/// Without a default poll the compatibility routes return 404.
 fn find_default_poll(config: &Config, polls: &[Poll]) -> Finding {
     let name = &config.default_poll;
     if polls.iter().any(|poll| poll.slug == *name) {
-        fine("default poll", format!("`{name}` is there"))
+        passed("default poll", format!("`{name}` exists"))
     } else if polls.is_empty() && config.app_env == AppEnv::Dev {
-        fine("default poll", format!("`{name}` isn't there yet; in dev the first start makes it"))
+        passed("default poll", format!("`{name}` doesn't exist yet; in dev the first start creates it"))
     } else {
-        // Who uses version 1 of the API alone needs none.
-        fine(
+        // No fault: a deployment that uses only version 1 of the API needs none.
+        passed(
             "default poll",
             format!(
-                "there is no `{name}`, so /, /api/submit and /api/result answer 404; if somebody is to use them, `throng \
-                 poll create {name}`, or name another with DEFAULT_POLL"
+                "there is no `{name}`, so /, /api/submit and /api/result return 404; to use them, run `throng poll create \
+                 {name}`, or set DEFAULT_POLL to another poll"
             ),
         )
     }
 }
 
-/// `there` was read somewhen between the two moments here.
+/// `there` was read at some time between `before` and `after` by this machine's clock.
 fn compare_clocks(before: Timestamp, there: Timestamp, after: Timestamp) -> Finding {
     match (before.0 - there.0).max(there.0 - after.0) {
-        skew if skew <= CLOCK_SKEW_MAX_MS => fine("clock", "it agrees with the database's".to_owned()),
+        skew if skew <= CLOCK_SKEW_MAX_MS => passed("clock", "it agrees with the database's".to_owned()),
         skew => fault(
             "clock",
             format!("it is {skew} ms from the database's, by which polls open and close: run NTP on both"),
@@ -198,37 +199,37 @@ async fn examine_broker(config: &Config) -> (Vec<Finding>, Option<Messages>) {
     (findings, messages)
 }
 
-/// Whether results of closed polls wait for something that doesn't come by itself.
+/// Whether results of closed polls wait for something that needs an operator.
 fn find_closing(polls: usize, messages: Messages) -> Finding {
     const CHECKED: &str = "closing polls";
     if polls == 0 {
-        return fine(CHECKED, "none waits for its final result".to_owned());
+        return passed(CHECKED, "none waits for its final result".to_owned());
     }
     let why = WaitsFor::of(Some(messages));
     let found = format!("{polls}; the result {}", why.words());
-    if why.is_stuck() { fault(CHECKED, found) } else { fine(CHECKED, found) }
+    if why.is_stuck() { fault(CHECKED, found) } else { passed(CHECKED, found) }
 }
 
 async fn examine_queue(config: &Config, url: &QueueUrl) -> Finding {
     let found = async {
         let key = config.message_key().map_err(|error| error.to_string())?;
         let connected = queue::connect_server(url, &config.queue_prefix.0, key, 1);
-        let sides = connected.await.map_err(|error| error.to_string())?;
-        for publisher in &sides.publishers {
+        let server = connected.await.map_err(|error| error.to_string())?;
+        for publisher in &server.publishers {
             watch_broker(&**publisher).await.map_err(|refusal| refusal.to_string())?;
         }
-        Ok::<_, String>(sides.queue)
+        Ok::<_, String>(server.queue)
     };
     match tokio::time::timeout(CHECK_MAX + BROKER_WATCH, found).await {
-        Ok(Ok(name)) => fine(
+        Ok(Ok(name)) => passed(
             "queue",
             format!(
-                "{url} takes ballots for {name}, its queues are durable, and it lost no message in {} s",
+                "{url} accepts ballots for {name}, its queues are durable, and it lost no message in {} s",
                 BROKER_WATCH.as_secs()
             ),
         ),
         Ok(Err(error)) => fault("queue", format!("{}: {error}", cant_use(url))),
-        Err(_) => fault("queue", format!("{url} doesn't answer")),
+        Err(_) => fault("queue", format!("{url} doesn't respond")),
     }
 }
 
@@ -237,32 +238,32 @@ fn find_workers(Messages { ballots, consumers, .. }: Messages) -> Finding {
         0 => fault(
             "workers",
             format!(
-                "none takes ballots off the queue, so what waits there isn't counted: {}; start `throng worker`",
+                "none consumes the queue, so the ballots on it aren't counted: {}; start `throng worker`",
                 counted(ballots, "message")
             ),
         ),
-        lines => fine("workers", format!("they take ballots off the queue in {}", counted(lines, "line"))),
+        consumers => passed("workers", format!("they consume the queue with {}", counted(consumers, "consumer"))),
     }
 }
 
-/// Whether there are ballots that were answered and don't count, and why.
+/// Whether there are accepted ballots that don't count, and why.
 async fn find_dead(config: &Config, url: &QueueUrl, Messages { dead, .. }: Messages) -> Finding {
     if dead == 0 {
-        return fine("dead letters", "there are none".to_owned());
+        return passed("dead letters", "there are none".to_owned());
     }
     let reasons = match why_dead(config, url).await {
         Ok(reasons) => reasons.join("; "),
-        Err(error) => format!("why can't be read ({error})"),
+        Err(error) => format!("the reasons can't be read ({error})"),
     };
     let advice =
-        "see `throng dead list`; where the broker gave up on them, a policy had it do so: `rabbitmqctl list_policies`";
+        "see `throng dead list`; if the broker dead-lettered them, a policy is the cause: `rabbitmqctl list_policies`";
     fault(
         "dead letters",
-        format!("ballots that don't count are in {} set aside: {reasons}; {advice}", counted(dead, "message")),
+        format!("{} set aside, with ballots that don't count: {reasons}; {advice}", counted(dead, "message")),
     )
 }
 
-/// The reasons that the first dead letters have with them, each once.
+/// The distinct reasons stored with the first dead letters.
 async fn why_dead(config: &Config, url: &QueueUrl) -> anyhow::Result<Vec<String>> {
     let key = config.message_key()?;
     let letters = queue::connect_dead_letters(url, &config.queue_prefix.0, key).await?.list(LETTERS_MAX).await?;
@@ -273,11 +274,11 @@ async fn why_dead(config: &Config, url: &QueueUrl) -> anyhow::Result<Vec<String>
 async fn within<T>(check: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
     match tokio::time::timeout(CHECK_MAX, check).await {
         Ok(checked) => checked.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", CHECK_MAX.as_secs())),
+        Err(_) => Err(format!("no response within {} s", CHECK_MAX.as_secs())),
     }
 }
 
-fn fine(checked: &'static str, found: String) -> Finding {
+fn passed(checked: &'static str, found: String) -> Finding {
     Finding { checked, ok: true, found }
 }
 
@@ -300,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_that_differ_are_told_and_the_time_that_asking_took_is_not() {
+    fn clock_skew_excludes_the_time_of_the_request() {
         let at = |there: i64| compare_clocks(Timestamp(10_000), Timestamp(there), Timestamp(14_000));
         for agreeing in [9_700, 10_000, 12_000, 14_300] {
             assert!(at(agreeing).ok, "{agreeing}");

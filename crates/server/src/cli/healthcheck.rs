@@ -1,4 +1,4 @@
-//! `throng healthcheck`: what `/readyz` says, as an exit code, for containers that have no other client in them.
+//! `throng healthcheck`: the status of `/readyz` as an exit code, for containers without another client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use tokio_rustls::TlsConnector;
 
 use super::{Flags, print};
 
-/// How long the answer may take.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long the response may take.
+const RESPONSE_MAX: Duration = Duration::from_secs(5);
 
-/// The longest answer that is read, in bytes.
-const ANSWER_BYTES_MAX: u64 = 16 * 1024;
+/// Maximum bytes of the response that are read.
+const RESPONSE_BYTES_MAX: u64 = 16 * 1024;
 
-/// Ask the server or worker of this machine whether it is ready
+/// Check whether the server or worker on this machine is ready
 ///
-/// Asks /readyz at LISTEN, by TLS if TLS_CERTIFICATE is set. Exits with 0 if it is ready, with 1 if it isn't, doesn't answer
-/// within 5 seconds, or isn't there.
+/// Requests /readyz at LISTEN, over TLS if TLS_CERTIFICATE is set. Exits with 0 if it is ready, with 1 if it isn't, doesn't
+/// respond within 5 seconds, or isn't running.
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
-    /// Ask the worker, at WORKER_LISTEN
+    /// Check the worker, at WORKER_LISTEN
     #[arg(long)]
     worker: bool,
 }
@@ -40,23 +40,23 @@ impl Healthcheck {
             if self.worker { (config.worker_listen, false) } else { (config.listen, config.tls.is_some()) };
         let address = reachable(listen);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // A server that takes this machine for a proxy wants its header first; this one names nobody.
-        let is_proxy = !self.worker && config.proxy_protocol && config.trusted_proxies.contain(address.ip());
-        let opening: &[u8] = if is_proxy { b"PROXY UNKNOWN\r\n" } else { b"" };
-        let asking = async { tokio::time::timeout(ANSWER_MAX, ask(address, opening, tls)).await };
-        let answer = match runtime.block_on(asking) {
-            Ok(answer) => answer.with_context(|| format!("nothing answers on {address}"))?,
-            Err(_) => bail!("no answer from {address} within {} s", ANSWER_MAX.as_secs()),
+        // A server that trusts this machine as a proxy expects a PROXY header first; this one names no client.
+        let is_proxy = !self.worker && config.proxy_protocol && config.trusted_proxies.contains(address.ip());
+        let proxy_header: &[u8] = if is_proxy { b"PROXY UNKNOWN\r\n" } else { b"" };
+        let request = async { tokio::time::timeout(RESPONSE_MAX, request_readyz(address, proxy_header, tls)).await };
+        let response = match runtime.block_on(request) {
+            Ok(response) => response.with_context(|| format!("nothing answers on {address}"))?,
+            Err(_) => bail!("no response from {address} within {} s", RESPONSE_MAX.as_secs()),
         };
-        match status(&answer) {
+        match status(&response) {
             Some(200) => print(|out| Ok(writeln!(out, "ready")?)),
-            Some(status) => bail!("not ready: {address} answers {status}{}", code(&answer)),
-            None => bail!("what answers on {address} doesn't speak HTTP; is it another program?"),
+            Some(status) => bail!("not ready: {address} responded with {status}{}", code(&response)),
+            None => bail!("the response from {address} isn't HTTP; is another program listening there?"),
         }
     }
 }
 
-/// Where a server that listens there is reached from its own machine.
+/// The address at which a server that listens at `listen` is reached from its own machine.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -66,16 +66,18 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn ask(address: SocketAddr, opening: &[u8], tls: bool) -> anyhow::Result<Vec<u8>> {
+async fn request_readyz(address: SocketAddr, proxy_header: &[u8], tls: bool) -> anyhow::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(opening).await?;
+    stream.write_all(proxy_header).await?;
     if !tls {
         return exchange(stream, address).await;
     }
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let config =
-        config.dangerous().with_custom_certificate_verifier(Arc::new(OwnServer(provider))).with_no_client_auth();
+    let config = config
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider)))
+        .with_no_client_auth();
     let connector = TlsConnector::from(Arc::new(config));
     exchange(connector.connect(ServerName::IpAddress(address.ip().into()), stream).await?, address).await
 }
@@ -85,36 +87,36 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, address: Sock
         "GET /readyz HTTP/1.1\r\nhost: {address}\r\nuser-agent: throng-healthcheck\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    // A server that closes TLS without a word has said all it had to.
-    let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await;
-    if answer.is_empty() {
+    let mut response = Vec::new();
+    // A server that closes TLS without close_notify may still have sent its whole response.
+    let read = stream.take(RESPONSE_BYTES_MAX).read_to_end(&mut response).await;
+    if response.is_empty() {
         read?;
         bail!("it closed the connection");
     }
-    Ok(answer)
+    Ok(response)
 }
 
-fn status(answer: &[u8]) -> Option<u16> {
+fn status(bytes: &[u8]) -> Option<u16> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
-    response.parse(answer).ok()?;
+    response.parse(bytes).ok()?;
     response.code
 }
 
-/// The code in the answer's body, if it has one.
-fn code(answer: &[u8]) -> String {
-    let body = answer.windows(4).position(|four| four == b"\r\n\r\n").map(|end| &answer[end + 4..]);
+/// The code in the response's body, if it has one.
+fn code(response: &[u8]) -> String {
+    let body = response.windows(4).position(|four| four == b"\r\n\r\n").map(|end| &response[end + 4..]);
     let body: Option<serde_json::Value> = body.and_then(|body| serde_json::from_slice(body).ok());
     body.as_ref().and_then(|body| body["code"].as_str()).map_or_else(String::new, |code| format!(", {code}"))
 }
 
-/// Takes any certificate: the server is this machine's own, by its address, which no certificate names; and nothing is sent
-/// that others may not read.
+/// Accepts any certificate: the server is on this machine, at an address that no certificate names, and nothing confidential
+/// is sent.
 #[derive(Debug)]
-struct OwnServer(Arc<CryptoProvider>);
+struct AcceptAnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for OwnServer {
+impl ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -1,7 +1,7 @@
-//! Where the log goes: to standard error, and, in a build that can, its spans to a collector.
+//! Writes the log to standard error and, in a build that supports it, sends spans to a collector.
 //!
-//! Lines are written by a thread of their own, from a bounded queue: whatever reads standard error may stall, and no
-//! vote, health check or signal waits for it. What the queue has no room for is dropped and counted.
+//! A separate thread writes lines from a bounded queue: the reader of standard error may stall, and no vote, health check or
+//! signal may wait for it. Lines that don't fit in the queue are dropped and counted.
 
 use std::convert::Infallible;
 use std::io::IsTerminal as _;
@@ -19,16 +19,16 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry};
 
 use crate::config::{AppEnv, Config};
 
-/// Lines that may wait to be written. One is as long as the path in it, which a request's head bounds.
+/// Maximum lines that wait to be written. A line is as long as the path in it, which the limit on a request's head bounds.
 const LINES_WAITING_MAX: usize = 2_048;
 
-/// How often it is looked whether lines were dropped.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often to check whether lines were dropped.
+const DROPPED_CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the end of the process waits for the last lines to be written.
+/// How long the process waits at exit for the last lines to be written.
 const LAST_LINES_MAX: Duration = Duration::from_millis(1_500);
 
-/// Keeps the log going; what isn't written or sent yet is when it is dropped.
+/// Keeps logging active. Dropping it writes and sends what is pending.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Log {
@@ -38,12 +38,12 @@ pub(super) struct Log {
     _spans: Option<super::otlp::Spans>,
 }
 
-/// Logs from now on what `config` says.
+/// Starts logging as `config` specifies.
 ///
 /// # Errors
-/// If spans are to be sent and can't be.
+/// If `config` has spans sent and they can't be.
 pub(super) fn log_to_stderr(config: &Config) -> anyhow::Result<Log> {
-    // The AMQP library tells again, as errors, what the queue tells, and writes whole messages that a broker returned.
+    // The AMQP library repeats, as errors, what the queue reports, and logs whole messages that a broker returned.
     let filter = EnvFilter::new(format!("lapin=off,{}", config.log));
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_WAITING_MAX)
@@ -76,7 +76,7 @@ fn lines(writer: NonBlocking, app_env: AppEnv) -> Box<dyn Layer<Registry> + Send
     }
 }
 
-/// Has panics logged as everything else is: what the standard library prints waits for the reader of standard error.
+/// Logs panics like everything else: the standard library's own message would wait for the reader of standard error.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = thread::current();
@@ -87,24 +87,24 @@ fn log_panics() {
 }
 
 impl Log {
-    /// Counts in `counter` the lines that were dropped, for as long as it is polled, and says how many once there is room
+    /// Counts in `counter` the lines that were dropped, for as long as it is polled, and logs how many once there is room
     /// again.
     pub(super) fn watch(&self, counter: Counter) -> impl Future<Output = Infallible> + use<> {
         let dropped = self.dropped.clone();
         async move {
-            let (mut counted, mut said) = (0, 0);
-            let mut tick = tokio::time::interval(LOOK_EVERY);
+            let (mut counted, mut reported) = (0, 0);
+            let mut tick = tokio::time::interval(DROPPED_CHECK_EVERY);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tick.tick().await;
                 let total = dropped.dropped_lines();
                 counter.inc_by(u64::try_from(total - counted).unwrap_or(u64::MAX));
-                // As long as more are dropped, this line would be too.
-                if total == counted && total > said {
-                    warn!(dropped = total - said, "lines of this log were dropped: they were read too slowly");
-                    // Unless there was no room for it either.
+                // While more are dropped, this line would be too.
+                if total == counted && total > reported {
+                    warn!(dropped = total - reported, "lines of this log were dropped: they were read too slowly");
+                    // Unless this line was dropped as well.
                     if dropped.dropped_lines() == total {
-                        said = total;
+                        reported = total;
                     }
                 }
                 counted = total;
@@ -114,23 +114,23 @@ impl Log {
 }
 
 impl Drop for Log {
-    /// Waits for the last lines to be written, but not for a reader that has stalled: on a thread of its own, since the
-    /// library may print that it couldn't.
+    /// Waits for the last lines to be written, but not for a stalled reader: on a separate thread, since the library may
+    /// itself print that it couldn't write.
     fn drop(&mut self) {
         let writer = self.writer.take();
         within(LAST_LINES_MAX, move || drop(writer));
     }
 }
 
-/// Does `work`, which may wait for whatever reads standard error, and waits no longer for it than this.
+/// Runs `work`, which may block on the reader of standard error, and waits for it no longer than `wait_max`.
 pub(super) fn within(wait_max: Duration, work: impl FnOnce() + Send + 'static) {
-    let (done, waits) = mpsc::sync_channel(1);
-    let working = thread::Builder::new().name("last-lines".to_owned()).spawn(move || {
+    let (done, finished) = mpsc::sync_channel(1);
+    let spawned = thread::Builder::new().name("last-lines".to_owned()).spawn(move || {
         work();
         let _ = done.send(());
     });
-    if working.is_ok() {
-        // Done, or late: the process ends in either case.
-        let _ = waits.recv_timeout(wait_max);
+    if spawned.is_ok() {
+        // Finished or timed out: the caller continues in either case.
+        let _ = finished.recv_timeout(wait_max);
     }
 }

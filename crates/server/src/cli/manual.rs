@@ -1,4 +1,4 @@
-//! `throng completions` and `throng man`: what a shell and a manual know about the commands.
+//! `throng completions` and `throng man`: shell completions and manual pages.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,20 +9,20 @@ use clap_complete::Shell;
 
 use super::command_line;
 
-/// Print a shell's completions
+/// Print shell completions
 ///
 /// For bash, for example:
 ///   throng completions bash > ~/.local/share/bash-completion/completions/throng
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Completions {
-    /// The shell
+    /// Shell to complete commands in
     shell: Shell,
 }
 
 impl Completions {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        // The generator panics where it can't write, and a reader may be gone at any time.
+        // The generator panics if a write fails, and a reader may close the pipe at any time.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command_line(), "throng", &mut script);
         Ok(out.write_all(&script)?)
@@ -34,7 +34,7 @@ impl Completions {
 /// To read one: throng man poll create | man -l -
 #[derive(Debug, Args)]
 pub(super) struct Man {
-    /// The command it is about, such as `poll create`; throng itself if none is given
+    /// Command to describe, such as `poll create` [default: throng itself]
     command: Vec<String>,
     /// Write the pages of all commands into this directory instead
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
@@ -50,16 +50,16 @@ impl Man {
             return written.with_context(|| format!("can't write into {}", directory.display()));
         }
         throng.build();
-        let mut about = &throng;
+        let mut command = &throng;
         for name in &self.command {
-            about = about.find_subcommand(name).with_context(|| {
+            command = command.find_subcommand(name).with_context(|| {
                 format!("there is no command `throng {}`; `throng help` lists them", self.command.join(" "))
             })?;
         }
-        let name = about.get_display_name().unwrap_or("throng").to_owned();
-        // The page goes through memory so that a gone reader is told apart from a fault.
+        let name = command.get_display_name().unwrap_or("throng").to_owned();
+        // Rendered in memory first, so that a closed pipe is distinguished from a rendering error.
         let mut page = Vec::new();
-        clap_mangen::Man::new(about.clone()).title(name).render(&mut page)?;
+        clap_mangen::Man::new(command.clone()).title(name).render(&mut page)?;
         Ok(out.write_all(&page)?)
     }
 }

@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! A command prints what it has to say on standard output and nothing else there; faults and progress go to standard
-//! error. It ends with 0 if it did what it was asked, 1 if it couldn't, 2 if it wasn't understood.
+//! A command writes its output, and nothing else, to standard output; errors and progress go to standard error. The exit
+//! code is 0 on success, 1 on failure, and 2 on a usage error.
 
 mod backup;
 mod bench;
@@ -13,7 +13,6 @@ mod doctor;
 mod healthcheck;
 mod log;
 mod manual;
-mod moment;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod output;
@@ -21,6 +20,7 @@ mod poll;
 mod schema;
 mod serve;
 mod table;
+mod time_arg;
 mod worker;
 
 use std::io::{self, Write as _};
@@ -43,31 +43,31 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// Settings that a flag can give; the environment and `.env` files come after.
+/// Settings that have a flag. Flags take precedence over the environment and `.env` files.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
 struct Flags {
     /// Address and port to serve on
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// Where ballots are kept, such as sqlite://var/throng.db
+    /// Database of polls and ballots, such as sqlite://var/throng.db
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// dev or prod
+    /// Environment: dev or prod
     #[arg(long, global = true, value_name = "ENV")]
     app_env: Option<String>,
-    /// The poll of the original routes and of /
+    /// Poll of the compatibility routes and of /
     #[arg(long, global = true, value_name = "SLUG")]
     default_poll: Option<String>,
-    /// How long to wait for a database or broker that is away: seconds, or `forever`
+    /// How long to wait for an unavailable database or broker: seconds, or `forever`
     #[arg(long, global = true, value_name = "SECONDS")]
     wait: Option<String>,
 }
 
-/// How long a command that failed waits until somebody has read why.
-const COMPLAINT_MAX: Duration = Duration::from_secs(1);
+/// How long a command waits for a message to be written to standard error.
+const STDERR_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How a command prints.
+/// Output format of a command.
 #[derive(Clone, Copy, Debug, Args)]
 struct Json {
     /// Print JSON
@@ -79,48 +79,48 @@ struct Json {
 enum Command {
     /// Serve polls over HTTP (the default)
     Serve,
-    /// Record the ballots that web nodes have put on the queue
+    /// Record the ballots that web nodes have queued
     ///
-    /// Takes them from QUEUE_URL and records them at DATABASE_URL. Any number of workers may do so at once. Health and
+    /// Consumes ballots from QUEUE_URL and records them at DATABASE_URL. Any number of workers can run at once. Health and
     /// metrics are at WORKER_LISTEN.
     Worker(worker::Arguments),
-    /// Make, open, close and count polls; also while a server runs
+    /// Create, open, close and count polls; also while a server runs
     #[command(subcommand)]
     Poll(poll::PollCommand),
-    /// Create the database, or bring it up to date
+    /// Create or migrate the database
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
     /// Copy the SQLite file, also while a server writes to it, and check the copy
     ///
-    /// The copy holds all that was recorded up to one moment. It is checked by SQLite, and each poll's tallies are compared
-    /// with its ballots, before it appears under its name; only its owner may read it. While ballots come, this uses a quarter
-    /// of one processor.
+    /// The copy holds everything recorded up to one point in time. SQLite checks it, and each poll's tallies are compared with
+    /// its ballots, before it appears under its name; only its owner may read it. While ballots arrive, the backup uses a
+    /// quarter of one processor.
     Backup(backup::Backup),
-    /// Put a copy of the SQLite file in its place, after checking it
+    /// Check a copy of the SQLite file and restore it
     ///
-    /// Stop the server first. The file that is there is kept under another name, together with its log.
+    /// Stop the server first. The existing file is kept under another name, together with its log.
     Restore(backup::Restore),
-    /// The messages that no worker could read
+    /// Manage the messages that no worker could read
     #[command(subcommand)]
     Dead(dead::DeadCommand),
-    /// Check that all this deployment needs is there, safe and up to date
+    /// Check that everything this deployment needs is available, durable and up to date
     ///
-    /// The database, its schema, tables, clock and durability; the broker and its queues, which it declares as a server does;
-    /// the cache: each with the settings that a server started here would have. Exits with 1 if it finds a fault, and says what
-    /// to do.
+    /// Checks the database, its schema, tables, clock and durability; the broker and its queues, which it declares as a server
+    /// does; and the cache: each with the settings that a server started here would use. Exits with 1 if it finds a fault, and
+    /// reports what to do.
     Doctor(Json),
-    /// The settings in effect, and whether they can be used
+    /// Show or check the settings in effect
     #[command(subcommand)]
     Config(config::ConfigCommand),
     Healthcheck(healthcheck::Healthcheck),
-    /// Print a shell's completions
+    /// Print shell completions
     Completions(manual::Completions),
     /// Print a manual page
     Man(manual::Man),
-    /// Vote against a running server, a crowd at once or at a constant rate, and check its count
+    /// Vote against a running server, all clients at once or at a constant rate, and check its count
     ///
-    /// A vote is POST /api/submit with one option; what the server counted is read from GET /api/result before and
-    /// after, so nobody else may vote meanwhile. Exits with 1 if a vote failed or the count isn't what was acknowledged.
+    /// A vote is POST /api/submit with one option. The server's count is read from GET /api/result before and after, so no
+    /// other client may vote meanwhile. Exits with 1 if a vote failed or the count differs from the acknowledged votes.
     Bench(bench::Arguments),
 }
 
@@ -132,7 +132,7 @@ pub fn run() -> ExitCode {
     if let Some((flag, why)) =
         flags.given().find_map(|(setting, _)| Some((flag_of(setting), why_ignored(name, setting)?)))
     {
-        complain(&anyhow::anyhow!("{flag} has no meaning here: {why}"));
+        write_error(&anyhow::anyhow!("{flag} has no meaning here: {why}"));
         return ExitCode::from(2);
     }
     let command = command.unwrap_or(Command::Serve);
@@ -153,15 +153,15 @@ pub fn run() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if reader_is_gone(&error) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            write_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// The command line, as its help and its manual show it: each command without the flags that mean nothing to it.
+/// The command line as shown in help and manual pages: each command without the flags that have no meaning for it.
 fn command_line() -> clap::Command {
     let throng = Cli::command();
     let flags: Vec<_> = throng.get_arguments().filter(|flag| flag.is_global_set()).cloned().collect();
@@ -172,28 +172,28 @@ fn command_line() -> clap::Command {
     })
 }
 
-/// Why a setting means nothing to a command, if it means nothing.
+/// Why a setting has no meaning for a command; `None` if it has one.
 fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
     match (command, setting) {
-        ("bench", _) => Some("--url says which server is voted at"),
+        ("bench", _) => Some("--url names the server to vote on"),
         ("worker", "LISTEN") => Some("a worker's health and metrics are at WORKER_LISTEN"),
         ("poll" | "schema" | "dead" | "backup" | "restore", "LISTEN") => Some("this command serves nothing"),
         ("poll" | "schema" | "dead" | "worker" | "backup" | "restore", "DEFAULT_POLL") => {
             Some("only a server has a default poll")
         }
         ("dead", "DATABASE_URL") => Some("these messages are at QUEUE_URL"),
-        ("doctor", "WAIT") => Some("it says what is away"),
-        ("healthcheck", "DATABASE_URL" | "DEFAULT_POLL" | "WAIT") => Some("the server that is asked has its own"),
+        ("doctor", "WAIT") => Some("doctor reports what is unavailable"),
+        ("healthcheck", "DATABASE_URL" | "DEFAULT_POLL" | "WAIT") => Some("the checked server has its own"),
         ("completions" | "man", _) => Some("this command reads no settings"),
         _ => None,
     }
 }
 
-/// Has `write` write to standard output, and sees that all of it gets there.
+/// Calls `write` with standard output, and flushes it.
 fn print(write: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let written = write(&mut out);
-    // What was written before a fault is part of what the command has to say.
+    // Output written before an error is still part of the command's output.
     let flushed = out.flush();
     written.and(flushed.map_err(Into::into))
 }
@@ -203,29 +203,30 @@ fn write_json(out: &mut dyn io::Write, value: &impl Serialize) -> anyhow::Result
     Ok(writeln!(out, "{}", serde_json::to_string(value)?)?)
 }
 
-/// Whether a command failed only because nobody reads its output any more, as in `throng poll export demo | head`.
-fn reader_is_gone(error: &anyhow::Error) -> bool {
+/// Whether a command failed only because its output is no longer read, as in `throng poll export demo | head`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Says why a command failed.
-fn complain(error: &anyhow::Error) {
-    tell(&with_causes(error));
+/// Writes to standard error why a command failed.
+fn write_error(error: &anyhow::Error) {
+    write_message(&with_causes(error));
 }
 
-/// Says on standard error what a command's output is no place for. It goes on even if nobody reads that.
-fn tell(words: &str) {
-    let words = words.to_owned();
-    #[expect(clippy::print_stderr, reason = "this is where a command speaks to whoever typed it")]
-    log::within(COMPLAINT_MAX, move || eprintln!("throng: {words}"));
+/// Writes to standard error a message that isn't part of a command's output. Returns after [`STDERR_WAIT_MAX`] even if
+/// standard error isn't read.
+fn write_message(message: &str) {
+    let message = message.to_owned();
+    #[expect(clippy::print_stderr, reason = "messages for the user of the command line")]
+    log::within(STDERR_WAIT_MAX, move || eprintln!("throng: {message}"));
 }
 
 impl Flags {
-    /// The configuration of a command, which waits for nothing unless its flag says so: who typed it is there to see.
+    /// The configuration of a command. Without `--wait` it doesn't wait for unavailable services: a user sees the error.
     fn config(&self) -> Result<Config, Faults> {
         let config = Config::read(&self.sources())?;
         for warning in &config.warnings {
-            tell(&format!("warning: {warning}"));
+            write_message(&format!("warning: {warning}"));
         }
         Ok(Config { wait: if self.wait.is_some() { config.wait } else { Wait::NONE }, ..config })
     }
@@ -239,7 +240,7 @@ impl Flags {
         Config::read_to_serve(&self.sources())
     }
 
-    /// The settings that flags gave.
+    /// The settings given by flags.
     fn given(&self) -> impl Iterator<Item = (&'static str, String)> {
         let flags = [
             ("LISTEN", &self.listen),
@@ -258,16 +259,16 @@ impl Flags {
 
 const EXAMPLES: &str = "\
 Examples:
-  throng                                  serve; in dev the first start makes a demo poll
+  throng                                  serve; in dev the first start creates a demo poll
   throng poll create song --title 'Best song?' --option Alpha --option Beta --opens-at now
-  throng poll list                        what there is, and how many voted
-  throng poll results song --json         the result, as the API gives it
-  throng poll close song                  now, or as soon as every server has heard of it
+  throng poll list                        all polls and their numbers of ballots
+  throng poll results song --json         the result, as the API returns it
+  throng poll close song                  now, or as soon as every server knows of it
   throng poll export song --output song.csv
   throng backup votes.db                  a copy of the SQLite file, while it is served
   throng config show                      every setting in effect, and where it comes from
-  throng doctor                           is all there that this deployment needs?
-  throng help poll create                 more on any command";
+  throng doctor                           check everything that this deployment needs
+  throng help poll create                 help on any command";
 
 fn settings_help() -> String {
     let mut help = String::from(
@@ -279,7 +280,7 @@ fn settings_help() -> String {
     let in_files = SETTINGS.iter().filter(|setting| setting.may_be_in_file).map(|setting| setting.name);
     let in_files = in_files.collect::<Vec<_>>().join(", ");
     help.push_str(&format!(
-        "\n{in_files} may each be in a file of its own, named by the same name with _FILE after it, such as \
+        "\n{in_files} may each be in a file of its own, named by the setting's name with _FILE appended, such as \
          DATABASE_URL_FILE=/run/secrets/database_url."
     ));
     help
@@ -289,7 +290,7 @@ fn settings_help() -> String {
 mod tests {
     use super::*;
 
-    /// The words of a line as a shell splits it, with `'` for quotes.
+    /// The words of a line as a shell splits it, with `'` as the only quote.
     fn words(line: &str) -> Vec<String> {
         let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
         for letter in line.chars() {
@@ -308,7 +309,7 @@ mod tests {
 
     fn examples(command: &clap::Command, found: &mut Vec<String>) {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default().replace("\\\n", " ");
-        // What an example does is written behind it, after a gap.
+        // An example's description follows it, after a gap.
         let lines = help.lines().map(str::trim).filter(|line| line.starts_with("throng"));
         found.extend(lines.map(|line| match line.find("   ") {
             Some(gap) if !line[gap..].trim_start().starts_with('-') => line[..gap].to_owned(),
@@ -318,12 +319,12 @@ mod tests {
     }
 
     #[test]
-    fn every_example_in_the_help_is_understood() {
+    fn examples_in_the_help_are_valid_commands() {
         let mut found = Vec::new();
         examples(&command_line(), &mut found);
         assert!(found.len() > 15, "{found:#?}");
         for example in found {
-            // What comes behind these is the shell's.
+            // The rest of the line is for the shell.
             let own = example.split(['>', '|']).next().unwrap_or_default();
             let given = command_line().try_get_matches_from(words(own));
             assert!(given.is_ok() || own.starts_with("throng help"), "{example}: {}", given.unwrap_err());

@@ -1,8 +1,8 @@
-//! Spans for an OpenTelemetry collector: one a batch.
+//! Spans for an OpenTelemetry collector: one per batch.
 //!
-//! How many are kept, and how they are batched, say the variables that OpenTelemetry has for it: `OTEL_TRACES_SAMPLER`,
-//! `OTEL_BSP_MAX_QUEUE_SIZE` and so on. They go out from a thread of their own, and those for which its queue has no room
-//! are dropped: no vote waits for a collector.
+//! OpenTelemetry's own variables set how many are kept and how they are batched: `OTEL_TRACES_SAMPLER`,
+//! `OTEL_BSP_MAX_QUEUE_SIZE` and so on. A separate thread sends them, and those that don't fit in its queue are dropped: no
+//! vote waits for a collector.
 
 use std::time::Duration;
 
@@ -19,14 +19,15 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::OtlpEndpoint;
 use crate::intake::BATCH_SPANS;
 
-/// How long the collector may take for what it is sent, at last at the end.
+/// Timeout of a request to the collector, and of the last export at exit.
 const SEND_MAX: Duration = Duration::from_secs(3);
 
-/// Spans on their way; dropped, it sends what is left.
+/// Pending spans. Dropping it sends those that are left.
 #[derive(Debug)]
 pub(super) struct Spans(SdkTracerProvider);
 
-/// Begins to send spans, and gives what collects them. Must not be called, nor its spans dropped, within a runtime.
+/// Starts sending spans, and returns the layer that collects them. Must not be called, nor its [`Spans`] dropped, within a
+/// runtime.
 pub(super) fn spans<S>(endpoint: &OtlpEndpoint) -> anyhow::Result<(Spans, impl Layer<S> + Send + Sync)>
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -42,7 +43,7 @@ where
 
 impl Drop for Spans {
     fn drop(&mut self) {
-        // A collector that is away gets nothing; there is nobody to tell any more.
+        // The last spans are lost if the collector is unavailable; it is too late to log that.
         let _ = self.0.shutdown_with_timeout(SEND_MAX);
     }
 }

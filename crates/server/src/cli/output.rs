@@ -1,5 +1,5 @@
-//! Files that commands write: they appear whole or not at all, for their owner alone, and in the place of no other file
-//! that somebody wants.
+//! Output files of commands: they appear complete or not at all, are readable by their owner alone, and never replace a
+//! file that is still needed.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,26 +12,26 @@ use throng_backends::store::DatabaseUrl;
 
 use crate::config::Config;
 
-/// What SQLite and Throng put after a database's name.
+/// Suffixes that SQLite and Throng append to a database's file name.
 const DATABASE_SUFFIXES: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
 
-/// A file that is being written beside the place where it will be.
+/// A file that is being written in the directory of its final path.
 #[derive(Debug)]
 pub(super) struct Output {
-    /// The file; nobody else may read it.
+    /// The temporary file, readable by its owner alone.
     pub(super) partial: NamedTempFile<File>,
     path: PathBuf,
     force: bool,
 }
 
 impl Output {
-    /// Begins a file that is to be at `path`.
+    /// Starts a file that [`Self::finish`] moves to `path`.
     ///
     /// # Errors
-    /// If it is one of this deployment's own files, or, unless `force` is set, another that is there already; or it can't
-    /// be made.
+    /// If `path` is one of this deployment's own files or, unless `force` is set, another existing file; or if the file can't
+    /// be created.
     pub(super) fn create(path: &Path, force: bool, config: &Config) -> anyhow::Result<Self> {
-        // Where it is a link, what it leads to is replaced and not the link.
+        // If it is a symbolic link, its target is replaced, not the link.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if own_files(config).iter().any(|own| is_same(own, &path)) {
             bail!("it is one of the files that throng itself uses; choose another name");
@@ -40,16 +40,16 @@ impl Output {
             bail!("it is no regular file; leave --output out and send standard output there");
         }
         if path.exists() && !force {
-            bail!("it is there already; choose another name, or add --force to replace it");
+            bail!("it exists already; choose another name, or add --force to replace it");
         }
         let partial = tempfile::Builder::new().prefix(".throng-").tempfile_in(directory(&path))?;
         Ok(Self { partial, path, force })
     }
 
-    /// Puts the file, which is whole now, in its place, on the disk.
+    /// Moves the complete file to its path, and syncs it to disk.
     ///
     /// # Errors
-    /// If it can't be put there, or somebody else's file has come there meanwhile.
+    /// If it can't be moved there, or another process has created a file there meanwhile.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         self.partial.as_file().sync_all()?;
         if self.force {
@@ -58,13 +58,13 @@ impl Output {
             self.partial
                 .persist_noclobber(&self.path)
                 .map_err(|error| error.error)
-                .context("it has come there meanwhile")?;
+                .context("another process has created it meanwhile")?;
         }
         Ok(File::open(directory(&self.path))?.sync_all()?)
     }
 }
 
-/// The files that a deployment with these settings can't lose.
+/// The files that a deployment with these settings needs.
 fn own_files(config: &Config) -> Vec<PathBuf> {
     let mut own = Vec::new();
     if let DatabaseUrl::Sqlite(database) = &config.database {
@@ -81,18 +81,18 @@ fn own_files(config: &Config) -> Vec<PathBuf> {
     own
 }
 
-/// Whether two names are of one file, or will be once it is there.
+/// Whether both paths are of the same file, or will be once it exists.
 fn is_same(own: &Path, path: &Path) -> bool {
     let id = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
     match (id(own), id(path)) {
         (Some(own), Some(path)) => own == path,
         (Some(_), None) | (None, Some(_)) => false,
-        (None, None) => named(own) == named(path),
+        (None, None) => directory_and_name(own) == directory_and_name(path),
     }
 }
 
-/// Where a file that isn't there will be, and under which name.
-fn named(path: &Path) -> (Option<PathBuf>, Option<&OsStr>) {
+/// The directory and the name of a file that doesn't exist yet.
+fn directory_and_name(path: &Path) -> (Option<PathBuf>, Option<&OsStr>) {
     (std::fs::canonicalize(directory(path)).ok(), path.file_name())
 }
 

@@ -1,4 +1,4 @@
-//! `throng schema`: the tables that ballots are kept in.
+//! `throng schema`: the tables in which ballots are stored.
 
 use std::io::Write;
 
@@ -11,24 +11,24 @@ use super::{Flags, Json, database, print, write_json};
 use crate::app::create_demo_poll;
 use crate::config::{AppEnv, Config};
 
-/// What to do with the schema.
+/// Subcommands of `throng schema`.
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {
-    /// Make the database with its tables; in dev also the demo poll
+    /// Create the database with its tables; in dev also the demo poll
     ///
-    /// A database that is there already is kept and brought up to date. `throng serve` does the same when it starts.
+    /// An existing database is kept and migrated. `throng serve` does the same when it starts.
     Create(Json),
-    /// Bring an existing database up to date
+    /// Migrate an existing database
     ///
     /// `throng serve` does the same when it starts.
     Migrate(Json),
-    /// List the steps of the schema, and which of them the database has
+    /// List the migrations, and which of them the database has
     ///
     /// Ends with 0 if it has all of them; with 1 if one is missing or there is no database.
     Status(Json),
 }
 
-/// What was done, as `--json` shows it.
+/// The outcome, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Changed<'a> {
     database: &'a str,
@@ -37,7 +37,7 @@ struct Changed<'a> {
     demo_poll: Option<String>,
 }
 
-/// What there is, as `--json` shows it.
+/// The status, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Status<'a> {
     database: &'a str,
@@ -67,7 +67,7 @@ pub(super) fn run(command: SchemaCommand, flags: &Flags) -> anyhow::Result<()> {
 }
 
 async fn create(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let store = database::open_or_make(config).await?;
+    let store = database::open_or_create(config).await?;
     let applied = store.migrate().await?;
     let demo_poll = match config.app_env {
         AppEnv::Dev => {
@@ -103,7 +103,7 @@ fn write_changed(
         writeln!(out, "{database}: the schema was up to date already")?;
     }
     if let Some(slug) = demo_poll {
-        writeln!(out, "{database}: made the poll `{slug}`, which is open")?;
+        writeln!(out, "{database}: created the poll `{slug}`, which is open")?;
     }
     Ok(())
 }

@@ -21,14 +21,14 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(config, cores, &log));
-    // A start that was broken off may have left a look-up of a name behind, which nobody waits for any more.
+    // An aborted start may have left a name lookup running, whose result isn't needed any more.
     runtime.shutdown_background();
     result
 }
 
 async fn serve(config: Config, cores: usize, log: &Log) -> anyhow::Result<()> {
     let mut stop = pin!(stop_signal().context("signals can't be received")?);
-    tokio::spawn(outlive_signals().context("signals can't be received")?);
+    tokio::spawn(handle_reload_signals().context("signals can't be received")?);
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     info!(database = %config.database, queue = config.queue.as_ref().map(tracing::field::display), "starting");
     let server = tokio::select! {
@@ -46,7 +46,7 @@ async fn serve(config: Config, cores: usize, log: &Log) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Done once somebody asks this process to stop: with SIGTERM, SIGINT, or SIGQUIT.
+/// Completes once this process receives a signal to stop: SIGTERM, SIGINT or SIGQUIT.
 pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut quit = signal(SignalKind::quit())?;
@@ -59,9 +59,9 @@ pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Takes the signals that other servers reload or reopen something for, which would end this process at once, and says
-/// that there is nothing to do.
-pub(super) fn outlive_signals() -> std::io::Result<impl Future<Output = Infallible>> {
+/// Handles the signals on which other servers reload or reopen something, and which would terminate this process by default:
+/// logs that they have no effect.
+pub(super) fn handle_reload_signals() -> std::io::Result<impl Future<Output = Infallible>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let (mut user_1, mut user_2) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
     Ok(async move {

@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr as _;
 
-/// To which side of its column a cell goes.
+/// The side to which a column's cells are aligned.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Side {
-    /// Words.
+    /// For text.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
@@ -26,7 +26,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         Self { sides, rows: Vec::new() }
     }
 
-    /// Adds a row below.
+    /// Appends a row.
     pub(super) fn row(&mut self, cells: [String; COLUMNS]) {
         self.rows.push(cells.map(|cell| plain(&cell)));
     }
@@ -54,7 +54,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
-/// `text` on one line: what a poll's maker wrote must not break a table or command a terminal.
+/// `text` on one line, without control characters: the text of a poll must not break a table or control a terminal.
 pub(super) fn plain(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_whatever_is_in_them() {
+    fn columns_are_aligned_for_any_text() {
         let mut table = Table::new([Side::Left, Side::Right, Side::Left]);
         for (name, count, note) in [("a", 9, "x"), ("日本", 1_000, ""), ("line\nbreak", 10, "\u{1b}[31m")] {
             table.row([name.to_owned(), count.to_string(), note.to_owned()]);

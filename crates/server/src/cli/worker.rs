@@ -18,17 +18,17 @@ use tracing::{info, warn};
 
 use super::Flags;
 use super::log::{Log, log_to_stderr};
-use super::serve::{outlive_signals, stop_signal};
+use super::serve::{handle_reload_signals, stop_signal};
 use crate::app::{StartupWait, cant_use, open_cache, open_database};
 use crate::config::Config;
-use crate::metrics::WorkerMetrics;
-use crate::serve::{Cores, Shutdown, ensure_descriptors};
+use crate::net::{Cores, Shutdown, ensure_descriptors};
+use crate::telemetry::metrics::WorkerMetrics;
 use crate::worker::{Consumer, ConsumerError, Health, ResultBroadcaster, ensure_free, serve, watch_rounds};
 
-/// How a worker works.
+/// Arguments of `throng worker`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How many batches are recorded at once, each on a connection of its own to the database
+    /// Number of batches recorded at once, each on its own connection to the database
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
 }
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
     let config = flags.config_to_work()?;
     if config.queue.is_none() {
-        bail!("a worker takes ballots from a queue; set QUEUE_URL, here and for the web nodes");
+        bail!("a worker consumes ballots from a queue; set QUEUE_URL, here and for the web nodes");
     }
     let log = log_to_stderr(&config)?;
     for warning in &config.warnings {
@@ -44,14 +44,14 @@ pub(super) fn run(arguments: &Arguments, flags: &Flags) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(work(&config, arguments.concurrency, &log));
-    // A start that was broken off may have left a look-up of a name behind, which nobody waits for any more.
+    // An aborted start may have left a name lookup running, whose result isn't needed any more.
     runtime.shutdown_background();
     result
 }
 
 async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()> {
     let mut stop_signal = pin!(stop_signal().context("signals can't be received")?);
-    tokio::spawn(outlive_signals().context("signals can't be received")?);
+    tokio::spawn(handle_reload_signals().context("signals can't be received")?);
     ensure_descriptors(1)?;
     ensure_free(config.worker_listen)?;
     let claim = config.database.claim()?;
@@ -60,9 +60,10 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
         (CancellationToken::new(), WorkerMetrics::new(&clock), StartupWait::new(config, &clock));
     tokio::spawn(log.watch(metrics.log_lines_dropped.clone()));
     let health = Health::new(metrics, stop.clone(), wait.missing());
-    let mut served = Served { health: Arc::new(health), listen: config.worker_listen, clock, cores: None };
-    let (mut consumers, quiet) = (JoinSet::new(), CancellationToken::new());
-    let starting = start_consumers(config, claim.as_ref(), concurrency, &wait, &mut served, &stop, &mut consumers);
+    let mut health_server = HealthServer { health: Arc::new(health), listen: config.worker_listen, clock, cores: None };
+    let (mut consumers, all_recorded) = (JoinSet::new(), CancellationToken::new());
+    let starting =
+        start_consumers(config, claim.as_ref(), concurrency, &wait, &mut health_server, &stop, &mut consumers);
     let (broadcaster, store) = tokio::select! {
         started = starting => started?,
         () = &mut stop_signal => {
@@ -70,17 +71,17 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
             return Ok(());
         }
     };
-    let announcing = tokio::spawn({
-        let quiet = quiet.clone();
-        async move { broadcaster.run(&quiet).await }
+    let broadcasting = tokio::spawn({
+        let all_recorded = all_recorded.clone();
+        async move { broadcaster.run(&all_recorded).await }
     });
-    served.health.set_ready(store);
-    served.serve()?;
-    let (cores, shutdown) = served.cores.context("it serves")?;
+    health_server.health.set_ready(store);
+    health_server.serve()?;
+    let (cores, shutdown) = health_server.cores.context("the health server is running")?;
     info!(concurrency, "recording; health and metrics on http://{}", cores.address);
     let ended = tokio::select! {
         () = stop_signal => {
-            info!("finishing what was begun");
+            info!("stopping; finishing batches in progress");
             None
         }
         ended = consumers.join_next() => ended,
@@ -90,9 +91,9 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
     while let Some(ended) = consumers.join_next().await {
         result = result.and(flatten(ended));
     }
-    // Nothing is recorded any more, so what it tells now is the last.
-    quiet.cancel();
-    announcing.await?;
+    // Nothing is recorded any more, so the broadcaster's next results are the last.
+    all_recorded.cancel();
+    broadcasting.await?;
     shutdown.run().await;
     cores.join();
     result?;
@@ -100,16 +101,16 @@ async fn work(config: &Config, concurrency: u16, log: &Log) -> anyhow::Result<()
     Ok(())
 }
 
-/// A worker's health and metrics, which are served once somebody may ask why it isn't ready.
-struct Served {
+/// The server of a worker's health and metrics, started before the worker is ready if it has to wait.
+struct HealthServer {
     health: Arc<Health>,
     listen: SocketAddr,
     clock: Arc<dyn Clock>,
     cores: Option<(Cores, Arc<Shutdown>)>,
 }
 
-impl Served {
-    /// Serves them from now on, if they aren't yet; returns the address if it has just begun.
+impl HealthServer {
+    /// Starts serving unless it has started already; returns the address if this call has started it.
     fn serve(&mut self) -> anyhow::Result<Option<SocketAddr>> {
         if self.cores.is_some() {
             return Ok(None);
@@ -121,8 +122,8 @@ impl Served {
         Ok(Some(address))
     }
 
-    /// Has health answered while something is waited for.
-    fn answer_meanwhile(&mut self) -> anyhow::Result<()> {
+    /// Serves health while the worker waits for a service.
+    fn serve_while_waiting(&mut self) -> anyhow::Result<()> {
         if let Some(address) = self.serve()? {
             info!("not ready yet; /livez, /readyz and /metrics are answered on {address}");
         }
@@ -130,28 +131,28 @@ impl Served {
     }
 }
 
-/// Starts the consumers, each with connections of its own; returns the broadcaster they share, and a store to ask whether the
-/// database is there.
+/// Starts the consumers, each with its own connections; returns the broadcaster they share, and a store for checking whether
+/// the database is available.
 async fn start_consumers(
     config: &Config,
     claim: Option<&Claim>,
     concurrency: u16,
     wait: &StartupWait,
-    served: &mut Served,
+    health_server: &mut HealthServer,
     stop: &CancellationToken,
     consumers: &mut JoinSet<Result<(), ConsumerError>>,
 ) -> anyhow::Result<(Arc<ResultBroadcaster>, Arc<dyn Database>)> {
     let url = config.queue.as_ref().context("QUEUE_URL is set")?;
     let (prefix, key) = (&config.queue_prefix.0, config.message_key()?);
-    let (health, clock) = (Arc::clone(&served.health), Arc::clone(&served.clock));
-    let served = RefCell::new(served);
-    let on_away = || served.borrow_mut().answer_meanwhile();
+    let (health, clock) = (Arc::clone(&health_server.health), Arc::clone(&health_server.clock));
+    let health_server = RefCell::new(health_server);
+    let on_unavailable = || health_server.borrow_mut().serve_while_waiting();
     let open = async || open_database(config, claim).await;
     let connect =
         async || queue::connect_result_publisher(url, prefix, key.clone()).await.with_context(|| cant_use(url));
-    // At the same time: whichever comes back last, the other is there by then.
+    // Concurrently: by the time the last of the two is available, the other is connected.
     let (store, result_publisher) =
-        tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
+        tokio::try_join!(wait.until_available(&on_unavailable, open), wait.until_available(&on_unavailable, connect))?;
     let cache = open_cache(config);
     let broadcaster = Arc::new(ResultBroadcaster::new(
         result_publisher,
@@ -165,14 +166,16 @@ async fn start_consumers(
             let connecting = queue::connect_worker(url, prefix, key.clone(), Arc::clone(&clock));
             connecting.await.with_context(|| cant_use(url))
         };
-        let (store, deliveries) =
-            tokio::try_join!(wait.until_available(&on_away, open), wait.until_available(&on_away, connect))?;
+        let (store, deliveries) = tokio::try_join!(
+            wait.until_available(&on_unavailable, open),
+            wait.until_available(&on_unavailable, connect)
+        )?;
         let (metrics, stop, rounds) = (health.metrics.consumer(), stop.clone(), last_round.subscribe());
         let broadcaster = Arc::clone(&broadcaster);
         ready.push(Consumer { store, deliveries, broadcaster, rounds, metrics, stop });
     }
     tokio::spawn(watch_rounds(Arc::clone(&store) as Arc<dyn Store>, last_round));
-    // All at once: a start that is broken off before has recorded nothing.
+    // All at once: a start that is aborted before has recorded nothing.
     for consumer in ready {
         consumers.spawn(consumer.run());
     }
@@ -181,7 +184,7 @@ async fn start_consumers(
 
 fn flatten(ended: Result<Result<(), ConsumerError>, tokio::task::JoinError>) -> anyhow::Result<()> {
     match ended {
-        Ok(ended) => ended.context("recording has ended; what wasn't recorded is still on the queue"),
+        Ok(ended) => ended.context("recording has stopped; unrecorded ballots are still on the queue"),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

@@ -1,17 +1,17 @@
 //! The format of `.env` files.
 //!
-//! A line is `NAME=value`, with `export` before it or not. A value may be quoted, by `'` as it stands, by `"` with `\n`, `\"`,
-//! `\\` and `\$` in it, over several lines. Outside of single quotes `$NAME` and `${NAME}` stand for a variable of the
-//! environment, or for a value further up.
+//! A line is `NAME=value`, with or without `export` before it. A value may be quoted: literally with `'`, or with `"` and the
+//! escapes `\n`, `\"`, `\\` and `\$`. A quoted value may span several lines. Outside of single quotes `$NAME` and `${NAME}`
+//! stand for a variable of the environment, or for a value defined further up.
 //!
-//! Programs differ in what they make of the rest: Docker's `--env-file` and systemd take a `$` as it stands, Symfony and
-//! Compose replace a name that nobody has set by nothing, which silently shortens a password. Here that is an error. No
-//! error repeats what stands in a line: it may be a password.
+//! Programs differ in how they treat the rest: Docker's `--env-file` and systemd take a `$` literally, Symfony and Compose
+//! replace an unset name with nothing, which silently shortens a password. Here that is an error. No error repeats the contents
+//! of a line, which may be a password.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A name, its value, and the number of the line that it begins on.
+/// A name, its value, and the number of the line on which it begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub name: String,
@@ -19,9 +19,9 @@ pub(super) struct Line {
     pub number: usize,
 }
 
-/// Reads a file's text. `lookup` gives the value of a variable that isn't in the text above.
+/// Parses a file's text. `lookup` returns the value of an environment variable, which takes precedence over one further up.
 ///
-/// Returns what could be read, and what is wrong with the rest, each with its line's number.
+/// Returns what could be parsed, and the faults of the rest, each with its line's number.
 pub(super) fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> (Vec<Line>, Vec<String>) {
     let (mut lines, mut faults): (Vec<Line>, _) = (Vec::new(), Vec::new());
     let mut reader = Reader { rest: text.chars().peekable(), number: 1 };
@@ -36,7 +36,7 @@ pub(super) fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> (Vec
             Ok(None) => {}
             Err(fault) => {
                 faults.push(format!("line {number} {fault}"));
-                // What a quote that isn't closed has swallowed is read all the same.
+                // The lines inside a quote that isn't closed are parsed too.
                 reader = start;
                 reader.skip_line();
             }
@@ -48,8 +48,8 @@ pub(super) fn parse(text: &str, lookup: impl Fn(&str) -> Option<String>) -> (Vec
 const NO_ASSIGNMENT: &str = "isn't NAME=value";
 const NOT_QUOTED: &str = "isn't NAME=value; put a value with spaces or # in quotes, and close them";
 const NOT_CLOSED: &str = "has a quote that isn't closed";
-const UNKNOWN_VARIABLE: &str = "has a $ that stands for a variable which isn't set; to have the $ itself, put the value in single \
-    quotes";
+const UNKNOWN_VARIABLE: &str =
+    "has a $ that stands for a variable which isn't set; to have the $ itself, put the value in single quotes";
 const NO_VARIABLE: &str = "has a ${ or $( that isn't ${NAME}; to have the $ itself, put the value in single quotes";
 
 #[derive(Clone)]
@@ -67,7 +67,7 @@ impl Reader<'_> {
         next
     }
 
-    /// Leaves out blanks, but not the line's end.
+    /// Skips blanks, but not the end of the line.
     fn skip_blanks(&mut self) {
         while self.rest.next_if(|next| next.is_whitespace() && *next != '\n').is_some() {}
     }
@@ -178,7 +178,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What `$` stands for.
+    /// The value that a `$` stands for.
     fn variable(&mut self, known: impl Fn(&str) -> Option<String>) -> Result<String, &'static str> {
         self.next();
         match self.rest.peek() {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_as_they_are_meant() {
+    fn values_are_parsed() {
         for (text, expected) in [
             ("A=b", "b"),
             ("A=b\r\n", "b"),
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn faults_name_their_line_and_nothing_in_it() {
-        for (line, told) in [
+        for (line, expected) in [
             ("hunter2", "isn't NAME=value"),
             ("1A=hunter2", "isn't NAME=value"),
             ("A=hunter2 is secret", "put a value with spaces or # in quotes"),
@@ -252,7 +252,7 @@ mod tests {
         ] {
             let (lines, faults) = parse(&format!("LOG=info\n\n{line}\nB=c\n"), |_| None);
             assert_eq!(faults.len(), 1, "{line}: {faults:?}");
-            assert!(faults[0].starts_with("line 3 ") && faults[0].contains(told), "{line}: {faults:?}");
+            assert!(faults[0].starts_with("line 3 ") && faults[0].contains(expected), "{line}: {faults:?}");
             assert!(!faults[0].contains("hunter2"), "{faults:?}");
             let read: Vec<_> = lines.iter().map(|line| (line.name.as_str(), line.number)).collect();
             assert_eq!(read, [("LOG", 1), ("B", 4)], "{line}");

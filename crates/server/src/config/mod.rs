@@ -1,6 +1,6 @@
-//! Configuration: read once at start, complete, or not at all.
+//! Configuration: read once at start, completely or not at all.
 //!
-//! Every setting is described in [`SETTINGS`], from which `throng help` and the errors draw their words.
+//! Every setting is described in [`SETTINGS`], from which `throng help` and the errors take their texts.
 
 mod dotenv;
 mod otlp;
@@ -33,57 +33,57 @@ use self::values::{Address, IdleTimeout, LogFilter, Port, Seconds};
 pub use self::values::{AppEnv, QueuePrefix};
 pub use self::wait::Wait;
 use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, ReceiptKey, TrustedProxies};
-use crate::serve::{IdleTimeouts, TlsFiles};
+use crate::net::{IdleTimeouts, TlsFiles};
 
 const SECRET_MISSING: &str = "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one";
 
-/// Names with a meaning that this version has no code for: setting one is refused, not ignored.
-const NOT_YET: &[&str] = &["ADMIN_TOKEN"];
+/// Reserved names that this version doesn't implement: setting one is an error, not ignored.
+const RESERVED: &[&str] = &["ADMIN_TOKEN"];
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Development or production.
     pub app_env: AppEnv,
-    /// The address served on.
+    /// The address to serve on.
     pub listen: SocketAddr,
-    /// The certificate served with; without one, connections are plain.
+    /// The certificate and its key; without them, connections are unencrypted.
     pub tls: Option<TlsFiles>,
-    /// The key from which all others are made.
+    /// The key from which all others are derived.
     pub app_secret: Option<AppSecret>,
-    /// Where ballots are kept.
+    /// The database in which ballots are stored.
     pub database: DatabaseUrl,
-    /// The broker between web nodes and workers; none where the web node records by itself.
+    /// The broker between web nodes and workers; `None` if the web node records ballots itself.
     pub queue: Option<QueueUrl>,
-    /// What the names of the broker's queues begin with.
+    /// The prefix of the names of the broker's queues.
     pub queue_prefix: QueuePrefix,
-    /// What nodes share results through.
+    /// The cache through which nodes share results.
     pub cache: Option<CacheUrl>,
-    /// How long a result may lag behind a broker, in milliseconds; 0: not at all.
+    /// How stale a result may be behind a broker, in milliseconds; 0: not at all.
     pub cache_life_ms: u64,
     /// The address of a worker's health and metrics.
     pub worker_listen: SocketAddr,
-    /// How long a start waits for a database or a broker that is away.
+    /// How long a start waits for an unavailable database or broker.
     pub wait: Wait,
-    /// The poll behind the original routes and `/`.
+    /// The poll behind the compatibility routes and `/`.
     pub default_poll: Slug,
-    /// Whose pages may call the public routes.
+    /// The origins whose pages may call the public routes.
     pub cors_origins: CorsOrigins,
-    /// The proxies whose word on a client counts.
+    /// The proxies whose forwarded headers are trusted.
     pub trusted_proxies: TrustedProxies,
-    /// How voters reach this server.
+    /// The address at which voters reach this server.
     pub public_url: PublicUrl,
-    /// Whether their connections begin with a header of the PROXY protocol.
+    /// Whether connections from trusted proxies begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     /// How long a connection may be idle.
     pub idle: IdleTimeouts,
-    /// Whether processors are kept from sleeping while a crowd votes.
+    /// Whether processors are kept from sleeping while many clients vote.
     pub keep_awake: bool,
     /// What is logged, as a filter of `tracing`.
     pub log: String,
-    /// Where spans are sent; none in a build that can't.
+    /// The collector to which spans are sent; `None` in a build that doesn't support it.
     pub otlp_endpoint: Option<OtlpEndpoint>,
-    /// What is perhaps not meant so, in words.
+    /// Descriptions of what may be mistakes.
     pub warnings: Vec<String>,
 }
 
@@ -101,18 +101,18 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 impl Config {
-    /// The configuration that `sources` give.
+    /// Reads the configuration from `sources`.
     ///
     /// # Errors
-    /// All faults at once, each with the setting's name and where its value came from.
+    /// All faults at once, each with the setting's name and the source of its value.
     pub fn read(sources: &Sources) -> Result<Self, Faults> {
         Self::read_with(sources, |_, _| ())
     }
 
-    /// The configuration of a server that `sources` give: what other commands may lack, it must have.
+    /// Reads the configuration of a server from `sources`. It must include what other commands may lack.
     ///
     /// # Errors
-    /// As [`Self::read`], the certificate's among them.
+    /// As for [`Self::read`], with those of the certificate.
     pub fn read_to_serve(sources: &Sources) -> Result<Self, Faults> {
         Self::read_with(sources, |read, config| {
             read.check_certificate(config);
@@ -123,9 +123,9 @@ impl Config {
     fn read_with(sources: &Sources, check: impl FnOnce(&mut Reader<'_>, &Self)) -> Result<Self, Faults> {
         let mut read = Reader { sources, faults: sources.faults().to_vec() };
         read.refuse_foreign();
-        for name in NOT_YET {
+        for name in RESERVED {
             if read.sources.get(name).is_some_and(|found| !found.value.is_empty()) {
-                read.fault(name, "this version of Throng can't do that yet; unset it");
+                read.fault(name, "this version of Throng doesn't support it yet; unset it");
             }
         }
         let app_env = read.setting("APP_ENV", AppEnv::Dev);
@@ -168,10 +168,10 @@ impl Config {
 }
 
 impl Config {
-    /// The key under which messages to workers are authenticated.
+    /// The key that authenticates messages to workers.
     ///
     /// # Errors
-    /// If it has to be made, in dev, and can't be kept.
+    /// If the secret has to be generated, in dev, and can't be stored.
     pub fn message_key(&self) -> anyhow::Result<MessageKey> {
         let secret = match &self.app_secret {
             Some(secret) => secret.clone(),
@@ -180,11 +180,11 @@ impl Config {
         Ok(MessageKey::new(&secret.derive("queue messages")))
     }
 
-    /// The key under which a vote's receipts for browsers are signed. A server that is the only one of its database may do
-    /// without a secret: its key is a new one with each start.
+    /// The key that signs a vote's receipts for browsers. A server that doesn't share its database needs no secret: it uses a
+    /// new key with each start.
     ///
     /// # Errors
-    /// If the secret has to be made, in dev, and can't be kept.
+    /// If the secret has to be generated, in dev, and can't be stored.
     pub fn receipt_key(&self) -> anyhow::Result<ReceiptKey> {
         let key = match &self.app_secret {
             Some(secret) => secret.derive("page receipts"),
@@ -200,7 +200,7 @@ impl Config {
     }
 }
 
-/// What is perhaps not meant: slips of names, and values left empty.
+/// Possible mistakes: misspelled names, and empty values.
 fn warnings(sources: &Sources) -> Vec<String> {
     let mut warnings = sources.warnings().to_vec();
     for Setting { name, default, .. } in SETTINGS {
@@ -239,7 +239,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `LISTEN`, or all networks at `PORT`.
+    /// `LISTEN`, or `PORT` on all networks.
     fn listen(&mut self) -> SocketAddr {
         let default = self
             .optional("PORT")
@@ -247,7 +247,7 @@ impl Reader<'_> {
         self.setting("LISTEN", Address(default)).0
     }
 
-    /// Refuses what would be used as it stands, and was meant for another program to replace.
+    /// Refuses placeholders for another program to replace, which would be used literally.
     fn refuse_foreign(&mut self) {
         for Setting { name, .. } in SETTINGS {
             if self
@@ -261,13 +261,13 @@ impl Reader<'_> {
                 );
             }
         }
-        // Without it ballots would go to the default, a file that nobody looks for.
+        // Otherwise ballots would go to the default, a file that the operator doesn't expect.
         if self.sources.get("DATABASE_URL").is_some_and(|found| found.value.is_empty()) {
             self.fault("DATABASE_URL", "it is empty; give a value, or unset it for the default sqlite://var/throng.db");
         }
     }
 
-    /// Refuses every origin together with credentials in dev too: no browser accepts it, so it would only seem to work.
+    /// Refuses all origins together with credentials, in dev too: no browser accepts it, so it would only seem to work.
     fn cors_origins(&mut self, default: CorsOrigins) -> CorsOrigins {
         let origins = self.setting("CORS_ALLOW_ORIGIN", default);
         if !self.setting("CORS_ALLOW_CREDENTIALS", false) {
@@ -279,9 +279,9 @@ impl Reader<'_> {
         })
     }
 
-    /// What is fit for trying out, and for nothing else.
+    /// Refuses what is suitable for development only.
     fn refuse_in_prod(&mut self, config: &Config) {
-        // One that was left empty was meant to be there, whether anything here needs it yet or not.
+        // An empty value is a mistake, whether or not the secret is needed yet.
         let is_empty = self.sources.get("APP_SECRET").is_some_and(|found| found.value.is_empty());
         if config.app_secret.is_none() && (config.queue.is_some() || is_empty) {
             self.fault("APP_SECRET", SECRET_MISSING);
@@ -296,10 +296,11 @@ impl Reader<'_> {
         }
     }
 
-    /// A voter whose vote one node took may be led to another, which has to know the first one's signature.
+    /// A voter whose vote one node accepted may be routed to another node, which must be able to verify the first one's
+    /// signature.
     fn check_secret_is_shared(&mut self, config: &Config) {
-        let is_told = self.faults.iter().any(|fault| fault.starts_with("APP_SECRET"));
-        if config.app_env == AppEnv::Prod && config.app_secret.is_none() && config.has_other_nodes() && !is_told {
+        let is_reported = self.faults.iter().any(|fault| fault.starts_with("APP_SECRET"));
+        if config.app_env == AppEnv::Prod && config.app_secret.is_none() && config.has_other_nodes() && !is_reported {
             self.fault("APP_SECRET", SECRET_MISSING);
         }
     }
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_would_log_nothing_of_ours_is_a_slip() {
+    fn misspelled_log_filter_is_refused() {
         for text in ["verbose", "inf", "info,throngg"] {
             assert!(read(&[("LOG", text)]).is_err(), "{text}");
         }
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn without_settings_it_is_a_development_server() {
+    fn default_is_a_development_server() {
         let config = read(&[]).unwrap();
         assert_eq!(config.app_env, AppEnv::Dev);
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
@@ -338,12 +339,12 @@ mod tests {
     }
 
     #[test]
-    fn in_production_no_origin_is_allowed_unasked() {
+    fn production_allows_no_origin_by_default() {
         assert_eq!(read(&[("APP_ENV", "prod")]).unwrap().cors_origins, CorsOrigins::Listed(vec![]));
     }
 
     #[test]
-    fn credentials_go_with_listed_origins_alone() {
+    fn credentials_require_listed_origins() {
         for env in ["dev", "prod"] {
             let any = [("APP_ENV", env), ("CORS_ALLOW_ORIGIN", "*"), ("CORS_ALLOW_CREDENTIALS", "true")];
             let Faults(faults) = read(&any).unwrap_err();
@@ -381,18 +382,18 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_none() {
+    fn empty_value_counts_as_unset() {
         let config = read(&[("LISTEN", ""), ("QUEUE_URL", " ")]).unwrap();
         assert_eq!(config.listen.port(), 8080);
         assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
         assert!(
             config.warnings.contains(&"LISTEN (from code) is empty; its default is used: 127.0.0.1:8080".to_owned())
         );
-        assert!(read(&[("DATABASE_URL", "")]).is_err(), "ballots would go where nobody looks");
+        assert!(read(&[("DATABASE_URL", "")]).is_err(), "ballots would go to an unexpected file");
     }
 
     #[test]
-    fn blanks_around_a_value_are_left_out() {
+    fn blanks_around_a_value_are_removed() {
         let config = read(&[("DATABASE_URL", " sqlite://a.db\r\n"), ("APP_SECRET", &format!("{}\n", "s".repeat(32)))]);
         let config = config.unwrap();
         assert_eq!(config.database, DatabaseUrl::Sqlite("a.db".into()));

@@ -1,16 +1,16 @@
-//! Where spans are sent.
+//! The collector to which spans are sent.
 
 use std::fmt;
 use std::str::FromStr;
 
 use hyper::Uri;
 
-/// The address of an OpenTelemetry collector that takes OTLP over HTTP, such as `http://localhost:4318`.
+/// The address of an OpenTelemetry collector that accepts OTLP over HTTP, such as `http://localhost:4318`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtlpEndpoint(String);
 
 impl OtlpEndpoint {
-    /// Where it takes spans.
+    /// The URL at which it accepts spans.
     pub fn traces_url(&self) -> String {
         format!("{}/v1/traces", self.0)
     }

@@ -1,4 +1,4 @@
-//! How voters reach this server: `PUBLIC_URL`.
+//! The address at which voters reach this server: `PUBLIC_URL`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,43 +9,44 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 
 use crate::http::browser_origin;
 
-/// What the addresses of a server's own begin with, after the prefix.
-const OWN: [&str; 6] = ["/api/", "/polls/", "/assets/", "/livez", "/readyz", "/metrics"];
+/// How the paths of the server's own routes begin, after the prefix.
+const OWN_PATHS: [&str; 6] = ["/api/", "/polls/", "/assets/", "/livez", "/readyz", "/metrics"];
 
-/// The address that voters reach this server at, where a proxy maps a part of another site to it. By default, all of
-/// whatever site they ask for.
+/// The address at which voters reach this server, where a proxy maps a part of another site to it. By default, the whole of
+/// any requested site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublicUrl {
     /// `https://site.example`; empty by default.
     origin: String,
-    /// `/vote`; empty where it is the whole site.
+    /// `/vote`; empty if the address is the whole site.
     prefix: String,
 }
 
 impl PublicUrl {
-    /// What the paths of all links begin with: `/vote`, or nothing.
+    /// The prefix of the paths of all links: `/vote`, or empty.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The origin of pages at this address, `https://site.example`; none unless it is set.
+    /// The origin of pages at this address, `https://site.example`; `None` unless the address is set.
     pub fn origin(&self) -> Option<&str> {
         Some(&*self.origin).filter(|origin| !origin.is_empty())
     }
 
-    /// Has a redirect to one of our paths lead below the prefix.
+    /// Adds the prefix to the location of a redirect to one of this server's paths.
     pub fn prefix_location(&self, headers: &mut HeaderMap) {
         let Some(path) = headers.get(LOCATION).filter(|_| !self.prefix.is_empty()) else { return };
-        let below = [self.prefix.as_bytes(), path.as_bytes()].concat();
-        headers.insert(LOCATION, HeaderValue::from_bytes(&below).expect("a path before a path fits in a header"));
+        let prefixed = [self.prefix.as_bytes(), path.as_bytes()].concat();
+        headers.insert(LOCATION, HeaderValue::from_bytes(&prefixed).expect("a path before a path fits in a header"));
     }
 
-    /// The target of a request without the prefix; `None` if it doesn't have it, as where the proxy has taken it off.
+    /// The target of a request without the prefix; `None` if it doesn't have the prefix, for example if the proxy has removed
+    /// it.
     ///
-    /// A prefix may be the name of one of our own addresses: it is taken off only if one of ours comes after it.
+    /// A prefix may equal one of the server's own paths: it is removed only if one of those follows it.
     pub fn without_prefix(&self, target: &Uri) -> Option<Uri> {
         let path = target.path().strip_prefix(&*self.prefix).filter(|_| !self.prefix.is_empty())?;
-        if !matches!(path, "" | "/") && !OWN.iter().any(|own| path.starts_with(own)) {
+        if !matches!(path, "" | "/") && !OWN_PATHS.iter().any(|own| path.starts_with(own)) {
             return None;
         }
         let path = if path.is_empty() { "/" } else { path };
@@ -59,7 +60,7 @@ impl PublicUrl {
     }
 }
 
-/// What a link that other sites may keep begins with; the same as [`PublicUrl::prefix`] unless it is set.
+/// The start of a link that other sites may store; the same as [`PublicUrl::prefix`] unless the address is set.
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.origin, self.prefix)
@@ -93,7 +94,7 @@ impl FromStr for PublicUrl {
         let is_segment = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(is_plain);
         if !prefix.is_empty() && !prefix[1..].split('/').all(is_segment) {
             return wrong(
-                "has a path with something else than letters, digits, `-`, `.`, `_` and `~` between its slashes",
+                "has a path with characters other than letters, digits, `-`, `.`, `_` and `~` between its slashes",
             );
         }
         let origin = browser_origin(&format!("{scheme}://{host}"))?;
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prefix_is_the_path_without_a_slash_at_its_end() {
+    fn prefix_is_the_path_without_a_trailing_slash() {
         for (text, origin, prefix) in [
             ("https://site.example/vote", "https://site.example", "/vote"),
             ("https://site.example/vote/", "https://site.example", "/vote"),
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_voter_could_use_is_refused() {
+    fn unusable_address_is_refused() {
         for text in [
             "site.example/vote",
             "/vote",
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn prefix_is_taken_off_where_an_address_of_ours_follows() {
+    fn prefix_is_removed_only_before_own_paths() {
         let without = |prefix: &str, target: &str| {
             let url: PublicUrl = format!("https://site.example{prefix}").parse().unwrap();
             url.without_prefix(&target.parse().unwrap()).map(|target| target.to_string())

@@ -1,4 +1,4 @@
-//! The secret from which all keys are made.
+//! The secret from which all keys are derived.
 
 use std::fmt;
 use std::io::Write as _;
@@ -11,13 +11,13 @@ use rand::RngExt as _;
 use sha2::Sha256;
 use tempfile::{NamedTempFile, PersistError};
 
-/// The fewest characters: 32 hexadecimal ones are 128 bits.
+/// Minimum number of characters: 32 hexadecimal ones are 128 bits.
 const CHARACTERS_MIN: usize = 32;
 
-/// Where a development server keeps the one it made.
-const KEPT_IN: &str = "var/app_secret";
+/// Where a development server stores its generated secret.
+const DEV_SECRET_PATH: &str = "var/app_secret";
 
-/// A secret; it is never shown.
+/// A secret; it is never displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppSecret(String);
 
@@ -29,24 +29,24 @@ impl AppSecret {
         mac.finalize().into_bytes().into()
     }
 
-    /// The secret that servers and workers share which are started in one directory, made when first asked for.
+    /// The secret shared by the servers and workers that are started in one directory, generated on first use.
     ///
     /// # Errors
-    /// If it can't be kept or read.
+    /// If it can't be stored or read.
     pub fn kept_for_dev() -> anyhow::Result<Self> {
-        let path = Path::new(KEPT_IN);
-        keep(path, &rand::rng().random::<[u8; 32]>())
+        let path = Path::new(DEV_SECRET_PATH);
+        store_once(path, &rand::rng().random::<[u8; 32]>())
             .and_then(|()| std::fs::read_to_string(path))
-            .with_context(|| format!("{KEPT_IN} can't be made or read; set APP_SECRET"))?
+            .with_context(|| format!("{DEV_SECRET_PATH} can't be created or read; set APP_SECRET"))?
             .trim()
             .parse()
-            .map_err(|fault: String| anyhow::anyhow!("{KEPT_IN}: {fault}; remove it, or set APP_SECRET"))
+            .map_err(|fault: String| anyhow::anyhow!("{DEV_SECRET_PATH}: {fault}; remove it, or set APP_SECRET"))
     }
 }
 
-/// Writes `secret` to `path`, readable by its owner alone, unless something is there. All that start at once get the same,
-/// those too that have one process id, as in two containers with one volume.
-fn keep(path: &Path, secret: &[u8]) -> std::io::Result<()> {
+/// Writes `secret` to `path`, readable by its owner alone, unless the path exists. All processes that start at once get the
+/// same secret, even with equal process ids, as in two containers that share a volume.
+fn store_once(path: &Path, secret: &[u8]) -> std::io::Result<()> {
     if path.try_exists()? {
         return Ok(());
     }
@@ -85,17 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_secret_kept_stays() {
+    fn first_stored_secret_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("var/app_secret");
-        keep(&path, &[1; 32]).unwrap();
-        keep(&path, &[2; 32]).unwrap();
+        store_once(&path, &[1; 32]).unwrap();
+        store_once(&path, &[2; 32]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "01".repeat(32));
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]
-    fn all_that_start_at_once_have_the_same_secret() {
+    fn concurrent_starts_have_the_same_secret() {
         const STARTING: u8 = 8;
         for _ in 0..20 {
             let directory = tempfile::tempdir().unwrap();
@@ -103,20 +103,20 @@ mod tests {
             let barrier = std::sync::Barrier::new(STARTING.into());
             let read = &|secret| {
                 barrier.wait();
-                keep(&path, &[secret; 32]).unwrap();
+                store_once(&path, &[secret; 32]).unwrap();
                 std::fs::read_to_string(&path).unwrap()
             };
-            let kept: Vec<_> = std::thread::scope(|scope| {
+            let stored: Vec<_> = std::thread::scope(|scope| {
                 let threads: Vec<_> = (0..STARTING).map(|secret| scope.spawn(move || read(secret))).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
             });
-            assert!(kept.iter().all(|secret| *secret == kept[0] && secret.len() == 64), "{kept:?}");
+            assert!(stored.iter().all(|secret| *secret == stored[0] && secret.len() == 64), "{stored:?}");
             assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         }
     }
 
     #[test]
-    fn purposes_have_keys_of_their_own_and_secrets_are_not_shown() {
+    fn keys_differ_by_purpose_and_secrets_are_not_shown() {
         let secret: AppSecret = "x".repeat(32).parse().unwrap();
         assert_ne!(secret.derive("a"), secret.derive("b"));
         assert!(!format!("{secret:?}").contains('x'));

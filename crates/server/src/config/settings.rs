@@ -1,15 +1,15 @@
-//! Every setting there is, with its default and its meaning.
+//! Every setting, with its default and its meaning.
 
-/// What a setting is called, what it is if nobody says, and what it means.
+/// The name, default and meaning of a setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// Its name in the environment and in `.env` files.
     pub name: &'static str,
-    /// Its value where none is given, in words.
+    /// Description of its value if none is given.
     pub default: &'static str,
     /// What it means.
     pub meaning: &'static str,
-    /// Whether `NAME_FILE` may name a file that has its value: that of a secret, or of a URL with a password in it.
+    /// Whether `NAME_FILE` may name a file that contains its value: a secret, or a URL with a password.
     pub may_be_in_file: bool,
 }
 

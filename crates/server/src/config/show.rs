@@ -1,5 +1,4 @@
-//! The settings as they are in effect, for those who look for a mistake: each with where it comes from, no secret among
-//! them.
+//! The settings in effect, for finding mistakes in them: each with its source, without secrets.
 
 use std::str::FromStr;
 
@@ -10,7 +9,7 @@ use throng_backends::store::DatabaseUrl;
 
 use super::{SETTINGS, Setting, Sources};
 
-/// What stands for a value that is there and isn't shown.
+/// Placeholder for a value that is set and isn't shown.
 const HIDDEN: &str = "(not shown)";
 
 /// A setting in effect.
@@ -18,14 +17,13 @@ const HIDDEN: &str = "(not shown)";
 pub struct Shown {
     /// Its name.
     pub name: &'static str,
-    /// Its value, without passwords; of one that nobody gave, the default in words.
+    /// Its value, without passwords; if it isn't set, a description of the default.
     pub value: String,
-    /// Where it comes from, in words.
+    /// Description of its source.
     pub from: String,
 }
 
-/// Every setting, in the order of [`SETTINGS`]. A value that can't be used is shown all the same, unless a password may be
-/// in it.
+/// Every setting, in the order of [`SETTINGS`]. An invalid value is shown too, unless it may contain a password.
 pub fn show(sources: &Sources) -> Vec<Shown> {
     let shown =
         |Setting { name, default, .. }: &Setting| match sources.get(name).filter(|found| !found.value.is_empty()) {
@@ -46,7 +44,7 @@ fn redacted(name: &str, value: &str) -> String {
     }
 }
 
-/// A URL as it may be shown.
+/// A URL without its password; [`HIDDEN`] if it is invalid.
 fn parsed<T: FromStr + ToString>(value: &str) -> String {
     value.parse::<T>().map_or_else(|_| HIDDEN.to_owned(), |url| url.to_string())
 }

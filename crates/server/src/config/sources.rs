@@ -1,7 +1,7 @@
-//! Where settings come from, and which wins: flags, then the environment, then `.env.$APP_ENV.local`,
-//! `.env.$APP_ENV`, `.env.local`, `.env`. All of it is read into a map; the environment itself is never written.
+//! Sources of settings, in order of precedence: flags, the environment, `.env.$APP_ENV.local`, `.env.$APP_ENV`,
+//! `.env.local`, `.env`. All of them are read into a map; the environment itself is never written.
 //!
-//! A secret may be in a file of its own, which `NAME_FILE` names in any of these places.
+//! A secret may be in a file of its own, which `NAME_FILE` names in any of these sources.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -9,58 +9,58 @@ use std::path::Path;
 
 use super::{SETTINGS, dotenv, text_file};
 
-/// The flag that gives a setting: `--database-url` for `DATABASE_URL`.
+/// The flag of a setting: `--database-url` for `DATABASE_URL`.
 pub fn flag_of(setting: &str) -> String {
     format!("--{}", setting.to_lowercase().replace('_', "-"))
 }
 
-/// How many letters a name may be from a setting's to be taken for a slip of the keyboard.
-const SLIP_MAX: usize = 2;
+/// Maximum edit distance from a setting's name at which a name counts as a misspelling of it.
+const TYPO_DISTANCE_MAX: usize = 2;
 
-/// The shortest setting that is looked for among slips: shorter names are too often those of something else.
-const SLIP_LENGTH_MIN: usize = 6;
+/// Minimum length of settings that are checked for misspellings: shorter names are too often those of something else.
+const TYPO_LENGTH_MIN: usize = 6;
 
-/// What the name of a setting ends with whose value is in a file.
-const IN_FILE: &str = "_FILE";
+/// Suffix of the name of a setting whose value is in a file.
+const FILE_SUFFIX: &str = "_FILE";
 
-/// Values by name, and what is wrong with where they come from.
+/// Values by name, and the faults of their sources.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     found: HashMap<String, Found>,
     faults: Vec<String>,
     warnings: Vec<String>,
-    /// The places read so far, the nearest first.
-    places: usize,
+    /// The number of sources read so far, those with the highest precedence first.
+    ranks: usize,
 }
 
-/// A value, and where it was found.
+/// A value and its source.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The value as text, without blanks around it.
     pub value: String,
-    /// Where it was found, in words.
+    /// Description of its source.
     pub from: String,
-    /// The number of the place, which a nearer one is before.
-    place: usize,
+    /// The rank of the source; a lower rank takes precedence.
+    rank: usize,
 }
 
 impl Sources {
-    /// What flags, environment and the `.env` files in `directory` say. A file that can't be read, or not all of it, is among
-    /// the [`Self::faults`].
+    /// Reads flags, environment and the `.env` files in `directory`. A file that can't be read, completely or in part, is
+    /// reported in [`Self::faults`].
     pub fn read(
         flags: impl IntoIterator<Item = (&'static str, String)>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         directory: &Path,
     ) -> Self {
         let mut sources = Self::default();
-        sources.places += 1;
+        sources.ranks += 1;
         for (name, value) in flags {
             sources.add(name, &value, &flag_of(name));
         }
         sources.add_environment(environment);
         let environment: HashMap<String, String> =
             sources.found.iter().map(|(name, found)| (name.clone(), found.value.clone())).collect();
-        // The name of the two special files may itself come from one of the two general ones.
+        // The name of the environment, in those of the two special files, may itself come from one of the two general ones.
         let mut faults = Vec::new();
         let mut read = |name: &str| file(directory, name, &environment, &mut faults);
         let general = [".env.local", ".env"].map(&mut read);
@@ -71,7 +71,7 @@ impl Sources {
         let app_env = app_env.or_else(|| general.iter().find_map(named)).unwrap_or_else(|| "dev".to_owned());
         let special = [format!(".env.{app_env}.local"), format!(".env.{app_env}")];
         for name in special {
-            // What isn't the name of an environment is told where it is read, and names no file.
+            // An invalid name of an environment is reported where it is parsed, and names no file.
             let values = if app_env.contains('/') { Vec::new() } else { read(&name) };
             sources.add_file(&name, values);
         }
@@ -93,28 +93,28 @@ impl Sources {
         sources
     }
 
-    /// What can't be read of them, or is surely not meant.
+    /// What can't be read, or is certainly a mistake.
     pub fn faults(&self) -> &[String] {
         &self.faults
     }
 
-    /// What is perhaps not meant.
+    /// What may be a mistake.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The value of `name` that wins; it may be empty.
+    /// The value of `name` with the highest precedence; it may be empty.
     pub fn get(&self, name: &str) -> Option<&Found> {
         self.found.get(name)
     }
 
     fn add_environment(&mut self, environment: impl IntoIterator<Item = (OsString, OsString)>) {
-        self.places += 1;
+        self.ranks += 1;
         for (name, value) in environment {
-            // A name that isn't text is no setting's.
+            // A name that isn't UTF-8 isn't that of a setting.
             let Ok(name) = name.into_string() else { continue };
-            if let Some(meant) = setting_meant(&name) {
-                // It may be another program's, so it is no fault.
+            if let Some(meant) = intended_setting(&name) {
+                // It may be another program's, so it isn't a fault.
                 self.warnings.push(format!("{name} in the environment is no setting; {meant} is"));
             }
             match value.into_string() {
@@ -128,25 +128,25 @@ impl Sources {
     }
 
     fn add_file(&mut self, file: &str, values: Vec<(String, String)>) {
-        self.places += 1;
+        self.ranks += 1;
         for (name, value) in values {
             self.add(&name, &value, file);
         }
     }
 
-    /// What was added first wins.
+    /// The value added first takes precedence.
     fn add(&mut self, name: &str, value: &str, from: &str) {
-        let (value, from, place) = (value.trim().to_owned(), from.to_owned(), self.places);
-        self.found.entry(name.to_owned()).or_insert(Found { value, from, place });
+        let (value, from, rank) = (value.trim().to_owned(), from.to_owned(), self.ranks);
+        self.found.entry(name.to_owned()).or_insert(Found { value, from, rank });
     }
 
-    /// Reads what is in files of its own, where no nearer place has the value itself.
+    /// Reads values from the files that `NAME_FILE` names, unless a source of higher precedence has the value itself.
     fn read_files(&mut self) {
         for name in SETTINGS.iter().filter(|setting| setting.may_be_in_file).map(|setting| setting.name) {
-            let name_of_file = format!("{name}{IN_FILE}");
+            let name_of_file = format!("{name}{FILE_SUFFIX}");
             let Some(named) = self.found.get(&name_of_file).filter(|named| !named.value.is_empty()) else { continue };
-            let itself = self.found.get(name).filter(|found| !found.value.is_empty());
-            match itself.map(|found| found.place.cmp(&named.place)) {
+            let direct = self.found.get(name).filter(|found| !found.value.is_empty());
+            match direct.map(|found| found.rank.cmp(&named.rank)) {
                 Some(std::cmp::Ordering::Less) => continue,
                 Some(std::cmp::Ordering::Equal) => {
                     self.faults.push(format!("{name} and {name_of_file} (both from {}): give one of them", named.from));
@@ -154,14 +154,14 @@ impl Sources {
                 }
                 Some(std::cmp::Ordering::Greater) | None => {}
             }
-            let (path, place) = (named.value.clone(), named.place);
+            let (path, rank) = (named.value.clone(), named.rank);
             let from = format!("{path}, by {name_of_file} from {}", named.from);
             let text = text_file::read(Path::new(&path)).and_then(|text| text.ok_or_else(|| "isn't there".to_owned()));
             match text.map(|text| text.trim().to_owned()) {
                 Ok(value) if value.is_empty() => {
                     self.faults.push(format!("{name_of_file} (from {}): {path} is empty", named.from));
                 }
-                Ok(value) => drop(self.found.insert(name.to_owned(), Found { value, from, place })),
+                Ok(value) => drop(self.found.insert(name.to_owned(), Found { value, from, rank })),
                 Err(fault) => self.faults.push(format!("{name_of_file} (from {}): {path} {fault}", named.from)),
             }
         }
@@ -189,7 +189,7 @@ fn file(
     faults.extend(broken.into_iter().map(|fault| format!("{shown}: {fault}")));
     let mut first: HashMap<&str, usize> = HashMap::new();
     for dotenv::Line { name, number, .. } in &lines {
-        if let Some(meant) = setting_meant(name) {
+        if let Some(meant) = intended_setting(name) {
             faults.push(format!("{shown}: {name} in line {number} is no setting; {meant} is"));
         }
         if let Some(before) = first.insert(name, *number).filter(|_| is_setting(name)) {
@@ -199,10 +199,10 @@ fn file(
     lines.into_iter().map(|dotenv::Line { name, value, .. }| (name, value)).collect()
 }
 
-/// Every name that has a meaning.
+/// The names of all settings, with and without the suffix.
 fn names() -> impl Iterator<Item = String> {
     let in_files = SETTINGS.iter().filter(|setting| setting.may_be_in_file);
-    let in_files = in_files.map(|setting| format!("{}{IN_FILE}", setting.name));
+    let in_files = in_files.map(|setting| format!("{}{FILE_SUFFIX}", setting.name));
     SETTINGS.iter().map(|setting| setting.name.to_owned()).chain(in_files)
 }
 
@@ -210,13 +210,13 @@ fn is_setting(name: &str) -> bool {
     names().any(|setting| setting == name)
 }
 
-/// The setting that somebody meant who wrote `name`, if that is none.
-fn setting_meant(name: &str) -> Option<String> {
+/// The setting of which `name` is probably a misspelling, if it isn't a setting itself.
+fn intended_setting(name: &str) -> Option<String> {
     if is_setting(name) {
         return None;
     }
     let is_near =
-        |setting: &String| setting.len() >= SLIP_LENGTH_MIN && strsim::osa_distance(setting, name) <= SLIP_MAX;
+        |setting: &String| setting.len() >= TYPO_LENGTH_MIN && strsim::osa_distance(setting, name) <= TYPO_DISTANCE_MAX;
     names().find(is_near)
 }
 
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearer_source_wins() {
+    fn source_with_higher_precedence_wins() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
         write(".env", "APP_ENV=prod\nA=env\nB=env\nC=env\nD=env\nE=env\nF=env\n");
@@ -241,25 +241,29 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_file_is_told_and_the_rest_is_read() {
+    fn all_faults_of_a_file_are_reported_and_the_rest_is_read() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(".env"), "one\nLOG=info\nDATABSE_URL=x\nLISTEN=x\nLISTEN=y\n").unwrap();
         std::fs::create_dir(directory.path().join(".env.local")).unwrap();
         let sources = Sources::read([], [], directory.path());
-        for told in [
+        for expected in [
             ".env.local is a directory; Docker",
             ".env: line 1 isn't NAME=value",
             ".env: DATABSE_URL in line 3 is no setting; DATABASE_URL is",
             ".env: LISTEN is given twice, in lines 4 and 5",
         ] {
-            assert!(sources.faults().iter().any(|fault| fault.contains(told)), "{told}: {:?}", sources.faults());
+            assert!(
+                sources.faults().iter().any(|fault| fault.contains(expected)),
+                "{expected}: {:?}",
+                sources.faults()
+            );
         }
         assert_eq!(sources.faults().len(), 4);
         assert_eq!(sources.get("LOG").unwrap().value, "info");
     }
 
     #[test]
-    fn environment_of_others_is_no_fault() {
+    fn variables_of_other_programs_are_no_fault() {
         use std::os::unix::ffi::OsStringExt as _;
         let not_text = || OsString::from_vec(vec![0xff]);
         let environment = [("DATABSE_URL".into(), "x".into()), ("OTHERS".into(), not_text()), (not_text(), "x".into())];
@@ -292,16 +296,16 @@ mod tests {
         assert!(sources.faults()[0].contains("APP_SECRET and APP_SECRET_FILE (both from the environment)"));
         write(".env", &format!("APP_SECRET_FILE={path}\n"));
         assert_eq!(read(&[("APP_SECRET", "itself")]).get("APP_SECRET").unwrap().value, "itself");
-        for (text, told) in [("", "is empty"), (" \n", "is empty")] {
+        for (text, expected) in [("", "is empty"), (" \n", "is empty")] {
             write("secret", text);
-            assert!(read(&[]).faults()[0].contains(told), "{text:?}");
+            assert!(read(&[]).faults()[0].contains(expected), "{text:?}");
         }
         std::fs::remove_file(path).unwrap();
         assert!(read(&[]).faults()[0].contains("isn't there"));
     }
 
     #[test]
-    fn a_slip_in_a_settings_name_is_told() {
+    fn misspelled_setting_is_recognized() {
         for (name, meant) in [
             ("DATABSE_URL", Some("DATABASE_URL")),
             ("DATABASE_ULR", Some("DATABASE_URL")),
@@ -312,7 +316,7 @@ mod tests {
             ("LOGS", None),
             ("MESSENGER_TRANSPORT_DSN", None),
         ] {
-            assert_eq!(setting_meant(name).as_deref(), meant, "{name}");
+            assert_eq!(intended_setting(name).as_deref(), meant, "{name}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The settings of TLS.
 
 use super::{Config, Reader};
-use crate::serve::{TlsFaults, TlsFiles};
+use crate::net::{TlsFaults, TlsFiles};
 
 const CERTIFICATE: &str = "TLS_CERTIFICATE";
 const KEY: &str = "TLS_KEY";
@@ -12,18 +12,18 @@ impl Reader<'_> {
         match (self.optional(CERTIFICATE), self.optional(KEY)) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (Some(_), None) => {
-                self.fault(CERTIFICATE, "a certificate is of no use without its key; set TLS_KEY too");
+                self.fault(CERTIFICATE, "a certificate requires its key; set TLS_KEY too");
                 None
             }
             (None, Some(_)) => {
-                self.fault(KEY, "a key is of no use without its certificate; set TLS_CERTIFICATE too");
+                self.fault(KEY, "a key requires its certificate; set TLS_CERTIFICATE too");
                 None
             }
             (None, None) => None,
         }
     }
 
-    /// That the certificate can be served with.
+    /// Checks that a server can use the certificate.
     pub(super) fn check_certificate(&mut self, config: &Config) {
         let Some(Err(TlsFaults { certificate, key })) = config.tls.as_ref().map(TlsFiles::read) else { return };
         for (name, what) in [(CERTIFICATE, certificate), (KEY, key)] {

@@ -1,17 +1,17 @@
-//! The values that settings take, read from text.
+//! The values of settings, parsed from text.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::serve::IdleTimeouts;
+use crate::net::IdleTimeouts;
 
 /// Development or production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppEnv {
-    /// For trying out: a demo poll, readable logs.
+    /// Development: a demo poll, readable logs.
     Dev,
-    /// For the crowd: JSON logs, nothing made up.
+    /// Production: JSON logs, no demo poll, no default origins.
     Prod,
 }
 
@@ -27,7 +27,7 @@ impl FromStr for AppEnv {
     }
 }
 
-/// What the names of a broker's queues begin with: 1 to 64 letters, digits and dashes.
+/// The prefix of the names of a broker's queues: 1 to 64 letters, digits and dashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuePrefix(pub String);
 
@@ -51,7 +51,7 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let what = "is no address and port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for all networks";
+        let what = "is not an address and port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for all networks";
         text.parse().map(Self).map_err(|_| format!("`{text}` {what}"))
     }
 }
@@ -67,14 +67,14 @@ impl FromStr for Port {
     }
 }
 
-/// Whole seconds, kept as milliseconds.
+/// Whole seconds, stored as milliseconds.
 pub(super) struct Seconds(pub(super) u64);
 
 impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let seconds: u32 = text.parse().map_err(|_| format!("`{text}` is no number of seconds, such as 5"))?;
+        let seconds: u32 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds, such as 5"))?;
         Ok(Self(u64::from(seconds) * 1_000))
     }
 }
@@ -93,24 +93,25 @@ impl FromStr for IdleTimeout {
     }
 }
 
-/// What is logged: levels and parts of the program.
+/// What is logged: a filter of levels and parts of the program.
 pub(super) struct LogFilter(pub(super) String);
 
 impl FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // A single word that is no level would be taken for a part of a program, of which all is logged, and of ours nothing.
-        let is_slip = |part: &str| {
+        // A single word that isn't a level would be parsed as the name of a part: everything of it would be logged, and nothing
+        // of Throng's.
+        let is_typo = |part: &str| {
             let is_level = part.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
             !is_level && !part.contains(['=', ':', '[']) && part != "throng"
         };
-        if let Some(part) = text.split(',').map(str::trim).find(|part| is_slip(part)) {
+        if let Some(part) = text.split(',').map(str::trim).find(|part| is_typo(part)) {
             return Err(format!("`{part}` is neither a level (error, warn, info, debug, trace, off) nor PART=LEVEL"));
         }
         match tracing_subscriber::EnvFilter::try_new(text) {
             Ok(_) => Ok(Self(text.to_owned())),
-            Err(error) => Err(format!("`{text}` is no filter such as info or throng=debug: {error}")),
+            Err(error) => Err(format!("`{text}` is not a filter such as info or throng=debug: {error}")),
         }
     }
 }

@@ -1,23 +1,23 @@
-//! How long a start waits for a database or a broker that is away.
+//! How long a start waits for an unavailable database or broker.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What is written for a wait without an end.
+/// The text for an unlimited wait.
 const FOREVER: &str = "forever";
 
-/// How long to wait for what is away and may come back.
+/// How long to wait for a service that is unavailable and may become available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// At most so long; `None` without an end.
+    /// The maximum; `None` means no limit.
     pub max: Option<Duration>,
 }
 
 impl Wait {
-    /// Until it is there.
+    /// Until it is available.
     pub const FOREVER: Self = Self { max: None };
 
-    /// One attempt, and no more.
+    /// A single attempt.
     pub const NONE: Self = Self { max: Some(Duration::ZERO) };
 }
 

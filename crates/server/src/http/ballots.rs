@@ -20,8 +20,8 @@ use super::results::json;
 use crate::app::CoreState;
 use crate::intake::{Disposition, SubmitError, Submitted};
 
-/// `POST /api/v1/polls/{slug}/ballots`: 201 once the ballot is counted, 202 once a broker has it that workers take it
-/// from; the same again for the same ballot.
+/// `POST /api/v1/polls/{slug}/ballots`: 201 once the ballot is counted, or 202 once it is durable at the broker, from which
+/// workers record it. The same ballot sent again gets the same response.
 pub async fn submit(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
@@ -44,30 +44,30 @@ async fn cast(
     let now = core.app.clock.now();
     let submission = Submission::parse(&body)?;
     let choices = live.poll.choices(submission.choices)?;
-    let id = ballot_id(headers, query, submission.ballot_id)?.ok_or_else(without_id)?;
-    let settled = settle(core, accepted(core, &live.poll, id, choices, now)?).await?;
-    let (status, said) = match settled.disposition {
+    let id = ballot_id(headers, query, submission.ballot_id)?.ok_or_else(missing_id)?;
+    let submitted = settle(core, accepted(core, &live.poll, id, choices, now)?).await?;
+    let (status, text) = match submitted.disposition {
         Disposition::Recorded(_) => (StatusCode::CREATED, "counted"),
         Disposition::Accepted => (StatusCode::ACCEPTED, "accepted"),
     };
-    let seen = live.poll.shows_results(Viewer::Voter, now);
-    // Published before the ballot was answered: if it is counted, the latest result has it.
-    let results = seen.then(|| live.rendered(now, core.app.age_max_ms()));
+    let is_visible = live.poll.shows_results(Viewer::Voter, now);
+    // Results are published before a ballot is completed: if this one is counted, the latest result includes it.
+    let results = is_visible.then(|| live.rendered(now, core.app.age_max_ms()));
     let results = results.as_ref().map_or(&b"null"[..], |rendered| &rendered.json);
-    let body = [format!(r#"{{"ballot_id":"{id}","status":"{said}","results":"#).as_bytes(), results, b"}"].concat();
+    let body = [format!(r#"{{"ballot_id":"{id}","status":"{text}","results":"#).as_bytes(), results, b"}"].concat();
     let mut response = json(body.into());
     *response.status_mut() = status;
     Ok(response)
 }
 
-/// The ballot that arrived at `accepted_at`, if the poll takes it.
+/// The ballot that arrived at `accepted_at`, if the poll accepts it.
 ///
-/// Whether it came too late the store says, where it is asked right away: a ballot sent again after the close, because
-/// its answer was lost, is answered as the first time. Through a broker the store isn't asked, and a ballot must not be
-/// accepted that will not count: there the close is judged here.
+/// Without a broker, the store decides whether it is too late: a ballot sent again after the close, because its response was
+/// lost, gets the same response as the first time. Behind a broker the store isn't queried here, and a ballot that will not
+/// count must not be accepted, so the close is checked here.
 ///
 /// # Errors
-/// That the poll isn't open yet, or not any more.
+/// [`Problem::PollNotOpen`] or [`Problem::PollClosed`].
 pub fn accepted(
     core: &CoreState,
     poll: &Poll,
@@ -84,20 +84,20 @@ pub fn accepted(
     }
 }
 
-/// Submits a ballot, and returns its disposition if it counts or will.
+/// Submits a ballot and returns its disposition if it counts or will count.
 ///
 /// # Errors
-/// Why it doesn't count, or that it isn't known whether it does.
+/// Why the ballot doesn't count, or that it is unknown whether it does.
 pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Submitted, Problem> {
     let id = ballot.id;
-    let settled = core.ballot_queue.submit(ballot).await.map_err(|error| match error {
+    let submitted = core.ballot_queue.submit(ballot).await.map_err(|error| match error {
         SubmitError::Busy => Problem::Overloaded,
         SubmitError::Unavailable if core.app.is_behind_broker() => Problem::QueueUnavailable,
         SubmitError::Unavailable => Problem::StoreUnavailable(None),
         SubmitError::Unknown => Problem::OutcomeUnknown(Some(id), None),
     })?;
-    match settled.disposition {
-        Disposition::Accepted | Disposition::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(settled),
+    match submitted.disposition {
+        Disposition::Accepted | Disposition::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(submitted),
         Disposition::Recorded(Outcome::KeyTaken { id: holder, .. }) if holder == id => Err(Problem::BallotIdReused),
         Disposition::Recorded(Outcome::KeyTaken { choices, .. }) => Err(Problem::AlreadyVoted(choices)),
         Disposition::Recorded(Outcome::TooEarly) => Err(Problem::PollNotOpen),
@@ -105,17 +105,17 @@ pub async fn settle(core: &CoreState, ballot: Ballot) -> Result<Submitted, Probl
     }
 }
 
-fn without_id() -> Problem {
+fn missing_id() -> Problem {
     Problem::NotABallot(
-        "The ballot has no id: give it one, a new UUID, as ballot_id or in Idempotency-Key, by which it counts once however \
-         often it is sent."
+        "The ballot has no id. Send a new UUID as ballot_id or in Idempotency-Key, so that the ballot counts once \
+         however often it is sent."
             .to_owned(),
     )
 }
 
 fn require_json_or_text(headers: &HeaderMap) -> Result<(), Problem> {
-    let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = named.split(';').next().unwrap_or_default().trim();
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
     let known = ["application/json", "text/plain"].iter().any(|kind| essence.eq_ignore_ascii_case(kind));
     if known { Ok(()) } else { Err(Problem::UnsupportedMediaType) }
 }

@@ -1,4 +1,4 @@
-//! Request bodies, whole and small.
+//! Request bodies, read whole and limited in size.
 
 use std::error::Error;
 use std::io;
@@ -13,10 +13,10 @@ use hyper::header::CONTENT_ENCODING;
 
 use super::error::Problem;
 
-/// The largest body that any route takes, in bytes.
+/// The largest body that any route accepts, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// A request's whole body. How long it may take to arrive is bounded where the connection is served.
+/// A request's whole body. The connection's timeouts limit how long it may take to arrive.
 #[derive(Debug)]
 pub struct WholeBody(pub Bytes);
 
@@ -29,7 +29,7 @@ impl<S: Sync> FromRequest<S> for WholeBody {
     }
 }
 
-/// Refuses a body that is compressed, or in another content coding: none is decoded.
+/// Rejects a body that is compressed or has another content coding: none is decoded.
 ///
 /// # Errors
 /// [`Problem::UnsupportedContentEncoding`].
@@ -44,12 +44,12 @@ pub fn require_no_coding(headers: &HeaderMap) -> Result<(), Problem> {
 /// # Errors
 /// [`Problem::TooLarge`], [`Problem::RequestTimeout`], or [`Problem::BodyUnreadable`] if it ends early.
 pub async fn read(mut body: impl Body<Data = Bytes, Error: Into<BoxError>> + Unpin) -> Result<Bytes, Problem> {
-    // A length that is announced is refused before it is sent.
+    // A declared length that is too large is rejected before the body is sent.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Problem::TooLarge);
     }
     let first = next_part(&mut body, BODY_BYTES_MAX).await?.unwrap_or_default();
-    // Nearly every body comes in one part, which needs no copy.
+    // Nearly every body arrives in one part, which needs no copy.
     if body.is_end_stream() {
         return Ok(first);
     }
@@ -60,13 +60,13 @@ pub async fn read(mut body: impl Body<Data = Bytes, Error: Into<BoxError>> + Unp
     Ok(whole.freeze())
 }
 
-/// The next part of a body, if it has at most `bytes_max`; `None` at its end.
+/// The next part of a body; `None` at its end. An error if the part is larger than `bytes_max`.
 async fn next_part(
     body: &mut (impl Body<Data = Bytes, Error: Into<BoxError>> + Unpin),
     bytes_max: usize,
 ) -> Result<Option<Bytes>, Problem> {
     while let Some(frame) = body.frame().await {
-        // What comes after the last part, in trailers, nobody reads.
+        // Trailers are ignored.
         let Ok(part) = frame.map_err(|error| unreadable(&*error.into()))?.into_data() else { continue };
         return if part.len() > bytes_max { Err(Problem::TooLarge) } else { Ok(Some(part)) };
     }
@@ -75,8 +75,8 @@ async fn next_part(
 
 fn unreadable(error: &(dyn Error + 'static)) -> Problem {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    let late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
-    if causes.any(|cause| cause.downcast_ref().is_some_and(late)) {
+    let timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    if causes.any(|cause| cause.downcast_ref().is_some_and(timed_out)) {
         Problem::RequestTimeout
     } else {
         Problem::BodyUnreadable

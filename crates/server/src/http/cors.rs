@@ -1,8 +1,8 @@
-//! Which pages of other sites may read what the public routes answer, and send them JSON. Which may send a ballot, as
-//! text too, is decided in [`super::origin`].
+//! Which pages of other sites may read the responses of the public routes and send them JSON. Which pages may send a ballot,
+//! including as text, is decided in [`super::origin`].
 //!
-//! No route that may be called from elsewhere looks at a cookie, so no answer allows credentials unless it is asked for:
-//! by a page whose requests carry some for a gate in front of Throng.
+//! No route that other sites may call reads a cookie, so responses allow credentials only if this is configured: for pages
+//! whose requests carry credentials for an authenticating proxy in front of Throng.
 
 use std::str::FromStr;
 
@@ -13,27 +13,27 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Uri};
 
-/// What a page may read beside the body: the version of a result, when to come again, and what to complain with.
+/// The response headers exposed to pages: the version of a result, the time to wait before a retry, and the id to report.
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, x-request-id");
 
-/// The origins whose pages may.
+/// The origins whose pages may call the public routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CorsOrigins {
-    /// Those of every one; never with credentials.
+    /// Every origin; never with credentials.
     Any,
-    /// Those of these; with none, of this server itself alone.
+    /// These origins; if empty, only that of this server.
     Listed(Vec<HeaderValue>),
-    /// Those of these, and their requests may carry cookies and the like.
+    /// These origins, and their requests may carry credentials such as cookies.
     ListedWithCredentials(Vec<HeaderValue>),
 }
 
-/// Why every origin can't be allowed together with credentials.
-pub const ANY_WITH_CREDENTIALS: &str = "goes with a list of origins, not with `*`: no browser would let a page read such \
-    an answer, and to name whoever asks would let every page act for its visitor; list your pages' origins in \
-    CORS_ALLOW_ORIGIN, or set this to false";
+/// The error text for allowing every origin together with credentials.
+pub const ANY_WITH_CREDENTIALS: &str = "requires a list of origins, not `*`: browsers don't let a page read such a \
+    response, and allowing each requesting origin instead would let any page act for its visitor; list your pages' \
+    origins in CORS_ALLOW_ORIGIN, or set this to false";
 
 impl CorsOrigins {
-    /// These origins, their requests with credentials; `None` for every origin.
+    /// The same origins, with credentials allowed; `None` for [`Self::Any`].
     pub fn with_credentials(self) -> Option<Self> {
         match self {
             Self::Any => None,
@@ -41,8 +41,8 @@ impl CorsOrigins {
         }
     }
 
-    /// Whether `origin` is listed, or every one is allowed.
-    pub fn names(&self, origin: &[u8]) -> bool {
+    /// Whether `origin` is listed, or every origin is allowed.
+    pub fn contains(&self, origin: &[u8]) -> bool {
         match self {
             Self::Any => true,
             Self::Listed(origins) | Self::ListedWithCredentials(origins) => {
@@ -51,9 +51,10 @@ impl CorsOrigins {
         }
     }
 
-    /// Adds to the answer's headers what lets a page of `origin` read it.
+    /// Adds the headers that let a page of `origin` read the response.
     ///
-    /// An answer that a cache may keep says so even where nobody asked: the next one to get it may.
+    /// With [`Self::Any`], a response with `Cache-Control` gets them even without an `origin`: a cache may later serve it to a
+    /// page of another site.
     pub fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         match self {
             Self::Any if origin.is_none() && !headers.contains_key(CACHE_CONTROL) => {}
@@ -70,8 +71,8 @@ impl CorsOrigins {
         }
     }
 
-    /// Adds to the answer to a browser's question, asked before it sends JSON, what it may send.
-    pub fn allow_sending(headers: &mut HeaderMap) {
+    /// Adds the headers of a preflight response: the methods and request headers that a page may send.
+    pub fn allow_preflight(headers: &mut HeaderMap) {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
@@ -81,7 +82,7 @@ impl CorsOrigins {
     }
 }
 
-/// Names the origin that asks if it is listed; returns whether it is.
+/// Allows the requesting origin if it is listed; returns whether it is.
 fn allow_listed(listed: &[HeaderValue], origin: Option<&HeaderValue>, headers: &mut HeaderMap) -> bool {
     headers.append(VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin.filter(|origin| listed.contains(origin)) else { return false };
@@ -103,18 +104,18 @@ impl FromStr for CorsOrigins {
     }
 }
 
-/// One origin, as browsers write it: in lower case, without the port that its scheme has anyway. Apps made of pages have a
-/// scheme of their own, such as `capacitor://localhost`.
+/// One origin in the form that browsers send: in lower case, without the default port of its scheme. Hybrid apps have a scheme
+/// of their own, such as `capacitor://localhost`.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A description of what is wrong with it.
 pub fn browser_origin(text: &str) -> Result<HeaderValue, String> {
     let wrong = |why: &str| format!("`{text}` is not an origin: {why}, such as https://www.example.com");
     if text == "*" || text.contains('*') {
-        return Err(wrong("`*` stands alone, for every origin; otherwise list each"));
+        return Err(wrong("write `*` alone to allow every origin, or list each origin"));
     }
     if !text.is_ascii() {
-        return Err(wrong("write a name with other letters as browsers send it, beginning with xn--"));
+        return Err(wrong("write an internationalized name as browsers send it, beginning with xn--"));
     }
     let uri: Uri = text.parse().map_err(|_| wrong("write a scheme and a host"))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -127,7 +128,7 @@ pub fn browser_origin(text: &str) -> Result<HeaderValue, String> {
         _ => None,
     };
     if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() || text.contains('#') {
-        return Err(wrong("write a scheme, a host and perhaps a port, and nothing after them"));
+        return Err(wrong("write a scheme, a host and optionally a port, and nothing after them"));
     }
     let host = authority.host().to_ascii_lowercase();
     let port = match authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':')) {
@@ -171,8 +172,8 @@ mod tests {
             "https://a.example:99999",
             "https://b\u{fc}cher.example",
         ] {
-            let fault = wrong.parse::<CorsOrigins>().unwrap_err();
-            assert!(fault.contains("such as https://www.example.com"), "{wrong}: {fault}");
+            let error = wrong.parse::<CorsOrigins>().unwrap_err();
+            assert!(error.contains("such as https://www.example.com"), "{wrong}: {error}");
         }
     }
 

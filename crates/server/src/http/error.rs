@@ -1,4 +1,4 @@
-//! Every error of every route, as problem details (RFC 9457): the one place that knows status codes.
+//! The errors of all routes, as problem details (RFC 9457). No other module maps errors to status codes.
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -10,74 +10,74 @@ use throng_domain::poll::InvalidChoice;
 use throng_domain::store::StoreError;
 use throng_domain::submission::NotABallot;
 
-/// What can go wrong with a request.
+/// An error in handling a request.
 #[derive(Debug)]
 pub enum Problem {
-    /// HTTP that can't be read, with the status that HTTP gives it.
+    /// The request is not valid HTTP; with the status code that HTTP defines for it.
     BadRequest(StatusCode),
-    /// No such address.
+    /// There is no route for this address.
     NotFound,
-    /// No such poll, or none that is to be seen.
+    /// There is no such poll, or it isn't visible.
     PollNotFound,
-    /// A page that isn't ours, and isn't allowed to, sends a ballot.
+    /// A page of a foreign origin that isn't allowed sent a ballot.
     OriginNotAllowed,
-    /// The address is there, but not for this method.
+    /// The address exists, but doesn't support this method.
     MethodNotAllowed,
     /// The body is larger than [`BODY_BYTES_MAX`](super::body::BODY_BYTES_MAX).
     TooLarge,
-    /// The body ended early, or could not be read.
+    /// The body ended early or could not be read.
     BodyUnreadable,
     /// The body took too long to arrive.
     RequestTimeout,
-    /// The body is compressed, or in another content coding.
+    /// The body is compressed or has another content coding.
     UnsupportedContentEncoding,
-    /// The body is of a kind that this address doesn't take.
+    /// The body's media type isn't accepted at this address.
     UnsupportedMediaType,
     /// The body isn't a ballot.
     NotABallot(String),
-    /// The ballot's choices aren't possible in this poll.
+    /// The ballot's choices aren't valid in this poll.
     InvalidChoice(InvalidChoice),
-    /// The form has no id for its ballot.
+    /// The form contains no ballot id.
     BallotIdMissing,
-    /// Another ballot of this id has other choices.
+    /// Another ballot with this id has other choices.
     BallotIdReused,
-    /// The voter's ballot is there already.
+    /// The voter already has a ballot in this poll, with its choices.
     AlreadyVoted(Choices),
     /// The poll isn't open yet.
     PollNotOpen,
     /// The poll is closed.
     PollClosed,
-    /// The results aren't to be seen, now or by this caller.
+    /// The results aren't visible now or to this client.
     ResultsHidden,
     /// The results can't be read.
     ResultsUnavailable(Cause),
-    /// Too many ballots are waiting.
+    /// Too many ballots are pending.
     Overloaded,
-    /// The store can't be reached.
+    /// The store is unavailable.
     StoreUnavailable(Cause),
-    /// The broker takes no ballots.
+    /// The broker accepts no ballots.
     QueueUnavailable,
-    /// The server is on its way out: others may be ready.
+    /// The server is shutting down; other servers may be ready.
     ShuttingDown,
-    /// A write failed: whether the ballot of this id is counted isn't known.
+    /// A write failed, and whether the ballot with this id was counted is unknown.
     OutcomeUnknown(Option<BallotId>, Cause),
-    /// A fault of ours.
+    /// An internal error.
     Internal(Cause),
 }
 
-/// What brought a failure about, in words for the log; none where the log has it already. No answer tells it.
+/// The cause of a failure as text for the log; `None` where it is already logged. Never part of a response.
 pub type Cause = Option<String>;
 
-/// What the log says of an answer with a server's error, beside its status; it goes along with the answer.
+/// What is logged of a 5xx response beside its status; carried in the extensions of the response.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// The problem's code.
     pub code: &'static str,
-    /// What brought it about.
+    /// The cause.
     pub cause: Cause,
 }
 
-/// Seconds after which a refused request may be sent again.
+/// The value of `Retry-After` in a 503 response, in seconds.
 const RETRY_AFTER_S: u16 = 1;
 
 #[derive(Serialize)]
@@ -94,22 +94,20 @@ struct Details<'a> {
 }
 
 impl Problem {
-    /// What programs know it by.
+    /// The problem's stable code, for programs.
     pub fn code(&self) -> &'static str {
         let (_, code, _) = self.kind();
         code
     }
 
-    /// Status, code and title: the code is what programs may rely on.
+    /// Status, code and title. The code is stable: programs may rely on it.
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::BadRequest(status) => (*status, "bad_request", "The request can't be read"),
+            Self::BadRequest(status) => (*status, "bad_request", "Invalid request"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is nothing here"),
             Self::PollNotFound => (StatusCode::NOT_FOUND, "poll_not_found", "There is no such poll"),
-            Self::OriginNotAllowed => {
-                (StatusCode::FORBIDDEN, "origin_not_allowed", "The page may not send ballots here")
-            }
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Not with this method"),
+            Self::OriginNotAllowed => (StatusCode::FORBIDDEN, "origin_not_allowed", "Origin not allowed"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
             Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "The body can't be read"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout"),
@@ -117,54 +115,54 @@ impl Problem {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", "Unsupported content encoding")
             }
             Self::UnsupportedMediaType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is of the wrong type")
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
             }
             Self::NotABallot(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_ballot", "The body isn't a ballot"),
-            Self::InvalidChoice(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_choice", "The choice isn't possible"),
+            Self::InvalidChoice(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_choice", "Invalid choice"),
             Self::BallotIdMissing => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_missing", "The form has no ballot id")
             }
             Self::BallotIdReused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
             }
-            Self::AlreadyVoted(_) => (StatusCode::CONFLICT, "already_voted", "This voter has voted already"),
+            Self::AlreadyVoted(_) => (StatusCode::CONFLICT, "already_voted", "This voter has already voted"),
             Self::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
             Self::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
             Self::ResultsHidden => (StatusCode::FORBIDDEN, "results_hidden", "The results aren't public"),
             Self::ResultsUnavailable(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "results_unavailable", "The results can't be read right now")
+                (StatusCode::SERVICE_UNAVAILABLE, "results_unavailable", "The results are temporarily unavailable")
             }
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many are voting at once"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded"),
             Self::StoreUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
             }
             Self::QueueUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", "Ballots can't be queued right now")
             }
-            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is about to stop"),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is shutting down"),
             Self::OutcomeUnknown(..) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "Whether the ballot was counted isn't known")
+                (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "It is unknown whether the ballot was counted")
             }
-            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error"),
         }
     }
 
-    /// What to do next, in words.
+    /// What the client can do next, as text.
     fn detail(&self) -> String {
         match self {
             Self::BadRequest(_) => {
-                "Send a well-formed HTTP/1.1 request: one host, one length, a head of at most 16 KB.".into()
+                "Send a well-formed HTTP/1.1 request with one host, one length and a head of at most 16 KB.".into()
             }
             Self::NotFound => "Check the address. The API's routes begin with /api/.".into(),
             Self::PollNotFound => "Check the poll's name in the address.".into(),
             Self::OriginNotAllowed => {
-                "Nothing was counted. To take ballots from pages of this origin, add it to CORS_ALLOW_ORIGIN; if it is the \
-                poll's own page, have the proxy in front pass on the Host it was asked for."
+                "The ballot was not counted. To accept ballots from pages of this origin, add it to CORS_ALLOW_ORIGIN; \
+                if it is the poll's own page, configure the proxy in front to pass on the original Host header."
                     .into()
             }
-            Self::MethodNotAllowed => "The Allow header names the methods that this address takes.".into(),
-            Self::TooLarge => "A body has at most 16 KB.".into(),
-            Self::BodyUnreadable => "Send the whole body, as long as its Content-Length says.".into(),
+            Self::MethodNotAllowed => "The Allow header lists the methods that this address supports.".into(),
+            Self::TooLarge => "Send a body of at most 16 KB.".into(),
+            Self::BodyUnreadable => "Send the whole body, with the length given in Content-Length.".into(),
             Self::RequestTimeout => "Send the whole request within 8 seconds.".into(),
             Self::UnsupportedContentEncoding => "Send the body uncompressed, without Content-Encoding.".into(),
             Self::UnsupportedMediaType => "Send application/json or text/plain.".into(),
@@ -174,27 +172,27 @@ impl Problem {
                 "Send the form with a ballot_id, so that it counts once if it is sent twice.".into()
             }
             Self::BallotIdReused => {
-                "A ballot of this id was sent with other choices. Make a new id for a new ballot.".into()
+                "A ballot with this id was sent with other choices. Use a new id for a new ballot.".into()
             }
-            Self::AlreadyVoted(_) => "A voter has one vote in this poll; the first ballot stands.".into(),
+            Self::AlreadyVoted(_) => "Each voter has one vote in this poll; the first ballot stands.".into(),
             Self::PollNotOpen => {
-                "Nothing was counted. The poll's opens_at says when it opens, if that is known.".into()
+                "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()
             }
-            Self::PollClosed => "Nothing was counted: the ballot arrived after the poll's close.".into(),
-            Self::ResultsHidden => "The poll shows its results to others, later, or not at all.".into(),
-            Self::ResultsUnavailable(_) => "Ask again after the seconds in Retry-After.".into(),
+            Self::PollClosed => "The ballot was not counted: it arrived after the poll had closed.".into(),
+            Self::ResultsHidden => "The poll shows its results only to voters, only after its close, or never.".into(),
+            Self::ResultsUnavailable(_) => "Send the request again after the number of seconds in Retry-After.".into(),
             Self::Overloaded | Self::StoreUnavailable(_) | Self::QueueUnavailable => {
-                "Nothing was taken. Send the same ballot again after the seconds in Retry-After.".into()
+                "Nothing was accepted. Send the same ballot again after the number of seconds in Retry-After.".into()
             }
-            Self::ShuttingDown => "Send requests to another server, or to this one once it is back.".into(),
+            Self::ShuttingDown => "Send requests to another server, or to this one after its restart.".into(),
             Self::OutcomeUnknown(..) => {
-                "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. Sent \
-                without it, it may count twice."
+                "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. \
+                Without the id it may count twice."
                     .into()
             }
             Self::Internal(_) => {
-                "The fault is logged. A ballot sent again counts once if it has the same ballot_id, and may \
-                count twice if it has none."
+                "The error is logged. A ballot sent again counts once if it has the same ballot_id, and may \
+                count twice without one."
                     .into()
             }
         }
@@ -212,7 +210,7 @@ impl Problem {
         }
     }
 
-    /// The answer that says so.
+    /// The response for this problem.
     pub fn response<B: From<Bytes>>(&self) -> Response<B> {
         let (status, code, _) = self.kind();
         let mut response = Response::new(B::from(self.body()));
@@ -239,8 +237,8 @@ impl Problem {
     }
 }
 
-/// The body of an answer that is given before a request comes to its route.
-pub fn refusal_body(status: StatusCode) -> Bytes {
+/// The body of an error response that is sent before a request is routed.
+pub fn error_body(status: StatusCode) -> Bytes {
     if status == StatusCode::SERVICE_UNAVAILABLE {
         Problem::Overloaded.body()
     } else {

@@ -1,7 +1,7 @@
-//! The address of a client behind proxies, as the proxies tell it.
+//! The address of a client behind proxies, from the headers that the proxies add.
 //!
-//! Each proxy adds whom it heard from at the end of a list, which a client may have begun itself. So the list is read
-//! from its end, and believed for as long as those who wrote it are proxies of ours.
+//! Each proxy appends the address of its peer to a list, and a client may have sent the beginning of that list itself. So the
+//! list is read from its end, and an entry counts only if a trusted proxy wrote it.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -10,17 +10,17 @@ use hyper::header::{FORWARDED, HeaderName};
 
 use super::proxies::TrustedProxies;
 
-/// What nearly all proxies write.
+/// The header that nearly all proxies write.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The hops that are looked at, at the most.
+/// The maximum number of hops that are read.
 const HOPS_MAX: usize = 100;
 
-/// The address a request comes from that `peer` has sent: the nearest one that isn't a trusted proxy's. Where the word of
-/// a trusted proxy can't be read, it is that proxy's own.
+/// The client's address for a request from `peer`: the nearest one that isn't a trusted proxy's. Where the entry that a
+/// trusted proxy wrote can't be parsed, it is that proxy's own address.
 ///
-/// `Forwarded` (RFC 7239) counts only where there is no `X-Forwarded-For`: of two lists a client could write the one that
-/// its proxy leaves alone. So a proxy that writes `Forwarded` has to drop an `X-Forwarded-For` that comes from outside.
+/// `Forwarded` (RFC 7239) counts only where there is no `X-Forwarded-For`: of two lists, a client could write the one that its
+/// proxy leaves unchanged. So a proxy that writes `Forwarded` has to drop an `X-Forwarded-For` received from a client.
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     if headers.contains_key(X_FORWARDED_FOR) {
         nearest_untrusted(peer, parts_of(headers, &X_FORWARDED_FOR).map(address), trusted)
@@ -33,7 +33,7 @@ fn nearest_untrusted(peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>, t
     let mut nearest = peer.to_canonical();
     for hop in hops.take(HOPS_MAX) {
         match hop {
-            Some(hop) if trusted.contain(nearest) => nearest = hop,
+            Some(hop) if trusted.contains(nearest) => nearest = hop,
             Some(_) | None => break,
         }
     }
@@ -42,12 +42,12 @@ fn nearest_untrusted(peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>, t
 
 /// The parts of a header's list, the last one first.
 fn parts_of<'a>(headers: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<Item = &'a str> {
-    // What isn't text is a part that can't be read.
+    // A value that isn't text is an invalid part.
     headers.get_all(name).iter().rev().flat_map(|list| parts(list.to_str().unwrap_or_default(), b','))
 }
 
-/// The parts of a list, the last one first; a separator in quotes separates nothing. Read from its end, so that nothing
-/// in a part changes how those after it are read.
+/// The parts of a list, the last one first; a separator in quotes doesn't separate. The list is parsed from its end, so that
+/// the content of a part can't change how later parts are parsed.
 fn parts(list: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {
@@ -69,7 +69,7 @@ fn last_outside_quotes(list: &[u8], wanted: u8) -> Option<usize> {
     })
 }
 
-/// The `for` of one part of a `Forwarded`, such as `for="[2001:db8::1]:4711";proto=https`.
+/// The `for` parameter of one part of a `Forwarded` header, such as `for="[2001:db8::1]:4711";proto=https`.
 fn forwarded_for(part: &str) -> Option<IpAddr> {
     let pairs = parts(part, b';').filter_map(|pair| pair.split_once('='));
     let mut nodes = pairs.filter(|(name, _)| name.eq_ignore_ascii_case("for"));
@@ -78,7 +78,7 @@ fn forwarded_for(part: &str) -> Option<IpAddr> {
     if nodes.next().is_some() { None } else { address(bare) }
 }
 
-/// `192.0.2.1` or `2001:db8::1`, the latter perhaps in brackets, and each perhaps with a port.
+/// An address such as `192.0.2.1` or `2001:db8::1`, the latter optionally in brackets, and both optionally with a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = || text.parse().ok();
     let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
@@ -95,7 +95,7 @@ mod tests {
 
     const TRUSTED: &str = "10.0.0.0/8, ::1";
 
-    /// The client of a request from `peer` with these headers, one `name: value` a line.
+    /// The client of a request from `peer` with these headers, one `name: value` per line.
     fn client(peer: &str, lines: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_hop_that_is_not_ours_is_the_client() {
+    fn nearest_untrusted_hop_is_the_client() {
         for (lines, expected) in [
             (&[][..], "10.0.0.1"),
             (&["x-forwarded-for: 192.0.2.1"], "192.0.2.1"),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_believed() {
+    fn unreadable_hop_yields_the_proxy_address() {
         for line in [
             "x-forwarded-for: unknown",
             "x-forwarded-for: ",
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_is_believed() {
+    fn other_peers_and_headers_are_ignored() {
         for line in ["x-forwarded-for: 192.0.2.1", "forwarded: for=192.0.2.1", "x-forwarded-for: 10.0.0.1"] {
             assert_eq!(client("198.51.100.7", &[line]), "198.51.100.7");
         }
@@ -156,31 +156,31 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_hops_are_looked_at() {
-        let ours = |count: usize| vec!["10.0.0.2"; count].join(", ");
-        let line = |count| format!("x-forwarded-for: 192.0.2.1, {}", ours(count));
+    fn hops_are_limited_to_100() {
+        let trusted = |count: usize| vec!["10.0.0.2"; count].join(", ");
+        let line = |count| format!("x-forwarded-for: 192.0.2.1, {}", trusted(count));
         assert_eq!(client("10.0.0.1", &[&line(99)]), "192.0.2.1");
         assert_eq!(client("10.0.0.1", &[&line(100)]), "10.0.0.2");
     }
 
     proptest! {
-        /// Whatever a client begins the list with, it is known by the address that the first proxy saw.
+        /// Whatever a client sends at the start of the list, its address is the one that the first proxy received it from.
         #[test]
-        fn a_client_cannot_choose_its_address(begun in "[ -~]{0,60}", lines in prop::bool::ANY, ours in 0..5usize) {
-            let hops = format!("192.0.2.1{}", ", 10.0.0.2".repeat(ours));
-            let seen = if lines {
-                client("10.0.0.1", &[&format!("x-forwarded-for: {begun}"), &format!("x-forwarded-for: {hops}")])
+        fn client_cannot_choose_its_address(sent in "[ -~]{0,60}", lines in prop::bool::ANY, trusted in 0..5usize) {
+            let hops = format!("192.0.2.1{}", ", 10.0.0.2".repeat(trusted));
+            let resolved = if lines {
+                client("10.0.0.1", &[&format!("x-forwarded-for: {sent}"), &format!("x-forwarded-for: {hops}")])
             } else {
-                client("10.0.0.1", &[&format!("x-forwarded-for: {begun}, {hops}")])
+                client("10.0.0.1", &[&format!("x-forwarded-for: {sent}, {hops}")])
             };
-            prop_assert_eq!(seen, "192.0.2.1");
-            let nodes = format!("for=192.0.2.1{}", ", for=10.0.0.2".repeat(ours));
-            let seen = client("10.0.0.1", &[&format!("forwarded: {begun}, {nodes}")]);
-            prop_assert_eq!(seen, "192.0.2.1");
+            prop_assert_eq!(resolved, "192.0.2.1");
+            let nodes = format!("for=192.0.2.1{}", ", for=10.0.0.2".repeat(trusted));
+            let resolved = client("10.0.0.1", &[&format!("forwarded: {sent}, {nodes}")]);
+            prop_assert_eq!(resolved, "192.0.2.1");
         }
 
         #[test]
-        fn whoever_is_not_ours_is_its_own_client(line in "[ -~\u{e4}]{0,80}") {
+        fn untrusted_peer_is_the_client(line in "[ -~\u{e4}]{0,80}") {
             for name in ["x-forwarded-for", "forwarded"] {
                 prop_assert_eq!(client("198.51.100.7", &[&format!("{name}: {line}")]), "198.51.100.7");
             }

@@ -1,9 +1,9 @@
-//! A ballot's id outside its body: by it a request that is sent again, by a client or a proxy that had no response, is
-//! known to be the same ballot.
+//! A ballot's id outside its body. It identifies a request that a client or a proxy repeats after a missing response as the
+//! same ballot.
 //!
-//! It comes as `Idempotency-Key`, a quoted string as in the IETF's draft (draft-ietf-httpapi-idempotency-key-header) or bare
-//! as many clients send it, or as `?ballot_id=`, for those that can't set a header. It has to be a UUID, since it is kept as
-//! the ballot's id.
+//! It is sent as `Idempotency-Key`, a quoted string as in the IETF draft (draft-ietf-httpapi-idempotency-key-header) or
+//! unquoted as many clients send it, or as `?ballot_id=`, for clients that can't set a header. It must be a UUID, since it is
+//! stored as the ballot's id.
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
@@ -15,10 +15,10 @@ use super::error::Problem;
 /// The header's name.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The query's parameter.
+/// The name of the query parameter.
 const PARAMETER: &str = "ballot_id";
 
-/// The ballot's id that a request names beside its body, which may name one as well.
+/// The ballot's id in the headers, the query and the body of a request; `in_body` is the one in the body.
 ///
 /// # Errors
 /// [`Problem::NotABallot`] if one of them isn't a UUID, or if they differ.
@@ -31,12 +31,12 @@ pub fn ballot_id(
     let fields: Vec<(String, String)> = serde_urlencoded::from_str(query.unwrap_or_default()).unwrap_or_default();
     let in_query = fields.into_iter().filter(|(name, _)| name == PARAMETER).map(|(_, value)| parse_ballot_id(&value));
     let mut id = in_body;
-    for named in in_headers.chain(in_query) {
-        let named = named.ok_or_else(not_a_uuid)?;
-        if id.is_some_and(|id| id != named) {
-            return Err(Problem::NotABallot("The request names two ballot ids; send one.".to_owned()));
+    for found in in_headers.chain(in_query) {
+        let found = found.ok_or_else(not_a_uuid)?;
+        if id.is_some_and(|id| id != found) {
+            return Err(Problem::NotABallot("The request contains two different ballot ids; send one.".to_owned()));
         }
-        id = Some(named);
+        id = Some(found);
     }
     Ok(id)
 }
@@ -49,7 +49,7 @@ fn from_header(value: &[u8]) -> Option<BallotId> {
 
 fn not_a_uuid() -> Problem {
     let example = "\"018f4d1e-7c00-7000-8000-000000000001\"";
-    Problem::NotABallot(format!("Idempotency-Key and ?ballot_id= take a UUID, such as {example}."))
+    Problem::NotABallot(format!("Idempotency-Key and ?ballot_id= must be a UUID, such as {example}."))
 }
 
 #[cfg(test)]
@@ -59,33 +59,33 @@ mod tests {
     const ONE: &str = "018f4d1e-7c00-7000-8000-000000000001";
     const TWO: &str = "018f4d1e-7c00-7000-8000-000000000002";
 
-    fn named(header: Option<&str>, query: Option<&str>, body: Option<&str>) -> Result<Option<String>, String> {
+    fn resolved(header: Option<&str>, query: Option<&str>, body: Option<&str>) -> Result<Option<String>, String> {
         let headers = header.map(|value| (IDEMPOTENCY_KEY, value.parse().unwrap())).into_iter().collect();
         let id = ballot_id(&headers, query, body.and_then(parse_ballot_id));
         id.map(|id| id.map(|id| id.to_string())).map_err(|problem| problem.code().to_owned())
     }
 
     #[test]
-    fn ids_are_taken_from_header_query_and_body() {
+    fn ids_are_read_from_header_query_and_body() {
         let one = Ok(Some(ONE.to_owned()));
         let (quoted, query) = (format!("\"{ONE}\""), format!("a=b&ballot_id={ONE}"));
-        assert_eq!(named(None, None, None), Ok(None));
-        assert_eq!(named(None, Some("a=b"), None), Ok(None));
-        assert_eq!(named(Some(&quoted), None, None), one);
-        assert_eq!(named(Some(ONE), None, None), one);
-        assert_eq!(named(None, Some(&query), None), one);
-        assert_eq!(named(Some(&ONE.to_uppercase()), Some(&query), Some(ONE)), one);
+        assert_eq!(resolved(None, None, None), Ok(None));
+        assert_eq!(resolved(None, Some("a=b"), None), Ok(None));
+        assert_eq!(resolved(Some(&quoted), None, None), one);
+        assert_eq!(resolved(Some(ONE), None, None), one);
+        assert_eq!(resolved(None, Some(&query), None), one);
+        assert_eq!(resolved(Some(&ONE.to_uppercase()), Some(&query), Some(ONE)), one);
     }
 
     #[test]
-    fn ids_that_differ_or_are_none_are_refused() {
-        let refused = Err("not_a_ballot".to_owned());
+    fn differing_or_invalid_ids_are_rejected() {
+        let rejected = Err("not_a_ballot".to_owned());
         for header in ["", "\"\"", "1", "\"abc\"", &format!("\"{ONE}"), &format!("{ONE}, {ONE}")] {
-            assert_eq!(named(Some(header), None, None), refused, "{header}");
+            assert_eq!(resolved(Some(header), None, None), rejected, "{header}");
         }
-        assert_eq!(named(None, Some("ballot_id="), None), refused);
-        assert_eq!(named(None, Some(&format!("ballot_id={ONE}&ballot_id={TWO}")), None), refused);
-        assert_eq!(named(Some(ONE), None, Some(TWO)), refused);
-        assert_eq!(named(Some(ONE), Some(&format!("ballot_id={TWO}")), None), refused);
+        assert_eq!(resolved(None, Some("ballot_id="), None), rejected);
+        assert_eq!(resolved(None, Some(&format!("ballot_id={ONE}&ballot_id={TWO}")), None), rejected);
+        assert_eq!(resolved(Some(ONE), None, Some(TWO)), rejected);
+        assert_eq!(resolved(Some(ONE), Some(&format!("ballot_id={TWO}")), None), rejected);
     }
 }

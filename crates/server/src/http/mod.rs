@@ -1,16 +1,16 @@
-//! HTTP: routes, and what is the same for all of them.
+//! HTTP: the routes, and the request handling that all of them share.
 
-mod asker;
 mod ballots;
 mod body;
+mod client_info;
+mod compat;
 mod cors;
 mod error;
 mod forwarded;
-mod front;
+mod gateway;
 mod idempotency;
 mod operations;
 mod origin;
-mod original;
 mod pages;
 mod poll_path;
 mod polls;
@@ -25,8 +25,8 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub use self::cors::{ANY_WITH_CREDENTIALS, CorsOrigins, browser_origin};
-pub use self::error::{Problem, refusal_body};
-pub use self::front::Front;
+pub use self::error::{Problem, error_body};
+pub use self::gateway::Gateway;
 pub use self::operations::{OK, openmetrics};
 pub use self::pages::ReceiptKey;
 pub use self::proxies::TrustedProxies;
@@ -37,7 +37,7 @@ use crate::app::CoreState;
 /// Every route, for one core.
 pub fn router(core: Arc<CoreState>) -> Router {
     Router::new()
-        // Answered before the router, so what comes here has another method.
+        // The gateway handles these before the router, so a request that arrives here has another method.
         .route("/api/submit", post(async || Problem::NotFound))
         .route("/api/result", get(async || Problem::NotFound))
         .route("/api/v1/polls/{slug}", get(polls::show))
@@ -47,7 +47,7 @@ pub fn router(core: Arc<CoreState>) -> Router {
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
         .merge(pages::router())
-        .fallback(pages::nothing_here)
+        .fallback(pages::not_found)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .with_state(core)
 }

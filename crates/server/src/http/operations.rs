@@ -1,4 +1,4 @@
-//! For those who operate it: is it alive, can it take ballots, what did it measure.
+//! Endpoints for operators: liveness, readiness and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,39 +12,39 @@ use super::error::Problem;
 use super::results::{json, uncached};
 use crate::app::CoreState;
 
-/// What is said where all is well.
+/// The body of a successful health check.
 pub const OK: Bytes = Bytes::from_static(b"{\"status\":\"ok\"}");
 
-/// `GET /livez`: this process runs.
+/// `GET /livez`: the process is running.
 pub async fn livez() -> Response {
     uncached(json(OK))
 }
 
-/// `GET /readyz`: send ballots here. Not while shutting down, nor when the store can't be read or written; behind a broker,
-/// nor while that takes none.
+/// `GET /readyz`: whether this server accepts ballots. Not ready while shutting down, while the store can't be read or written,
+/// or, behind a broker, while the broker accepts none.
 pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
     let app = &core.app;
     if app.shutdown.is_draining() || app.intake_failed.is_cancelled() {
         return Err(Problem::ShuttingDown);
     }
     match &core.publisher {
-        // Ballots are taken without the store.
+        // Behind a broker, ballots are accepted without the store.
         Some(publisher) if publisher.is_ready() => {}
         Some(_) => return Err(Problem::QueueUnavailable),
         None if !app.writable.load(Ordering::Relaxed) => {
-            return Err(Problem::StoreUnavailable(Some("it can't be written".to_owned())));
+            return Err(Problem::StoreUnavailable(Some("the database is not writable".to_owned())));
         }
-        None => drop(app.origin.store.polls_version().await?),
+        None => drop(app.source.store.polls_version().await?),
     }
     Ok(uncached(json(OK)))
 }
 
-/// `GET /metrics`, as Prometheus reads them.
+/// `GET /metrics`, for Prometheus.
 pub async fn metrics(State(core): State<Arc<CoreState>>) -> Response {
     openmetrics(core.app.metrics.text())
 }
 
-/// An answer of metrics.
+/// A response with metrics in the OpenMetrics text format.
 pub fn openmetrics(text: String) -> Response {
     let mut response = text.into_response();
     let format = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

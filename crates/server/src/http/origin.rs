@@ -1,9 +1,9 @@
-//! Whether a ballot comes from a page that may send one: ours, or one of `CORS_ALLOW_ORIGIN`.
+//! Whether a ballot comes from a page that may send one: a page of this server, or of an origin in `CORS_ALLOW_ORIGIN`.
 //!
-//! A browser lets any page send a ballot as text or by a form, in its visitor's name, and only keeps the response from
-//! it. So the ballot itself has to be refused. Every browser says which page sends (`Origin`), and all current ones, over
-//! HTTPS, whether that is the server's own (`Sec-Fetch-Site`); no page can change either. What has neither was sent by no
-//! page.
+//! A browser lets any page send a ballot as text or by a form on behalf of its visitor, and only withholds the response from
+//! the page. So the ballot itself has to be rejected. Every browser sends the page's origin (`Origin`), and all current ones,
+//! over HTTPS, send whether the page is the server's own (`Sec-Fetch-Site`); no page can change either. A request with neither
+//! header was not sent by a page.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use hyper::{HeaderMap, Uri};
 use super::cors::CorsOrigins;
 use crate::config::Config;
 
-/// Where a request comes from, as seen from the server: `same-origin`, `same-site`, `cross-site` or `none`.
+/// The relation of a request's origin to the server: `same-origin`, `same-site`, `cross-site` or `none`.
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -27,11 +27,11 @@ pub fn may_vote(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (None, _) => !matches!(site, Some(b"cross-site" | b"same-site")),
-        (Some(origin), None) if config.cors_origins.names(origin.as_bytes()) => true,
+        (Some(origin), None) if config.cors_origins.contains(origin.as_bytes()) => true,
         (Some(origin), None) if config.public_url.origin().is_some_and(|public| origin == public) => true,
         (Some(origin), None) => match site {
-            // Also where `Origin` is `null`: a referrer policy that somebody in front has set does that to our own forms. A
-            // sandboxed page, whose origin is `null` too, is same-origin with nobody.
+            // Also where `Origin` is `null`, as on forms of this server's own pages when a proxy in front sets a referrer
+            // policy. A sandboxed page, whose origin is `null` too, is never same-origin.
             Some(b"same-origin") => true,
             Some(b"none") | None => is_own(config, origin, uri, headers, peer),
             Some(_) => false,
@@ -40,8 +40,8 @@ pub fn may_vote(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -
     }
 }
 
-/// Whether `origin` is the one that the request is sent to. Whether that is reached over HTTPS isn't known behind a proxy
-/// that ends TLS, so there only the hosts are compared.
+/// Whether `origin` is the one that the request is sent to. Behind a proxy that terminates TLS it is not known whether the
+/// client uses HTTPS, so there only the hosts are compared.
 fn is_own(config: &Config, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> bool {
     let Some((scheme, authority)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else {
         return false;
@@ -52,13 +52,13 @@ fn is_own(config: &Config, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap,
         _ => return false,
     };
     let sent_to = uri.authority().map(|authority| authority.as_str()).or_else(|| text(headers, &HOST));
-    // Where a proxy of ours names another host to us, it tells the one that it was asked for.
-    let forwarded = config.trusted_proxies.contain(peer).then(|| text(headers, &X_FORWARDED_HOST)).flatten();
+    // A trusted proxy that sends another `Host` puts the original one into `X-Forwarded-Host`.
+    let forwarded = config.trusted_proxies.contains(peer).then(|| text(headers, &X_FORWARDED_HOST)).flatten();
     let forwarded = forwarded.and_then(|hosts| hosts.rsplit(',').next()).map(str::trim);
     [sent_to, forwarded].into_iter().flatten().any(|host| is_same(authority, host, default_port))
 }
 
-/// Whether an origin's authority is this host. A host without a port is that of any: proxies leave it out.
+/// Whether an origin's authority is this host. A host without a port matches any port, since proxies omit it.
 fn is_same(authority: &str, host: &str, default_port: &str) -> bool {
     let (own_name, own_port) = split_port(host);
     let (name, port) = split_port(authority);
@@ -82,8 +82,8 @@ mod tests {
     use super::*;
     use crate::config::Sources;
 
-    /// Whether a ballot may come from `origin` to `host`, which a browser of old sends: without `Sec-Fetch-Site`.
-    fn may(settings: &[(&str, &str)], origin: &str, host: &str, forwarded_host: Option<&str>) -> bool {
+    /// Whether a ballot from `origin` to `host` is accepted from an old browser, which sends no `Sec-Fetch-Site`.
+    fn accepts(settings: &[(&str, &str)], origin: &str, host: &str, forwarded_host: Option<&str>) -> bool {
         let settings = [settings, &[("APP_ENV", "prod")]].concat();
         let config = Config::read(&Sources::from_pairs(&settings)).unwrap();
         let mut headers = HeaderMap::new();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn own_origin_is_the_host_asked_for() {
+    fn own_origin_matches_the_request_host() {
         for (origin, host) in [
             ("https://vote.example", "vote.example"),
             ("https://vote.example", "VOTE.example:443"),
@@ -106,7 +106,7 @@ mod tests {
             ("http://[::1]:8080", "[::1]:8080"),
             ("http://[::1]", "[::1]"),
         ] {
-            assert!(may(&[], origin, host, None), "{origin} to {host}");
+            assert!(accepts(&[], origin, host, None), "{origin} to {host}");
         }
         for (origin, host) in [
             ("https://evil.example", "vote.example"),
@@ -118,30 +118,30 @@ mod tests {
             ("ftp://vote.example", "vote.example"),
             ("", ""),
         ] {
-            assert!(!may(&[], origin, host, None), "{origin} to {host}");
+            assert!(!accepts(&[], origin, host, None), "{origin} to {host}");
         }
     }
 
     #[test]
-    fn public_url_is_ours_whatever_host_is_passed_on() {
+    fn public_url_is_own_origin_for_any_host() {
         let public = [("PUBLIC_URL", "https://site.example/vote")];
-        assert!(may(&public, "https://site.example", "127.0.0.1:8080", None));
-        assert!(!may(&public, "https://other.example", "127.0.0.1:8080", None));
+        assert!(accepts(&public, "https://site.example", "127.0.0.1:8080", None));
+        assert!(!accepts(&public, "https://other.example", "127.0.0.1:8080", None));
     }
 
     #[test]
-    fn with_tls_of_its_own_a_page_without_is_another() {
+    fn http_origin_is_foreign_when_tls_is_configured() {
         let tls = [("TLS_CERTIFICATE", "certificate.pem"), ("TLS_KEY", "key.pem")];
-        assert!(may(&tls, "https://vote.example", "vote.example", None));
-        assert!(!may(&tls, "http://vote.example", "vote.example", None));
+        assert!(accepts(&tls, "https://vote.example", "vote.example", None));
+        assert!(!accepts(&tls, "http://vote.example", "vote.example", None));
     }
 
     #[test]
-    fn proxies_of_ours_tell_the_host_that_was_asked_for() {
-        let ours = [("TRUSTED_PROXIES", "10.0.0.0/8")];
+    fn forwarded_host_counts_from_trusted_proxies_only() {
+        let trusting = [("TRUSTED_PROXIES", "10.0.0.0/8")];
         let forwarded = Some("evil.example, vote.example");
-        assert!(may(&ours, "https://vote.example", "127.0.0.1:8080", forwarded));
-        assert!(!may(&ours, "https://evil.example", "127.0.0.1:8080", forwarded));
-        assert!(!may(&[], "https://vote.example", "127.0.0.1:8080", forwarded));
+        assert!(accepts(&trusting, "https://vote.example", "127.0.0.1:8080", forwarded));
+        assert!(!accepts(&trusting, "https://evil.example", "127.0.0.1:8080", forwarded));
+        assert!(!accepts(&[], "https://vote.example", "127.0.0.1:8080", forwarded));
     }
 }

@@ -1,4 +1,4 @@
-//! The poll that an address names.
+//! The poll in the path of a request.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::error::Problem;
 use crate::app::CoreState;
 use crate::results::LivePoll;
 
-/// The poll whose slug is in the address. A name that can't be read is a poll that isn't there.
+/// The poll whose slug is in the path. A slug that can't be decoded is treated as a poll that doesn't exist.
 #[derive(Debug)]
 pub struct PollPath(pub Arc<LivePoll>);
 

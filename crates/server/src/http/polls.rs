@@ -1,4 +1,4 @@
-//! What a poll asks, and whether it is open.
+//! A poll's question and options, and its state.
 
 use std::sync::Arc;
 

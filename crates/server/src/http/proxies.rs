@@ -1,17 +1,17 @@
-//! The proxies whose word counts: which networks they are in.
+//! The networks of the trusted proxies.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Bits of an address.
+/// The number of bits in an address.
 const BITS: u32 = Ipv6Addr::BITS;
 
-/// The networks that proxies of ours are in; none unless they are named.
+/// The networks in which the trusted proxies are; empty unless configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
-/// A network, its addresses as IPv6 has them: an IPv4 network is the one it is mapped to, so that it makes no difference
-/// in which form an address comes.
+/// A network of IPv6 addresses. An IPv4 network is stored as the IPv6 network it maps to, so that both forms of an address
+/// match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     first: u128,
@@ -19,8 +19,8 @@ struct Network {
 }
 
 impl TrustedProxies {
-    /// Whether a proxy of ours is at `address`.
-    pub fn contain(&self, address: IpAddr) -> bool {
+    /// Whether `address` is in one of the networks.
+    pub fn contains(&self, address: IpAddr) -> bool {
         let number = number(address);
         self.0.iter().any(|network| network.contains(number))
     }
@@ -31,7 +31,7 @@ impl Network {
         self.first_of(number) == self.first
     }
 
-    /// The first address of the network of this size that `number` is in.
+    /// The first address of the network with this prefix length that contains `number`.
     fn first_of(self, number: u128) -> u128 {
         let host_bits = BITS - self.prefix_bits;
         number.checked_shr(host_bits).map_or(0, |network| network << host_bits)
@@ -60,7 +60,7 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no network: write it like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1");
+        let wrong = || format!("`{text}` is not a network: write it like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1");
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let own_bits = if address.is_ipv4() { 32 } else { BITS };
@@ -72,7 +72,7 @@ impl FromStr for Network {
         if network.first_of(network.first) == network.first {
             Ok(network)
         } else {
-            Err(format!("`{text}` names an address inside a network; give the network's first address"))
+            Err(format!("`{text}` has bits set after its prefix; write the network's first address"))
         }
     }
 }
@@ -83,12 +83,12 @@ mod tests {
 
     use super::*;
 
-    fn contain(networks: &str, address: &str) -> bool {
-        networks.parse::<TrustedProxies>().unwrap().contain(address.parse().unwrap())
+    fn contains(networks: &str, address: &str) -> bool {
+        networks.parse::<TrustedProxies>().unwrap().contains(address.parse().unwrap())
     }
 
     #[test]
-    fn a_network_holds_its_addresses_and_no_others() {
+    fn network_contains_exactly_its_addresses() {
         for (networks, inside, outside) in [
             ("10.0.0.0/8", "10.255.255.255", "11.0.0.0"),
             ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
@@ -100,31 +100,31 @@ mod tests {
             ("10.0.0.0/8", "::ffff:10.0.0.1", "::ffff:11.0.0.1"),
             ("::ffff:10.0.0.0/104", "10.0.0.1", "11.0.0.1"),
         ] {
-            assert!(contain(networks, inside), "{inside} is in {networks}");
-            assert!(!contain(networks, outside), "{outside} isn't in {networks}");
+            assert!(contains(networks, inside), "{inside} is in {networks}");
+            assert!(!contains(networks, outside), "{outside} isn't in {networks}");
         }
-        assert!(!contain("", "127.0.0.1"), "nobody is trusted unasked");
-        assert!(contain("::/0", "2001:db8::1"));
+        assert!(!contains("", "127.0.0.1"), "no proxy is trusted by default");
+        assert!(contains("::/0", "2001:db8::1"));
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn invalid_networks_are_rejected() {
         for wrong in ["10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0/8", "proxy.example", "10.0.0.0/8/8", "10.0.0.1:80"]
         {
-            assert!(wrong.parse::<TrustedProxies>().unwrap_err().contains("is no network"), "{wrong}");
+            assert!(wrong.parse::<TrustedProxies>().unwrap_err().contains("is not a network"), "{wrong}");
         }
         assert!("10.1.0.0/8".parse::<TrustedProxies>().unwrap_err().contains("first address"));
     }
 
     proptest! {
         #[test]
-        fn a_network_is_the_addresses_that_share_its_prefix(base: u32, other: u32, bits in 0..=32u32) {
+        fn network_contains_addresses_with_its_prefix(base: u32, other: u32, bits in 0..=32u32) {
             let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
             let first = std::net::Ipv4Addr::from_bits(base & mask);
             let networks: TrustedProxies = format!("{first}/{bits}").parse().unwrap();
             let address = std::net::Ipv4Addr::from_bits(other);
-            prop_assert_eq!(networks.contain(address.into()), other & mask == base & mask);
-            prop_assert_eq!(networks.contain(address.to_ipv6_mapped().into()), other & mask == base & mask);
+            prop_assert_eq!(networks.contains(address.into()), other & mask == base & mask);
+            prop_assert_eq!(networks.contains(address.to_ipv6_mapped().into()), other & mask == base & mask);
         }
     }
 }

@@ -1,6 +1,7 @@
-//! A core's way in from before there is anything to answer with: while what the server needs is away at its start.
+//! A core's service while the server waits at startup for the database or the broker.
 //!
-//! Until then `/livez` says that the process runs, and everything else is refused with the reason; nothing is taken.
+//! Until then `/livez` responds that the process is running, and every other request is refused with the reason; no ballot is
+//! accepted.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -13,18 +14,18 @@ use hyper::{Method, Request};
 use throng_domain::clock::Clock;
 use tokio::sync::watch;
 
-use super::asker::Asker;
 use super::body::read;
-use super::front::{Begun, Front, PUBLIC, preflight_answer};
+use super::client_info::ClientInfo;
+use super::gateway::{AcceptedRequest, Gateway, PUBLIC, preflight_response};
 use super::operations::OK;
-use super::request_log::{Asked, RequestLog};
+use super::request_log::{RequestLine, RequestLog};
 use super::results::{json, uncached};
 use super::{CorsOrigins, Problem, TrustedProxies};
 use crate::config::{Config, PublicUrl};
-use crate::metrics::HttpMetrics;
-use crate::serve::{Answer, PlainRequest, RequestBody};
+use crate::net::{FastPath, RequestBody, Service, SimpleRequest};
+use crate::telemetry::metrics::HttpMetrics;
 
-/// What a server or a worker can't begin without.
+/// A dependency without which a server or a worker can't start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dependency {
     /// The database.
@@ -34,7 +35,7 @@ pub enum Dependency {
 }
 
 impl Dependency {
-    /// What the log calls it.
+    /// Its name in the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Store => "the database",
@@ -42,7 +43,7 @@ impl Dependency {
         }
     }
 
-    /// Why nothing is taken while it is away. The log has the cause.
+    /// Why requests are refused while it is unavailable. The log has the cause.
     pub fn problem(self) -> Problem {
         match self {
             Self::Store => Problem::StoreUnavailable(None),
@@ -51,10 +52,10 @@ impl Dependency {
     }
 }
 
-/// One core's way in: closed until [`Self::open`] is called, then its [`Front`].
+/// One core's service: closed until [`Self::open`] is called, then its [`Gateway`].
 #[derive(Debug)]
 pub struct ReadinessGate {
-    front: OnceLock<Front>,
+    gateway: OnceLock<Gateway>,
     missing: watch::Receiver<Dependency>,
     clock: Arc<dyn Clock>,
     public_url: PublicUrl,
@@ -65,7 +66,7 @@ pub struct ReadinessGate {
 }
 
 impl ReadinessGate {
-    /// A closed one; `missing` is what is waited for.
+    /// A closed gate; `missing` is what the server waits for.
     pub fn new(
         config: &Config,
         clock: &Arc<dyn Clock>,
@@ -73,7 +74,7 @@ impl ReadinessGate {
         missing: watch::Receiver<Dependency>,
     ) -> Self {
         Self {
-            front: OnceLock::new(),
+            gateway: OnceLock::new(),
             missing,
             clock: Arc::clone(clock),
             public_url: config.public_url.clone(),
@@ -84,14 +85,14 @@ impl ReadinessGate {
         }
     }
 
-    /// From now on `front` answers.
-    pub fn open(&self, front: Front) {
-        let opened = self.front.set(front).is_ok();
-        debug_assert!(opened, "a gate is opened once");
+    /// Opens the gate: from now on `gateway` responds. Called once.
+    pub fn open(&self, gateway: Gateway) {
+        let opened = self.gateway.set(gateway).is_ok();
+        debug_assert!(opened, "a gate is opened only once");
     }
 
     async fn refuse<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Response {
-        let asker = Asker::of(request.headers(), peer, &self.trusted_proxies, RequestLog::arrival());
+        let client = ClientInfo::of(request.headers(), peer, &self.trusted_proxies, RequestLog::arrival());
         let without_prefix = self.public_url.without_prefix(request.uri());
         let path = without_prefix.as_ref().unwrap_or(request.uri()).path().to_owned();
         let method = request.method().clone();
@@ -99,16 +100,16 @@ impl ReadinessGate {
         let origin = request.headers().get(ORIGIN).cloned();
         let is_preflight = public && method == Method::OPTIONS;
         let mut response = if is_preflight && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-            preflight_answer()
+            preflight_response()
         } else if path == "/livez" {
             uncached(json::<Body>(OK))
         } else {
-            // Read first: a client that still writes might not see the answer.
+            // The body is read first: a client that is still writing might not see the response.
             let problem = read(request.into_body()).await.err().unwrap_or_else(|| self.missing.borrow().problem());
             problem.into_response()
         };
-        let asked = Asked { method: method.as_str(), path: &path, asker };
-        self.log.answered(asked, &mut response, &self.trusted_proxies, || self.clock.now());
+        let request_line = RequestLine { method: method.as_str(), path: &path, client };
+        self.log.log_response(request_line, &mut response, &self.trusted_proxies, || self.clock.now());
         if public {
             self.cors_origins.allow(origin.as_ref(), response.headers_mut());
         }
@@ -117,22 +118,24 @@ impl ReadinessGate {
     }
 }
 
-impl Answer for Arc<ReadinessGate> {
-    type Begun = Begun;
-
-    fn begin(&self, request: &PlainRequest<'_>, peer: IpAddr) -> Option<Begun> {
-        self.front.get()?.begin(request, peer)
-    }
-
-    async fn finish(&self, begun: Begun) -> hyper::Response<Bytes> {
-        let front = self.front.get().expect("what was begun was begun by the front");
-        front.finish(begun).await
-    }
-
-    async fn answer<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Response {
-        match self.front.get() {
-            Some(front) => front.answer(request, peer).await,
+impl Service for Arc<ReadinessGate> {
+    async fn respond<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Response {
+        match self.gateway.get() {
+            Some(gateway) => gateway.respond(request, peer).await,
             None => self.refuse(request, peer).await,
         }
+    }
+}
+
+impl FastPath for Arc<ReadinessGate> {
+    type Accepted = AcceptedRequest;
+
+    fn accept(&self, request: &SimpleRequest<'_>, peer: IpAddr) -> Option<AcceptedRequest> {
+        self.gateway.get()?.accept(request, peer)
+    }
+
+    async fn respond_fast(&self, accepted: AcceptedRequest) -> hyper::Response<Bytes> {
+        let gateway = self.gateway.get().expect("only an open gate accepts requests");
+        gateway.respond_fast(accepted).await
     }
 }

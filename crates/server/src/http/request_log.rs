@@ -1,7 +1,7 @@
-//! What the log says of requests: of each that failed, a line, and how many more there were; of all others nothing,
-//! unless it is asked for.
+//! The request log: one line for each failed request, with a rate limit and the number of lines that it suppressed. Other
+//! requests are logged only on demand.
 //!
-//! With `LOG=info,throng::request=debug` each request has a line. Only these have the client's address in them.
+//! With `LOG=info,throng::request=debug` each request has a line. Only these lines contain the client's address.
 
 use axum::response::Response;
 use hyper::StatusCode;
@@ -9,27 +9,27 @@ use throng_domain::clock::Timestamp;
 use tokio::time::Instant;
 use tracing::{Level, debug, enabled, error, warn};
 
-use super::asker::{Asker, X_REQUEST_ID};
+use super::client_info::{ClientInfo, X_REQUEST_ID};
 use super::error::Failure;
 use super::proxies::TrustedProxies;
-use crate::log_rate_limiter::LogRateLimiter;
+use crate::telemetry::log_rate_limiter::LogRateLimiter;
 
-/// What these lines are filtered by.
+/// The target by which these lines are filtered.
 const TARGET: &str = "throng::request";
 
-/// Lines of failed requests in a second and core. In an outage, or a crowd beyond the bound, each says the same as the
-/// one before, and writing them all would be one more burden.
+/// The maximum number of lines of failed requests per second and core. In an outage or under overload these lines repeat each
+/// other, and writing all of them would add load.
 const FAILURES_MAX: u32 = 10;
 
-/// A request, as far as the log names it.
+/// A request, as far as it is logged.
 #[derive(Debug)]
-pub struct Asked<'a> {
+pub struct RequestLine<'a> {
     /// Its method.
     pub method: &'a str,
-    /// Its path, without a query.
+    /// Its path, without the query.
     pub path: &'a str,
-    /// Who sent it.
-    pub asker: Asker,
+    /// Its sender.
+    pub client: ClientInfo,
 }
 
 /// The log of one core's requests.
@@ -45,31 +45,31 @@ impl Default for RequestLog {
 }
 
 impl RequestLog {
-    /// The moment of a request's arrival, if its line is to say how long it took.
+    /// The current time, if each request is logged with its duration.
     pub fn arrival() -> Option<Instant> {
         enabled!(target: TARGET, Level::DEBUG).then(Instant::now)
     }
 
-    /// Logs how a request was answered, if that is to be logged. A failure gets the name that it has in the log, for its
-    /// sender to complain with.
-    pub fn answered<B>(
+    /// Logs a request and its response: failures up to the rate limit, others only if enabled. A failed response gets the
+    /// request id under which it is logged, for the client to report.
+    pub fn log_response<B>(
         &self,
-        asked: Asked<'_>,
+        request_line: RequestLine<'_>,
         response: &mut Response<B>,
         trusted: &TrustedProxies,
         now: impl FnOnce() -> Timestamp,
     ) {
         let failed = response.status().is_server_error();
-        if !failed && asked.asker.came.is_none() {
+        if !failed && request_line.client.arrived_at.is_none() {
             return;
         }
-        let Asked { method, path, asker } = asked;
-        let (status, came) = (response.status(), asker.came);
-        let (id, client) = asker.identify(trusted);
-        // Nothing but visible ASCII is taken or made.
+        let RequestLine { method, path, client } = request_line;
+        let (status, arrived_at) = (response.status(), client.arrived_at);
+        let (id, client) = client.resolve(trusted);
+        // Accepted and generated ids are visible ASCII only.
         let request_id = id.to_str().unwrap_or_default();
-        if let Some(came) = came {
-            let elapsed_us = u64::try_from(came.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let Some(arrived_at) = arrived_at {
+            let elapsed_us = u64::try_from(arrived_at.elapsed().as_micros()).unwrap_or(u64::MAX);
             debug!(target: TARGET, request_id, %client, method, path, status = status.as_u16(), elapsed_us, "answered");
         }
         if failed {
@@ -92,7 +92,7 @@ fn log_failure(
 ) {
     let (code, cause) = failure.map(|failure| (failure.code, failure.cause.as_deref())).unzip();
     let (status, cause) = (status.as_u16(), cause.flatten());
-    // 503 promises that nothing happened: that is a refusal, and its sender comes again.
+    // 503 promises that nothing happened: the request was rejected, and its sender retries.
     if status == StatusCode::SERVICE_UNAVAILABLE {
         warn!(target: TARGET, request_id, method, path, status, code, cause, unlogged, "a request was refused");
     } else {

@@ -1,4 +1,4 @@
-//! Ids for ballots whose sender gave none.
+//! Ids for ballots that were sent without one.
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, SeedableRng as _};
@@ -6,8 +6,8 @@ use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
 use uuid::Uuid;
 
-/// Makes ballot ids of UUID version 7 (RFC 9562): in time order, and ascending within a millisecond, so that the
-/// ballots' index grows at its end. 62 of their bits are random, so makers on other cores and nodes don't meet.
+/// Generates ballot ids of UUID version 7 (RFC 9562): in time order, and ascending within a millisecond, so that the
+/// ballots' index grows at its end. 62 of their bits are random, so ids from other generators and nodes don't collide.
 #[derive(Debug)]
 pub struct BallotIds {
     random: Xoshiro256PlusPlus,
@@ -15,13 +15,13 @@ pub struct BallotIds {
 }
 
 impl BallotIds {
-    /// A maker whose random bits come from `seed`.
+    /// A generator whose random bits come from `seed`.
     pub fn new(seed: u64) -> Self {
         Self { random: Xoshiro256PlusPlus::seed_from_u64(seed), last: 0 }
     }
 
-    /// The next id, at the moment `now`. Its millisecond and a counter of 12 bits (the RFC's method 1) make up one
-    /// number that only grows: a thousand ids in a millisecond borrow from the next, a clock set back is ignored.
+    /// The next id, at the time `now`. The millisecond and a counter of 12 bits (the RFC's method 1) form one number that only
+    /// increases: ids for which the counter has no room use the next millisecond, and a clock that was set back is ignored.
     pub fn next(&mut self, now: Timestamp) -> BallotId {
         let millisecond = u64::try_from(now.0).unwrap_or(0) & 0xffff_ffff_ffff;
         self.last = (self.last + 1).max(millisecond << 12);
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_ascend_and_tell_their_time() {
+    fn ids_ascend_and_contain_their_time() {
         let mut ids = BallotIds::new(1);
         let now = Timestamp(1_800_000_000_000);
         let made: Vec<_> = (0..10_000).map(|_| ids.next(now)).collect();

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use super::{Disposition, SubmitError, Submitted};
 use crate::results::SharedSnapshot;
 
-/// With so many ballots in a queue, waiting for more gains nothing: enough of them share the disk's sync.
+/// With this many ballots in a queue, waiting for more gains nothing: enough of them share the disk's sync.
 const GATHERED_ENOUGH: usize = 512;
 
 /// With fewer ballots than this, waiting for more isn't worth polling the core's sockets again.
@@ -19,7 +19,7 @@ const GATHERED_FEW: usize = 48;
 
 /// Passes the ballots of one core to the recorder, or to the core's publish loop, and their results back to the handlers.
 ///
-/// Threads meet here once per batch, not once per ballot. At the end of each of its core's turns,
+/// Threads synchronize here once per batch, not once per ballot. At the end of each turn of its core's event loop,
 /// [`run_dispatch`](Self::run_dispatch) wakes the recorder for all ballots that have gathered. The recorder returns a
 /// completed batch with one wakeup, and the dispatch sends the results to the handlers on its own core.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct BallotQueue {
     wakeup: Notify,
 }
 
-/// Ballots that are admitted and not taken yet, and the counts of all that were.
+/// Ballots that are admitted and not collected yet, and the counts of admitted ballots.
 #[derive(Debug, Default)]
 struct Pending {
     batch: PendingBatch,
@@ -76,7 +76,7 @@ impl BallotQueue {
     /// The ballot is admitted before the first wait. An admitted ballot is recorded even if this future is dropped.
     ///
     /// # Errors
-    /// [`SubmitError`] says what is known of the ballot.
+    /// [`SubmitError`], which states what is known about the ballot.
     pub async fn submit(&self, ballot: Ballot) -> Result<Submitted, SubmitError> {
         let result = self.admit(ballot)?;
         result.await.unwrap_or(Err(SubmitError::Unknown))
@@ -103,7 +103,7 @@ impl BallotQueue {
         Ok(result)
     }
 
-    /// Wakes the recorder for pending ballots and sends completed batches' results, until dropped. To be run on the queue's own
+    /// Wakes the recorder for pending ballots and sends completed batches' results, until dropped. Must run on the queue's own
     /// core, whose runtime polls it after the handlers that were ready before it.
     pub async fn run_dispatch(&self, recorder: Thread) {
         loop {
@@ -117,14 +117,14 @@ impl BallotQueue {
         }
     }
 
-    /// Under load, waits while each turn of this core brings more ballots: requests that arrived together become durable
-    /// together. A turn without one ends the wait, and fewer than `few` ballots don't wait at all. Returns the number of
-    /// pending ballots.
+    /// Under load, waits while each turn of this core's event loop adds ballots, so that requests that arrived together become
+    /// durable together. A turn without a new ballot ends the wait, and with fewer than `few` ballots there is none. Returns
+    /// the number of pending ballots.
     pub(super) async fn gather(&self, few: usize) -> usize {
         let mut gathered = 0;
         loop {
             let ballots = self.pending().batch.ballots.len();
-            // No more than before: the turn brought none, or the recorder took them, and is awake.
+            // No more than before: the turn added none, or the recorder is awake and has collected them.
             if ballots <= gathered || !(few..GATHERED_ENOUGH).contains(&ballots) {
                 return ballots;
             }
@@ -138,7 +138,7 @@ impl BallotQueue {
         self.wakeup.notified().await;
     }
 
-    /// Takes the first `ballots_max` pending ballots; `None` if there are none.
+    /// Removes and returns the first `ballots_max` pending ballots; `None` if there are none.
     pub(super) fn take(&self, ballots_max: usize) -> Option<PendingBatch> {
         let mut pending = self.pending();
         let gathered = &mut pending.batch;
@@ -147,11 +147,11 @@ impl BallotQueue {
             ballots: gathered.ballots.split_off(count),
             responders: gathered.responders.split_off(count),
         };
-        let taken = std::mem::replace(gathered, rest);
-        (count > 0).then_some(taken)
+        let batch = std::mem::replace(gathered, rest);
+        (count > 0).then_some(batch)
     }
 
-    /// Sends a batch's results to its handlers. To be called on the queue's own core.
+    /// Sends a batch's results to its handlers. Must be called on the queue's own core.
     pub(super) fn respond(&self, completed: CompletedBatch) {
         self.pending().waiting -= completed.responders.len();
         completed.send();
@@ -171,7 +171,7 @@ impl BallotQueue {
         self.wakeup.notify_one();
     }
 
-    /// Refuses every ballot from here on.
+    /// Rejects every ballot from now on.
     pub fn close(&self) {
         self.pending().closed = true;
     }
@@ -183,24 +183,24 @@ impl BallotQueue {
             pending.closed = true;
             std::mem::take(&mut pending.batch)
         };
-        // These were never taken, and never will be.
+        // These were never collected, and never will be.
         self.respond(CompletedBatch { responders: gathered.responders, outcomes: Err(SubmitError::Unavailable) });
         for completed in std::mem::take(&mut *lock(&self.completed)) {
             self.respond(completed);
         }
     }
 
-    /// Ballots that are admitted and not completed.
+    /// The number of ballots that are admitted and not completed.
     pub fn waiting(&self) -> usize {
         self.pending().waiting
     }
 
-    /// Ballots admitted since the start.
+    /// The number of ballots admitted since the start.
     pub fn admitted(&self) -> u64 {
         self.pending().admitted
     }
 
-    /// Ballots completed since the start.
+    /// The number of ballots completed since the start.
     pub fn completed(&self) -> u64 {
         let pending = self.pending();
         pending.admitted - u64::try_from(pending.waiting).unwrap_or(u64::MAX)
@@ -212,12 +212,12 @@ impl BallotQueue {
 }
 
 impl CompletedBatch {
-    /// Sends each ballot's result. A handler may be gone by then; its ballot is recorded all the same.
+    /// Sends each ballot's result. A handler may have been dropped by then; its ballot is recorded regardless.
     fn send(self) {
         match self.outcomes {
             Ok(Outcomes { each, results }) => {
                 let results: Vec<(PollId, Bytes)> =
-                    results.iter().map(|live| (live.tallies.poll, Bytes::copy_from_slice(&live.original))).collect();
+                    results.iter().map(|live| (live.tallies.poll, Bytes::copy_from_slice(&live.compat))).collect();
                 for (responder, (poll, disposition)) in self.responders.into_iter().zip(each) {
                     let result = results.iter().find(|(id, _)| *id == poll).map(|(_, bytes)| bytes.clone());
                     let _ = responder.send(Ok(Submitted { disposition, result: result.unwrap_or_default() }));
@@ -232,7 +232,7 @@ impl CompletedBatch {
     }
 }
 
-/// Nothing here panics while it holds a lock, so what a poisoned one guards is sound.
+/// No code here panics while it holds a lock, so the data of a poisoned lock is consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,14 +5,14 @@ use std::fmt::Display;
 use throng_domain::clock::Timestamp;
 use tracing::warn;
 
-use crate::log_rate_limiter::LogRateLimiter;
-use crate::metrics::BatchFailure;
+use crate::telemetry::log_rate_limiter::LogRateLimiter;
+use crate::telemetry::metrics::BatchFailure;
 
-/// Lines per second and kind: with the store away, a thousand batches fail in a second.
+/// Log lines per second and kind: while the store is unavailable, a thousand batches fail per second.
 const LINES_MAX: u32 = 1;
 
-/// Log lines about failed batches, shared by all that record or publish on this node. Each kind has its own rate limit, so
-/// that an unknown outcome isn't lost among batches that were not taken.
+/// Logs failed batches; shared by the recorder or all publish loops of this node. Each kind has its own rate limit, so that an
+/// unknown outcome isn't lost among batches that were not accepted.
 #[derive(Debug)]
 pub struct BatchFailureLog {
     not_taken: LogRateLimiter,
@@ -26,14 +26,14 @@ impl Default for BatchFailureLog {
 }
 
 impl BatchFailureLog {
-    /// Logs that a batch of so many ballots failed with this error, unless this second has its line already.
+    /// Logs that a batch of this number of ballots failed with this error, unless a line was logged in this second already.
     pub(super) fn log(&self, outcome: BatchFailure, error: &dyn Display, ballots: usize, now: Timestamp) {
-        let (log_limiter, words) = match outcome {
+        let (log_limiter, message) = match outcome {
             BatchFailure::NotTaken => (&self.not_taken, "a batch was not taken"),
-            BatchFailure::Unknown => (&self.unknown, "whether a batch was taken is unknown"),
+            BatchFailure::Unknown => (&self.unknown, "the outcome of a batch is unknown"),
         };
         if let Some(unlogged) = log_limiter.take(now) {
-            warn!(%error, ballots, unlogged, "{words}");
+            warn!(%error, ballots, unlogged, "{message}");
         }
     }
 }

@@ -7,17 +7,16 @@
 //! ```
 //!
 //! This is group commit without a timer: while one batch is being recorded, the next one gathers in the ballot queues. A
-//! single voter waits for one sync of the disk, ten thousand share it.
+//! single voter waits for one sync of the disk; ten thousand voters share one.
 //!
-//! Where a broker stands between, each core has a publish loop instead, which publishes its ballot queue's ballots, batch after batch,
-//! and answers when the broker has confirmed; workers record them later.
+//! Behind a broker, each core has a publish loop instead, which publishes the ballots of its ballot queue, batch after batch,
+//! and responds once the broker has confirmed them; workers record them later.
 //!
 //! An admitted ballot is recorded even if the client disconnects: the ballot queue owns it, not the handler.
 
 mod ballot_ids;
 mod ballot_queue;
 mod batch_failure_log;
-mod precedence;
 mod publish_loop;
 mod recorder;
 
@@ -30,27 +29,27 @@ pub use self::batch_failure_log::BatchFailureLog;
 pub use self::publish_loop::{CONFIRMED_WITHIN_MS, PublishLoop};
 pub use self::recorder::{IntakeFailure, Recorder, RecorderThread, WriteFailure};
 
-/// The ballots that may wait at once in all ballot queues together. At 100,000 per second the last one waits about a third
-/// of a second; each takes some 300 bytes.
+/// The most ballots that may wait at once in all ballot queues together. At 100,000 per second the last one waits about a third
+/// of a second; each uses about 300 bytes.
 pub const BALLOTS_WAITING_MAX: usize = 32_768;
 
-/// The target of the spans of batches: one each time that a batch is recorded or published.
+/// The target of the spans of batches: one span each time a batch is recorded or published.
 pub const BATCH_SPANS: &str = "throng::batch";
 
 /// What a ballot's handler receives once the ballot is durable.
 #[derive(Debug)]
 pub struct Submitted {
-    /// Where the ballot is now.
+    /// The ballot's disposition.
     pub disposition: Disposition,
-    /// The poll's result as the original routes send it: with this ballot in it if it is recorded, else the latest. A
-    /// copy of the core's own: cores that share one fight over its count of references.
+    /// The poll's result as the compatibility routes send it: including this ballot if it is recorded, else the latest result.
+    /// A copy per core, since cores that share one would contend for its reference count.
     pub result: Bytes,
 }
 
-/// Where a ballot is that was taken.
+/// Where an accepted ballot is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// The store has it, or has refused it for good.
+    /// The store has recorded it, or has rejected it permanently.
     Recorded(Outcome),
     /// It is durable at the broker, and a worker will record it.
     Accepted,
@@ -59,9 +58,9 @@ pub enum Disposition {
 /// Why a ballot has no disposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubmitError {
-    /// Too many are waiting: nothing was taken.
+    /// Too many ballots are waiting: the ballot was not accepted.
     Busy,
-    /// The store couldn't take it: nothing was recorded.
+    /// The store or the broker couldn't accept it: nothing was recorded.
     Unavailable,
     /// A write failed, and whether the ballot was recorded is unknown. The same ballot may be submitted again.
     Unknown,

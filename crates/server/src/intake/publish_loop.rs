@@ -13,41 +13,41 @@ use tracing::{Instrument as _, debug_span};
 
 use super::ballot_queue::{BallotQueue, CompletedBatch, Outcomes, PendingBatch};
 use super::{BATCH_SPANS, BatchFailureLog, Disposition, SubmitError};
-use crate::metrics::{BatchFailure, IntakeMetrics};
 use crate::results::LivePolls;
+use crate::telemetry::metrics::{BatchFailure, IntakeMetrics};
 
 /// The most ballots in one message. More would make the broker and the workers wait for large messages; with fewer, the
 /// cost of a message itself would matter.
 const BATCH_BALLOTS_MAX: usize = 1_000;
 
-/// Unconfirmed messages per core: while some wait for the broker's disks, the next one is sent. More would only make them
-/// smaller.
+/// The most unconfirmed messages per core: while some wait for the broker's disks, the next one is sent. More would only make
+/// the messages smaller.
 const IN_FLIGHT_MAX: usize = 3;
 
-/// A ballot is answered with 2xx only if the broker has confirmed it so soon after it arrived, in milliseconds: well above the
-/// deadline of a confirm.
+/// A ballot gets a 2xx response only if the broker has confirmed it within this time after it arrived, in milliseconds: well
+/// above the deadline of a confirm.
 pub const CONFIRMED_WITHIN_MS: i64 = 30_000;
 
 /// Publishes the ballots of one core.
 #[derive(Debug)]
 pub struct PublishLoop {
-    /// Where ballots come from and their results go.
+    /// The queue from which ballots are collected and to which their results are returned.
     pub ballot_queue: Arc<BallotQueue>,
-    /// Where ballots are published.
+    /// Publishes the ballots.
     pub publisher: Arc<dyn Publisher>,
     /// The polls' results, sent along with each ballot's.
     pub polls: Arc<LivePolls>,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Arc<IntakeMetrics>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The log lines about batches that fail.
     pub failure_log: Arc<BatchFailureLog>,
 }
 
 impl PublishLoop {
-    /// Publishes the queue's ballots until `ended` is done, then those that are left, whose clients went away. To be run on the
-    /// queue's own core. No timer: a batch is what came while the messages before it were unconfirmed.
+    /// Publishes the queue's ballots until `ended` completes, then the remaining ones, whose clients have disconnected. Must
+    /// run on the queue's own core. No timer: a batch is what arrived while the messages before it were unconfirmed.
     pub async fn run_until(self: Arc<Self>, ended: impl Future<Output = ()>) {
         let mut ended = pin!(ended);
         let mut in_flight = JoinSet::new();
@@ -75,8 +75,9 @@ impl PublishLoop {
         self.publisher.close().await;
     }
 
-    /// The next batch. While messages are unconfirmed, responses and with them new ballots come in batches too, so waiting for
-    /// those of the same turns pays; without unconfirmed messages it is sent `at_once`. Dropping the future loses nothing.
+    /// The next batch. While messages are unconfirmed, responses, and with them new ballots, come in batches too, so it pays to
+    /// wait for the ballots of the same turns; without unconfirmed messages the batch is sent `at_once`. Dropping the future
+    /// loses nothing.
     async fn batch(&self, at_once: bool) -> PendingBatch {
         loop {
             if !at_once {
@@ -97,7 +98,8 @@ impl PublishLoop {
     fn complete(&self, published: Result<CompletedBatch, JoinError>) {
         match published {
             Ok(completed) => self.ballot_queue.respond(completed),
-            // Its ballots' outcome was reported as unknown when it was dropped; without its publish loop a core takes no votes.
+            // Its ballots' outcome was reported as unknown when it was dropped; without its publish loop a core accepts no
+            // votes.
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
@@ -128,8 +130,8 @@ impl PublishLoop {
         CompletedBatch { responders, outcomes }
     }
 
-    /// Whether these ballots arrived so long ago that they may not be recorded any more: this process, or its machine, was
-    /// stopped meanwhile.
+    /// Whether some of these ballots arrived so long ago that they may no longer be recorded: this process, or its machine, was
+    /// suspended meanwhile.
     fn is_late(&self, ballots: &[Ballot]) -> bool {
         let last = self.clock.now().plus_ms(-CONFIRMED_WITHIN_MS);
         ballots.iter().any(|ballot| ballot.accepted_at < last)

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, error, warn};
 
 use super::ballot_queue::{BallotQueue, CompletedBatch, Outcomes, PendingBatch};
-use super::precedence::Precedence;
 use super::{BATCH_SPANS, BatchFailureLog, Disposition, SubmitError};
-use crate::metrics::{BatchFailure, DatabaseLogMetrics, IntakeMetrics};
 use crate::results::{LivePolls, SharedSnapshot};
+use crate::sched::priority::RecorderPriority;
+use crate::telemetry::metrics::{BatchFailure, DatabaseLogMetrics, IntakeMetrics};
 
 /// How often the store is maintained.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -23,28 +23,28 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 /// Records the ballots of all cores.
 #[derive(Debug)]
 pub struct Recorder {
-    /// Where ballots come from and their results go.
+    /// The queues from which ballots are collected and to which their results are returned.
     pub ballot_queues: Vec<Arc<BallotQueue>>,
-    /// Where ballots are recorded.
+    /// The store that records the ballots.
     pub store: Arc<dyn Store>,
     /// Where results are published, before the ballots' responses are sent.
     pub polls: Arc<LivePolls>,
     /// The time results are stamped with.
     pub clock: Arc<dyn Clock>,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Arc<IntakeMetrics>,
-    /// What is measured of the store's log.
+    /// The metrics of the store's log.
     pub database_log: DatabaseLogMetrics,
     /// The log lines about batches that fail.
     pub failure_log: Arc<BatchFailureLog>,
-    /// Whether the store could be written when that was last tried.
+    /// Whether the store was writable at the last attempt.
     pub writable: Arc<AtomicBool>,
-    /// To be cancelled when the recorder can't go on.
+    /// Cancelled when the recorder can't continue.
     pub failed: CancellationToken,
 }
 
-/// Stops the server when recording ends for whatever reason, a panic included, since nothing else records, and fails the
-/// ballots that wait.
+/// Stops the server when recording ends for any reason, including a panic, since nothing else records, and fails the waiting
+/// ballots.
 struct FailOnDrop<'a>(&'a Recorder);
 
 impl Drop for FailOnDrop<'_> {
@@ -77,7 +77,7 @@ impl RecorderThread {
     /// Waits until the recorder has recorded what is left in the ballot queues, which must be closed.
     ///
     /// # Errors
-    /// Why it had ended before.
+    /// The failure that had ended it before.
     pub fn finish(self) -> Result<(), IntakeFailure> {
         self.finish.cancel();
         self.thread.thread().unpark();
@@ -86,21 +86,21 @@ impl RecorderThread {
     }
 }
 
-/// Why intake ended by itself.
+/// Why intake ended before the shutdown.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeFailure {
     /// A write failed.
     #[error(transparent)]
     Write(#[from] WriteFailure),
-    /// The store's file isn't where it was.
+    /// The store's file was moved, deleted or replaced.
     #[error(
         "ballots can't be recorded any more, so this server has stopped: {why}. No ballot was reported as counted after \
          that. {rescued}"
     )]
     Displaced {
-        /// What was found.
+        /// How the file was displaced.
         why: String,
-        /// What became of the ballots that only this process could still reach.
+        /// The outcome for the ballots that only this process could still access, with advice.
         rescued: String,
     },
     /// A fault of Throng ended the recorder, or a core's dispatch or publish loop.
@@ -111,7 +111,7 @@ pub enum IntakeFailure {
     Fault,
 }
 
-/// The write that failed, in the operator's words.
+/// A failed write, described for the operator.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "ballots can't be recorded any more, so this server has stopped: {0}. No ballot was reported as counted that isn't \
@@ -123,7 +123,7 @@ impl Recorder {
     /// Starts the thread.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the thread can't be created.
     pub fn start(self) -> std::io::Result<RecorderThread> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let finish = CancellationToken::new();
@@ -137,7 +137,7 @@ impl Recorder {
     async fn run(self, finish: &CancellationToken) -> Result<(), IntakeFailure> {
         let mut batch = PendingBatch::default();
         let mut ends = Vec::with_capacity(self.ballot_queues.len());
-        let mut precedence = Precedence::of_this_thread();
+        let mut priority = RecorderPriority::of_this_thread();
         let mut maintained = Instant::now();
         let _end = FailOnDrop(&self);
         loop {
@@ -156,51 +156,52 @@ impl Recorder {
                 thread::park_timeout(MAINTAIN_EVERY);
                 continue;
             }
-            precedence.suit(batch.ballots.len());
+            priority.suit(batch.ballots.len());
             let recorded = self.record(&batch).await;
             let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
             self.complete(&mut batch, &ends, outcomes);
             if let Some(failure) = failure {
-                self.refuse_the_rest(batch);
+                self.fail_waiting(batch);
                 return Err(self.failed(failure).await);
             }
-            // Cores that wait for this processor have responses to send and ballots to read, which the next batch shares.
+            // Cores that wait for this processor have responses to send and ballots to read for the next batch.
             thread::yield_now();
         }
     }
 
     /// # Errors
-    /// After which nothing more may be recorded.
+    /// Those after which nothing more may be recorded.
     async fn maintain(&self) -> Result<(), IntakeFailure> {
         let maintained = self.store.maintain().await;
         self.database_log.found(self.store.log_state());
         let was_writable = self.writable.swap(maintained.is_ok(), Ordering::Relaxed);
         match maintained {
             Ok(()) => Ok(()),
-            Err(error) if error.may_pass() => {
+            Err(error) if error.is_retryable() => {
                 if was_writable {
                     warn!(%error, "the store can't be written; ballots are refused until it can");
                 }
                 Ok(())
             }
             Err(error) => {
-                error!(%error, "nothing more can be recorded");
-                // The waiting ballots are failed first: saving the others may take a while.
-                self.refuse_the_rest(PendingBatch::default());
+                error!(%error, "no more ballots can be recorded");
+                // The waiting ballots are failed first: rescuing the recorded ones may take a while.
+                self.fail_waiting(PendingBatch::default());
                 Err(self.failed(error).await)
             }
         }
     }
 
-    /// What ends this server after `error`.
+    /// The failure that ends this server after `error`.
     async fn failed(&self, error: StoreError) -> IntakeFailure {
         let StoreError::Displaced(why) = error else { return WriteFailure(error).into() };
         let rescued = match self.store.rescue().await {
             Ok(None) => "Put it back, or set DATABASE_URL to where it is now, then start throng again".to_owned(),
             Ok(Some(place)) => format!(
-                "All that it held was saved to {place}: to go on with that, stop throng and run `throng restore {place}`"
+                "The database's contents were saved to {place}: to continue with them, stop throng and run `throng restore \
+                 {place}`"
             ),
-            Err(error) => format!("What it held could not be saved: {error}"),
+            Err(error) => format!("The database's contents could not be saved: {error}"),
         };
         IntakeFailure::Displaced { why, rescued }
     }
@@ -250,7 +251,8 @@ impl Recorder {
         }
     }
 
-    /// Returns each ballot queue its share. `ends` says where in the batch each queue's ballots end.
+    /// Returns to each ballot queue its share of the batch. `ends` are the positions in the batch at which each queue's ballots
+    /// end.
     fn complete(&self, batch: &mut PendingBatch, ends: &[usize], outcomes: BatchOutcomes) {
         let (outcomes, results) = match outcomes {
             Ok((outcomes, results)) => (outcomes, Ok(results)),
@@ -274,7 +276,7 @@ impl Recorder {
     }
 
     /// After a failed write: closes all queues, and fails the waiting ballots as not recorded.
-    fn refuse_the_rest(&self, mut batch: PendingBatch) {
+    fn fail_waiting(&self, mut batch: PendingBatch) {
         for ballot_queue in &self.ballot_queues {
             ballot_queue.close();
             ballot_queue.collect(&mut batch);

@@ -1,4 +1,4 @@
-//! The polls as this process serves them, each with its latest result.
+//! The polls that this process serves, each with its latest result.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -15,34 +15,34 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::origin::Origin;
 use super::snapshot::{Rendered, SharedSnapshot, Snapshot};
-use crate::log_rate_limiter::LogRateLimiter;
+use super::source::ResultSource;
+use crate::telemetry::log_rate_limiter::LogRateLimiter;
 use crate::view::ResultsView;
 
-/// How long a reader waits for a result that is asked for anew, before the one that is known has to do.
-const RENEW_MAX: Duration = Duration::from_secs(1);
+/// How long a reader waits for a result to be refreshed before it uses the known one.
+const REFRESH_MAX: Duration = Duration::from_secs(1);
 
-/// How long the store is left alone that didn't answer.
+/// The pause after a failed query of the store.
 const AFTER_FAILURE: Duration = Duration::from_millis(250);
 
 /// A poll and its latest result.
 #[derive(Debug)]
 pub struct LivePoll {
-    /// The poll as it was last read.
+    /// The poll when it was last read.
     pub poll: Poll,
     latest: Arc<Latest>,
     rendered: ArcSwapOption<Rendered>,
 }
 
-/// A poll's latest result: it outlives changes of the poll.
+/// A poll's latest result, which is kept across changes of the poll.
 #[derive(Debug)]
 struct Latest {
     snapshot: ArcSwap<Snapshot>,
-    /// Somebody read it when it wasn't known any more to be the latest.
-    wanted: AtomicBool,
-    /// Rung each time it was asked for anew, whether there was an answer or not.
-    asked: Notify,
+    /// Whether a reader has requested a refresh.
+    refresh_wanted: AtomicBool,
+    /// Notified after each refresh, whether it succeeded or not.
+    refreshed: Notify,
 }
 
 impl LivePoll {
@@ -51,36 +51,36 @@ impl LivePoll {
         self.latest.snapshot.load_full()
     }
 
-    /// Whether the latest result may be older than `age_max_ms` at `now`. One from further in the future than that is of a
-    /// clock that was set back since, and tells nothing.
+    /// Whether the latest result may be older than `age_max_ms` at `now`. One from further in the future than that comes from a
+    /// clock that was set back since, so its age is unknown.
     pub fn is_older_than(&self, age_max_ms: i64, now: Timestamp) -> bool {
         is_older_than(self.latest.snapshot.load().as_of, age_max_ms, now)
     }
 
-    /// The latest result in the form of version 1: made once a version, then shared. It is called stale if it may be
-    /// older than `age_max_ms`; a result that is exact has no such age.
+    /// The latest result in the form of version 1 of the API, rendered once per version, then shared. It is marked stale if it
+    /// may be older than `age_max_ms`; an exact result has no such age.
     pub fn rendered(&self, now: Timestamp, age_max_ms: Option<i64>) -> Arc<Rendered> {
         let snapshot = self.latest.snapshot.load();
         let state = self.poll.state(now);
         let stale = age_max_ms.is_some_and(|age_max_ms| is_older_than(snapshot.as_of, age_max_ms, now));
         let kind = (snapshot.tallies.seq, snapshot.as_of, state, stale);
-        if let Some(kept) = &*self.rendered.load()
-            && kept.kind == kind
+        if let Some(current) = &*self.rendered.load()
+            && current.kind == kind
         {
-            return Arc::clone(kept);
+            return Arc::clone(current);
         }
         let view = ResultsView::new(&self.poll, &snapshot, now, stale);
         let json = serde_json::to_vec(&view).expect("a result has only strings for keys").into();
-        // The version counts ballots' changes; a close, a corrected label or doubt changes what is sent as well. It is a weak
-        // tag: `as_of` goes on while all else stays.
-        let doubt = if stale { "-stale" } else { "" };
-        let etag = format!("W/\"{}-{}-{}{doubt}\"", snapshot.tallies.seq, self.poll.version, state.as_str());
-        let made = Arc::new(Rendered { kind, json, etag });
-        self.rendered.store(Some(Arc::clone(&made)));
-        made
+        // The version counts changes by ballots; a close, a corrected label or staleness changes the response too. The tag is
+        // weak, since `as_of` changes while everything else stays the same.
+        let suffix = if stale { "-stale" } else { "" };
+        let etag = format!("W/\"{}-{}-{}{suffix}\"", snapshot.tallies.seq, self.poll.version, state.as_str());
+        let rendered = Arc::new(Rendered { kind, json, etag });
+        self.rendered.store(Some(Arc::clone(&rendered)));
+        rendered
     }
 
-    /// Makes `snapshot` the latest result, unless a later one is there.
+    /// Makes `snapshot` the latest result, unless a later one is known.
     fn publish(&self, snapshot: &SharedSnapshot) {
         self.latest.snapshot.rcu(|latest| Arc::clone(if snapshot.is_newer_than(latest) { snapshot } else { latest }));
     }
@@ -91,17 +91,17 @@ fn is_older_than(as_of: Timestamp, age_max_ms: i64, now: Timestamp) -> bool {
 }
 
 impl Polls {
-    /// The poll of the original routes and of `/`, if it is there and no draft.
+    /// The poll of the compatibility routes and of `/`, if it exists and is not a draft.
     pub fn default_poll(&self) -> Option<&Arc<LivePoll>> {
         self.default.as_ref()
     }
 
-    /// The polls that close, or have closed, and aren't known to be final.
+    /// The polls that have a closing time, past or future, and aren't known to be final.
     pub fn ending(&self) -> impl Iterator<Item = &LivePoll> {
         self.ending.iter().map(|live| &**live)
     }
 
-    /// The poll of this name, if it is there and no draft.
+    /// The poll with this slug, if it exists and is not a draft.
     pub fn by_slug(&self, slug: &str) -> Option<&Arc<LivePoll>> {
         self.by_slug.get(slug)
     }
@@ -112,68 +112,72 @@ impl Polls {
 pub struct LivePolls {
     default_slug: Slug,
     polls: ArcSwap<Polls>,
-    /// Rung when a result is wanted.
-    bell: Notify,
-    /// The store didn't answer when it was last asked for a result.
+    /// Notified when a result is to be refreshed.
+    refresh_requested: Notify,
+    /// Whether the last query of the store for a result failed.
     is_failing: AtomicBool,
 }
 
-/// The polls as they were last read.
+/// The polls when they were last read.
 #[derive(Debug, Default)]
 pub struct Polls {
     version: u64,
     default: Option<Arc<LivePoll>>,
     by_slug: HashMap<String, Arc<LivePoll>>,
     by_id: HashMap<PollId, Arc<LivePoll>>,
-    /// Those that close and aren't final.
+    /// The polls that have a closing time and aren't final.
     ending: Vec<Arc<LivePoll>>,
 }
 
 impl LivePolls {
-    /// The polls of `origin`, with their results; `default_slug` names the default poll, now or once it is made.
+    /// Loads the polls of `source`, with their results; `default_slug` is the default poll, which may be created later.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn load(default_slug: Slug, origin: &Origin) -> Result<Self, StoreError> {
-        let polls =
-            Self { default_slug, polls: ArcSwap::default(), bell: Notify::new(), is_failing: AtomicBool::new(false) };
-        polls.refresh(origin).await?;
+    pub async fn load(default_slug: Slug, source: &ResultSource) -> Result<Self, StoreError> {
+        let polls = Self {
+            default_slug,
+            polls: ArcSwap::default(),
+            refresh_requested: Notify::new(),
+            is_failing: AtomicBool::new(false),
+        };
+        polls.reload(source).await?;
         Ok(polls)
     }
 
-    /// Takes in what was created or changed, here or by another process, since the last time.
+    /// Reads the polls again if any was created or changed, here or by another process, since the last time.
     ///
     /// # Errors
-    /// Those of the store; what was known stays.
-    pub async fn refresh(&self, origin: &Origin) -> Result<(), StoreError> {
-        let version = origin.store.polls_version().await?;
+    /// Those of the store; the known polls stay unchanged.
+    pub async fn reload(&self, source: &ResultSource) -> Result<(), StoreError> {
+        let version = source.store.polls_version().await?;
         let known = self.polls.load_full();
         if version == known.version {
             return Ok(());
         }
         let mut polls = Polls { version, ..Polls::default() };
-        for poll in origin.store.polls().await? {
+        for poll in source.store.polls().await? {
             let is_final = poll.final_at.is_some();
             let latest = match known.by_id.get(&poll.id) {
                 Some(live) => {
                     if is_final && live.poll.final_at.is_none() {
-                        // What others counted last may not have been heard of yet.
-                        let last = origin.ask(poll.id).await?;
+                        // The last ballots counted by others may not have been received yet.
+                        let last = source.query(poll.id).await?;
                         live.publish(&Arc::new(Snapshot::new(last.tallies, last.as_of)));
                     }
                     Arc::clone(&live.latest)
                 }
                 None => {
-                    let latest = if is_final { origin.ask(poll.id).await? } else { origin.latest(poll.id).await? };
+                    let latest = if is_final { source.query(poll.id).await? } else { source.latest(poll.id).await? };
                     let snapshot = ArcSwap::from_pointee(Snapshot::new(latest.tallies, latest.as_of));
-                    Arc::new(Latest { snapshot, wanted: AtomicBool::new(false), asked: Notify::new() })
+                    Arc::new(Latest { snapshot, refresh_wanted: AtomicBool::new(false), refreshed: Notify::new() })
                 }
             };
             let live = Arc::new(LivePoll { poll, latest, rendered: ArcSwapOption::empty() });
             if live.poll.closes_at.is_some() && live.poll.final_at.is_none() {
                 polls.ending.push(Arc::clone(&live));
             }
-            // What is asked is nobody's business before it is opened: a draft is as absent to the public as a poll never made.
+            // A poll's question is private before it opens: to the public, a draft doesn't exist.
             if !live.poll.is_draft() {
                 polls.by_slug.insert(live.poll.slug.to_string(), Arc::clone(&live));
             }
@@ -184,66 +188,66 @@ impl LivePolls {
         Ok(())
     }
 
-    /// Has a poll's result asked for anew, once for all who want it now, and waits for a moment until it is there. Where the
-    /// store doesn't answer nobody waits.
-    pub async fn renew(&self, live: &LivePoll) {
-        let asked = live.latest.asked.notified();
-        live.latest.wanted.store(true, Ordering::Release);
-        self.bell.notify_one();
+    /// Requests a refresh of a poll's result, once for all readers that request it at the same time, and waits for it for at
+    /// most a second. If the last query of the store failed, it doesn't wait.
+    pub async fn refresh_result(&self, live: &LivePoll) {
+        let refreshed = live.latest.refreshed.notified();
+        live.latest.refresh_wanted.store(true, Ordering::Release);
+        self.refresh_requested.notify_one();
         if !self.is_failing.load(Ordering::Relaxed) {
-            let _ = timeout(RENEW_MAX, asked).await;
+            let _ = timeout(REFRESH_MAX, refreshed).await;
         }
     }
 
-    /// Asks for the results that are wanted, for as long as it is polled.
-    pub async fn keep_renewing(&self, origin: &Origin) -> Infallible {
+    /// Refreshes requested results, for as long as it is polled.
+    pub async fn keep_refreshing(&self, source: &ResultSource) -> Infallible {
         let log_limiter = LogRateLimiter::new(1);
         loop {
-            self.bell.notified().await;
-            let renewed = self.renew_wanted(origin).await;
-            self.is_failing.store(renewed.is_err(), Ordering::Relaxed);
-            if let Err(error) = renewed {
-                if let Some(unlogged) = log_limiter.take(origin.clock.now()) {
-                    warn!(%error, unlogged, "results can't be read; those known are shown on");
+            self.refresh_requested.notified().await;
+            let refreshed = self.refresh_all_wanted(source).await;
+            self.is_failing.store(refreshed.is_err(), Ordering::Relaxed);
+            if let Err(error) = refreshed {
+                if let Some(unlogged) = log_limiter.take(source.clock.now()) {
+                    warn!(%error, unlogged, "results can't be read; the known ones are still shown");
                 }
                 sleep(AFTER_FAILURE).await;
             }
         }
     }
 
-    async fn renew_wanted(&self, origin: &Origin) -> Result<(), StoreError> {
+    async fn refresh_all_wanted(&self, source: &ResultSource) -> Result<(), StoreError> {
         let polls = self.polls.load_full();
-        // Whoever wants it from here on may want a later one.
-        for live in polls.by_id.values().filter(|live| live.latest.wanted.swap(false, Ordering::AcqRel)) {
-            let read = self.read_through(live.poll.id, origin).await;
-            live.latest.asked.notify_waiters();
+        // Cleared before the query: a reader that requests a refresh from here on may need a later result.
+        for live in polls.by_id.values().filter(|live| live.latest.refresh_wanted.swap(false, Ordering::AcqRel)) {
+            let read = self.read_now(live.poll.id, source).await;
+            live.latest.refreshed.notify_waiters();
             read?;
         }
         Ok(())
     }
 
-    /// Asks anew for a poll's result, and makes it the latest if it is.
+    /// Reads a poll's result again, and makes it the latest if it is later.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn read_through(&self, poll: PollId, origin: &Origin) -> Result<(), StoreError> {
-        let latest = origin.latest(poll).await?;
+    pub async fn read_now(&self, poll: PollId, source: &ResultSource) -> Result<(), StoreError> {
+        let latest = source.latest(poll).await?;
         self.publish(latest.tallies, latest.as_of);
         Ok(())
     }
 
-    /// The polls as they were last read: a view that costs nothing to take, not to be held for long.
+    /// The polls when they were last read. The guard is cheap to create and must not be held for long.
     pub fn current(&self) -> Guard<Arc<Polls>> {
         self.polls.load()
     }
 
-    /// The latest result of a poll, if there is one of this number.
+    /// The latest result of the poll with this id, if there is one.
     pub fn latest(&self, poll: PollId) -> Option<SharedSnapshot> {
         self.polls.load().by_id.get(&poll).map(|live| live.latest())
     }
 
-    /// Makes these tallies, which were the last ones at `as_of`, the poll's latest result; returns them as a snapshot,
-    /// or the one that counts the same and is there already.
+    /// Makes these tallies, which were the latest at `as_of`, the poll's latest result unless a later one is known; returns
+    /// them as a snapshot, which shares its bytes with the known one if the tallies are the same.
     pub fn publish(&self, tallies: Tallies, as_of: Timestamp) -> SharedSnapshot {
         let polls = self.polls.load();
         let live = polls.by_id.get(&tallies.poll);

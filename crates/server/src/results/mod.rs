@@ -1,9 +1,9 @@
-//! Results: for each poll one snapshot of its tallies, made once a commit and read by everybody.
+//! Results: one snapshot of the tallies per poll, made once per commit and shared by all readers.
 
 mod live;
-mod origin;
 mod snapshot;
+mod source;
 
 pub use self::live::{LivePoll, LivePolls};
-pub use self::origin::Origin;
 pub use self::snapshot::{Rendered, SharedSnapshot, Snapshot};
+pub use self::source::ResultSource;

@@ -1,4 +1,4 @@
-//! A poll's result at one moment, as it is sent.
+//! A poll's result at one time, in the form in which it is sent.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollState;
 use throng_domain::tally::Tallies;
 
-/// A snapshot, shared by all who send it.
+/// A snapshot, shared by all responses that contain it.
 pub type SharedSnapshot = Arc<Snapshot>;
 
 /// A poll's tallies as of one commit.
@@ -16,10 +16,10 @@ pub type SharedSnapshot = Arc<Snapshot>;
 pub struct Snapshot {
     /// The counts.
     pub tallies: Tallies,
-    /// When they were known to be the last ones.
+    /// The last time at which they were known to be the latest.
     pub as_of: Timestamp,
-    /// The counts as the two original routes send them: `{"1":4,"2":0}`, ids ascending, every option present.
-    pub original: Bytes,
+    /// The counts as the two compatibility routes send them: `{"1":4,"2":0}`, ids ascending, every option present.
+    pub compat: Bytes,
 }
 
 impl Snapshot {
@@ -31,29 +31,29 @@ impl Snapshot {
             write!(json, "{separator}\"{option}\":{count}").expect("writing to a String can't fail");
         }
         json.push('}');
-        Self { tallies, as_of, original: json.into() }
+        Self { tallies, as_of, compat: json.into() }
     }
 
-    /// The snapshot of `tallies`, read at `as_of`: where this one counts the same, with its bytes.
+    /// The snapshot of `tallies`, read at `as_of`; it shares the bytes of this one if the tallies are the same.
     pub fn with(&self, tallies: Tallies, as_of: Timestamp) -> Self {
         if self.tallies == tallies {
-            Self { tallies, as_of: as_of.max(self.as_of), original: self.original.clone() }
+            Self { tallies, as_of: as_of.max(self.as_of), compat: self.compat.clone() }
         } else {
             Self::new(tallies, as_of)
         }
     }
 
-    /// Whether this takes the other's place: it is a later result, or the same one known to stand for longer.
+    /// Whether this replaces the other: it is a later result, or the same one known to be the latest at a later time.
     pub fn is_newer_than(&self, other: &Self) -> bool {
         (self.tallies.seq, self.as_of) > (other.tallies.seq, other.as_of)
     }
 }
 
-/// A result in the form of version 1, kept for as long as it is what would be made again.
+/// A result in the form of version 1 of the API, kept until rendering would produce a different one.
 #[derive(Debug)]
 pub struct Rendered {
-    /// What it was made from: the result's version, when that was known to be the latest, what the poll did, and
-    /// whether the result was stale.
+    /// What it was rendered from: the result's version, the time at which that was known to be the latest, the poll's state,
+    /// and whether the result was stale.
     pub kind: (u64, Timestamp, PollState, bool),
     /// The JSON.
     pub json: Bytes,
@@ -68,9 +68,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_original_form_has_every_option_in_order() {
+    fn compat_json_has_every_option_in_order() {
         let counts = vec![(OptionId(1), 4), (OptionId(2), 0), (OptionId(10), 9)];
         let tallies = Tallies { poll: PollId(1), seq: 3, voters: 9, counts };
-        assert_eq!(Snapshot::new(tallies, Timestamp(0)).original, r#"{"1":4,"2":0,"10":9}"#);
+        assert_eq!(Snapshot::new(tallies, Timestamp(0)).compat, r#"{"1":4,"2":0,"10":9}"#);
     }
 }

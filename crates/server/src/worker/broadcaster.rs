@@ -1,4 +1,4 @@
-//! Sends new tallies to all nodes, a few times a second at most.
+//! Sends new tallies to all nodes, at most ten times a second.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::metrics::BroadcasterMetrics;
+use crate::telemetry::metrics::BroadcasterMetrics;
 
 /// The shortest time from one message to the next.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The time until the next attempt after the broker has not taken a message.
+/// The time until the next attempt after the broker has not accepted a message.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Keeps the newest tallies of each poll until they are sent.
@@ -34,7 +34,7 @@ pub struct ResultBroadcaster {
 }
 
 impl ResultBroadcaster {
-    /// Sends through `result_publisher`, and keeps what was sent in `cache`.
+    /// Sends through `result_publisher`, and stores what it sends in `cache`.
     pub fn new(
         result_publisher: Arc<dyn ResultPublisher>,
         cache: Option<Arc<dyn ResultCache>>,
@@ -49,7 +49,7 @@ impl ResultBroadcaster {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for tallies in tallies {
             let known = pending.entry(tallies.poll).or_insert_with(|| tallies.clone());
-            // Two consumers may enqueue in another order than they read.
+            // Two consumers may enqueue in a different order than they read.
             if tallies.seq > known.seq {
                 *known = tallies;
             }
@@ -58,7 +58,8 @@ impl ResultBroadcaster {
         self.wakeup.notify_one();
     }
 
-    /// Sends what is enqueued until `stop`, then what is left: the first tallies at once, those that follow soon after together.
+    /// Sends enqueued tallies until `stop` is cancelled, then the remaining ones: the first tallies at once, those that follow
+    /// soon after them together.
     pub async fn run(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             tokio::select! {
@@ -74,7 +75,7 @@ impl ResultBroadcaster {
         self.broadcast_pending().await;
     }
 
-    /// Sends the pending tallies; whether the broker took them. If not, they stay pending.
+    /// Sends the pending tallies; returns whether the broker accepted them. If not, they stay pending.
     async fn broadcast_pending(&self) -> bool {
         let as_of = self.clock.now();
         let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,4 +1,4 @@
-//! A consumer: records the ballots that the queue delivers.
+//! The consumer: records the ballots that the queue delivers.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,51 +13,51 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::ResultBroadcaster;
-use super::answering::{Answering, KnownRound};
+use super::round_reporter::{KnownRound, RoundReporter};
 use crate::intake::BATCH_SPANS;
-use crate::metrics::{BatchFailure, ConsumerMetrics};
+use crate::telemetry::metrics::{BatchFailure, ConsumerMetrics};
 
-/// The ballots in one transaction, at about which it is full: enough that its own cost doesn't count.
+/// The most ballots in one transaction, approximately: enough that the transaction's own cost is negligible.
 const BALLOTS_MAX: usize = 5_000;
 
-/// The ballots that make a transaction large.
+/// The number of ballots from which on a transaction is large.
 const BALLOTS_MANY: usize = BALLOTS_MAX / 2;
 
-/// The messages that make it large, however few ballots are in them: the broker delivers no more than a hundred or so
-/// unacknowledged ones.
+/// The number of messages from which on it is large, however few ballots are in them: the broker delivers no more than about a
+/// hundred unacknowledged messages.
 const MESSAGES_MANY: usize = 50;
 
-/// The time between the beginnings of transactions that aren't large. One costs the database about as much for one ballot as
-/// for a hundred, and where the web node shares the machine, that costs votes. The first ballot after a pause doesn't wait.
+/// The time between the starts of transactions that aren't large. A transaction costs the database about as much for one ballot
+/// as for a hundred, and where the web node shares the machine, that costs votes. The first ballot after a pause doesn't wait.
 const TRANSACTION_EVERY: Duration = Duration::from_millis(10);
 
-/// How often the store is maintained, whatever else happens.
+/// The interval at which the store is maintained, whatever else happens.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
-/// The wait after the store's first failure; twice as long after each further one.
+/// The wait after the store's first failure; doubled after each further one.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 
-/// The longest wait: far below the time after which a broker takes back what a worker hasn't acknowledged.
+/// The longest wait: far below the time after which a broker requeues what a worker hasn't acknowledged.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// Records ballots of the queue, over connections of its own to the broker and to the store. A worker runs several.
+/// Records ballots from the queue, over its own connections to the broker and to the store. A worker runs several consumers.
 #[derive(Debug)]
 pub struct Consumer {
-    /// Where ballots come from.
+    /// Delivers ballots from the queue.
     pub deliveries: Box<dyn BallotConsumer>,
-    /// Where they are recorded.
+    /// The store that records them.
     pub store: Arc<dyn Store>,
-    /// Where the new tallies go.
+    /// Broadcasts the new tallies.
     pub broadcaster: Arc<ResultBroadcaster>,
-    /// The number of the last round that nodes have begun: see [`watch_rounds`](super::watch_rounds).
+    /// The last round that nodes have begun: see [`watch_rounds`](super::watch_rounds).
     pub rounds: watch::Receiver<KnownRound>,
-    /// What is measured.
+    /// The metrics.
     pub metrics: ConsumerMetrics,
     /// Cancelled when the worker is to stop.
     pub stop: CancellationToken,
 }
 
-/// Why a consumer ended by itself.
+/// Why a consumer ended without being stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerError {
     /// The queue can't be used.
@@ -69,25 +69,26 @@ pub enum ConsumerError {
 }
 
 impl Consumer {
-    /// Records until stopped. A transaction that was begun is finished, unless the store is away; the rest stays on the queue.
+    /// Records until stopped. A transaction that has begun is finished, unless the store is unavailable; the remaining ballots
+    /// stay on the queue.
     ///
     /// # Errors
-    /// What only an operator can resolve.
+    /// Those that only an operator can resolve.
     pub async fn run(self) -> Result<(), ConsumerError> {
         let Self { mut deliveries, store, broadcaster, rounds, metrics, stop } = self;
-        let mut answering = Answering::new(Arc::clone(&store), rounds);
+        let mut reporter = RoundReporter::new(Arc::clone(&store), rounds);
         let mut recorder = RetryingStore { store, metrics, stop, maintained: Instant::now() };
         loop {
-            let taking = async {
-                answering.go_on(&mut *deliveries).await?;
+            let receive = async {
+                reporter.advance(&mut *deliveries).await?;
                 deliveries.prepare().await;
                 tokio::select! {
                     biased;
                     delivered = deliveries.next(BALLOTS_MAX) => Ok(delivered?),
-                    () = answering.due() => Ok::<_, ConsumerError>(Vec::new()),
+                    () = reporter.due() => Ok::<_, ConsumerError>(Vec::new()),
                 }
             };
-            let Some(delivered) = recorder.keep_up_during(taking).await? else { return Ok(()) };
+            let Some(delivered) = recorder.keep_up_during(receive).await? else { return Ok(()) };
             let (tags, ballots) = merge(delivered?);
             if tags.is_empty() {
                 continue;
@@ -95,8 +96,8 @@ impl Consumer {
             recorder.metrics.taken(&ballots);
             let began = Instant::now();
             let Some(recorded) = recorder.record(&ballots).await? else { return Ok(()) };
-            name_uncounted(&ballots, &recorded.outcomes);
-            // First the tallies, then the acknowledgement: a late result is worse than a redelivery.
+            log_uncounted(&ballots, &recorded.outcomes);
+            // The tallies before the acknowledgement: a late result is worse than a redelivery.
             broadcaster.enqueue(recorded.tallies);
             deliveries.done(&tags).await?;
             if !is_large(&tags, &ballots) {
@@ -108,24 +109,24 @@ impl Consumer {
     }
 }
 
-/// The store, with what is done while it, or the queue, is waited for.
+/// The store, with the work that is done while waiting for it or for the queue.
 struct RetryingStore {
     store: Arc<dyn Store>,
     metrics: ConsumerMetrics,
     stop: CancellationToken,
-    /// When the store was maintained last.
+    /// When the store was last maintained.
     maintained: Instant,
 }
 
 impl RetryingStore {
-    /// Does `work`, and maintains the store meanwhile; `None` if stopped.
+    /// Runs `work`, and maintains the store meanwhile; `None` if stopped.
     async fn keep_up_during<T>(&mut self, work: impl Future<Output = T>) -> Result<Option<T>, StoreError> {
         let mut work = pin!(work);
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(None),
-                // Before the work, which may always be done at once.
+                // Before the work, which may complete immediately every time.
                 () = sleep_until(self.maintained + MAINTAIN_EVERY) => {
                     self.maintain().await?;
                     self.maintained = Instant::now();
@@ -135,16 +136,16 @@ impl RetryingStore {
         }
     }
 
-    /// An error that may pass leaves it for the next time.
+    /// After an error that may pass, it is tried again the next time.
     async fn maintain(&self) -> Result<(), StoreError> {
         match self.store.maintain().await {
-            Err(error) if error.may_pass() => Ok(()),
+            Err(error) if error.is_retryable() => Ok(()),
             done => done,
         }
     }
 
-    /// Records the batch, however long the store is away; `None` if stopped meanwhile. After an unknown outcome the batch is
-    /// recorded again, which changes nothing if it was there.
+    /// Records the batch, however long the store is unavailable; `None` if stopped meanwhile. After an unknown outcome the
+    /// batch is recorded again, which changes nothing if it was recorded before.
     async fn record(&mut self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
         let mut wait = RETRY_FIRST;
         loop {
@@ -155,7 +156,7 @@ impl RetryingStore {
                     self.metrics.recorded(&recorded.outcomes, started.elapsed());
                     return Ok(Some(recorded));
                 }
-                Err(error) if error.may_pass() => error,
+                Err(error) if error.is_retryable() => error,
                 Err(error) => return Err(error),
             };
             self.metrics.failed(BatchFailure::of(&error));
@@ -166,13 +167,13 @@ impl RetryingStore {
     }
 }
 
-/// Whether the next transaction begins at once, as there may be a backlog.
+/// Whether the next transaction begins at once, since there may be a backlog.
 fn is_large(messages: &[DeliveryTag], ballots: &[Ballot]) -> bool {
     messages.len() >= MESSAGES_MANY || ballots.len() >= BALLOTS_MANY
 }
 
 /// Logs the ballots that were accepted and don't count.
-fn name_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
+fn log_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
     for (ballot, outcome) in ballots.iter().zip(outcomes) {
         let why = match outcome {
             Outcome::Counted | Outcome::CountedBefore => continue,
@@ -203,14 +204,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backlog_isnt_held_whether_its_messages_are_full_or_have_a_ballot_each() {
+    fn backlog_is_not_delayed() {
         let choices = Choices::new([OptionId(1)]).unwrap();
         let ballot = Ballot::unlimited(PollId(1), BallotId(uuid::Uuid::nil()), choices, Timestamp(0));
         let is_large = |messages: usize, ballots: usize| {
             let tags: Vec<_> = (0..messages).map(|_| DeliveryTag { generation: 1, number: 1 }).collect();
             is_large(&tags, &vec![ballot.clone(); ballots])
         };
-        // A crowd of 64, ten milliseconds of it.
+        // Ten milliseconds of 64 clients.
         assert!(!is_large(23, 300));
         assert!(is_large(128, 128) && is_large(5, 5_000));
     }

@@ -1,4 +1,4 @@
-//! The worker: takes ballots off the queue and records them.
+//! The worker: consumes ballots from the queue and records them.
 //!
 //! ```text
 //! deliveries ─► consumer ─ store.record ─► broadcaster ─► nodes, cache
@@ -6,16 +6,16 @@
 //!      └── done ────┘   after COMMIT
 //! ```
 //!
-//! If a worker dies, the broker redelivers what it had not acknowledged, and recording that again changes nothing. While the
-//! database is away a worker keeps what it has and retries: it returns nothing to the queue, so no message is redelivered
-//! until the broker gives up on it.
+//! If a worker terminates, the broker redelivers the messages that it had not acknowledged, and recording those again changes
+//! nothing. While the database is unavailable, a worker keeps its messages and retries: it returns none to the queue, so no
+//! message is redelivered until the broker gives up on it.
 
-mod answering;
 mod broadcaster;
 mod consumer;
+mod round_reporter;
 mod server;
 
-pub use self::answering::{KnownRound, watch_rounds};
 pub use self::broadcaster::ResultBroadcaster;
 pub use self::consumer::{Consumer, ConsumerError};
+pub use self::round_reporter::{KnownRound, watch_rounds};
 pub use self::server::{Health, ensure_free, serve};

@@ -18,52 +18,53 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::warn;
 
-use crate::http::{Dependency, OK, Problem, json, openmetrics, refusal_body, uncached};
-use crate::metrics::WorkerMetrics;
-use crate::serve::{
-    Answer, ConnectionMetrics, Core, Cores, IdleTimeouts, Listen, PlainRequest, RequestBody, Shutdown, find_free,
+use crate::http::{Dependency, OK, Problem, error_body, json, openmetrics, uncached};
+use crate::net::{
+    ConnectionMetrics, Core, Cores, FastPath, IdleTimeouts, Listen, RequestBody, Service, Shutdown, SimpleRequest,
+    find_free,
 };
+use crate::telemetry::metrics::WorkerMetrics;
 
-/// What is asked of a worker.
+/// A worker's state, as its HTTP endpoints report it.
 #[derive(Debug)]
 pub struct Health {
-    /// What is measured.
+    /// The metrics.
     pub metrics: WorkerMetrics,
-    /// Where it records, from when it can.
+    /// The store, once the worker can record.
     store: OnceLock<Arc<dyn Store>>,
-    /// What it waits for until then.
+    /// The dependency that it waits for until then.
     missing: watch::Receiver<Dependency>,
-    /// Cancelled when it is on its way out.
+    /// Cancelled when the worker is stopping.
     stop: CancellationToken,
 }
 
 impl Health {
-    /// That of a worker which can't record yet, for want of what is `missing`.
+    /// The state of a worker that can't record yet, since the dependency `missing` is unavailable.
     pub fn new(metrics: WorkerMetrics, stop: CancellationToken, missing: watch::Receiver<Dependency>) -> Self {
         Self { metrics, store: OnceLock::new(), missing, stop }
     }
 
-    /// From now on it records, in this store.
+    /// Marks the worker as ready to record in this store.
     pub fn set_ready(&self, store: Arc<dyn Store>) {
         let is_first = self.store.set(store).is_ok();
         debug_assert!(is_first, "a worker becomes ready once");
     }
 }
 
-/// Serves them on one thread until `shutdown` has run.
+/// Serves a worker's health and metrics on one thread until `shutdown` has run.
 ///
 /// # Errors
-/// If the address can't be had.
+/// If the address can't be bound.
 pub fn serve(
     health: Arc<Health>,
     listen: SocketAddr,
     clock: &Arc<dyn Clock>,
     shutdown: Arc<Shutdown>,
 ) -> anyhow::Result<Cores> {
-    let service = Service { router: router(health) };
-    let beside = Box::pin(std::future::ready(()));
-    let core = Core { service, beside, connections: ConnectionMetrics::default(), unsent_bytes: Gauge::default() };
-    // For those who operate it, on a network of theirs.
+    let service = HealthService { router: router(health) };
+    let background = Box::pin(std::future::ready(()));
+    let core = Core { service, background, connections: ConnectionMetrics::default(), unsent_bytes: Gauge::default() };
+    // For operators, on an internal network.
     let listen = Listen {
         address: listen,
         tls: None,
@@ -71,13 +72,13 @@ pub fn serve(
         proxy_protocol: false,
         idle: IdleTimeouts::all(IdleTimeouts::default().clients),
     };
-    Cores::start(&listen, vec![core], refusal_body, clock, shutdown).with_context(|| cant_serve(listen.address))
+    Cores::start(&listen, vec![core], error_body, clock, shutdown).with_context(|| cant_serve(listen.address))
 }
 
-/// Finds that they can be served at `listen`, before a worker takes what it would have to give back.
+/// Checks that `listen` can be bound, before a worker consumes ballots that it would have to return.
 ///
 /// # Errors
-/// If the address can't be had.
+/// If the address can't be bound.
 pub fn ensure_free(listen: SocketAddr) -> anyhow::Result<()> {
     find_free(listen).map(drop).with_context(|| cant_serve(listen))
 }
@@ -96,7 +97,8 @@ fn router(health: Arc<Health>) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
 }
 
-/// It can record: not while something is waited for at its start, nor while ending, nor when the store can't be read.
+/// Whether the worker can record: not while it waits for a dependency at its start, nor while stopping, nor when the store
+/// can't be read.
 async fn readyz(health: &Health) -> Response {
     if health.stop.is_cancelled() {
         return Problem::ShuttingDown.into_response();
@@ -111,25 +113,27 @@ async fn readyz(health: &Health) -> Response {
     }
 }
 
-struct Service {
+struct HealthService {
     router: Router,
 }
 
-impl Answer for Service {
-    type Begun = std::convert::Infallible;
-
-    fn begin(&self, _: &PlainRequest<'_>, _: IpAddr) -> Option<Self::Begun> {
-        None
-    }
-
-    async fn finish(&self, never: Self::Begun) -> hyper::Response<Bytes> {
-        match never {}
-    }
-
-    async fn answer<B: RequestBody>(&self, request: Request<B>, _: IpAddr) -> Response {
+impl Service for HealthService {
+    async fn respond<B: RequestBody>(&self, request: Request<B>, _: IpAddr) -> Response {
         match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+}
+
+impl FastPath for HealthService {
+    type Accepted = std::convert::Infallible;
+
+    fn accept(&self, _: &SimpleRequest<'_>, _: IpAddr) -> Option<Self::Accepted> {
+        None
+    }
+
+    async fn respond_fast(&self, never: Self::Accepted) -> hyper::Response<Bytes> {
+        match never {}
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{
-    BallotConsumer, Delivery, DeliveryTag, Followed, Look, Publisher, QueueError, ResultPublisher, ResultSubscriber,
+    BallotConsumer, CheckProgress, Delivery, DeliveryTag, EmptyCheck, Publisher, QueueError, ResultPublisher,
+    ResultSubscriber,
 };
 use throng_domain::tally::Tallies;
 use tokio::sync::{Notify, broadcast};
@@ -32,7 +33,7 @@ pub enum Mood {
 #[derive(Clone, Debug)]
 pub struct FakeBroker {
     state: Arc<Mutex<State>>,
-    bell: Arc<Notify>,
+    wakeup: Arc<Notify>,
     results: broadcast::Sender<Vec<Tallies>>,
 }
 
@@ -51,12 +52,12 @@ struct State {
 
 impl FakeBroker {
     pub fn new() -> Self {
-        Self { state: Arc::default(), bell: Arc::default(), results: broadcast::channel(64).0 }
+        Self { state: Arc::default(), wakeup: Arc::default(), results: broadcast::channel(64).0 }
     }
 
     pub fn set_mood(&self, mood: Mood) {
         self.state().mood = mood;
-        self.bell.notify_waiters();
+        self.wakeup.notify_waiters();
     }
 
     /// Delivers again what was delivered and not done with, and once more each of what waits.
@@ -66,7 +67,7 @@ impl FakeBroker {
         again.extend(state.ready.iter().rev().cloned());
         state.ready.extend(again);
         drop(state);
-        self.bell.notify_waiters();
+        self.wakeup.notify_waiters();
     }
 
     /// From now on, so many consumers are at the queue that are no worker of this version.
@@ -109,13 +110,13 @@ impl FakeBroker {
 impl Publisher for FakeBroker {
     async fn publish(&self, ballots: &[Ballot]) -> Result<(), QueueError> {
         loop {
-            let rung = Arc::clone(&self.bell).notified_owned();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
+            let notified = Arc::clone(&self.wakeup).notified_owned();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
             if self.state().mood != Mood::Waits {
                 break;
             }
-            rung.await;
+            notified.await;
         }
         let mood = self.state().mood;
         assert_ne!(mood, Mood::Panics, "a fault of ours");
@@ -128,7 +129,7 @@ impl Publisher for FakeBroker {
         state.ready.push_back((number, ballots.to_vec()));
         let mood = state.mood;
         drop(state);
-        self.bell.notify_waiters();
+        self.wakeup.notify_waiters();
         if mood == Mood::LosesConfirms { Err(QueueError::Unknown("no confirm came".into())) } else { Ok(()) }
     }
 
@@ -156,9 +157,9 @@ impl BallotConsumer for FakeBroker {
 
     async fn next(&mut self, _: usize) -> Result<Vec<Delivery>, QueueError> {
         loop {
-            let rung = Arc::clone(&self.bell).notified_owned();
-            tokio::pin!(rung);
-            rung.as_mut().enable();
+            let notified = Arc::clone(&self.wakeup).notified_owned();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
             {
                 let mut state = self.state();
                 let taken: Vec<_> = state.ready.drain(..).collect();
@@ -172,7 +173,7 @@ impl BallotConsumer for FakeBroker {
                     return Ok(taken.into_iter().map(delivery).collect());
                 }
             }
-            rung.await;
+            notified.await;
         }
     }
 
@@ -189,19 +190,19 @@ impl BallotConsumer for FakeBroker {
         Some(1)
     }
 
-    async fn look(&mut self) -> Option<Look> {
+    async fn check_empty(&mut self) -> Option<EmptyCheck> {
         let state = self.state();
-        let look = Look { generation: 1, consumers: 1 + state.strangers, unreadable: 0, last: u64::MAX };
-        state.ready.is_empty().then_some(look)
+        let check = EmptyCheck { generation: 1, consumers: 1 + state.strangers, unreadable: 0, last: u64::MAX };
+        state.ready.is_empty().then_some(check)
     }
 
-    async fn bound(&mut self, look: &mut Look) {
-        look.last = self.state().last;
+    async fn set_bound(&mut self, check: &mut EmptyCheck) {
+        check.last = self.state().last;
     }
 
-    fn follow(&self, look: &Look) -> Followed {
-        let waits = self.state().unacknowledged.iter().any(|(number, _)| *number <= look.last);
-        if waits { Followed::Waits } else { Followed::Recorded }
+    fn progress(&self, check: &EmptyCheck) -> CheckProgress {
+        let waits = self.state().unacknowledged.iter().any(|(number, _)| *number <= check.last);
+        if waits { CheckProgress::Pending } else { CheckProgress::Recorded }
     }
 }
 

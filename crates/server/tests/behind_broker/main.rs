@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use throng::app::Broker;
-use throng::metrics::WorkerMetrics;
+use throng::app::BrokerClients;
+use throng::telemetry::metrics::WorkerMetrics;
 use throng::worker::{Consumer, ConsumerError, ResultBroadcaster, watch_rounds};
 use throng_domain::clock::{Clock, ManualClock};
 use throng_domain::queue::Publisher;
@@ -27,7 +27,7 @@ const ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
 
 fn server(broker: &FakeBroker) -> (TestServer, Arc<GatedStore>) {
     let publishers = (0..CORES).map(|_| Arc::new(broker.clone()) as Arc<dyn Publisher>).collect();
-    let sides = Broker { queue: "throng".to_owned(), publishers, result_subscriber: Box::new(broker.listen()) };
+    let sides = BrokerClients { queue: "throng".to_owned(), publishers, result_subscriber: Box::new(broker.listen()) };
     TestServer::start_behind(sides)
 }
 

@@ -3,11 +3,11 @@
 use serde_json::json;
 use throng_domain::poll::Kind;
 
-use crate::browser::{Browser, DESK, NARROW, PHONE, Screen, browse};
+use crate::browser::{Browser, DESKTOP, NARROW, PHONE, Screen, browse};
 use crate::polls;
 use crate::voting;
 
-const SCREENS: [(&str, Screen); 3] = [("phone", PHONE), ("narrow", NARROW), ("desk", DESK)];
+const SCREENS: [(&str, Screen); 3] = [("phone", PHONE), ("narrow", NARROW), ("desktop", DESKTOP)];
 
 /// Enough votes for bars of every length.
 fn crowd_votes(browser: &Browser) {

@@ -27,8 +27,8 @@ pub type Screen = (u32, u32, u32);
 pub const PHONE: Screen = (390, 844, 2);
 /// The narrowest screen that pages are made for.
 pub const NARROW: Screen = (320, 568, 2);
-/// A desk.
-pub const DESK: Screen = (1280, 900, 1);
+/// A desktop screen.
+pub const DESKTOP: Screen = (1280, 900, 1);
 
 /// A browser at the pages of a server, through a proxy that passes everything unless a test says otherwise.
 pub struct Browser {

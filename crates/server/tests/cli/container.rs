@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rcgen::generate_simple_self_signed;
 
-use crate::shell::{Ran, Serving, Shell};
 use crate::support::Connection;
+use crate::workspace::{Ran, Serving, Workspace};
 
 /// What an image says of itself.
 struct Image {
@@ -36,7 +36,7 @@ impl Image {
 
 /// The image's server, run with its environment and more, and at another port.
 struct Container {
-    shell: Shell,
+    workspace: Workspace,
     image: Image,
     more: Vec<(&'static str, String)>,
 }
@@ -46,7 +46,7 @@ impl Container {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let image = Image::read();
         assert!(image.environment.iter().any(|(name, value)| name == "PORT" && value == "8080"), "as EXPOSE says");
-        Self { shell: Shell::new(), image, more: vec![("PORT", port.to_string())] }
+        Self { workspace: Workspace::new(), image, more: vec![("PORT", port.to_string())] }
     }
 
     fn settings(&self) -> Vec<(&str, &str)> {
@@ -56,11 +56,11 @@ impl Container {
 
     fn start(&self, scheme: &str) -> Serving {
         let args = arguments(&self.image.entrypoint);
-        self.shell.start(&args, &self.settings()).once_logged(&format!("serving on {scheme}://"))
+        self.workspace.start(&args, &self.settings()).once_logged(&format!("serving on {scheme}://"))
     }
 
     fn healthcheck(&self) -> Ran {
-        let mut command = self.shell.command(&arguments(&self.image.healthcheck));
+        let mut command = self.workspace.command(&arguments(&self.image.healthcheck));
         Ran(command.envs(self.settings()).output().unwrap())
     }
 }
@@ -86,10 +86,10 @@ fn container_serves_all_networks_and_says_that_it_is_healthy() {
 fn container_with_a_certificate_says_that_it_is_healthy() {
     let mut container = Container::new();
     let made = generate_simple_self_signed(["vote.example".to_owned()]).unwrap();
-    container.shell.write("certificate.pem", &made.cert.pem());
-    container.shell.write("key.pem", &made.signing_key.serialize_pem());
+    container.workspace.write("certificate.pem", &made.cert.pem());
+    container.workspace.write("key.pem", &made.signing_key.serialize_pem());
     for (name, file) in [("TLS_CERTIFICATE", "certificate.pem"), ("TLS_KEY", "key.pem")] {
-        container.more.push((name, container.shell.path(file).to_str().unwrap().to_owned()));
+        container.more.push((name, container.workspace.path(file).to_str().unwrap().to_owned()));
     }
     let mut server = container.start("https");
     assert_eq!(container.healthcheck().succeeds(), "ready\n");

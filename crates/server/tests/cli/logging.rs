@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::shell::Shell;
 use crate::support::{Connection, eventually};
+use crate::workspace::Workspace;
 
 /// Requests with more lines than a pipe and the queue before it have room for.
 const REQUESTS: usize = 6_000;
@@ -18,8 +18,8 @@ fn sample(metrics: &str, name: &str) -> u64 {
 
 #[test]
 fn in_production_every_line_is_an_object() {
-    let shell = Shell::new();
-    let server = shell.serve_with(&[("APP_ENV", "prod"), ("LOG", "info,throng::request=debug")]);
+    let workspace = Workspace::new();
+    let server = workspace.serve_with(&[("APP_ENV", "prod"), ("LOG", "info,throng::request=debug")]);
     server.get("/nowhere").assert_problem(404, "not_found");
     let line: Value = serde_json::from_str(&server.logged("/nowhere")).unwrap();
     assert_eq!((&line["level"], &line["message"]), (&"DEBUG".into(), &"answered".into()));
@@ -30,8 +30,8 @@ fn in_production_every_line_is_an_object() {
 
 #[test]
 fn requests_that_succeed_are_not_logged_unasked() {
-    let shell = Shell::new();
-    let server = shell.serve();
+    let workspace = Workspace::new();
+    let server = workspace.serve();
     assert_eq!(server.post("/api/submit", b"[1]").status, 200);
     server.get("/nowhere").assert_problem(404, "not_found");
     server.terminate();
@@ -41,8 +41,8 @@ fn requests_that_succeed_are_not_logged_unasked() {
 
 #[test]
 fn a_log_that_nobody_reads_holds_nothing_up() {
-    let shell = Shell::new();
-    let (mut server, lines) = shell.serve_unread(&[("APP_ENV", "prod"), ("LOG", "info,throng::request=debug")]);
+    let workspace = Workspace::new();
+    let (mut server, lines) = workspace.serve_unread(&[("APP_ENV", "prod"), ("LOG", "info,throng::request=debug")]);
     let mut connection = Connection::open(server.address);
     for _ in 0..REQUESTS {
         assert_eq!(connection.request("GET", "/livez", &[], b"").status, 200);
@@ -56,8 +56,8 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
 
 #[test]
 fn a_log_that_is_read_again_says_what_is_missing() {
-    let shell = Shell::new();
-    let (server, mut lines) = shell.serve_unread(&[("APP_ENV", "prod"), ("LOG", "info,throng::request=debug")]);
+    let workspace = Workspace::new();
+    let (server, mut lines) = workspace.serve_unread(&[("APP_ENV", "prod"), ("LOG", "info,throng::request=debug")]);
     let mut connection = Connection::open(server.address);
     for _ in 0..REQUESTS {
         assert_eq!(connection.request("GET", "/livez", &[], b"").status, 200);
@@ -70,23 +70,23 @@ fn a_log_that_is_read_again_says_what_is_missing() {
 
 #[test]
 fn the_last_lines_are_written_before_an_end_with_an_error() {
-    let shell = Shell::new();
+    let workspace = Workspace::new();
     let nowhere = "mysql://throng:secret@127.0.0.1:1/throng";
-    let ran = shell.run_args(&["serve", "--listen", "127.0.0.1:0", "--database-url", nowhere, "--wait", "0"]);
+    let ran = workspace.run_args(&["serve", "--listen", "127.0.0.1:0", "--database-url", nowhere, "--wait", "0"]);
     ran.fails(1, &["starting database=", "throng: can't open"]);
     assert!(ran.complaint().find("starting") < ran.complaint().find("throng: can't"), "{}", ran.complaint());
 }
 
 #[test]
 fn a_full_pipe_holds_no_failing_command_up() {
-    let shell = Shell::new();
+    let workspace = Workspace::new();
     let (reader, mut writer) = std::io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
     while writer.write(&[b'x'; 4_096]).is_ok() {}
     while writer.write(b"x").is_ok() {}
     rustix::io::ioctl_fionbio(&writer, false).unwrap();
     let url = "mysql://x@127.0.0.1:1/x";
-    let mut command = shell.command(&["serve", "--listen", "127.0.0.1:0", "--database-url", url, "--wait", "0"]);
+    let mut command = workspace.command(&["serve", "--listen", "127.0.0.1:0", "--database-url", url, "--wait", "0"]);
     let mut child = command.stderr(Stdio::from(writer.try_clone().unwrap())).stdout(writer).spawn().unwrap();
     drop(command);
     let ended = eventually("it ends", || child.try_wait().unwrap());

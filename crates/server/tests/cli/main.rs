@@ -12,5 +12,5 @@ mod manual;
 mod polls;
 mod schema;
 mod serving;
-mod shell;
 mod waiting;
+mod workspace;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use throng_backends::store::sqlite::migrations;
 
-use crate::shell::Shell;
+use crate::workspace::Workspace;
 
 /// Where SQLite keeps `user_version`, in which the schema's version is, in a file's header.
 const SCHEMA_VERSION_AT: usize = 60;
@@ -19,39 +19,39 @@ fn lines(start: &str) -> String {
 
 #[test]
 fn a_database_is_made_once() {
-    let shell = Shell::new();
-    let made = shell.run("schema create --json").json();
+    let workspace = Workspace::new();
+    let made = workspace.run("schema create --json").json();
     assert_eq!(made, json!({"database": "var/throng.db", "applied": steps(), "demo_poll": "demo"}));
-    assert_eq!(shell.run("schema create --json").json(), json!({"database": "var/throng.db", "applied": []}));
-    assert!(shell.run("schema migrate").succeeds().contains("up to date"));
-    assert_eq!(shell.run("schema status").succeeds(), lines("applied  "));
-    let status = shell.run("schema status --json").json();
+    assert_eq!(workspace.run("schema create --json").json(), json!({"database": "var/throng.db", "applied": []}));
+    assert!(workspace.run("schema migrate").succeeds().contains("up to date"));
+    assert_eq!(workspace.run("schema status").succeeds(), lines("applied  "));
+    let status = workspace.run("schema status --json").json();
     assert_eq!((&status["current"], &status["migrations"][0]["applied"]), (&json!(true), &json!(true)));
 }
 
 #[test]
 fn in_production_no_poll_is_made_up() {
-    let shell = Shell::new();
-    shell.run("--app-env prod schema create").succeeds();
-    assert!(shell.run("poll list").succeeds().contains("throng poll create"));
-    shell.run("poll show demo").fails(1, &["no poll `demo`, nor any other", "throng poll create"]);
+    let workspace = Workspace::new();
+    workspace.run("--app-env prod schema create").succeeds();
+    assert!(workspace.run("poll list").succeeds().contains("throng poll create"));
+    workspace.run("poll show demo").fails(1, &["no poll `demo`, nor any other", "throng poll create"]);
 }
 
 #[test]
 fn looking_does_not_make_a_database() {
-    let shell = Shell::new();
+    let workspace = Workspace::new();
     for command in ["poll list", "poll show demo", "poll close demo", "schema status", "schema migrate"] {
-        shell.run(command).fails(1, &["no database var/throng.db", "throng schema create", "start `throng`"]);
+        workspace.run(command).fails(1, &["no database var/throng.db", "throng schema create", "start `throng`"]);
     }
-    shell.create("song", "").fails(1, &["throng schema create"]);
-    assert_eq!(std::fs::read_dir(shell.directory.path()).unwrap().count(), 0);
+    workspace.create("song", "").fails(1, &["throng schema create"]);
+    assert_eq!(std::fs::read_dir(workspace.directory.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn an_old_schema_is_migrated_when_told() {
-    let shell = Shell::new();
-    shell.write("old.db", "");
-    let on_old = |command: &str| shell.run(&format!("--database-url sqlite://old.db {command}"));
+    let workspace = Workspace::new();
+    workspace.write("old.db", "");
+    let on_old = |command: &str| workspace.run(&format!("--database-url sqlite://old.db {command}"));
     on_old("poll list").fails(1, &["old.db", "throng schema migrate"]);
     let status = on_old("schema status");
     status.fails(1, &["throng schema migrate"]);
@@ -62,20 +62,20 @@ fn an_old_schema_is_migrated_when_told() {
 
 #[test]
 fn a_later_schema_is_left_alone() {
-    let shell = Shell::with_demo();
-    let path = shell.path("var/throng.db");
+    let workspace = Workspace::with_demo();
+    let path = workspace.path("var/throng.db");
     let mut file = std::fs::read(&path).unwrap();
     file[SCHEMA_VERSION_AT..SCHEMA_VERSION_AT + 4].copy_from_slice(&99_u32.to_be_bytes());
     std::fs::write(&path, &file).unwrap();
     for command in ["poll list", "schema status", "schema migrate", "schema create", "serve"] {
-        shell.run(command).fails(1, &["version 99", "newer"]);
+        workspace.run(command).fails(1, &["version 99", "newer"]);
     }
 }
 
 #[test]
 fn what_is_no_database_is_named() {
-    let shell = Shell::new();
-    shell.write("notes.txt", &"not a database, but long enough to be taken for one\n".repeat(100));
-    shell.run("--database-url sqlite://notes.txt poll list").fails(1, &["notes.txt", "not a database"]);
-    shell.run("--database-url sqlite://. poll list").fails(1, &["can't open ."]);
+    let workspace = Workspace::new();
+    workspace.write("notes.txt", &"not a database, but long enough to be taken for one\n".repeat(100));
+    workspace.run("--database-url sqlite://notes.txt poll list").fails(1, &["notes.txt", "not a database"]);
+    workspace.run("--database-url sqlite://. poll list").fails(1, &["can't open ."]);
 }

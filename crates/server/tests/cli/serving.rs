@@ -2,42 +2,42 @@
 
 use rustix::process::Signal;
 
-use crate::shell::{Ran, Shell};
 use crate::support::{Connection, eventually};
+use crate::workspace::{Ran, Workspace};
 
 #[test]
 fn a_server_that_runs_sees_what_commands_change() {
-    let shell = Shell::new();
-    let server = shell.serve();
-    shell.create("song", "").succeeds();
-    shell.run("poll open song").succeeds();
+    let workspace = Workspace::new();
+    let server = workspace.serve();
+    workspace.create("song", "").succeeds();
+    workspace.run("poll open song").succeeds();
     let open = server.get_until("/api/v1/polls/song", |answer| answer.status == 200).json();
     assert_eq!(open["state"], "open");
-    assert_eq!(open, shell.run("poll show song --json").json());
+    assert_eq!(open, workspace.run("poll show song --json").json());
     let ballot = br#"{"ballot_id":"018f4d1e-7c00-7000-8000-000000000001","choices":[2]}"#;
     assert_eq!(server.post("/api/v1/polls/song/ballots", ballot).status, 201);
-    assert_eq!(shell.run("poll results song --json").json()["options"][1]["count"], 1);
+    assert_eq!(workspace.run("poll results song --json").json()["options"][1]["count"], 1);
 
-    shell.run("poll close song").succeeds();
+    workspace.run("poll close song").succeeds();
     server.get_until("/api/v1/polls/song", |answer| answer.json()["state"] != "open");
     let late = br#"{"ballot_id":"018f4d1e-7c00-7000-8000-000000000002","choices":[2]}"#;
     server.post("/api/v1/polls/song/ballots", late).assert_problem(410, "poll_closed");
-    shell.run("poll recount song").succeeds();
-    assert!(shell.run("poll export song").succeeds().contains("018f4d1e-7c00-7000-8000-000000000001"));
+    workspace.run("poll recount song").succeeds();
+    assert!(workspace.run("poll export song").succeeds().contains("018f4d1e-7c00-7000-8000-000000000001"));
 }
 
 #[test]
 fn a_file_has_one_server() {
-    let shell = Shell::new();
-    let server = shell.serve();
-    shell.run("serve --listen 127.0.0.1:0").fails(1, &["another throng serves var/throng.db", "DATABASE_URL"]);
+    let workspace = Workspace::new();
+    let server = workspace.serve();
+    workspace.run("serve --listen 127.0.0.1:0").fails(1, &["another throng serves var/throng.db", "DATABASE_URL"]);
     assert_eq!(server.post("/api/submit", b"[1]").status, 200);
 }
 
 #[test]
 fn a_port_has_one_server() {
-    let (shell, other) = (Shell::new(), Shell::new());
-    let server = shell.serve();
+    let (workspace, other) = (Workspace::new(), Workspace::new());
+    let server = workspace.serve();
     let listen = server.address.to_string();
     other.run_args(&["serve", "--listen", &listen]).fails(1, &[&listen, "LISTEN"]);
     assert!(!other.path("var").exists(), "a server that can't serve made a database");
@@ -46,8 +46,8 @@ fn a_port_has_one_server() {
 
 #[test]
 fn a_worker_that_cannot_serve_says_so_before_it_takes_anything() {
-    let (shell, other) = (Shell::new(), Shell::new());
-    let server = shell.serve();
+    let (workspace, other) = (Workspace::new(), Workspace::new());
+    let server = workspace.serve();
     let taken = server.address.to_string();
     let broker = "amqp://throng:secret@127.0.0.1:1/%2f";
     other.write(".env", &format!("QUEUE_URL={broker}\nWORKER_LISTEN={taken}\nAPP_SECRET={}\n", "s".repeat(32)));
@@ -62,16 +62,16 @@ fn files_min() -> usize {
 
 #[test]
 fn a_limit_of_files_without_room_for_clients_is_refused() {
-    let shell = Shell::new();
-    let ran = Ran(shell.command_with_files(60).output().unwrap());
+    let workspace = Workspace::new();
+    let ran = Ran(workspace.command_with_files(60).output().unwrap());
     ran.fails(1, &["the limit of open files is 60", &files_min().to_string(), "ulimit -n", "LimitNOFILE"]);
-    assert!(!shell.path("var").exists(), "a server that can't serve made a database");
+    assert!(!workspace.path("var").exists(), "a server that can't serve made a database");
 }
 
 #[test]
 fn clients_without_a_place_wait_and_the_log_says_so() {
-    let shell = Shell::new();
-    let server = shell.serve_with_files(files_min());
+    let workspace = Workspace::new();
+    let server = workspace.serve_with_files(files_min());
     // More than all cores have places for, which the kernel spreads as it likes.
     let clients: Vec<_> = (0..files_min()).map(|_| Connection::open(server.address)).collect();
     let line = server.logged("no place for another connection");
@@ -82,9 +82,9 @@ fn clients_without_a_place_wait_and_the_log_says_so() {
 
 #[test]
 fn client_that_a_proxy_names_has_half_of_the_places() {
-    let shell = Shell::new();
-    shell.write(".env", "PROXY_PROTOCOL=true\nTRUSTED_PROXIES=127.0.0.1\n");
-    let server = shell.serve_with_files(files_min());
+    let workspace = Workspace::new();
+    workspace.write(".env", "PROXY_PROTOCOL=true\nTRUSTED_PROXIES=127.0.0.1\n");
+    let server = workspace.serve_with_files(files_min());
     let named = |client: &str| {
         let mut connection = Connection::open(server.address);
         let request = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -104,8 +104,8 @@ fn client_that_a_proxy_names_has_half_of_the_places() {
 
 #[test]
 fn signals_that_reload_other_servers_cut_nobody_off() {
-    let shell = Shell::new();
-    let mut server = shell.serve();
+    let workspace = Workspace::new();
+    let mut server = workspace.serve();
     let mut connection = Connection::open(server.address);
     connection.send(b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[");
     for (signal, name) in [(Signal::HUP, "SIGHUP"), (Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")] {
@@ -120,22 +120,22 @@ fn signals_that_reload_other_servers_cut_nobody_off() {
 
 #[test]
 fn after_a_server_was_killed_its_file_is_served_again() {
-    let shell = Shell::new();
-    let server = shell.serve();
+    let workspace = Workspace::new();
+    let server = workspace.serve();
     assert_eq!(server.post("/api/submit", b"[1]").status, 200);
     drop(server);
-    assert_eq!(shell.run("poll results demo --json").json()["voters"], 1);
-    let server = shell.serve();
+    assert_eq!(workspace.run("poll results demo --json").json()["voters"], 1);
+    let server = workspace.serve();
     assert_eq!(server.get("/api/result").text(), r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#);
 }
 
-/// Another program, such as the sqlite3 shell, may hold the right to write for as long as it likes.
+/// Another program, such as the sqlite3 workspace, may hold the right to write for as long as it likes.
 #[test]
 fn server_whose_file_is_locked_is_not_ready_and_refuses_at_once() {
-    let shell = Shell::new();
-    let server = shell.serve();
+    let workspace = Workspace::new();
+    let server = workspace.serve();
     assert_eq!(server.get("/readyz").status, 200);
-    let other = rusqlite::Connection::open(shell.path("var/throng.db")).unwrap();
+    let other = rusqlite::Connection::open(workspace.path("var/throng.db")).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     server.get_until("/readyz", |answer| answer.status == 503).assert_problem(503, "store_unavailable");
     let before = tokio::time::Instant::now();
@@ -150,13 +150,13 @@ fn server_whose_file_is_locked_is_not_ready_and_refuses_at_once() {
 
 #[test]
 fn healthcheck_says_whether_the_server_is_ready() {
-    let shell = Shell::new();
-    shell.run("healthcheck --listen 127.0.0.1:1").fails(1, &["nothing answers on 127.0.0.1:1"]);
-    let server = shell.serve();
+    let workspace = Workspace::new();
+    workspace.run("healthcheck --listen 127.0.0.1:1").fails(1, &["nothing answers on 127.0.0.1:1"]);
+    let server = workspace.serve();
     let port = server.address.port();
     for listen in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
-        assert_eq!(shell.run_args(&["healthcheck", "--listen", &listen]).succeeds(), "ready\n");
+        assert_eq!(workspace.run_args(&["healthcheck", "--listen", &listen]).succeeds(), "ready\n");
     }
-    shell.write(".env", &format!("WORKER_LISTEN=127.0.0.1:{port}\n"));
-    assert_eq!(shell.run("healthcheck --worker").succeeds(), "ready\n");
+    workspace.write(".env", &format!("WORKER_LISTEN=127.0.0.1:{port}\n"));
+    assert_eq!(workspace.run("healthcheck --worker").succeeds(), "ready\n");
 }

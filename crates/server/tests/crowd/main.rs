@@ -28,13 +28,13 @@ const OPENED_AT_ONCE: usize = 500;
 const VOTE: &[u8] = b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[1]";
 
 /// The real binary, killed at the end.
-struct Throng {
+struct ThrongProcess {
     process: Child,
     address: SocketAddr,
     _directory: TempDir,
 }
 
-impl Throng {
+impl ThrongProcess {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_throng"))
@@ -53,7 +53,7 @@ impl Throng {
     }
 }
 
-impl Drop for Throng {
+impl Drop for ThrongProcess {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -128,7 +128,7 @@ async fn hold(address: SocketAddr) -> JoinSet<Duration> {
 #[tokio::test]
 async fn ten_thousand_silent_and_slow_clients_keep_no_honest_one_from_voting() {
     raise_descriptors();
-    let throng = Throng::start();
+    let throng = ThrongProcess::start();
     let (end, over) = watch::channel(false);
     let mut honest = JoinSet::new();
     for _ in 0..HONEST {

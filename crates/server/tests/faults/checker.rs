@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::client::Client;
 use crate::ledger::{Fate, Ledger};
-use crate::process::{Home, Throng};
+use crate::process::{DataDir, ThrongProcess};
 
 /// How many of a kind of fault are told.
 const EXAMPLES: usize = 3;
@@ -161,13 +161,13 @@ impl Stored {
 
 /// Fails unless every invariant holds, in the file and in what its server shows.
 #[track_caller]
-pub fn check(home: &Home, throng: &Throng, ledger: &Ledger) -> Stored {
-    check_stored(Stored::read(&home.database()), throng, ledger)
+pub fn check(data_dir: &DataDir, throng: &ThrongProcess, ledger: &Ledger) -> Stored {
+    check_stored(Stored::read(&data_dir.database()), throng, ledger)
 }
 
 /// Fails unless every invariant holds, in `stored` and in what a server shows.
 #[track_caller]
-pub fn check_stored(stored: Stored, throng: &Throng, ledger: &Ledger) -> Stored {
+pub fn check_stored(stored: Stored, throng: &ThrongProcess, ledger: &Ledger) -> Stored {
     let before = ledger.witness.before();
     let results = Client::new(throng.address).get_json("/api/v1/polls/demo/results");
     ledger.witness.saw(&results, before, 0);
@@ -181,9 +181,9 @@ pub fn check_stored(stored: Stored, throng: &Throng, ledger: &Ledger) -> Stored 
 
 /// Fails unless every named ballot has a known end as well.
 #[track_caller]
-pub fn check_settled(home: &Home, throng: &Throng, ledger: &Ledger) -> Stored {
+pub fn check_settled(data_dir: &DataDir, throng: &ThrongProcess, ledger: &Ledger) -> Stored {
     assert_settled(ledger);
-    check(home, throng, ledger)
+    check(data_dir, throng, ledger)
 }
 
 /// Fails unless every named ballot has a known end.

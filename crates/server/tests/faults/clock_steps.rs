@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::client::{Client, Reply};
 use crate::fake_clock::{DAY, FakeClock, HOUR};
 use crate::ledger::{Ledger, seed};
-use crate::process::{Home, Throng, wait_until};
+use crate::process::{DataDir, ThrongProcess, wait_until};
 
 /// How long a poll is open, if no step ends it.
 const OPEN_MS: i64 = 2_500;
@@ -29,25 +29,25 @@ const LIFE_MAX: Duration = Duration::from_secs(300);
 
 /// A machine whose clock is set as the test likes.
 struct Machine {
-    home: Home,
+    data_dir: DataDir,
     clock: FakeClock,
 }
 
 impl Machine {
     fn new() -> Self {
-        let home = Home::new();
-        let clock = FakeClock::new(home.path("offset"));
-        Self { home, clock }
+        let data_dir = DataDir::new();
+        let clock = FakeClock::new(data_dir.path("offset"));
+        Self { data_dir, clock }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.home.command(arguments);
+        let mut command = self.data_dir.command(arguments);
         self.clock.show_to(&mut command);
         command
     }
 
-    fn start(&self) -> Throng {
-        Throng::spawn(self.command(&[])).once_it_serves()
+    fn start(&self) -> ThrongProcess {
+        ThrongProcess::spawn(self.command(&[])).once_it_serves()
     }
 
     fn run(&self, arguments: &[&str]) -> String {

@@ -6,7 +6,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::client::{Client, Reply};
-use crate::process::Home;
+use crate::process::DataDir;
 
 const VOTERS: usize = 16;
 
@@ -15,11 +15,11 @@ const VOTES_BEFORE: usize = 200;
 
 #[test]
 fn a_close_under_load_counts_nothing_that_came_later() {
-    let home = Home::new();
-    let throng = home.start();
+    let data_dir = DataDir::new();
+    let throng = data_dir.start();
     let taken = AtomicUsize::new(0);
     let run = |arguments: &[&str]| {
-        let ran = home.command(arguments).output().unwrap();
+        let ran = data_dir.command(arguments).output().unwrap();
         assert!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap()
     };

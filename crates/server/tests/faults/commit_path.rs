@@ -2,7 +2,7 @@
 
 use crate::checker;
 use crate::ledger::{Ledger, seed};
-use crate::process::{Home, Throng};
+use crate::process::{DataDir, ThrongProcess};
 use crate::strace::Strace;
 
 /// The calls of a commit, and of what follows until its voters are answered: waking the other threads, sending.
@@ -42,13 +42,13 @@ fn a_shutdown_killed_at_each_write_and_sync() {
 /// Kills a server at the first `call`, a fresh one at the second, and so on until `path` gets to its end: that for
 /// each of `calls`. After each kill, the next start must find every promise kept.
 #[track_caller]
-fn kill_at_each_call(what: &str, calls: &[&str], path: impl Fn(&mut Throng, &mut Ledger) -> bool) {
+fn kill_at_each_call(what: &str, calls: &[&str], path: impl Fn(&mut ThrongProcess, &mut Ledger) -> bool) {
     let seed = seed();
     println!("killed in {what}: seed {seed}");
     let mut kills: Vec<(&str, usize)> = Vec::new();
     for &call in calls {
-        let (home, mut ledger) = (Home::new(), Ledger::new(seed));
-        let survived = (1..CALLS_MAX).find(|number| path_survives(&home, &mut ledger, call, *number, &path));
+        let (data_dir, mut ledger) = (DataDir::new(), Ledger::new(seed));
+        let survived = (1..CALLS_MAX).find(|number| path_survives(&data_dir, &mut ledger, call, *number, &path));
         let survived = survived.unwrap_or_else(|| panic!("{what} has no end: {CALLS_MAX} times {call}"));
         kills.push((call, survived - 1));
     }
@@ -61,21 +61,21 @@ fn kill_at_each_call(what: &str, calls: &[&str], path: impl Fn(&mut Throng, &mut
 
 /// Whether `path` gets to its end although a thread is killed at its `number`th `call`. One that has fewer does.
 fn path_survives(
-    home: &Home,
+    data_dir: &DataDir,
     ledger: &mut Ledger,
     call: &str,
     number: usize,
-    path: impl Fn(&mut Throng, &mut Ledger) -> bool,
+    path: impl Fn(&mut ThrongProcess, &mut Ledger) -> bool,
 ) -> bool {
-    let mut throng = home.start();
+    let mut throng = data_dir.start();
     assert!(ledger.vote_together(throng.address, 1), "the first ballot of a whole server counts");
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:signal=SIGKILL:when={number}"));
-    let strace = Strace::attach(throng.pid(), &home.path("strace"), &["-e", &trace, "-e", &inject]);
+    let strace = Strace::attach(throng.pid(), &data_dir.path("strace"), &["-e", &trace, "-e", &inject]);
     let survived = path(&mut throng, ledger);
     throng.kill();
     strace.end();
-    let throng = home.start();
+    let throng = data_dir.start();
     ledger.retry_unknown(throng.address);
-    checker::check_settled(home, &throng, ledger);
+    checker::check_settled(data_dir, &throng, ledger);
     survived
 }

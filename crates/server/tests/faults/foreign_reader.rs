@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::checker;
 use crate::client::{Client, Reply};
 use crate::ledger::{Ledger, seed};
-use crate::process::{Home, Throng};
+use crate::process::{DataDir, ThrongProcess};
 
 const VOTERS: usize = 4;
 
@@ -25,10 +25,10 @@ const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn reader_that_holds_the_log_back_is_named() {
-    let (home, mut ledger) = (Home::new(), Ledger::new(seed()));
-    let mut throng = home.start();
+    let (data_dir, mut ledger) = (DataDir::new(), Ledger::new(seed()));
+    let mut throng = data_dir.start();
     assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
-    let reader = read_on(&home);
+    let reader = read_on(&data_dir);
     let name = format!("(process {})", std::process::id());
     eventually("the metrics name it", || {
         let metrics = metrics(&throng);
@@ -36,10 +36,10 @@ fn reader_that_holds_the_log_back_is_named() {
         let seconds: f64 = line.rsplit(' ').next()?.parse().unwrap();
         (line.contains(&name) && seconds > 0.0).then_some(())
     });
-    assert!(doctor(&home).contains("ok    log "), "a reader is no fault: {}", doctor(&home));
-    lengthen_log(&home);
+    assert!(doctor(&data_dir).contains("ok    log "), "a reader is no fault: {}", doctor(&data_dir));
+    lengthen_log(&data_dir);
     throng.says(&format!("{name} reads it, for "));
-    let said = doctor(&home);
+    let said = doctor(&data_dir);
     assert!(said.contains("FAULT log ") && said.contains(&format!("{name} reads it; end that program")), "{said}");
     drop(reader);
     eventually("the log begins anew", || {
@@ -48,19 +48,19 @@ fn reader_that_holds_the_log_back_is_named() {
     });
     let metrics = metrics(&throng);
     assert!(metrics.contains("throng_database_log_reader_seconds{process=\"\"} 0"), "{metrics}");
-    assert!(doctor(&home).contains("ok    log "), "{}", doctor(&home));
-    checker::check_settled(&home, &throng, &ledger);
+    assert!(doctor(&data_dir).contains("ok    log "), "{}", doctor(&data_dir));
+    checker::check_settled(&data_dir, &throng, &ledger);
 }
 
 /// Votes are refused before there is no room for what brings the log into the file, and taken again once the reader is gone.
 #[test]
 fn reader_that_holds_the_log_back_does_not_fill_the_disk() {
-    let (home, mut ledger) = (Home::new(), Ledger::new(seed()));
-    let _disk = SmallDisk::below(&home);
-    let mut throng = home.start();
+    let (data_dir, mut ledger) = (DataDir::new(), Ledger::new(seed()));
+    let _disk = SmallDisk::below(&data_dir);
+    let mut throng = data_dir.start();
     assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
-    let reader = read_on(&home);
-    lengthen_log(&home);
+    let reader = read_on(&data_dir);
+    lengthen_log(&data_dir);
     throng.says("the disk is nearly full");
     let mut client = Client::new(throng.address);
     assert_eq!(status(client.get("/readyz")), 503);
@@ -75,33 +75,33 @@ fn reader_that_holds_the_log_back_does_not_fill_the_disk() {
         assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
         (length(&throng) < LONG_BYTES).then_some(())
     });
-    checker::check_settled(&home, &throng, &ledger);
+    checker::check_settled(&data_dir, &throng, &ledger);
 }
 
 /// A transaction of this process, another than the server's, that has begun to read.
-fn read_on(home: &Home) -> Connection {
-    let reader = Connection::open(home.database()).unwrap();
+fn read_on(data_dir: &DataDir) -> Connection {
+    let reader = Connection::open(data_dir.database()).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM ballot").unwrap();
     reader
 }
 
 /// Makes the log long, with a hole.
-fn lengthen_log(home: &Home) {
-    File::options().write(true).open(home.path("throng.db-wal")).unwrap().set_len(LONG_BYTES).unwrap();
+fn lengthen_log(data_dir: &DataDir) {
+    File::options().write(true).open(data_dir.path("throng.db-wal")).unwrap().set_len(LONG_BYTES).unwrap();
 }
 
-fn doctor(home: &Home) -> String {
-    String::from_utf8(home.command(&["doctor"]).output().unwrap().stdout).unwrap()
+fn doctor(data_dir: &DataDir) -> String {
+    String::from_utf8(data_dir.command(&["doctor"]).output().unwrap().stdout).unwrap()
 }
 
-fn metrics(throng: &Throng) -> String {
+fn metrics(throng: &ThrongProcess) -> String {
     match Client::new(throng.address).get("/metrics") {
         Reply::Answer(answer) => String::from_utf8(answer.body).unwrap(),
         reply @ (Reply::NotSent | Reply::Cut) => panic!("{reply:?}"),
     }
 }
 
-fn length(throng: &Throng) -> u64 {
+fn length(throng: &ThrongProcess) -> u64 {
     let metrics = metrics(throng);
     let line = metrics.lines().find(|line| line.starts_with("throng_database_log_bytes ")).unwrap();
     line.rsplit(' ').next().unwrap().parse().unwrap()
@@ -127,12 +127,12 @@ fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A file system in memory where a home is, with less room than is kept free while a log is long.
+/// A file system in memory where a data_dir is, with less room than is kept free while a log is long.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn below(home: &Home) -> Self {
-        let (place, options) = (home.path("."), CString::new("size=200m").unwrap());
+    fn below(data_dir: &DataDir) -> Self {
+        let (place, options) = (data_dir.path("."), CString::new("size=200m").unwrap());
         mount("tmpfs", &place, "tmpfs", MountFlags::empty(), Some(options.as_c_str())).unwrap_or_else(|error| {
             panic!("no small disk can be made ({error}): run this as root, with the right to mount (SYS_ADMIN)")
         });

@@ -2,14 +2,14 @@
 
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::Home;
+use crate::process::DataDir;
 
 const CLIENTS: usize = 300;
 
 #[test]
 fn a_client_that_leaves_has_its_ballot_counted_or_not_but_never_by_half() {
-    let (home, mut ledger) = (Home::new(), Ledger::new(seed()));
-    let mut throng = home.start();
+    let (data_dir, mut ledger) = (DataDir::new(), Ledger::new(seed()));
+    let mut throng = data_dir.start();
     for _ in 0..CLIENTS {
         ledger.vote_and_leave(throng.address);
     }
@@ -18,10 +18,10 @@ fn a_client_that_leaves_has_its_ballot_counted_or_not_but_never_by_half() {
     let (status, said) = throng.ended();
     assert!(status.success(), "the server ended with {status}\n{said}");
 
-    let throng = home.start();
-    let counted = checker::check(&home, &throng, &ledger).ballots();
+    let throng = data_dir.start();
+    let counted = checker::check(&data_dir, &throng, &ledger).ballots();
     ledger.retry_unknown(throng.address);
-    let all = checker::check_settled(&home, &throng, &ledger).ballots();
+    let all = checker::check_settled(&data_dir, &throng, &ledger).ballots();
     assert_eq!((all, ledger.count(Fate::Counted)), (CLIENTS, CLIENTS), "I9: all are counted after a retry");
     println!("gone clients: {CLIENTS} left before their answer, {counted} counted, {CLIENTS} after a retry, doubled 0");
 }

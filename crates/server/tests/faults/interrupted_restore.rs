@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::checker::Stored;
 use crate::displaced_file::restore;
 use crate::ledger::{Ledger, seed};
-use crate::process::Home;
+use crate::process::DataDir;
 
 const VOTERS: usize = 4;
 
@@ -20,45 +20,45 @@ const CALLS_MAX: usize = 30;
 
 #[test]
 fn interrupted_restore_leaves_one_database_or_the_other() {
-    let home = Home::new();
+    let data_dir = DataDir::new();
     let mut ledger = Ledger::new(seed());
-    let throng = home.start();
+    let throng = data_dir.start();
     assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
-    backup(&home);
+    backup(&data_dir);
     assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
     throng.kill();
-    let served = served_after_each(&home, &["throng.db", "throng.db-wal", "copy.db"]);
+    let served = served_after_each(&data_dir, &["throng.db", "throng.db-wal", "copy.db"]);
     assert!([0, VOTERS, 2 * VOTERS].iter().all(|seen| served.contains(seen)), "{served:?}");
 }
 
 /// A program died in a transaction of its own: the journal isn't applied to the copy, nor is the file left without it.
 #[test]
 fn interrupted_restore_leaves_a_journal_with_its_file() {
-    let home = Home::new();
+    let data_dir = DataDir::new();
     let mut ledger = Ledger::new(seed());
-    let mut throng = home.start();
+    let mut throng = data_dir.start();
     assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
-    backup(&home);
+    backup(&data_dir);
     assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
     throng.terminate();
     throng.ended();
-    let torn = Home::new();
-    die_in_a_transaction(&home.database(), &torn.database());
-    fs::copy(home.path("copy.db"), torn.path("copy.db")).unwrap();
+    let torn = DataDir::new();
+    die_in_a_transaction(&data_dir.database(), &torn.database());
+    fs::copy(data_dir.path("copy.db"), torn.path("copy.db")).unwrap();
     let served = served_after_each(&torn, &["throng.db", "throng.db-journal", "copy.db"]);
     assert!([0, VOTERS, 2 * VOTERS].iter().all(|seen| served.contains(seen)), "{served:?}");
 }
 
-/// Kills a restore at each change of a name, in a home with these files; what the next start served each time: 0 if it refused
+/// Kills a restore at each change of a name, in a data_dir with these files; what the next start served each time: 0 if it refused
 /// until it was restored again.
-fn served_after_each(home: &Home, files: &[&str]) -> Vec<usize> {
+fn served_after_each(data_dir: &DataDir, files: &[&str]) -> Vec<usize> {
     let mut served = Vec::new();
     for call in CALLS {
         let served_before = served.len();
         for number in 1..=CALLS_MAX {
-            let tried = Home::new();
+            let tried = DataDir::new();
             for name in files {
-                fs::copy(home.path(name), tried.path(name)).unwrap();
+                fs::copy(data_dir.path(name), tried.path(name)).unwrap();
             }
             if !killed_at(call, number, &tried.command(&["restore", "copy.db"])) {
                 break;
@@ -76,23 +76,23 @@ fn served_after_each(home: &Home, files: &[&str]) -> Vec<usize> {
 
 /// What the next start serves after a restore was killed: 0 if it refused until it was restored again.
 #[track_caller]
-fn after_restore(home: &Home, killed: &str) -> usize {
-    let start = home.command(&["poll", "results", "demo", "--json"]).output().unwrap();
+fn after_restore(data_dir: &DataDir, killed: &str) -> usize {
+    let start = data_dir.command(&["poll", "results", "demo", "--json"]).output().unwrap();
     let served = if start.status.success() {
         let results: serde_json::Value = serde_json::from_slice(&start.stdout).unwrap();
         usize::try_from(results["voters"].as_u64().unwrap()).unwrap()
     } else {
         let said = String::from_utf8_lossy(&start.stderr);
         assert!(said.contains("throng restore"), "{killed}: {said}");
-        restore(home, "copy.db");
+        restore(data_dir, "copy.db");
         0
     };
-    let stored = Stored::read(&home.database());
+    let stored = Stored::read(&data_dir.database());
     assert_eq!(stored.disagreements(), [""; 0], "{killed}: what is there is damaged");
     let expected = if served == 0 { VOTERS } else { served };
     assert!(stored.ballots() == expected && [VOTERS, 2 * VOTERS].contains(&expected), "{killed}: {served} voters");
     if served != 2 * VOTERS {
-        let kept = home.path("throng.db.old");
+        let kept = data_dir.path("throng.db.old");
         // Whoever may write is needed to apply a journal.
         Connection::open(&kept).unwrap().execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap();
         let kept = Stored::read(&kept);
@@ -114,8 +114,8 @@ fn killed_at(call: &str, number: usize, command: &Command) -> bool {
     !traced.output().unwrap().status.success()
 }
 
-fn backup(home: &Home) {
-    let made = home.command(&["backup", "copy.db"]).output().unwrap();
+fn backup(data_dir: &DataDir) {
+    let made = data_dir.command(&["backup", "copy.db"]).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 

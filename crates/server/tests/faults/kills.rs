@@ -7,7 +7,7 @@ use rand::RngExt as _;
 
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::Home;
+use crate::process::DataDir;
 
 const ROUNDS: usize = 8;
 const VOTERS: usize = 16;
@@ -32,9 +32,9 @@ fn kill_9_loses_nothing_and_doubles_nothing() {
     println!("kill -9: seed {seed}");
     let mut totals = Totals::default();
     for (file, first) in (0..rounds).step_by(KILLS_A_FILE).enumerate() {
-        let (home, mut ledger) = (Home::new(), Ledger::new(seed.wrapping_add(file as u64)));
+        let (data_dir, mut ledger) = (DataDir::new(), Ledger::new(seed.wrapping_add(file as u64)));
         for _ in first..rounds.min(first + KILLS_A_FILE) {
-            kill_under_load(&home, &mut ledger, &mut totals);
+            kill_under_load(&data_dir, &mut ledger, &mut totals);
         }
         totals.acknowledged += ledger.count(Fate::Counted);
         totals.retried += ledger.retried;
@@ -55,24 +55,24 @@ struct Totals {
     restarts_killed: usize,
 }
 
-fn kill_under_load(home: &Home, ledger: &mut Ledger, totals: &mut Totals) {
+fn kill_under_load(data_dir: &DataDir, ledger: &mut Ledger, totals: &mut Totals) {
     let moment = Duration::from_millis(ledger.random.random_range(KILL_AT_MS));
     let nameless_before = ledger.count(Fate::Unknown);
-    let throng = home.start();
+    let throng = data_dir.start();
     ledger.voters_while(throng.address, VOTERS, || {
         wait(moment);
         throng.kill();
     });
     totals.unknown += ledger.count(Fate::Unknown) - nameless_before;
     if ledger.random.random_ratio(1, RESTART_KILLED) {
-        let throng = home.spawn();
+        let throng = data_dir.spawn();
         wait(Duration::from_micros(ledger.random.random_range(RESTART_KILL_AT_US)));
         throng.kill();
         totals.restarts_killed += 1;
     }
-    let throng = home.start();
+    let throng = data_dir.start();
     ledger.retry_unknown(throng.address);
-    checker::check_settled(home, &throng, ledger);
+    checker::check_settled(data_dir, &throng, ledger);
 }
 
 #[expect(clippy::disallowed_methods, reason = "the fault comes at a moment, not after an event")]

@@ -35,11 +35,11 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A directory with a database, in which one server after the other runs.
-pub struct Home {
+pub struct DataDir {
     directory: TempDir,
 }
 
-impl Home {
+impl DataDir {
     /// A new one, on a real disk: a `/tmp` in memory would make syncs mean nothing.
     pub fn new() -> Self {
         Self { directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() }
@@ -56,13 +56,13 @@ impl Home {
     }
 
     /// Starts a server and waits until it serves.
-    pub fn start(&self) -> Throng {
+    pub fn start(&self) -> ThrongProcess {
         self.spawn().once_it_serves()
     }
 
     /// Starts a server and waits for nothing.
-    pub fn spawn(&self) -> Throng {
-        Throng::spawn(self.command(&[]))
+    pub fn spawn(&self) -> ThrongProcess {
+        ThrongProcess::spawn(self.command(&[]))
     }
 
     /// A `throng` with these arguments, about to be run on the database.
@@ -83,14 +83,14 @@ pub fn throng(directory: &Path) -> Command {
 }
 
 /// A server's process; killed when dropped.
-pub struct Throng {
+pub struct ThrongProcess {
     child: Child,
     lines: Lines,
     /// Where it serves.
     pub address: SocketAddr,
 }
 
-impl Throng {
+impl ThrongProcess {
     /// Starts it and waits for nothing.
     pub fn spawn(mut command: Command) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
@@ -158,7 +158,7 @@ impl Throng {
     }
 }
 
-impl Drop for Throng {
+impl Drop for ThrongProcess {
     /// Shows the end of its log where a test fails.
     #[allow(clippy::print_stdout, reason = "the test harness shows it")]
     fn drop(&mut self) {

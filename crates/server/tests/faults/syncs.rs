@@ -3,17 +3,17 @@
 use crate::checker;
 use crate::client::{Client, Reply};
 use crate::ledger::{Ledger, seed};
-use crate::process::{Home, Throng};
+use crate::process::{DataDir, ThrongProcess};
 use crate::strace::Strace;
 
 const BALLOTS: usize = 50;
 
 #[test]
 fn every_commit_is_synced() {
-    let (home, mut ledger) = (Home::new(), Ledger::new(seed()));
-    let throng = home.start();
+    let (data_dir, mut ledger) = (DataDir::new(), Ledger::new(seed()));
+    let throng = data_dir.start();
     let before = commits(&throng);
-    let log = home.path("strace");
+    let log = data_dir.path("strace");
     let strace = Strace::attach(throng.pid(), &log, &["-e", "trace=fdatasync,fsync"]);
     for _ in 0..BALLOTS {
         assert!(ledger.vote_together(throng.address, 1), "a ballot counts");
@@ -26,11 +26,11 @@ fn every_commit_is_synced() {
     println!("syncs: {BALLOTS} ballots one by one, {commits} commits, {syncs} syncs");
     assert_eq!(commits, BALLOTS, "a ballot alone is a commit");
     assert!(syncs >= commits, "durability: {commits} commits, but only {syncs} syncs");
-    checker::check_settled(&home, &throng, &ledger);
+    checker::check_settled(&data_dir, &throng, &ledger);
 }
 
 /// How many batches the server has recorded.
-fn commits(throng: &Throng) -> usize {
+fn commits(throng: &ThrongProcess) -> usize {
     let Reply::Answer(answer) = Client::new(throng.address).get("/metrics") else { panic!("there are no metrics") };
     let text = String::from_utf8(answer.body).unwrap();
     let count = text.lines().find_map(|line| line.strip_prefix("throng_record_seconds_count "));

@@ -7,7 +7,7 @@ use rand::RngExt as _;
 
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::Home;
+use crate::process::DataDir;
 
 const VOTERS: usize = 32;
 const ROUNDS: usize = 5;
@@ -17,9 +17,9 @@ const SIGNAL_AT_MS: std::ops::Range<u64> = 20..400;
 
 #[test]
 fn a_shutdown_answers_all_it_was_sent() {
-    let (home, mut ledger) = (Home::new(), Ledger::new(seed()));
+    let (data_dir, mut ledger) = (DataDir::new(), Ledger::new(seed()));
     for _ in 0..ROUNDS {
-        let mut throng = home.start();
+        let mut throng = data_dir.start();
         let moment = Duration::from_millis(ledger.random.random_range(SIGNAL_AT_MS));
         let (status, said) = ledger.voters_while(throng.address, VOTERS, || {
             wait(moment);
@@ -31,8 +31,8 @@ fn a_shutdown_answers_all_it_was_sent() {
         assert_eq!(ledger.witness.cuts(), 0, "requests were cut off\n{said}");
         assert_eq!((unknown, refused), (0, 0), "ballots were left unknown, or refused\n{said}");
     }
-    let throng = home.start();
-    let stored = checker::check_settled(&home, &throng, &ledger);
+    let throng = data_dir.start();
+    let stored = checker::check_settled(&data_dir, &throng, &ledger);
     let acknowledged = ledger.count(Fate::Counted);
     assert_eq!(stored.ballots(), acknowledged, "I9: nothing was cut, so counted is acknowledged");
     println!("SIGTERM: {ROUNDS} rounds, {acknowledged} ballots acknowledged and counted, 0 cut off, exit code 0");

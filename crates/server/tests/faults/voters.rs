@@ -18,7 +18,7 @@ use crate::ledger::{Fate, Ledger, Manner, Sent, Witness, choices};
 
 const BALLOTS: &str = "/api/v1/polls/demo/ballots";
 
-/// One ballot in this many goes to the original route, which gives it a name there.
+/// One ballot in this many goes to the compatibility route, which gives it a name there.
 const NAMELESS: u32 = 8;
 
 /// One counted ballot in this many is sent a second time, as by a client that lost its answer.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::Value;
 use throng::intake::{BallotQueue, Disposition, IntakeFailure, Recorder, SubmitError, Submitted};
-use throng::metrics::{DatabaseLogMetrics, Metrics};
-use throng::results::{LivePolls, Origin};
+use throng::results::{LivePolls, ResultSource};
+use throng::telemetry::metrics::{DatabaseLogMetrics, Metrics};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::{ManualClock, Timestamp};
 use throng_domain::poll::OptionId;
@@ -65,10 +65,10 @@ async fn vote(
 ) -> (Vec<Answer>, usize, Result<(), IntakeFailure>) {
     let clock = Arc::new(ManualClock::new(Timestamp(1)));
     let ballot_queues: Vec<_> = (0..3).map(|_| BallotQueue::new(waiting_max)).collect();
-    let origin = Origin::of_store(store.clone(), clock.clone());
+    let source = ResultSource::of_store(store.clone(), clock.clone());
     let recorder = Recorder {
         ballot_queues: ballot_queues.clone(),
-        polls: Arc::new(LivePolls::load("demo".parse().unwrap(), &origin).await.unwrap()),
+        polls: Arc::new(LivePolls::load("demo".parse().unwrap(), &source).await.unwrap()),
         store,
         clock,
         metrics: Metrics::new(&ballot_queues).intake,

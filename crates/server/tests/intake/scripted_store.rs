@@ -8,7 +8,7 @@ use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::rounds::{Answer, Round, Rounds};
+use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{Close, Mark, Outcome, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
@@ -134,11 +134,11 @@ impl Rounds for ScriptedStore {
         not_here()
     }
 
-    async fn answer(&self, _: &Answer) -> Result<(), StoreError> {
+    async fn report(&self, _: &ConsumerReport) -> Result<(), StoreError> {
         not_here()
     }
 
-    async fn answers(&self, _: u64) -> Result<Vec<Answer>, StoreError> {
+    async fn reports(&self, _: u64) -> Result<Vec<ConsumerReport>, StoreError> {
         not_here()
     }
 }

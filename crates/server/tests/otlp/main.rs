@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
 
-use self::process::{Throng, throng};
+use self::process::{ThrongProcess, throng};
 use self::support::{ANSWER_MAX, Connection};
 
 #[test]
@@ -45,11 +45,11 @@ fn no_vote_and_no_stop_waits_for_a_collector_that_is_away() {
     assert!(status.success(), "{said}");
 }
 
-fn start(endpoint: SocketAddr) -> (TempDir, Throng) {
+fn start(endpoint: SocketAddr) -> (TempDir, ThrongProcess) {
     let directory = tempfile::tempdir().unwrap();
     let mut command = throng(directory.path());
     command.env("OTLP_ENDPOINT", format!("http://{endpoint}"));
-    let server = Throng::spawn(command).once_it_serves();
+    let server = ThrongProcess::spawn(command).once_it_serves();
     (directory, server)
 }
 

@@ -17,8 +17,8 @@ pub fn create(server: &TestServer, slug: &str, change: impl FnOnce(&mut NewPoll)
     let create = || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            app.origin.store.create_poll(new).await.unwrap();
-            app.polls.refresh(&app.origin).await.unwrap();
+            app.source.store.create_poll(new).await.unwrap();
+            app.polls.reload(&app.source).await.unwrap();
         });
     };
     // A thread of its own, since the caller's may be running a browser.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use throng::metrics::WorkerMetrics;
+use throng::telemetry::metrics::WorkerMetrics;
 use throng_domain::clock::{Clock, ManualClock};
 
 use crate::support::{NOW, TestServer};

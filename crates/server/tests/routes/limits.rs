@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use throng::serve::IdleTimeouts;
+use throng::net::IdleTimeouts;
 use tokio::time::Instant;
 
 use crate::support::{Connection, TestServer};

@@ -5,6 +5,7 @@
 mod support;
 
 mod ballots;
+mod compat;
 mod cors;
 mod dashboard;
 mod errors;
@@ -14,7 +15,6 @@ mod large_bodies;
 mod limits;
 mod operations;
 mod origin;
-mod original;
 mod overload;
 mod polls;
 mod request_log;

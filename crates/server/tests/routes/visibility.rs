@@ -18,7 +18,7 @@ fn server(results: Visibility) -> TestServer {
     server
 }
 
-/// What a crowd sees on each route: answers of the original ones, statuses of version 1.
+/// What a crowd sees on each route: answers of the compatibility ones, statuses of version 1.
 struct Seen {
     vote: String,
     result: String,
@@ -91,14 +91,14 @@ fn a_hidden_result_has_no_tag_no_size_and_no_trace() {
     let server = server(Visibility::Never);
     let before = server.get(RESULTS);
     before.assert_problem(403, "results_hidden");
-    let (original, metrics) = (server.get("/api/result"), server.get("/metrics"));
+    let (compat, metrics) = (server.get("/api/result"), server.get("/metrics"));
     assert!(!metrics.text().contains("hidden"), "nothing is labelled by poll");
     for _ in 0..3 {
         server.post("/api/submit", b"[1]");
     }
     let after = server.get(RESULTS);
     assert_eq!(before.body, after.body);
-    assert_eq!(original.body, server.get("/api/result").body);
+    assert_eq!(compat.body, server.get("/api/result").body);
     for answer in [&before, &after] {
         assert_eq!((answer.header("etag"), answer.header("cache-control")), (None, Some("no-store")));
     }

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::ledger::{Fate, Sent};
 use crate::policy::wait_until_ready;
+use crate::servers::RABBITMQ;
 use crate::system::{Kind, System, wait_until_shown};
 use crate::trial::{Trial, rounds, wait};
-use crate::victim::RABBITMQ;
 use crate::voters;
 
 /// How long a vote may wait for a broker that doesn't answer: the deadline of its confirm, 3 s, and something for a

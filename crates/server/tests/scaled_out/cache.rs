@@ -9,10 +9,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::{Client, Reply};
-use crate::process::Throng;
+use crate::process::ThrongProcess;
+use crate::servers::{MEMCACHED, exclusive};
 use crate::system::{Kind, System, variable};
 use crate::trial::{Trial, rounds, wait};
-use crate::victim::{MEMCACHED, in_war};
 
 /// Readers at once.
 const READERS: usize = 10_000;
@@ -59,7 +59,7 @@ fn frozen_under_load() {
 /// than was promised.
 #[test]
 fn readers_of_a_cold_cache_cost_one_query() {
-    let _alone = in_war();
+    let _alone = exclusive();
     let mut system = System::new(Kind::Postgres, true, true);
     system.set("CACHE_LIFE_TIME", &LIFE_S.to_string());
     let mut trial = Trial::of(&system);
@@ -83,7 +83,7 @@ fn readers_of_a_cold_cache_cost_one_query() {
 }
 
 /// All at once, on connections that are made before.
-fn read_at_once(nodes: &[Throng]) {
+fn read_at_once(nodes: &[ThrongProcess]) {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let connect = |reader: usize| TcpStream::connect(nodes[reader % nodes.len()].address).unwrap();
@@ -99,8 +99,8 @@ fn read_at_once(nodes: &[Throng]) {
 }
 
 /// How often these nodes have asked the database for the poll's tallies.
-fn queries(nodes: &[Throng]) -> u64 {
-    let of = |node: &Throng| {
+fn queries(nodes: &[ThrongProcess]) -> u64 {
+    let of = |node: &ThrongProcess| {
         let Reply::Answer(metrics) = Client::new(node.address).get("/metrics") else { panic!("a node is gone") };
         let metrics = String::from_utf8(metrics.body).unwrap();
         let line = metrics.lines().find_map(|line| line.strip_prefix("throng_result_queries_total "));

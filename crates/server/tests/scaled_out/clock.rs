@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use crate::client::{Client, Reply};
 use crate::fake_clock::{DAY, FakeClock, HOUR};
 use crate::ledger::seed;
-use crate::process::{Throng, wait_until};
+use crate::process::{ThrongProcess, wait_until};
+use crate::servers::shared;
 use crate::system::{Kind, System};
 use crate::trial::rounds_asked;
-use crate::victim::in_peace;
 
 /// In how many seconds the poll opens once it is made, and closes once there are enough ballots.
 const SOON_S: i64 = 2;
@@ -67,7 +67,7 @@ fn postgres_both_nodes_clocks_step() {
 
 #[test]
 fn wrong_clock_is_logged_and_named_by_the_doctor() {
-    let _peace = in_peace();
+    let _peace = shared();
     let system = System::new(Kind::Postgres, false, false);
     let mut machine = Machine::new(0);
     machine.clock.set(HOUR);
@@ -86,7 +86,7 @@ fn wrong_clock_is_logged_and_named_by_the_doctor() {
 struct Machine {
     directory: TempDir,
     clock: FakeClock,
-    throng: Option<Throng>,
+    throng: Option<ThrongProcess>,
     client: Client,
     /// The option that is voted for here, by which ballots are told from those of the other machine.
     option: usize,
@@ -105,7 +105,7 @@ struct Window {
 
 /// Lives through as many polls as are asked for, each on two new nodes, of which these are on machines whose clocks step.
 fn live_through_steps(kind: Kind, steps: [bool; 2]) {
-    let _peace = in_peace();
+    let _peace = shared();
     let seed = seed();
     println!("clock: seed {seed}");
     for round in 0..rounds_asked() {
@@ -172,7 +172,7 @@ impl Machine {
     }
 
     fn start(&mut self, system: &System) {
-        let throng = Throng::spawn(self.command(system, &["serve"])).once_it_serves();
+        let throng = ThrongProcess::spawn(self.command(system, &["serve"])).once_it_serves();
         self.client = Client::new(throng.address);
         self.throng = Some(throng);
     }

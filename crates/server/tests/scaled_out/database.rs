@@ -32,7 +32,7 @@ fn killed_behind_a_broker(kind: Kind) {
     let mut trial = Trial::of(&system);
     trial.under_load(|| {
         wait(Duration::from_millis(700));
-        kind.victim().kill();
+        kind.server().kill();
         wait(Duration::from_secs(2));
     });
     trial.recovers(None);
@@ -45,10 +45,10 @@ fn killed_on_its_own(kind: Kind) {
     let mut trial = Trial::of(&system);
     trial.under_load(|| {
         wait(Duration::from_millis(700));
-        kind.victim().kill();
+        kind.server().kill();
         wait(Duration::from_secs(2));
     });
-    trial.recovers(Some(kind.victim()));
+    trial.recovers(Some(kind.server()));
     trial.settle();
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
-use crate::victim::Victim;
+use crate::servers::ExternalServer;
 
 /// What fits on it, in bytes: an empty database, and some 100,000 ballots.
 const ROOM: u64 = 48 * 1024 * 1024;
@@ -23,7 +23,7 @@ pub struct SmallDisk {
 
 impl SmallDisk {
     /// One with a directory for this server.
-    pub fn of(server: Victim) -> Self {
+    pub fn of(server: ExternalServer) -> Self {
         // A server may run in a root directory of its own. Every user may go here, unlike to this project's directory.
         let root = fs::read_link(server.process().join("root")).unwrap();
         let place = TempDir::new_in(root.join("var/tmp")).unwrap();
@@ -49,15 +49,15 @@ impl SmallDisk {
     }
 
     /// Takes all the room that is left, until what is returned is dropped.
-    pub fn fill(&self) -> Ballast {
-        let ballast = Ballast(self.place.path().join("ballast"));
-        let mut file = File::create(&ballast.0).unwrap();
+    pub fn fill(&self) -> DiskFiller {
+        let filler = DiskFiller(self.place.path().join("filler"));
+        let mut file = File::create(&filler.0).unwrap();
         // A write that doesn't fit fails; a smaller one may still fit.
         for size in [1024 * 1024, 1024] {
             let bytes = vec![0; size];
             while file.write_all(&bytes).is_ok() {}
         }
-        ballast
+        filler
     }
 }
 
@@ -69,9 +69,9 @@ impl Drop for SmallDisk {
 }
 
 /// What fills the disk.
-pub struct Ballast(PathBuf);
+pub struct DiskFiller(PathBuf);
 
-impl Drop for Ballast {
+impl Drop for DiskFiller {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }

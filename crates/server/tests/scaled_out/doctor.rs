@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use crate::policy::{HARMFUL, Policy};
+use crate::servers::{RABBITMQ, exclusive, shared};
 use crate::system::{Kind, System};
-use crate::victim::{RABBITMQ, in_peace, in_war};
 
 #[test]
 fn a_whole_deployment_has_no_fault() {
-    let _alone = in_war();
+    let _alone = exclusive();
     for kind in [Kind::MySql, Kind::Postgres] {
         let system = made(kind);
         let _worker = system.worker();
@@ -36,7 +36,7 @@ fn a_whole_deployment_has_no_fault() {
 
 #[test]
 fn a_wrong_password_and_a_cache_that_is_away_are_named() {
-    let _alone = in_war();
+    let _alone = exclusive();
     for kind in [Kind::MySql, Kind::Postgres] {
         let mut system = made(kind);
         let url = system.setting("DATABASE_URL").to_owned();
@@ -53,7 +53,7 @@ fn a_wrong_password_and_a_cache_that_is_away_are_named() {
 
 #[test]
 fn a_default_poll_that_nobody_made_is_named() {
-    let _alone = in_war();
+    let _alone = exclusive();
     let mut system = made(Kind::Postgres);
     system.set("DEFAULT_POLL", "song");
     let named = |system: &System| findings(system).iter().any(|(_, _, what)| what.contains("throng poll create song"));
@@ -64,7 +64,7 @@ fn a_default_poll_that_nobody_made_is_named() {
 
 #[test]
 fn a_missing_table_and_an_old_schema_are_named() {
-    let _alone = in_war();
+    let _alone = exclusive();
     for kind in [Kind::MySql, Kind::Postgres] {
         let system = made(kind);
         system.sql("DROP TABLE ballot");
@@ -77,7 +77,7 @@ fn a_missing_table_and_an_old_schema_are_named() {
 
 #[test]
 fn commits_that_could_be_lost_are_named() {
-    let _alone = in_war();
+    let _alone = exclusive();
     let system = made(Kind::MySql);
     system.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
     let checks = findings(&system);
@@ -90,7 +90,7 @@ fn commits_that_could_be_lost_are_named() {
 
 #[test]
 fn a_classic_queue_is_named() {
-    let _alone = in_war();
+    let _alone = exclusive();
     let system = made(Kind::Postgres);
     let resource = format!("{{resource, <<\"/\">>, queue, <<\"{}.ballots\">>}}", system.name());
     RABBITMQ.control(&["eval", &format!("rabbit_amqqueue:declare({resource}, true, false, [], none, <<\"test\">>).")]);
@@ -99,14 +99,14 @@ fn a_classic_queue_is_named() {
 
 #[test]
 fn missing_workers_are_named() {
-    let _peace = in_peace();
+    let _peace = shared();
     let system = made(Kind::Postgres);
     assert_fault(&system, "workers", "throng worker");
 }
 
 #[test]
 fn policy_that_loses_messages_is_named() {
-    let _peace = in_peace();
+    let _peace = shared();
     let system = made(Kind::Postgres);
     for (definition, effect) in HARMFUL {
         let policy = Policy::on(&system, definition);
@@ -118,7 +118,7 @@ fn policy_that_loses_messages_is_named() {
 
 #[test]
 fn alarm_of_the_brokers_memory_is_named() {
-    let _alone = in_war();
+    let _alone = exclusive();
     let system = made(Kind::Postgres);
     RABBITMQ.control(&["set_vm_memory_high_watermark", "0.00001"]);
     let checks = findings(&system);
@@ -128,7 +128,7 @@ fn alarm_of_the_brokers_memory_is_named() {
 
 #[test]
 fn message_size_that_the_broker_refuses_is_named() {
-    let _alone = in_war();
+    let _alone = exclusive();
     let system = made(Kind::Postgres);
     let size =
         |bytes: &str| RABBITMQ.control(&["eval", &format!("application:set_env(rabbit, max_message_size, {bytes}).")]);

@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 use crate::client::{Client, Reply};
 use crate::ledger::{Ledger, seed};
-use crate::process::Throng;
+use crate::process::ThrongProcess;
 use crate::queue::Queue;
+use crate::servers::shared;
 use crate::system::{Kind, System};
 use crate::trial::wait;
-use crate::victim::in_peace;
 
 /// How long after a close its result is final at the soonest.
 const FINAL_AFTER: Duration = Duration::from_secs(60);
@@ -33,14 +33,14 @@ const WATCHED: Duration = Duration::from_secs(8);
 /// A poll that is closed while workers run, and votes for another all the while.
 #[test]
 fn with_workers_at_work_for_another_poll() {
-    let _peace = in_peace();
+    let _peace = shared();
     let system = System::new(Kind::Postgres, true, false);
     let (web, other_web) = (system.web(), system.web());
     let _workers = [system.worker(), system.worker()];
     system.output(&["poll", "create", "song", "--title", "Best?", "--option", "A", "--option", "B"]);
     system.output(&["poll", "open", "song"]);
     eventually("both nodes know the poll", || {
-        let is_open = |node: &Throng| {
+        let is_open = |node: &ThrongProcess| {
             let reply = Client::new(node.address).get("/api/v1/polls/song");
             matches!(reply, Reply::Answer(answer) if answer.status == 200 && answer.json()["state"] == "open")
         };
@@ -57,7 +57,7 @@ fn with_workers_at_work_for_another_poll() {
 /// Web node and worker share a file; a message that can't be read holds the result until it is dealt with.
 #[test]
 fn on_one_machine_with_a_dead_letter() {
-    let _peace = in_peace();
+    let _peace = shared();
     let mut system = System::new(Kind::Postgres, true, false);
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     system.set("DATABASE_URL", &format!("sqlite://{}", directory.path().join("throng.db").display()));
@@ -78,7 +78,7 @@ fn on_one_machine_with_a_dead_letter() {
 
 #[test]
 fn a_worker_that_is_killed_and_started_again() {
-    let _peace = in_peace();
+    let _peace = shared();
     let system = System::new(Kind::MySql, true, false);
     let (web, worker) = (system.web(), system.worker());
     let mut voters = vote(&web, "demo", 50);
@@ -99,7 +99,7 @@ fn a_worker_that_is_killed_and_started_again() {
 /// what it holds only after a while.
 #[test]
 fn a_worker_that_is_stopped_with_ballots_in_its_hands() {
-    let _peace = in_peace();
+    let _peace = shared();
     let system = System::new(Kind::Postgres, true, false);
     let web = system.web();
     let (stopped, _other) = (system.worker(), system.worker());
@@ -124,7 +124,7 @@ fn a_worker_that_is_stopped_with_ballots_in_its_hands() {
 /// As a worker of an earlier version is: it takes ballots, and says nothing.
 #[test]
 fn a_consumer_that_never_answers() {
-    let _peace = in_peace();
+    let _peace = shared();
     let system = System::new(Kind::Postgres, true, false);
     let web = system.web();
     let _worker = system.worker();
@@ -167,7 +167,7 @@ impl Drop for Silent {
 }
 
 /// Casts so many ballots, which are all taken; returns how many.
-fn vote(web: &Throng, poll: &str, ballots: u64) -> u64 {
+fn vote(web: &ThrongProcess, poll: &str, ballots: u64) -> u64 {
     let mut client = Client::new(web.address);
     for _ in 0..ballots {
         let ballot = json!({"ballot_id": Uuid::from_u128(rand::random()), "choices": [1]}).to_string();
@@ -184,21 +184,21 @@ fn close(system: &System, poll: &str) -> Instant {
     before
 }
 
-fn results(web: &Throng, poll: &str) -> Value {
+fn results(web: &ThrongProcess, poll: &str) -> Value {
     Client::new(web.address).get_json(&format!("/api/v1/polls/{poll}/results"))
 }
 
-fn state(web: &Throng, poll: &str) -> String {
+fn state(web: &ThrongProcess, poll: &str) -> String {
     results(web, poll)["state"].as_str().unwrap().to_owned()
 }
 
-fn metrics(web: &Throng) -> String {
+fn metrics(web: &ThrongProcess) -> String {
     let Reply::Answer(answer) = Client::new(web.address).get("/metrics") else { panic!("it isn't answered") };
     String::from_utf8(answer.body).unwrap()
 }
 
 #[track_caller]
-fn is_closing_for(web: &Throng, poll: &str, how_long: Duration) {
+fn is_closing_for(web: &ThrongProcess, poll: &str, how_long: Duration) {
     let began = Instant::now();
     while began.elapsed() < how_long {
         assert_eq!(state(web, poll), "closing");
@@ -208,7 +208,7 @@ fn is_closing_for(web: &Throng, poll: &str, how_long: Duration) {
 
 /// Waits until the result is final, which it may only be with all of these ballots, and not before a minute has passed.
 #[track_caller]
-fn is_final_with(web: &Throng, poll: &str, voters: u64, closed: Instant) {
+fn is_final_with(web: &ThrongProcess, poll: &str, voters: u64, closed: Instant) {
     let deadline = Instant::now() + FINAL_AFTER + FINAL_WITHIN;
     loop {
         let result = results(web, poll);

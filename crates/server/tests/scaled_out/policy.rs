@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::client::{Client, Reply};
-use crate::process::{Throng, wait_until};
+use crate::process::{ThrongProcess, wait_until};
 use crate::queue::Queue;
+use crate::servers::{RABBITMQ, exclusive, shared};
 use crate::system::{Kind, System};
 use crate::trial::wait;
-use crate::victim::{RABBITMQ, in_peace, in_war};
 
 /// Each with the setting that the log must name.
 pub const HARMFUL: [(&str, &str); 3] = [
@@ -67,7 +67,7 @@ const LONG_ALARM: Duration = Duration::from_secs(10);
 /// The broker deletes a node's canary that nobody looked at for five minutes. While it is blocked, nobody can.
 #[test]
 fn canary_that_is_deleted_during_an_alarm_is_no_loss() {
-    let _alone = in_war();
+    let _alone = exclusive();
     let system = System::new(Kind::Postgres, true, false);
     let mut node = system.web();
     let canary = wait_for_canary(&system);
@@ -91,7 +91,7 @@ fn canary_that_is_deleted_during_an_alarm_is_no_loss() {
 /// A queue that is there and doesn't respond, as one may be that was made just before its broker was killed.
 #[test]
 fn canary_that_never_responds_again_is_replaced() {
-    let _alone = in_war();
+    let _alone = exclusive();
     let system = System::new(Kind::Postgres, true, false);
     let node = system.web();
     let canary = wait_for_canary(&system);
@@ -116,7 +116,7 @@ fn wait_for_canary(system: &System) -> String {
 
 /// No worker is there, so that everything waits. Either nothing that was answered is lost, or an alarm names the setting.
 fn loses_nothing_without_an_alarm((definition, setting): (&str, &str)) {
-    let _peace = in_peace();
+    let _peace = shared();
     for set in [Set::BeforeTheStart, Set::DuringTheStart, Set::WhileItServes] {
         let mut all = Settled::default();
         while all.cast < votes() {
@@ -198,7 +198,7 @@ fn round(definition: &str, setting: &str, set: Set, votes: usize) -> Settled {
 }
 
 /// Casts so many votes.
-fn cast(web: &Throng, votes: usize) -> Settled {
+fn cast(web: &ThrongProcess, votes: usize) -> Settled {
     let address = web.address;
     let share = |voter: usize| {
         let mut client = Client::new(address);
@@ -227,7 +227,7 @@ fn cast(web: &Throng, votes: usize) -> Settled {
 
 /// Waits until `/readyz` answers this.
 #[track_caller]
-pub fn wait_until_ready(web: &Throng, status: u16) {
+pub fn wait_until_ready(web: &ThrongProcess, status: u16) {
     let deadline = Instant::now() + NOTICED_MAX;
     loop {
         if let Reply::Answer(answer) = Client::new(web.address).get("/readyz")

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::client::{Client, Reply};
 use crate::link::Link;
-use crate::process::Throng;
+use crate::process::ThrongProcess;
+use crate::servers::shared;
 use crate::system::{Kind, System};
 use crate::trial::{rounds_asked, wait};
-use crate::victim::in_peace;
 
 /// How long after the server's return a process may take to be ready, by the campaign.
 const READY_MAX: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ fn database_away_at_start(kind: Kind) {
 }
 
 fn away_at_start(kind: Kind, setting: &'static str, code: &str) {
-    let _peace = in_peace();
+    let _peace = shared();
     let mut system = System::new(kind, true, false);
     // What is there stays there while the server is away.
     drop((system.web(), system.worker()));
@@ -52,7 +52,7 @@ fn away_at_start(kind: Kind, setting: &'static str, code: &str) {
         let start = |command: &str, name: &str, address: SocketAddr| {
             let mut command = system.command(&[command]);
             command.env(name, address.to_string());
-            Throng::spawn(command)
+            ThrongProcess::spawn(command)
         };
         let processes = [start("serve", "LISTEN", listen[0]), start("worker", "WORKER_LISTEN", listen[1])];
         for address in listen {

@@ -4,8 +4,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::client::{Answer, Client, Reply};
+use crate::servers::shared;
 use crate::system::{Kind, System, wait_until_shown};
-use crate::victim::in_peace;
 
 macro_rules! on_each_system {
     ($($name:ident: $kind:expr, $broker:expr, $cache:expr;)+) => {
@@ -24,7 +24,7 @@ on_each_system! {
 
 /// Voters come to one node by both routes, send again what they aren't sure of, and see the result on the other node.
 fn story(system: &System, broker: bool) {
-    let _peace = in_peace();
+    let _peace = shared();
     let nodes = if broker { vec![system.web(), system.web()] } else { vec![system.web()] };
     let worker = broker.then(|| system.worker());
     let mut client = Client::new(nodes[0].address);

@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use crate::checker::Stored;
 use crate::client::Client;
-use crate::disk::{Ballast, SmallDisk};
+use crate::disk::{DiskFiller, SmallDisk};
 use crate::link::Link;
-use crate::process::{Throng, throng};
-use crate::victim::{self, Victim};
+use crate::process::{ThrongProcess, throng};
+use crate::servers::{self, ExternalServer};
 
 /// How long the last ballot may take to show, on a machine that has much else to do.
 const SHOWN_MAX: Duration = Duration::from_secs(60);
@@ -48,12 +48,12 @@ impl System {
 
     /// A new one, with or without a broker, whose tables are on a disk of their own.
     pub fn on_a_small_disk(kind: Kind, broker: bool) -> Self {
-        let (name, disk) = (new_name(), SmallDisk::of(kind.victim()));
+        let (name, disk) = (new_name(), SmallDisk::of(kind.server()));
         match kind {
             Kind::MySql => {
                 kind.sql(&format!("CREATE DATABASE {name}"));
                 // A database is a directory in that of the server, in which it runs.
-                let directory = kind.victim().process().join("cwd").join(&name);
+                let directory = kind.server().process().join("cwd").join(&name);
                 std::fs::remove_dir_all(&directory).unwrap();
                 symlink(disk.directory(), directory).unwrap();
             }
@@ -79,7 +79,7 @@ impl System {
     }
 
     /// Takes all the room that is left on its disk, until what is returned is dropped.
-    pub fn fill_disk(&self) -> Ballast {
+    pub fn fill_disk(&self) -> DiskFiller {
         self.disk.as_ref().expect("it is on a small disk").fill()
     }
 
@@ -130,24 +130,24 @@ impl System {
     }
 
     /// A web node.
-    pub fn web(&self) -> Throng {
-        Throng::spawn(self.command(&["serve"])).once_it_serves()
+    pub fn web(&self) -> ThrongProcess {
+        ThrongProcess::spawn(self.command(&["serve"])).once_it_serves()
     }
 
     /// A web node that starts.
-    pub fn starting_web(&self) -> Throng {
-        Throng::spawn(self.command(&["serve"]))
+    pub fn starting_web(&self) -> ThrongProcess {
+        ThrongProcess::spawn(self.command(&["serve"]))
     }
 
     /// Web nodes that start at the same time.
-    pub fn webs(&self, count: usize) -> Vec<Throng> {
-        let starting: Vec<Throng> = (0..count).map(|_| Throng::spawn(self.command(&["serve"]))).collect();
-        starting.into_iter().map(Throng::once_it_serves).collect()
+    pub fn webs(&self, count: usize) -> Vec<ThrongProcess> {
+        let starting: Vec<ThrongProcess> = (0..count).map(|_| ThrongProcess::spawn(self.command(&["serve"]))).collect();
+        starting.into_iter().map(ThrongProcess::once_it_serves).collect()
     }
 
     /// A worker.
-    pub fn worker(&self) -> Throng {
-        Throng::spawn(self.command(&["worker", "--concurrency", "2"])).once_it_serves()
+    pub fn worker(&self) -> ThrongProcess {
+        ThrongProcess::spawn(self.command(&["worker", "--concurrency", "2"])).once_it_serves()
     }
 
     /// What a command says.
@@ -242,14 +242,14 @@ impl Drop for System {
 
 /// Waits until a node shows `voters` ballots of the demo poll, and fails if it shows more.
 #[track_caller]
-pub fn wait_until_shown(node: &Throng, voters: u64) {
+pub fn wait_until_shown(node: &ThrongProcess, voters: u64) {
     wait_until_shown_within(node, voters..=voters);
 }
 
 /// Waits until a node shows as many ballots of the demo poll as the first of these, and fails if it shows more than the
 /// last.
 #[track_caller]
-pub fn wait_until_shown_within(node: &Throng, voters: RangeInclusive<u64>) {
+pub fn wait_until_shown_within(node: &ThrongProcess, voters: RangeInclusive<u64>) {
     let mut client = Client::new(node.address);
     let deadline = tokio::time::Instant::now() + SHOWN_MAX;
     let (least, most) = voters.into_inner();
@@ -271,10 +271,10 @@ const QUEUE_URL: &str = "THRONG_TEST_RABBITMQ_URL";
 
 impl Kind {
     /// What its server's process is known by.
-    pub fn victim(self) -> Victim {
+    pub fn server(self) -> ExternalServer {
         match self {
-            Self::MySql => victim::MYSQL,
-            Self::Postgres => victim::POSTGRES,
+            Self::MySql => servers::MYSQL,
+            Self::Postgres => servers::POSTGRES,
         }
     }
 

@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::Throng;
+use crate::process::ThrongProcess;
 use crate::queue::Queue;
+use crate::servers::{self, exclusive};
 use crate::system::{System, wait_until_shown_within};
-use crate::victim::{self, in_war};
 
 /// Voters at a time: enough to have something on its way everywhere, few enough to leave a processor to the others.
 pub const VOTERS: usize = 6;
@@ -30,8 +30,8 @@ const DESCRIPTORS_MORE_MAX: usize = 20;
 /// A web node and a worker under load.
 pub struct Trial<'a> {
     pub system: &'a System,
-    pub web: Throng,
-    pub worker: Option<Throng>,
+    pub web: ThrongProcess,
+    pub worker: Option<ThrongProcess>,
     pub ledger: Ledger,
     /// The file descriptors that web node and worker held in the beginning.
     held: [usize; 2],
@@ -45,7 +45,7 @@ pub fn rounds_asked() -> u32 {
 
 /// Runs `round` as often as asked for, with nobody else at the servers.
 pub fn rounds(mut round: impl FnMut()) {
-    let _alone = in_war();
+    let _alone = exclusive();
     (0..rounds_asked()).for_each(|_| round());
 }
 
@@ -66,7 +66,7 @@ impl<'a> Trial<'a> {
 
     /// Waits, under no load, until a vote is taken again; `killed` is a server that has to start before.
     #[track_caller]
-    pub fn recovers(&mut self, killed: Option<victim::Victim>) {
+    pub fn recovers(&mut self, killed: Option<servers::ExternalServer>) {
         let began = Instant::now();
         let at_most = RECOVERY_MAX + killed.map_or(Duration::ZERO, |_| RESTART_MAX);
         let refused = self.ledger.vote_until_counted(self.web.address, at_most);

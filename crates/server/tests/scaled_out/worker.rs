@@ -6,9 +6,9 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use crate::queue::Queue;
+use crate::servers::RABBITMQ;
 use crate::system::{Kind, System, wait_until_shown_within};
 use crate::trial::{Trial, VOTERS, rounds, wait};
-use crate::victim::RABBITMQ;
 
 /// The moment of a kill, in milliseconds from the start of the load.
 const KILL_AT_MS: std::ops::Range<u64> = 50..1_000;

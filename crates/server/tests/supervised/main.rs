@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use self::process::Throng;
+use self::process::ThrongProcess;
 use self::supervisor::{Supervisor, WORKERS};
 use self::support::{Connection, eventually};
 use self::system::System;
@@ -27,7 +27,7 @@ const ROUND_BALLOTS: u64 = 50;
 #[test]
 fn workers_are_started_again_and_stopped_and_nothing_is_lost_or_counted_twice() {
     let system = System::new();
-    let web = Throng::spawn(system.command(&["serve"])).once_it_serves();
+    let web = ThrongProcess::spawn(system.command(&["serve"])).once_it_serves();
     assert_eq!(Connection::open(web.address).request("POST", "/api/submit", &[], b"[1]").status, 200);
     eventually("it waits for a worker", || (queue_messages(web.address) == 1.0).then_some(()));
     let supervisor = Supervisor::start(system.directory());

@@ -7,7 +7,7 @@ use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::rounds::{Answer, Round, Rounds};
+use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{Close, Mark, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
@@ -159,11 +159,11 @@ impl Rounds for GatedStore {
         self.store.queues().await
     }
 
-    async fn answer(&self, answer: &Answer) -> Result<(), StoreError> {
-        self.store.answer(answer).await
+    async fn report(&self, report: &ConsumerReport) -> Result<(), StoreError> {
+        self.store.report(report).await
     }
 
-    async fn answers(&self, since: u64) -> Result<Vec<Answer>, StoreError> {
-        self.store.answers(since).await
+    async fn reports(&self, since: u64) -> Result<Vec<ConsumerReport>, StoreError> {
+        self.store.reports(since).await
     }
 }

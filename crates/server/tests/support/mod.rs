@@ -14,10 +14,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use throng::app::{App, Broker, Parts, Server};
+use throng::app::{App, BrokerClients, Parts, Server};
 use throng::config::{Config, Sources};
 use throng::intake::IntakeFailure;
-use throng::serve::IdleTimeouts;
+use throng::net::IdleTimeouts;
 
 use throng_backends::store::DatabaseUrl;
 use throng_backends::store::sqlite::SqliteStore;
@@ -109,13 +109,13 @@ impl TestServer {
     }
 
     /// A server behind this broker, with the store that workers are to record in.
-    pub fn start_behind(broker: Broker) -> (Self, Arc<GatedStore>) {
+    pub fn start_behind(broker: BrokerClients) -> (Self, Arc<GatedStore>) {
         Self::start_parts(1_000, Some(broker), &[])
     }
 
     fn start_parts(
         ballots_waiting_max: usize,
-        broker: Option<Broker>,
+        broker: Option<BrokerClients>,
         settings: &[(&str, &str)],
     ) -> (Self, Arc<GatedStore>) {
         let (made, makes) = mpsc::channel();
@@ -199,7 +199,7 @@ impl TestServer {
         self.worker.is_some()
     }
 
-    /// Votes by the original route; the result in its answer, or behind a broker the one it comes to.
+    /// Votes by the compatibility route; the result in its answer, or behind a broker the one it comes to.
     #[track_caller]
     pub fn vote(&self, body: &[u8]) -> String {
         let answer = self.post("/api/submit", body);
@@ -208,7 +208,7 @@ impl TestServer {
         answer.text().to_owned()
     }
 
-    /// A vote by the original route was answered with this result. Behind a broker its own ballot isn't in it yet.
+    /// A vote by the compatibility route was answered with this result. Behind a broker its own ballot isn't in it yet.
     #[track_caller]
     pub fn assert_result(&self, answer: &Answer, result: &str) {
         assert_eq!(answer.status, 200, "{answer:?}");

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use throng::app::{open_cache, open_database};
 use throng::config::Config;
-use throng::metrics::WorkerMetrics;
+use throng::telemetry::metrics::WorkerMetrics;
 use throng::worker::{Consumer, ResultBroadcaster};
 use throng_backends::queue;
 use throng_domain::clock::Clock;

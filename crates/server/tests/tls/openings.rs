@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::Value;
-use throng::serve::IdleTimeouts;
+use throng::net::IdleTimeouts;
 
 use crate::certificate::TlsServer;
 use crate::client::{config, handshake};

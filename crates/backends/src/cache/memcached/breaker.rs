@@ -1,4 +1,4 @@
-//! Whether a server is asked at all.
+//! A circuit breaker: whether requests are sent to a server.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio::time::Instant;
 /// How many calls in a row must fail before no more are made.
 const FAILURES_MAX: u32 = 3;
 
-/// How long no call is made then, and between one try and the next.
+/// How long no call is made once the breaker has opened, and between one retry and the next.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Opens after a few failures in a row, so that a server that is away costs a deadline a second instead of one a call,
-/// and closes with the first success.
+/// Opens after a few failures in a row, so that an unavailable server costs one deadline per second instead of one per
+/// call, and closes with the first success.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
@@ -21,30 +21,30 @@ pub(super) struct Breaker {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    /// While open: when one call may try.
+    /// While open: when one call may retry.
     retry_at: Option<Instant>,
 }
 
-/// What a call's end has changed.
+/// How the outcome of a call changed the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Nothing worth a word.
+    /// No change to log.
     None,
-    /// The server was there, and is away.
-    Away,
-    /// The server was away, and is back.
-    Back,
+    /// The server was available and is now unavailable.
+    Opened,
+    /// The server was unavailable and is now available.
+    Closed,
 }
 
 impl Breaker {
-    /// Whether a call may be made now. While open, one a while may.
+    /// Whether a call may be made now. While open, one call per interval may.
     pub(super) fn admits(&self, now: Instant) -> bool {
         let mut state = self.state();
         let Some(retry_at) = state.retry_at else { return true };
         if now < retry_at {
             return false;
         }
-        // Set now and not at this try's end, which may never come: its caller may give up.
+        // Set now and not at the end of this retry, which may never complete: its caller may give up.
         state.retry_at = Some(now + RETRY_AFTER);
         true
     }
@@ -52,7 +52,7 @@ impl Breaker {
     /// A call succeeded.
     pub(super) fn succeeded(&self) -> Change {
         let before = std::mem::take(&mut *self.state());
-        before.retry_at.map_or(Change::None, |_| Change::Back)
+        before.retry_at.map_or(Change::None, |_| Change::Closed)
     }
 
     /// A call failed, or took too long.
@@ -63,7 +63,7 @@ impl Breaker {
             return Change::None;
         }
         state.retry_at = Some(now + RETRY_AFTER);
-        Change::Away
+        Change::Opened
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -78,12 +78,12 @@ mod tests {
     fn opened(now: Instant) -> Breaker {
         let breaker = Breaker::default();
         let changes = [(); 4].map(|()| breaker.failed(now));
-        assert_eq!(changes, [Change::None, Change::None, Change::Away, Change::None]);
+        assert_eq!(changes, [Change::None, Change::None, Change::Opened, Change::None]);
         breaker
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row_only() {
+    fn opens_only_after_failures_in_a_row() {
         let now = Instant::now();
         let breaker = Breaker::default();
         for _ in 0..10 {
@@ -94,18 +94,18 @@ mod tests {
     }
 
     #[test]
-    fn while_open_one_call_a_while_tries() {
+    fn open_breaker_admits_one_call_per_interval() {
         let mut now = Instant::now();
         let breaker = opened(now);
         for _ in 0..3 {
             now += RETRY_AFTER;
             assert!(breaker.admits(now));
-            assert!(!breaker.admits(now), "one is trying");
+            assert!(!breaker.admits(now), "one is retrying");
             assert_eq!(breaker.failed(now), Change::None);
         }
         now += RETRY_AFTER;
         assert!(breaker.admits(now));
-        assert_eq!([breaker.succeeded(), breaker.succeeded()], [Change::Back, Change::None]);
+        assert_eq!([breaker.succeeded(), breaker.succeeded()], [Change::Closed, Change::None]);
         assert!(breaker.admits(now) && breaker.admits(now));
     }
 }

@@ -1,26 +1,26 @@
-//! Under which keys results and leases are kept.
+//! The keys of results and leases.
 
 use sha2::{Digest, Sha256};
 use throng_domain::poll::PollId;
 
-/// Keeps apart the keys of those who share a memcached and nothing else.
+/// Separates the keys of systems that share nothing but a memcached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace(String);
 
 impl Namespace {
-    /// The namespace that belongs to `identity`, which may be any text that all nodes of one system have in common and
-    /// no other system has. It can't be found out from the keys.
+    /// The namespace that belongs to `identity`, a text that all nodes of one system have in common and no other system
+    /// has. It can't be derived from the keys.
     pub fn of(identity: &str) -> Self {
         let hash = Sha256::digest(identity.as_bytes());
         Self(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Where the poll's result is. Keys are of letters, digits, `:` and `-`, whatever anybody calls a poll.
+    /// The key of the poll's result. Keys consist of letters, digits, `:` and `-`, whatever the poll is called.
     pub fn result_key(&self, poll: PollId) -> String {
         format!("throng:{}:result:{}", self.0, poll.0)
     }
 
-    /// Where the poll's lease is.
+    /// The key of the poll's lease.
     pub fn lease_key(&self, poll: PollId) -> String {
         format!("throng:{}:lease:{}", self.0, poll.0)
     }

@@ -1,4 +1,4 @@
-//! memcached, spoken to in its meta protocol (version 1.6 or later).
+//! memcached, by its meta protocol (version 1.6 or later).
 
 mod breaker;
 mod key;
@@ -16,17 +16,17 @@ pub use self::key::Namespace;
 pub use self::probe::fault;
 use self::server::Server;
 
-/// How long a result is kept that nobody replaces.
+/// How long a result is kept that is not replaced.
 const KEEP: Ttl = Ttl::secs(24 * 60 * 60);
 
-/// How often a put looks again because another node was faster. Each of those has put a result too, so giving up costs
-/// no more than a result that is a little older.
+/// How often a put is attempted when another node is faster. Each of those nodes has put a result too, so giving up
+/// costs no more than a slightly older result.
 const PUT_TRIES_MAX: usize = 8;
 
-/// The longest lease, in seconds: a longer time would be taken for a date.
+/// The longest lease, in seconds: memcached would interpret a longer time as a date.
 const LEASE_SECONDS_MAX: u64 = 30 * 24 * 60 * 60;
 
-/// A cache on one or more memcached servers, each of which has the polls that fall to it.
+/// A cache on one or more memcached servers, each of which holds the polls assigned to it.
 #[derive(Debug)]
 pub struct Memcached {
     namespace: Namespace,
@@ -34,14 +34,14 @@ pub struct Memcached {
 }
 
 impl Memcached {
-    /// The cache on `hosts` (`host:port`, at least one). None is asked anything yet.
+    /// The cache on `hosts` (`host:port`, at least one). Nothing is sent to them yet.
     pub fn new(hosts: &[String], namespace: Namespace) -> Self {
         assert!(!hosts.is_empty(), "a cache has at least one host");
         Self { namespace, servers: hosts.iter().cloned().map(Server::new).collect() }
     }
 
-    /// The server that has `key`: the same in every process that has the same hosts, in whatever order (rendezvous
-    /// hashing). A host that is taken away or added moves its own keys only.
+    /// The server that holds `key`: the same in every process that has the same hosts, in whatever order (rendezvous
+    /// hashing). Removing or adding a host moves only the keys of that host.
     fn server(&self, key: &str) -> &Server {
         let weight = |server: &&Server| Sha256::digest(format!("{} {key}", server.host()));
         match &self.servers[..] {
@@ -55,21 +55,21 @@ impl Memcached {
 impl ResultCache for Memcached {
     async fn get(&self, poll: PollId) -> Option<CachedTallies> {
         let key = &self.namespace.result_key(poll);
-        let found = self.server(key).ask(|client| async move { client.get(key).send().await }).await?;
+        let found = self.server(key).call(|client| async move { client.get(key).send().await }).await?;
         value::decode(key, poll, &found.value?)
     }
 
     async fn put(&self, result: &CachedTallies) {
         let key = &self.namespace.result_key(result.tallies.poll);
-        // Whether it was put or not, there is nothing that the caller could do.
-        let _ = self.server(key).ask(|client| put(client, key, result)).await;
+        // Whether it was put or not, the caller can do nothing about it.
+        let _ = self.server(key).call(|client| put(client, key, result)).await;
     }
 
     async fn lease(&self, poll: PollId, for_ms: u64) -> Lease {
         let key = &self.namespace.lease_key(poll);
         let time = lease_time(for_ms);
         let add = |client: AsyncMetaClient| async move { client.set(key, "taken").add().ttl(time).send().await };
-        match self.server(key).ask(add).await {
+        match self.server(key).call(add).await {
             Some(added) if added.applied() => Lease::Taken,
             Some(_) => Lease::Held,
             None => Lease::Unknown,
@@ -77,14 +77,14 @@ impl ResultCache for Memcached {
     }
 }
 
-/// Puts `result` unless what is there is newer. What is there is replaced only as it was read: with the number that
-/// memcached gives to each of its values, or, where nothing was, only if nothing is.
+/// Puts `result` unless the stored one is newer. The stored value is replaced only as it was read: by comparing the
+/// number that memcached assigns to each of its values or, where there was no value, only if there is still none.
 async fn put(client: AsyncMetaClient, key: &str, result: &CachedTallies) -> Result<(), Error> {
     let value = value::encode(key, result);
     for _ in 0..PUT_TRIES_MAX {
         let found = client.get(key).meta(Meta::NONE.cas()).send().await?;
-        let held = found.value.and_then(|bytes| value::decode(key, result.tallies.poll, &bytes));
-        if held.is_some_and(|held| !result.is_newer_than(&held)) {
+        let stored = found.value.and_then(|bytes| value::decode(key, result.tallies.poll, &bytes));
+        if stored.is_some_and(|stored| !result.is_newer_than(&stored)) {
             return Ok(());
         }
         let set = client.set(key, &value).ttl(KEEP);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_spread_over_hosts_and_stay_where_they_are() {
+    fn keys_are_spread_over_hosts_and_stay_there() {
         let (two, turned, three) = (cache(&["a:1", "b:1"]), cache(&["b:1", "a:1"]), cache(&["c:1", "a:1", "b:1"]));
         let mut on_a = 0;
         for poll in 0..1_000 {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_is_never_shorter_than_asked_for() {
+    fn lease_is_never_shorter_than_requested() {
         for (for_ms, seconds) in [(0, 1), (1, 2), (1_000, 2), (1_001, 3), (5_000, 6)] {
             assert_eq!(lease_time(for_ms), Ttl::secs(seconds));
         }

@@ -1,4 +1,4 @@
-//! One memcached server, asked within a deadline or not at all.
+//! One memcached server. Each call has a deadline, and none is made while the breaker is open.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tracing::{info, warn};
 
 use super::breaker::{Breaker, Change};
 
-/// How long a call may take, whatever it is made of. In a network of one house an answer takes less than one.
+/// How long a call may take, however many requests it makes. In a local network a response takes less than a millisecond.
 pub(super) const DEADLINE: Duration = Duration::from_millis(50);
 
-/// The most connections of a node to a server: results are asked for a few times a second and poll.
+/// The most connections of a node to a server: results are requested a few times per second and poll.
 const CONNECTIONS_MAX: usize = 8;
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Server {
     client: Mutex<Option<Client>>,
 }
 
-/// The library's client says nothing of itself.
+/// The library's client doesn't implement `Debug`.
 #[derive(Clone)]
 struct Client(AsyncMetaClient);
 
@@ -41,30 +41,30 @@ impl Server {
         &self.host
     }
 
-    /// What `call` gives; `None` where the server isn't asked, fails, or takes too long.
-    pub(super) async fn ask<T, F>(&self, call: impl FnOnce(AsyncMetaClient) -> F) -> Option<T>
+    /// The result of `request`; `None` where the breaker is open, or the request fails or takes too long.
+    pub(super) async fn call<T, F>(&self, request: impl FnOnce(AsyncMetaClient) -> F) -> Option<T>
     where
         F: Future<Output = Result<T, Error>>,
     {
         if !self.breaker.admits(Instant::now()) {
             return None;
         }
-        let answer = timeout(DEADLINE, async { call(self.client().await?).await }).await;
-        let why = match answer {
+        let result = timeout(DEADLINE, async { request(self.client().await?).await }).await;
+        let why = match result {
             Ok(Ok(value)) => {
-                self.note(self.breaker.succeeded(), "it answers");
+                self.log(self.breaker.succeeded(), "it responds");
                 return Some(value);
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} ms", DEADLINE.as_millis()),
+            Err(_) => format!("no response within {} ms", DEADLINE.as_millis()),
         };
-        self.note(self.breaker.failed(Instant::now()), &why);
+        self.log(self.breaker.failed(Instant::now()), &why);
         None
     }
 
-    /// The client, made when it is first needed: its host's name is looked up then.
+    /// The client, created when it is first needed, which resolves the name of its host.
     async fn client(&self) -> Result<AsyncMetaClient, Error> {
-        if let Some(Client(client)) = self.held().clone() {
+        if let Some(Client(client)) = self.lock_client().clone() {
             return Ok(client);
         }
         let client = AsyncMetaClient::builder()
@@ -73,22 +73,25 @@ impl Server {
             .max_connections(Some(CONNECTIONS_MAX))
             .connect_async(self.host.clone())
             .await?;
-        Ok(self.held().get_or_insert(Client(client)).0.clone())
+        Ok(self.lock_client().get_or_insert(Client(client)).0.clone())
     }
 
-    fn note(&self, change: Change, why: &str) {
+    fn log(&self, change: Change, why: &str) {
         match change {
             Change::None => {}
-            Change::Away => {
-                // The next try looks its name up again.
-                *self.held() = None;
-                warn!(host = self.host, why, "a cache server is away: results come from the database meanwhile");
+            Change::Opened => {
+                // The next attempt resolves its name again.
+                *self.lock_client() = None;
+                warn!(
+                    host = self.host,
+                    why, "a cache server is unavailable: results are read from the database meanwhile"
+                );
             }
-            Change::Back => info!(host = self.host, "a cache server is back"),
+            Change::Closed => info!(host = self.host, "a cache server is available again"),
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Client>> {
+    fn lock_client(&self) -> MutexGuard<'_, Option<Client>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

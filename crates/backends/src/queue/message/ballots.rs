@@ -1,8 +1,8 @@
-//! A message of ballots.
+//! The encoding of ballots.
 //!
-//! `count`, then each ballot: flags, poll (left out where it is the one before), id, key (left out where it is the
-//! id), arrival as the difference to the one before, number of choices, choices as differences. A ballot of an
-//! unlimited poll takes about 20 bytes.
+//! `count`, then for each ballot: flags, poll (omitted if it is that of the previous ballot), id, key (omitted if it equals
+//! the id), acceptance time as the difference from the previous ballot, number of choices, choices as differences. A ballot of
+//! an unlimited poll takes about 20 bytes.
 
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
 use throng_domain::clock::Timestamp;
@@ -12,22 +12,22 @@ use uuid::Uuid;
 use super::reader::Reader;
 use super::{Kind, MessageKey, NotAMessage, TooMuch, begin, open, seal, write_number, write_signed};
 
-/// The most ballots in one message.
+/// The maximum number of ballots in a message.
 pub const BALLOTS_MAX: usize = 10_000;
 
-/// The most choices on a ballot in a message: more than a poll has options.
+/// The maximum number of choices on a ballot: more than any poll has options.
 const CHOICES_MAX: usize = 1_000;
 
-/// What a ballot takes at the least: flags, id, arrival, number of choices, a choice.
+/// The minimum size of a ballot: flags, id, acceptance time, number of choices, one choice.
 const BALLOT_BYTES_MIN: usize = 20;
 
 const KEY_IS_ID: u8 = 1;
-const POLL_AS_BEFORE: u8 = 2;
+const SAME_POLL: u8 = 2;
 
-/// These ballots as one message.
+/// Encodes ballots as one message.
 ///
 /// # Errors
-/// [`TooMuch`] if there are more than a message may hold.
+/// [`TooMuch`] if they exceed the limits of one message.
 pub fn encode_ballots(key: &MessageKey, ballots: &[Ballot]) -> Result<Vec<u8>, TooMuch> {
     let too_much = TooMuch { what: "ballots", max: BALLOTS_MAX };
     if ballots.len() > BALLOTS_MAX || ballots.iter().any(|ballot| ballot.choices.as_slice().len() > CHOICES_MAX) {
@@ -38,9 +38,9 @@ pub fn encode_ballots(key: &MessageKey, ballots: &[Ballot]) -> Result<Vec<u8>, T
     let (mut poll, mut accepted_at) = (None, 0);
     for ballot in ballots {
         let key_is_id = ballot.key.0 == *ballot.id.0.as_bytes();
-        let poll_as_before = poll == Some(ballot.poll);
-        message.push((u8::from(key_is_id) * KEY_IS_ID) | (u8::from(poll_as_before) * POLL_AS_BEFORE));
-        if !poll_as_before {
+        let same_poll = poll == Some(ballot.poll);
+        message.push((u8::from(key_is_id) * KEY_IS_ID) | (u8::from(same_poll) * SAME_POLL));
+        if !same_poll {
             write_signed(&mut message, ballot.poll.0);
         }
         message.extend(ballot.id.0.as_bytes());
@@ -54,10 +54,10 @@ pub fn encode_ballots(key: &MessageKey, ballots: &[Ballot]) -> Result<Vec<u8>, T
     seal(key, message, too_much)
 }
 
-/// The ballots in a message.
+/// Decodes a message of ballots.
 ///
 /// # Errors
-/// [`NotAMessage`] says which check failed.
+/// [`NotAMessage`]: the check that failed.
 pub fn decode_ballots(key: &MessageKey, message: &[u8]) -> Result<Vec<Ballot>, NotAMessage> {
     let mut reader = Reader::new(open(key, message, Kind::Ballots)?);
     let count = reader.count(BALLOTS_MAX, BALLOT_BYTES_MIN)?;
@@ -70,18 +70,18 @@ pub fn decode_ballots(key: &MessageKey, message: &[u8]) -> Result<Vec<Ballot>, N
     Ok(ballots)
 }
 
-fn read_ballot(reader: &mut Reader<'_>, before: Option<&Ballot>) -> Result<Ballot, NotAMessage> {
+fn read_ballot(reader: &mut Reader<'_>, previous: Option<&Ballot>) -> Result<Ballot, NotAMessage> {
     let flags = reader.byte()?;
-    if flags & !(KEY_IS_ID | POLL_AS_BEFORE) != 0 {
-        return Err(NotAMessage::Malformed("a ballot has flags that don't exist"));
+    if flags & !(KEY_IS_ID | SAME_POLL) != 0 {
+        return Err(NotAMessage::Malformed("a ballot has unknown flags"));
     }
-    let poll_before = before.map(|ballot| ballot.poll);
-    let poll = if flags & POLL_AS_BEFORE != 0 {
-        poll_before.ok_or(NotAMessage::Malformed("the first ballot refers to one before"))?
+    let previous_poll = previous.map(|ballot| ballot.poll);
+    let poll = if flags & SAME_POLL != 0 {
+        previous_poll.ok_or(NotAMessage::Malformed("the first ballot refers to a previous one"))?
     } else {
         Some(PollId(reader.signed()?))
-            .filter(|poll| Some(*poll) != poll_before)
-            .ok_or(NotAMessage::Malformed("a ballot repeats the poll of the one before"))?
+            .filter(|poll| Some(*poll) != previous_poll)
+            .ok_or(NotAMessage::Malformed("a ballot repeats the poll of the previous one"))?
     };
     let id = reader.array()?;
     let key = if flags & KEY_IS_ID != 0 {
@@ -91,8 +91,8 @@ fn read_ballot(reader: &mut Reader<'_>, before: Option<&Ballot>) -> Result<Ballo
             .filter(|key| *key != id)
             .ok_or(NotAMessage::Malformed("a ballot repeats its id as its key"))?
     };
-    let since = before.map_or(0, |ballot| ballot.accepted_at.0);
-    let accepted_at = Timestamp(since.wrapping_add(reader.signed()?));
+    let previous_accepted_at = previous.map_or(0, |ballot| ballot.accepted_at.0);
+    let accepted_at = Timestamp(previous_accepted_at.wrapping_add(reader.signed()?));
     let choices = read_choices(reader)?;
     Ok(Ballot { poll, key: BallotKey(key), id: BallotId(Uuid::from_bytes(id)), choices, accepted_at })
 }
@@ -100,25 +100,25 @@ fn read_ballot(reader: &mut Reader<'_>, before: Option<&Ballot>) -> Result<Ballo
 fn write_choices(message: &mut Vec<u8>, choices: &Choices) {
     let choices = choices.as_slice();
     write_number(message, choices.len() as u64);
-    // The least that the next choice can be.
-    let mut least = 0;
+    // Choices are in ascending order: the minimum of the next one.
+    let mut min = 0;
     for OptionId(choice) in choices {
-        write_number(message, u64::from(*choice) - least);
-        least = u64::from(*choice) + 1;
+        write_number(message, u64::from(*choice) - min);
+        min = u64::from(*choice) + 1;
     }
 }
 
 fn read_choices(reader: &mut Reader<'_>) -> Result<Choices, NotAMessage> {
     let count = reader.count(CHOICES_MAX, 1)?;
     let mut options = Vec::with_capacity(count);
-    let mut least: u64 = 0;
+    let mut min: u64 = 0;
     for _ in 0..count {
-        let choice = least
+        let choice = min
             .checked_add(reader.number()?)
             .and_then(|choice| u16::try_from(choice).ok())
             .ok_or(NotAMessage::Malformed("a choice is too large"))?;
         options.push(OptionId(choice));
-        least = u64::from(choice) + 1;
+        min = u64::from(choice) + 1;
     }
     Choices::new(options).ok_or(NotAMessage::Malformed("a ballot has no choices"))
 }
@@ -149,7 +149,7 @@ mod tests {
 
     /// A node's batch has at most 1,000 ballots, a poll at most 100 options.
     #[test]
-    fn largest_batch_of_a_node_fits_into_what_brokers_must_take() {
+    fn largest_batch_of_a_node_fits_into_one_message() {
         let choices = Choices::new((0..100).map(|option| OptionId(u16::MAX - 600 * option))).unwrap();
         let ballot = |number: u128| Ballot {
             poll: PollId(if number.is_multiple_of(2) { i64::MIN } else { i64::MAX }),
@@ -164,13 +164,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(ballots in vec(any_ballot(), 0..40)) {
+        fn encoded_ballots_are_decoded(ballots in vec(any_ballot(), 0..40)) {
             let message = encode_ballots(&key(), &ballots).unwrap();
             prop_assert_eq!(decode_ballots(&key(), &message).unwrap(), ballots);
         }
 
         #[test]
-        fn any_flipped_bit_is_noticed(ballots in vec(any_ballot(), 0..10), at: prop::sample::Index, bit in 0u8..8) {
+        fn any_flipped_bit_is_detected(ballots in vec(any_ballot(), 0..10), at: prop::sample::Index, bit in 0u8..8) {
             let mut message = encode_ballots(&key(), &ballots).unwrap();
             let at = at.index(message.len());
             message[at] ^= 1u8 << bit;
@@ -179,13 +179,13 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_refused(bytes in vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_are_rejected(bytes in vec(any::<u8>(), 0..200)) {
             prop_assert!(decode_ballots(&key(), &bytes).is_err());
         }
 
-        /// Behind a right code, so that the contents are what is read.
+        /// With a valid authentication code, so that the contents are parsed.
         #[test]
-        fn authentic_contents_are_read_one_way_or_refused(contents in vec(any::<u8>(), 0..200), count in 0u8..4) {
+        fn authentic_contents_have_one_encoding_or_are_rejected(contents in vec(any::<u8>(), 0..200), count in 0u8..4) {
             let mut message = begin(Kind::Ballots, 0);
             message.push(count);
             message.extend(contents);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ballot_is_small() {
+    fn ballot_takes_about_20_bytes() {
         let ballots: Vec<_> = (0..100)
             .map(|number| {
                 let choices = Choices::new([OptionId(3)]).unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_which_check_failed() {
+    fn error_names_the_failed_check() {
         let message = encode_ballots(&key(), &[]).unwrap();
         let wrong = |message: &[u8]| decode_ballots(&key(), message).unwrap_err();
         assert_eq!(wrong(&message[..33]), NotAMessage::Size(33));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_bounded() {
+    fn message_is_bounded() {
         let choices = Choices::new([OptionId(1)]).unwrap();
         let ballot = Ballot::unlimited(PollId(1), BallotId(Uuid::from_u128(1)), choices, Timestamp(1));
         assert!(encode_ballots(&key(), &vec![ballot.clone(); BALLOTS_MAX]).is_ok());

@@ -1,9 +1,9 @@
-//! What is sent through the broker: versioned, authenticated, compact, and read strictly.
+//! The message format: versioned, authenticated, compact, and parsed strictly.
 //!
-//! A message is `version, kind, contents, code`: a byte each for version and kind, and as the last 32 bytes the
-//! HMAC-SHA256 over all before it. So nobody who can merely write to the broker can cast ballots or announce results,
-//! and a message damaged on its way is noticed. Numbers are in LEB128, each in its shortest form, those that may be
-//! negative zigzagged: what was written is the only way to write it.
+//! A message is `version, kind, contents, code`: one byte each for version and kind; the last 32 bytes are the HMAC-SHA256 of
+//! everything before them. So write access to the broker isn't enough to cast ballots or publish results, and damaged
+//! messages are detected. Numbers are LEB128 in their shortest form, signed ones zigzag-encoded: every message has exactly one
+//! encoding.
 
 mod ballots;
 mod reader;
@@ -15,24 +15,25 @@ use sha2::Sha256;
 pub use self::ballots::{BALLOTS_MAX, decode_ballots, encode_ballots};
 pub use self::tallies::{TALLIES_MAX, decode_tallies, encode_tallies};
 
-/// The longest message that is made or read, in bytes.
+/// The maximum size of a message that is encoded or decoded, in bytes.
 pub const BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What a broker has to take in one message: 1,000 ballots, the most that a node puts into one, with 100 choices on each.
+/// The message size that a broker must accept, in bytes: 1,000 ballots, the most that a node puts into one message, with 100
+/// choices each.
 pub const PUBLISHED_BYTES_MAX: usize = 512 * 1024;
 
 const VERSION: u8 = 1;
-const HEAD_BYTES: usize = 2;
+const HEADER_BYTES: usize = 2;
 const CODE_BYTES: usize = 32;
 
-/// The key that messages are authenticated with: the same in every process of a deployment.
+/// The key that authenticates messages: the same in every process of a deployment.
 #[derive(Clone)]
 pub struct MessageKey(Hmac<Sha256>);
 
 impl MessageKey {
-    /// The key made of these bytes, which must come from the deployment's secret and serve nothing else.
+    /// The key with these bytes, which must be derived from the deployment's secret for this purpose only.
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(secret).expect("an HMAC takes a key of any length"))
+        Self(Hmac::new_from_slice(secret).expect("HMAC accepts keys of any length"))
     }
 }
 
@@ -42,62 +43,63 @@ impl std::fmt::Debug for MessageKey {
     }
 }
 
-/// Why bytes aren't a message, by the first check that failed.
+/// Why bytes aren't a valid message: the first check that failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAMessage {
     /// Too many bytes, or too few.
-    #[error("it has {0} bytes, and a message has {least} to {BYTES_MAX}", least = HEAD_BYTES + CODE_BYTES)]
+    #[error("it has {0} bytes; a message has {min} to {BYTES_MAX}", min = HEADER_BYTES + CODE_BYTES)]
     Size(usize),
-    /// Written by a Throng that knows more than this one, or by something else.
-    #[error("it is of version {0}, and this Throng knows version {VERSION} alone")]
+    /// Written by a newer version of Throng, or by other software.
+    #[error("it has format version {0}; this version of Throng supports only version {VERSION}")]
     Version(u8),
-    /// Forged, damaged, or made under another key.
-    #[error("its authentication code is wrong: it was made under another APP_SECRET, or changed on its way")]
+    /// Forged, damaged, or authenticated with another key.
+    #[error("its authentication code is invalid: it was published with another APP_SECRET, or modified in transit")]
     Forged,
-    /// Ours, but not for this queue.
-    #[error("it is of kind {0}, which doesn't belong here")]
+    /// Valid, but not for this queue.
+    #[error("it is of kind {0}, which is not expected on this queue")]
     Kind(u8),
-    /// Ours, and yet not as we write them.
+    /// Authentic, but not a valid encoding.
     #[error("its contents are malformed: {0}")]
     Malformed(&'static str),
 }
 
-/// More than one message holds.
+/// The contents exceed the limits of one message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("one message holds at most {max} {what}, and {BYTES_MAX} bytes")]
+#[error("a message holds at most {max} {what} and {BYTES_MAX} bytes")]
 pub struct TooMuch {
     what: &'static str,
     max: usize,
 }
 
-/// What a message holds.
+/// The kind of a message's contents.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Ballots = 1,
     Tallies = 2,
 }
 
-/// The beginning of a message; its contents are appended, then it is sealed.
+/// The header of a message, to which the contents are appended before [`seal`].
 fn begin(kind: Kind, capacity: usize) -> Vec<u8> {
-    let mut message = Vec::with_capacity(HEAD_BYTES + capacity + CODE_BYTES);
+    let mut message = Vec::with_capacity(HEADER_BYTES + capacity + CODE_BYTES);
     message.extend([VERSION, kind as u8]);
     message
 }
 
-fn seal(key: &MessageKey, mut message: Vec<u8>, or: TooMuch) -> Result<Vec<u8>, TooMuch> {
+/// Appends the authentication code. Returns `too_much` if the message is too long.
+fn seal(key: &MessageKey, mut message: Vec<u8>, too_much: TooMuch) -> Result<Vec<u8>, TooMuch> {
     message.extend(key.0.clone().chain_update(&message).finalize().into_bytes());
-    if message.len() > BYTES_MAX { Err(or) } else { Ok(message) }
+    if message.len() > BYTES_MAX { Err(too_much) } else { Ok(message) }
 }
 
-/// The contents of a message that is authentic and of this kind.
+/// The contents of a message, once it is verified to be authentic and of this kind.
 fn open<'a>(key: &MessageKey, message: &'a [u8], kind: Kind) -> Result<&'a [u8], NotAMessage> {
     let size = NotAMessage::Size(message.len());
     if message.len() > BYTES_MAX {
         return Err(size);
     }
     let (signed, code) = message.split_last_chunk::<CODE_BYTES>().ok_or_else(|| size.clone())?;
-    let (head, contents) = signed.split_first_chunk::<HEAD_BYTES>().ok_or(size)?;
-    let [version, actual_kind] = *head;
+    let (header, contents) = signed.split_first_chunk::<HEADER_BYTES>().ok_or(size)?;
+    let [version, actual_kind] = *header;
     if version != VERSION {
         return Err(NotAMessage::Version(version));
     }

@@ -1,8 +1,8 @@
-//! Reading a message's contents, strictly.
+//! Strict parsing of a message's contents.
 
 use super::NotAMessage;
 
-/// What is left to read.
+/// The remaining bytes.
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -15,7 +15,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], NotAMessage> {
-        let (array, rest) = self.0.split_first_chunk().ok_or(NotAMessage::Malformed("it ends too early"))?;
+        let (array, rest) = self.0.split_first_chunk().ok_or(NotAMessage::Malformed("it is truncated"))?;
         self.0 = rest;
         Ok(*array)
     }
@@ -32,7 +32,7 @@ impl<'a> Reader<'a> {
             number |= bits << shift;
             if byte & 0x80 == 0 {
                 return if byte == 0 && shift > 0 {
-                    Err(NotAMessage::Malformed("a number isn't in its shortest form"))
+                    Err(NotAMessage::Malformed("a number is not in its shortest form"))
                 } else {
                     Ok(number)
                 };
@@ -46,15 +46,19 @@ impl<'a> Reader<'a> {
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
     }
 
-    /// How many of something follow: at most `max`, and no more than there is room for, so that memory can be set
-    /// aside for them.
+    /// The number of items that follow: at most `max`, and no more than the remaining bytes can hold, so that it is safe to
+    /// allocate memory for them.
     pub(super) fn count(&mut self, max: usize, each_bytes_min: usize) -> Result<usize, NotAMessage> {
         let max = max.min(self.0.len() / each_bytes_min);
         let count = usize::try_from(self.number()?).unwrap_or(usize::MAX);
-        if count > max { Err(NotAMessage::Malformed("it claims to hold more than it may or can")) } else { Ok(count) }
+        if count > max {
+            Err(NotAMessage::Malformed("a count exceeds its limit or the size of the message"))
+        } else {
+            Ok(count)
+        }
     }
 
     pub(super) fn finish(self) -> Result<(), NotAMessage> {
-        if self.0.is_empty() { Ok(()) } else { Err(NotAMessage::Malformed("something follows its end")) }
+        if self.0.is_empty() { Ok(()) } else { Err(NotAMessage::Malformed("it has trailing bytes")) }
     }
 }

@@ -1,5 +1,5 @@
-//! A message of tallies: `count`, then each poll, `seq`, number of voters, number of options, and each option with
-//! its count.
+//! The encoding of tallies: `count`, then for each poll its id, `seq`, number of voters, number of options, and each option
+//! with its count.
 
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::tally::Tallies;
@@ -7,16 +7,16 @@ use throng_domain::tally::Tallies;
 use super::reader::Reader;
 use super::{Kind, MessageKey, NotAMessage, TooMuch, begin, open, seal, write_number, write_signed};
 
-/// The most tallies in one message.
+/// The maximum number of tallies in a message.
 pub const TALLIES_MAX: usize = 1_000;
 
-/// The most options in a poll's tallies: more than a poll has.
+/// The maximum number of options in a poll's tallies: more than any poll has.
 const OPTIONS_MAX: usize = 1_000;
 
-/// These tallies as one message.
+/// Encodes tallies as one message.
 ///
 /// # Errors
-/// [`TooMuch`] if there are more than a message may hold.
+/// [`TooMuch`] if they exceed the limits of one message.
 pub fn encode_tallies(key: &MessageKey, tallies: &[Tallies]) -> Result<Vec<u8>, TooMuch> {
     let too_much = TooMuch { what: "tallies", max: TALLIES_MAX };
     if tallies.len() > TALLIES_MAX || tallies.iter().any(|tallies| tallies.counts.len() > OPTIONS_MAX) {
@@ -37,10 +37,10 @@ pub fn encode_tallies(key: &MessageKey, tallies: &[Tallies]) -> Result<Vec<u8>, 
     seal(key, message, too_much)
 }
 
-/// The tallies in a message.
+/// Decodes a message of tallies.
 ///
 /// # Errors
-/// [`NotAMessage`] says which check failed.
+/// [`NotAMessage`]: the check that failed.
 pub fn decode_tallies(key: &MessageKey, message: &[u8]) -> Result<Vec<Tallies>, NotAMessage> {
     let mut reader = Reader::new(open(key, message, Kind::Tallies)?);
     let count = reader.count(TALLIES_MAX, 4)?;
@@ -82,13 +82,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(tallies in vec(any_tallies(), 0..20)) {
+        fn encoded_tallies_are_decoded(tallies in vec(any_tallies(), 0..20)) {
             let message = encode_tallies(&key(), &tallies).unwrap();
             prop_assert_eq!(decode_tallies(&key(), &message).unwrap(), tallies);
         }
 
         #[test]
-        fn authentic_contents_are_read_one_way_or_refused(contents in vec(any::<u8>(), 0..100)) {
+        fn authentic_contents_have_one_encoding_or_are_rejected(contents in vec(any::<u8>(), 0..100)) {
             let mut message = begin(Kind::Tallies, 0);
             message.extend(contents);
             let message = seal(&key(), message, TooMuch { what: "", max: 0 }).unwrap();

@@ -1,23 +1,24 @@
-//! Which connections the broker takes nothing on for now, for want of memory or disk.
+//! Resource alarms of the broker: the connections on which it accepts no messages, for lack of memory or disk space.
 //!
-//! It says so on a connection, and only once something is published there. But it means all of them, so what one hears holds
-//! for every one.
+//! The broker reports an alarm on a connection only after something is published there. But an alarm concerns all
+//! connections, so that a report on one of them is taken to hold for every one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a node's connections have heard.
+/// The alarms reported on a node's connections.
 #[derive(Debug, Default)]
-pub(super) struct Alarms(Mutex<Heard>);
+pub(super) struct Alarms(Mutex<AlarmState>);
 
 #[derive(Debug, Default)]
-struct Heard {
+struct AlarmState {
+    /// The connections so far; the last one's number.
     connections: u64,
-    /// The broker's words on each connection on which it takes nothing.
+    /// The reasons that the broker gave, by the number of the blocked connection.
     raised: BTreeMap<u64, String>,
 }
 
-/// One connection's part in it, which ends with the connection.
+/// The alarm of one connection, cleared when dropped.
 #[derive(Debug)]
 pub(super) struct Alarm {
     alarms: Arc<Alarms>,
@@ -25,30 +26,30 @@ pub(super) struct Alarm {
 }
 
 impl Alarms {
-    /// Another connection's.
+    /// The alarm of a new connection, not raised.
     pub(super) fn of_connection(self: &Arc<Self>) -> Alarm {
-        let mut heard = self.heard();
-        heard.connections += 1;
-        Alarm { alarms: Arc::clone(self), connection: heard.connections }
+        let mut state = self.state();
+        state.connections += 1;
+        Alarm { alarms: Arc::clone(self), connection: state.connections }
     }
 
-    /// The broker's words, if it takes nothing for now.
-    pub(super) fn words(&self) -> Option<String> {
-        self.heard().raised.values().next().cloned()
+    /// The broker's reason, if an alarm is raised on any connection.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.state().raised.values().next().cloned()
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn state(&self) -> MutexGuard<'_, AlarmState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Alarm {
-    pub(super) fn raise(&self, words: String) {
-        self.alarms.heard().raised.insert(self.connection, words);
+    pub(super) fn raise(&self, reason: String) {
+        self.alarms.state().raised.insert(self.connection, reason);
     }
 
     pub(super) fn clear(&self) {
-        self.alarms.heard().raised.remove(&self.connection);
+        self.alarms.state().raised.remove(&self.connection);
     }
 }
 

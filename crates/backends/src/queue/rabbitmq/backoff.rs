@@ -1,25 +1,25 @@
-//! How long is waited from one attempt to the next.
+//! Exponential backoff between attempts to connect.
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_millis(100);
+const DELAY_MIN: Duration = Duration::from_millis(100);
 
-/// Short: once the broker is back, votes are to be taken again soon.
-const LONGEST: Duration = Duration::from_secs(1);
+/// Short, so that votes are accepted soon after the broker becomes available.
+const DELAY_MAX: Duration = Duration::from_secs(1);
 
-/// Twice as long after each attempt, up to a bound.
+/// Doubles the delay after each attempt, up to [`DELAY_MAX`].
 #[derive(Debug)]
 pub(super) struct Backoff(Duration);
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self(FIRST)
+        Self(DELAY_MIN)
     }
 }
 
 impl Backoff {
     pub(super) async fn wait(&mut self) {
         tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST);
+        self.0 = (self.0 * 2).min(DELAY_MAX);
     }
 }

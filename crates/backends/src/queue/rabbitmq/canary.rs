@@ -1,12 +1,12 @@
-//! Finding out whether a policy makes the broker lose what it has confirmed.
+//! Detects policies that make the broker lose messages that it has confirmed.
 //!
-//! A policy's `message-ttl`, `expires` and `max-length` lower what a queue's own arguments say, and its `overflow` replaces
-//! them; no client is told. So each node has a queue of its own, full with messages that nobody takes, and looks again and
-//! again whether that refuses one more message, as a full queue must. If it takes one, messages were dropped or have expired.
-//! Such a refusal costs the broker no write of a message. What `expires` deletes first is `{prefix}.dead`, which nobody
-//! consumes.
+//! A policy's `message-ttl`, `expires` and `max-length` lower the values of a queue's own arguments, and its `overflow`
+//! replaces them; clients are not notified. So each node declares a queue of its own, fills it with messages that are never
+//! consumed, and checks periodically that the queue refuses another message, as a full queue must. If it accepts one,
+//! messages were dropped or have expired. A refused message costs the broker no write. `expires` first deletes
+//! `{prefix}.dead`, which is never consumed.
 //!
-//! The same message brings what the broker says only to those who publish: that it is short of memory or disk, and that a
+//! The same message yields what the broker reports only to publishers: that it is short of memory or disk space, and that a
 //! message is too large.
 
 use std::time::Duration;
@@ -15,37 +15,37 @@ use throng_domain::queue::QueueError;
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::connection::{ANSWER_MAX, Session};
-use super::failure::{self, no_answer};
-use super::lane::{Address, Lane};
+use super::confirm_channel::{Address, ConfirmChannel};
+use super::connection::{RESPONSE_MAX, Session};
+use super::failure::{self, unavailable_because};
 use super::topology::Topology;
 use super::unconfirmed::Unconfirmed;
 use crate::queue::message::PUBLISHED_BYTES_MAX;
 
-/// The messages after which a queue with room for one is full: the broker counts before it adds.
+/// The messages after which a queue of length one is full: the broker checks the length before it adds a message.
 const FILL_MAX: usize = 4;
 
-/// How often the messages are made anew. A `message-ttl` holds for what is published after it was set, so that messages from
-/// before would show none.
+/// The interval at which the messages are replaced. A `message-ttl` applies only to messages published after it was set, so
+/// that older ones wouldn't expire.
 const REFILL_AFTER: Duration = Duration::from_secs(5);
 
-/// The least time that all must be well after messages were lost until it is taken for over.
-const PROOF_MIN: Duration = Duration::from_secs(3);
+/// The minimum time without a loss after which a loss of messages is taken to be over.
+const CLEAR_AFTER_MIN: Duration = Duration::from_secs(3);
 
-/// The same after a queue was deleted: RabbitMQ looks every 5 s for quorum queues that have expired.
-const PROOF_OF_QUEUES: Duration = Duration::from_secs(10);
+/// The same for the deletion of a queue: RabbitMQ checks every 5 s for quorum queues that have expired.
+const CLEAR_AFTER_DELETION: Duration = Duration::from_secs(10);
 
 const SMALL: &[u8] = b"canary";
 
-const DROPPED: &str = "a full queue takes more and drops what it has (overflow)";
+const DROPPED: &str = "a full queue accepts messages and drops others (overflow)";
 const EXPIRED: &str = "messages expire (message-ttl), or a full queue drops them (overflow)";
-const DELETED: &str = "a queue that nobody consumes is deleted (expires)";
+const DELETED: &str = "a queue without consumers is deleted (expires)";
 
-/// One node's queue, and what was seen of it. What was seen outlives connections.
+/// A node's canary queue, and the loss detected on it, if any. Persists across connections.
 #[derive(Debug, Default)]
 pub(super) struct Canary {
     name: Option<String>,
-    /// `None` where it has to be made, or filled, anew.
+    /// `None` if the queue has to be declared or filled.
     filled_at: Option<Instant>,
     /// The last loss, until it is over.
     loss: Option<Loss>,
@@ -53,65 +53,66 @@ pub(super) struct Canary {
 
 #[derive(Debug)]
 struct Loss {
-    words: String,
+    reason: String,
     /// How long the next messages have to stay until the loss is over: twice as long as those that were lost.
-    proof: Duration,
+    clear_after: Duration,
 }
 
-/// What became of a message that was to be refused.
+/// The outcome of publishing to the canary queue.
 enum Sent {
     Refused,
-    Taken,
+    Accepted,
     NoQueue,
 }
 
 impl Canary {
-    /// The connection is another one: what is on the queue isn't known.
+    /// The connection was replaced: the contents of the queue are unknown.
     pub(super) fn reconnected(&mut self) {
         self.filled_at = None;
     }
 
-    /// A queue was deleted that ballots are safe on as long as it is there.
+    /// A queue was deleted on which ballots are durable only as long as it exists.
     pub(super) fn queue_was_deleted(&mut self, topology: &Topology) {
-        self.lose(topology, DELETED, PROOF_OF_QUEUES);
+        self.record_loss(topology, DELETED, CLEAR_AFTER_DELETION);
     }
 
-    /// Looks whether all is as it must be.
+    /// Checks that the broker keeps confirmed messages and accepts the largest ones.
     ///
     /// # Errors
-    /// [`QueueError::Rejected`] where the broker loses what it has confirmed, or refuses messages for their size; says what to
-    /// do. [`QueueError::Unavailable`] where it doesn't say.
+    /// [`QueueError::Rejected`] if the broker loses messages that it has confirmed, or refuses messages because of their size;
+    /// says how to fix it. [`QueueError::Unavailable`] if the broker doesn't respond.
     pub(super) async fn check(&mut self, topology: &Topology, session: &Session) -> Result<(), QueueError> {
-        let looked = self.look(topology, session).await;
-        if matches!(looked, Err(QueueError::Unavailable(_))) {
-            // Where the broker was killed just after it made this queue, the queue may be there and never respond again (seen on
+        let probed = self.probe(topology, session).await;
+        if matches!(probed, Err(QueueError::Unavailable(_))) {
+            // If the broker was killed just after it declared this queue, the queue may exist and never respond (seen on
             // RabbitMQ 4.0.5). The next one has another name.
             (self.name, self.filled_at) = (None, None);
         }
-        looked?;
-        self.loss().map_or(Ok(()), |words| Err(QueueError::Rejected(words)))
+        probed?;
+        self.loss().map_or(Ok(()), |reason| Err(QueueError::Rejected(reason)))
     }
 
-    async fn look(&mut self, topology: &Topology, session: &Session) -> Result<(), QueueError> {
+    async fn probe(&mut self, topology: &Topology, session: &Session) -> Result<(), QueueError> {
         match self.filled_at {
-            None => self.make(topology, session).await?,
+            None => self.create(topology, session).await?,
             Some(at) => match send_one(session, self.name(), SMALL).await? {
-                Sent::Refused => self.stays(topology, session, at.elapsed()).await?,
-                Sent::Taken => self.lose(topology, EXPIRED, at.elapsed() * 2),
+                Sent::Refused => self.retained(topology, session, at.elapsed()).await?,
+                Sent::Accepted => self.record_loss(topology, EXPIRED, at.elapsed() * 2),
                 Sent::NoQueue => self.queue_was_deleted(topology),
             },
         }
         Ok(())
     }
 
-    /// What loses messages, as far as was seen.
+    /// The reason of the current loss, if any is known.
     pub(super) fn loss(&self) -> Option<String> {
-        self.loss.as_ref().map(|loss| loss.words.clone())
+        self.loss.as_ref().map(|loss| loss.reason.clone())
     }
 
-    async fn stays(&mut self, topology: &Topology, session: &Session, age: Duration) -> Result<(), QueueError> {
-        if self.loss.as_ref().is_some_and(|loss| age >= loss.proof) {
-            info!("the broker keeps what it has confirmed again");
+    /// The messages were retained since they were published, this long ago.
+    async fn retained(&mut self, topology: &Topology, session: &Session, age: Duration) -> Result<(), QueueError> {
+        if self.loss.as_ref().is_some_and(|loss| age >= loss.clear_after) {
+            info!("the broker retains confirmed messages again");
             self.loss = None;
         }
         if self.loss.is_none() && age >= REFILL_AFTER {
@@ -120,7 +121,7 @@ impl Canary {
         Ok(())
     }
 
-    async fn make(&mut self, topology: &Topology, session: &Session) -> Result<(), QueueError> {
+    async fn create(&mut self, topology: &Topology, session: &Session) -> Result<(), QueueError> {
         if self.name.is_none() {
             self.name = Some(topology.new_canary_name(session).await?);
         }
@@ -128,27 +129,27 @@ impl Canary {
         self.fill(topology, session).await?;
         match send_one(session, self.name(), &vec![0; PUBLISHED_BYTES_MAX]).await? {
             Sent::Refused => {}
-            Sent::Taken if self.filled_at.is_some() => self.lose(topology, EXPIRED, PROOF_MIN),
-            // That was noticed already.
-            Sent::Taken => {}
+            Sent::Accepted if self.filled_at.is_some() => self.record_loss(topology, EXPIRED, CLEAR_AFTER_MIN),
+            // The loss was recorded already.
+            Sent::Accepted => {}
             Sent::NoQueue => self.queue_was_deleted(topology),
         }
         Ok(())
     }
 
-    /// Empties the queue and fills it again.
+    /// Purges the queue and fills it again.
     async fn fill(&mut self, topology: &Topology, session: &Session) -> Result<(), QueueError> {
         self.filled_at = None;
-        if !topology.empty_canary(session, self.name()).await? {
+        if !topology.purge_canary(session, self.name()).await? {
             self.queue_was_deleted(topology);
             return Ok(());
         }
         let filled_at = Instant::now();
-        let mut lane = Lane::open(session).await?;
+        let mut channel = ConfirmChannel::open(session).await?;
         for _ in 0..FILL_MAX {
-            let (open, sent) = send(lane, self.name(), SMALL).await?;
+            let (open, sent) = send(channel, self.name(), SMALL).await?;
             match sent {
-                Sent::Taken => lane = open.ok_or_else(|| no_answer("the channel has ended"))?,
+                Sent::Accepted => channel = open.ok_or_else(|| unavailable_because("the channel is closed"))?,
                 Sent::Refused => {
                     self.filled_at = Some(filled_at);
                     return Ok(());
@@ -159,16 +160,16 @@ impl Canary {
                 }
             }
         }
-        self.lose(topology, DROPPED, PROOF_MIN);
+        self.record_loss(topology, DROPPED, CLEAR_AFTER_MIN);
         Ok(())
     }
 
-    fn lose(&mut self, topology: &Topology, effect: &str, proof: Duration) {
-        let words = failure::of_policy(topology.prefix(), effect);
+    fn record_loss(&mut self, topology: &Topology, effect: &str, clear_after: Duration) {
+        let reason = failure::of_policy(topology.prefix(), effect);
         if self.loss.is_none() {
-            error!(why = words, "votes are refused: the broker would lose them");
+            error!(why = reason, "votes are refused: the broker would lose them");
         }
-        self.loss = Some(Loss { words, proof: proof.max(PROOF_MIN) });
+        self.loss = Some(Loss { reason, clear_after: clear_after.max(CLEAR_AFTER_MIN) });
         self.filled_at = None;
     }
 
@@ -178,19 +179,20 @@ impl Canary {
 }
 
 async fn send_one(session: &Session, queue: &str, body: &[u8]) -> Result<Sent, QueueError> {
-    // A channel on which a message was refused goes on refusing for a while by itself.
-    let lane = Lane::open(session).await?;
-    Ok(send(lane, queue, body).await?.1)
+    // A new channel: one on which a message was refused keeps refusing messages by itself for a while.
+    let channel = ConfirmChannel::open(session).await?;
+    Ok(send(channel, queue, body).await?.1)
 }
 
-async fn send(lane: Lane, queue: &str, body: &[u8]) -> Result<(Option<Lane>, Sent), QueueError> {
-    let (open, sent) = lane.send(Address::Queue(queue), body, Default::default(), Instant::now() + ANSWER_MAX).await;
+async fn send(channel: ConfirmChannel, queue: &str, body: &[u8]) -> Result<(Option<ConfirmChannel>, Sent), QueueError> {
+    let deadline = Instant::now() + RESPONSE_MAX;
+    let (open, sent) = channel.send(Address::Queue(queue), body, Default::default(), deadline).await;
     let sent = match sent {
-        Ok(()) => Sent::Taken,
+        Ok(()) => Sent::Accepted,
         Err(Unconfirmed::Refused) => Sent::Refused,
         Err(Unconfirmed::Returned(_)) => Sent::NoQueue,
         Err(Unconfirmed::Lost(source)) => return Err(failure::of_sending(source, body.len())),
-        Err(other @ (Unconfirmed::NoAnswer | Unconfirmed::NotSent | Unconfirmed::NotAsked)) => {
+        Err(other @ (Unconfirmed::TimedOut | Unconfirmed::NotSent | Unconfirmed::NotRequested)) => {
             return Err(QueueError::Unavailable(Box::new(other)));
         }
     };

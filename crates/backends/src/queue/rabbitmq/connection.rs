@@ -1,7 +1,7 @@
-//! One connection to the broker, which is gone for good once it is lost.
+//! One connection to the broker, which is not recovered once it is lost.
 //!
-//! The AMQP library could recover connections by itself. It isn't asked to: what was under way when a connection was
-//! lost has an outcome that isn't known, and who has to say so must see the loss.
+//! The AMQP library's automatic recovery is not used: operations in flight when a connection is lost have an unknown outcome,
+//! and the caller that has to report it must see the loss.
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -16,55 +16,55 @@ use throng_domain::queue::QueueError;
 use tokio::time::timeout;
 
 use super::super::QueueUrl;
-use super::failure::{self, no_answer};
+use super::failure::{self, unavailable_because};
 
-/// How long connecting to one host may take.
+/// The timeout for connecting to one host.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
-/// How long is waited for an answer that costs the broker little.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// The timeout for a response that is cheap for the broker.
+pub(super) const RESPONSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long taking leave may take.
-const LEAVE_MAX: Duration = Duration::from_secs(1);
+/// The timeout for closing a connection.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 
-/// After twice this time without a sign of life either side gives a connection up.
+/// Either side closes a connection after receiving nothing for twice this time.
 pub(super) const HEARTBEAT_SECONDS: u16 = 5;
 
-/// A connection. When it is dropped it takes its leave of the broker.
+/// A connection, closed in the background when dropped.
 pub(super) struct Session {
-    /// There until it is dropped.
+    /// `None` only while it is dropped.
     connection: Option<Connection>,
-    wire: Wire,
-    /// Where it leads, and as whom.
+    socket: SocketHandle,
+    /// The broker's address, and the credentials.
     uri: AMQPUri,
 }
 
 impl Session {
-    /// Connects to the first of the hosts that can be reached. `purpose` is what the broker's operator sees.
+    /// Connects to the first reachable host. `purpose` is part of the connection name that the broker shows.
     pub(super) async fn open(url: &QueueUrl, purpose: &str) -> Result<Self, QueueError> {
-        let mut failed = no_answer("no host is named");
+        let mut last_error = unavailable_because("the URL has no host");
         for (host, port) in &url.hosts {
             match Self::open_at(url, host, *port, purpose).await {
                 Ok(session) => return Ok(session),
-                Err(error) => failed = error,
+                Err(error) => last_error = error,
             }
         }
-        Err(failed)
+        Err(last_error)
     }
 
     async fn open_at(url: &QueueUrl, host: &str, port: u16, purpose: &str) -> Result<Self, QueueError> {
         let properties = ConnectionProperties::default().with_connection_name(format!("throng {purpose}").into());
-        let wire = Wire::default();
-        // Whatever ends the attempt: without this its thread would wait for ever for a host that is frozen.
-        let unless_connected = CutOnDrop(Some(wire.clone()));
+        let socket = SocketHandle::default();
+        // However the attempt fails: the library's thread would wait forever for a host that doesn't respond.
+        let unless_connected = ShutDownOnDrop(Some(socket.clone()));
         let runtime = lapin::runtime::default_runtime().map_err(failure::unavailable)?;
-        let (dialled, dialling_on) = (wire.clone(), runtime.clone());
+        let (dialled_socket, dial_runtime) = (socket.clone(), runtime.clone());
         let dial = async move |uri: AMQPUri, _| {
             let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri.clone() };
-            let dialling = plain.connect_with_config_async(TLSConfig::default(), &dialling_on);
+            let dialling = plain.connect_with_config_async(TLSConfig::default(), &dial_runtime);
             let stream = timeout(CONNECT_MAX, dialling).await.map_err(std::io::Error::from)??;
-            if let AsyncTcpStream::Plain(socket) = &stream {
-                dialled.lay(socket.get_ref())?;
+            if let AsyncTcpStream::Plain(tcp) = &stream {
+                dialled_socket.attach(tcp.get_ref())?;
             }
             match uri.scheme {
                 AMQPScheme::AMQP => Ok(stream),
@@ -75,60 +75,60 @@ impl Session {
         let connecting = Connection::connector(uri.clone(), runtime, dial, properties);
         match timeout(CONNECT_MAX, connecting).await {
             Ok(Ok(connection)) => {
-                unless_connected.keep();
-                Ok(Self { connection: Some(connection), wire, uri })
+                unless_connected.disarm();
+                Ok(Self { connection: Some(connection), socket, uri })
             }
             Ok(Err(error)) => Err(failure::of_connecting(error, &url.vhost)),
-            Err(_) => Err(no_answer(&format!("{host}:{port} doesn't answer"))),
+            Err(_) => Err(unavailable_because(&format!("timed out connecting to {host}:{port}"))),
         }
     }
 
-    /// A new channel.
+    /// Opens a channel.
     pub(super) async fn channel(&self) -> Result<Channel, QueueError> {
-        match timeout(ANSWER_MAX, self.connection().create_channel()).await {
+        match timeout(RESPONSE_MAX, self.connection().create_channel()).await {
             Ok(Ok(channel)) => Ok(channel),
             Ok(Err(error)) => Err(failure::unavailable(error)),
-            Err(_) => Err(no_answer("it opens no channel")),
+            Err(_) => Err(unavailable_because("timed out opening a channel")),
         }
     }
 
-    /// Where it leads, and as whom: another connection can be made there.
+    /// The address and credentials with which another connection can be opened to the same broker.
     pub(super) fn uri(&self) -> &AMQPUri {
         &self.uri
     }
 
-    /// Whether it is there, as far as is known.
+    /// Whether it is open, as far as is known.
     pub(super) fn is_open(&self) -> bool {
         self.connection().status().connected()
     }
 
-    /// What befalls it from now on. To be listened to in one place only: each event is told once.
+    /// The connection's events from now on. For a single consumer: each event is delivered once.
     pub(super) fn events(&self) -> impl Stream<Item = Event> + Send + 'static {
         self.connection().events_listener()
     }
 
-    /// Ends it without a word to the broker, which doesn't listen. All that waits on it fails.
-    pub(super) fn cut(&self) {
-        self.wire.cut();
+    /// Shuts the socket down without the AMQP close handshake, for a broker that doesn't respond. All pending operations fail.
+    pub(super) fn abort(&self) {
+        self.socket.shut_down();
     }
 
     fn connection(&self) -> &Connection {
-        self.connection.as_ref().expect("it is there until the session is dropped")
+        self.connection.as_ref().expect("the connection is present until the session is dropped")
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let (connection, wire) = (self.connection.take(), self.wire.clone());
-        let leave = async move {
+        let (connection, socket) = (self.connection.take(), self.socket.clone());
+        let close = async move {
             if let Some(connection) = connection {
-                let _ = timeout(LEAVE_MAX, connection.close(200, "OK".into())).await;
+                let _ = timeout(CLOSE_MAX, connection.close(200, "OK".into())).await;
             }
-            wire.cut();
+            socket.shut_down();
         };
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(leave)),
-            Err(_) => self.wire.cut(),
+            Ok(runtime) => drop(runtime.spawn(close)),
+            Err(_) => self.socket.shut_down(),
         }
     }
 }
@@ -152,54 +152,54 @@ fn uri(url: &QueueUrl, host: &str, port: u16) -> AMQPUri {
     }
 }
 
-/// A second handle on a connection's socket. The library's thread that serves a connection ends when the socket does,
-/// and for a frozen broker in no other way.
+/// A second handle to a connection's socket. If the broker doesn't respond, shutting the socket down is the only way to end
+/// the library's thread for the connection.
 #[derive(Clone, Debug, Default)]
-struct Wire(Arc<Mutex<WireState>>);
+struct SocketHandle(Arc<Mutex<SocketState>>);
 
 #[derive(Debug, Default)]
-enum WireState {
+enum SocketState {
     #[default]
-    NotLaid,
-    Laid(TcpStream),
-    Cut,
+    Detached,
+    Attached(TcpStream),
+    ShutDown,
 }
 
-impl Wire {
-    fn lay(&self, socket: &impl AsFd) -> std::io::Result<()> {
+impl SocketHandle {
+    fn attach(&self, socket: &impl AsFd) -> std::io::Result<()> {
         let socket = TcpStream::from(socket.as_fd().try_clone_to_owned()?);
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
-            WireState::Cut => socket.shutdown(Shutdown::Both),
-            WireState::NotLaid | WireState::Laid(_) => {
-                *state = WireState::Laid(socket);
+            SocketState::ShutDown => socket.shutdown(Shutdown::Both),
+            SocketState::Detached | SocketState::Attached(_) => {
+                *state = SocketState::Attached(socket);
                 Ok(())
             }
         }
     }
 
-    fn cut(&self) {
+    fn shut_down(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let WireState::Laid(socket) = std::mem::replace(&mut *state, WireState::Cut) {
-            // It fails where the connection has ended already.
+        if let SocketState::Attached(socket) = std::mem::replace(&mut *state, SocketState::ShutDown) {
+            // Fails if the connection is closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Cuts a wire unless it is told to keep it.
-struct CutOnDrop(Option<Wire>);
+/// Shuts a socket down when dropped, unless disarmed.
+struct ShutDownOnDrop(Option<SocketHandle>);
 
-impl CutOnDrop {
-    fn keep(mut self) {
+impl ShutDownOnDrop {
+    fn disarm(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for CutOnDrop {
+impl Drop for ShutDownOnDrop {
     fn drop(&mut self) {
-        if let Some(wire) = &self.0 {
-            wire.cut();
+        if let Some(socket) = &self.0 {
+            socket.shut_down();
         }
     }
 }

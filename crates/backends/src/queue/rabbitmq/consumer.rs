@@ -1,4 +1,4 @@
-//! Taking ballots off the queue.
+//! Consuming ballots.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -8,49 +8,50 @@ use std::task::{Context, Poll, ready};
 use async_trait::async_trait;
 use lapin::message;
 use throng_domain::clock::Clock;
-use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, Followed, Look, QueueError};
+use throng_domain::queue::{BallotConsumer, CheckProgress, Delivery, DeliveryTag, EmptyCheck, QueueError};
 use tracing::{error, info, warn};
 
-use super::Broker;
+use super::BrokerConfig;
 use super::backoff::Backoff;
-use super::failure::no_answer;
+use super::empty_check::{QueueState, check_empty};
+use super::failure::unavailable_because;
 use super::identity;
-use super::looking::{self, Found};
 use super::set_aside::{SetAside, Unreadable};
-use super::subscription::{From, Subscription};
+use super::subscription::{Source, Subscription};
 use super::unacknowledged::Unacknowledged;
 use crate::queue::message::{MessageKey, decode_ballots};
 
-/// The messages that a worker has at once: enough for some full transactions, and at most some megabytes.
+/// The prefetch count: enough messages for several full transactions, and at most some megabytes.
 const UNACKNOWLEDGED_MAX: u16 = 128;
 
-/// What one worker is delivered, on a connection of its own.
+/// A consumer of ballots, on a connection of its own.
 #[derive(Debug)]
 pub struct RabbitBallotConsumer {
-    broker: Broker,
+    broker: BrokerConfig,
     key: MessageKey,
     clock: Arc<dyn Clock>,
-    /// The connections there have been, this one included.
+    /// The number of connections so far, including the current one.
     generation: u64,
-    /// The name by which all on one database know the queue that this connection, or the last one, is at.
+    /// The name under which all that share a database identify the queue of the current or last connection.
     queue: String,
-    /// `None` while the broker is away.
+    /// `None` while disconnected.
     subscription: Option<Subscription>,
     unacknowledged: Unacknowledged,
-    /// Read, and not handed out yet.
-    ahead: VecDeque<Delivery>,
+    /// Decoded, and not returned yet.
+    buffered: VecDeque<Delivery>,
     set_aside: SetAside,
-    /// The messages of this connection that couldn't be read.
+    /// The number of unreadable messages on this connection.
     unreadable: u64,
 }
 
 impl RabbitBallotConsumer {
-    /// Connects. Reads only what was published under `key`; the rest is set aside, with the time of `clock`.
+    /// Connects. Messages not authenticated with `key` are set aside, timestamped by `clock`.
     ///
     /// # Errors
-    /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
-    pub async fn connect(broker: Broker, key: MessageKey, clock: Arc<dyn Clock>) -> Result<Self, QueueError> {
-        let mut deliveries = Self {
+    /// [`QueueError::Rejected`] if an operator has to change the broker or its URL, [`QueueError::Unavailable`] if the broker
+    /// can't be reached.
+    pub async fn connect(broker: BrokerConfig, key: MessageKey, clock: Arc<dyn Clock>) -> Result<Self, QueueError> {
+        let mut consumer = Self {
             set_aside: SetAside::new(broker.clone()),
             broker,
             key,
@@ -59,45 +60,45 @@ impl RabbitBallotConsumer {
             queue: String::new(),
             subscription: None,
             unacknowledged: Unacknowledged::default(),
-            ahead: VecDeque::new(),
+            buffered: VecDeque::new(),
             unreadable: 0,
         };
-        deliveries.connect_once().await?;
-        Ok(deliveries)
+        consumer.connect_once().await?;
+        Ok(consumer)
     }
 
     async fn connect_once(&mut self) -> Result<(), QueueError> {
-        let subscription = Subscription::open(&self.broker, From::Ballots, UNACKNOWLEDGED_MAX).await?;
-        self.queue = identity::ask(subscription.uri(), &self.broker.topology).await?;
+        let subscription = Subscription::open(&self.broker, Source::Ballots, UNACKNOWLEDGED_MAX).await?;
+        self.queue = identity::resolve_queue_name(subscription.uri(), &self.broker.topology).await?;
         self.subscription = Some(subscription);
         self.generation += 1;
         self.unacknowledged = Unacknowledged::default();
-        self.ahead.clear();
+        self.buffered.clear();
         self.set_aside.forget();
         self.unreadable = 0;
         Ok(())
     }
 
-    /// Connects again, however long the broker is away or refuses: what worked once may pass by itself.
+    /// Reconnects, without a limit on time or attempts: what worked before may work again, even after the broker refuses.
     async fn reconnect(&mut self) {
-        let (mut backoff, mut told) = (Backoff::default(), false);
+        let (mut backoff, mut logged) = (Backoff::default(), false);
         while let Err(error) = self.connect_once().await {
-            if matches!(error, QueueError::Rejected(_)) && !told {
-                error!(%error, "the broker is there, and can't be used");
-                told = true;
+            if matches!(error, QueueError::Rejected(_)) && !logged {
+                error!(%error, "the broker is reachable, but can't be used");
+                logged = true;
             }
             backoff.wait().await;
         }
-        info!("ballots are delivered again");
+        info!("reconnected to the broker; ballots are consumed");
     }
 
-    /// All that came on the lost connection will come again, and is forgotten when there is another one.
-    fn lose(&mut self, why: &QueueError) {
-        warn!(%why, "no ballots are delivered until the broker is back");
+    /// The connection is lost. Its unacknowledged messages will be redelivered; [`Self::connect_once`] discards them here.
+    fn disconnected(&mut self, why: &QueueError) {
+        warn!(%why, "connection to the broker lost; no ballots are consumed until it is restored");
         self.subscription = None;
     }
 
-    /// What is here, as soon as something is; nothing where something was found that can't be read.
+    /// The deliveries that have arrived, once there are any; none if only unreadable messages have arrived.
     fn poll_receive(
         &mut self,
         context: &mut Context<'_>,
@@ -105,13 +106,13 @@ impl RabbitBallotConsumer {
     ) -> Poll<Result<Vec<Delivery>, QueueError>> {
         let (mut deliveries, mut ballots, unreadable) = (Vec::new(), 0, self.unreadable);
         while ballots < ballots_max {
-            let next = match self.ahead.pop_front() {
+            let next = match self.buffered.pop_front() {
                 Some(delivery) => Poll::Ready(Ok(Some(delivery))),
                 None => self.poll_delivery(context),
             };
             match next {
                 Poll::Ready(Ok(Some(delivery))) if ballots > 0 && ballots + delivery.ballots.len() > ballots_max => {
-                    self.ahead.push_front(delivery);
+                    self.buffered.push_front(delivery);
                     break;
                 }
                 Poll::Ready(Ok(Some(delivery))) => {
@@ -127,15 +128,16 @@ impl RabbitBallotConsumer {
         Poll::Ready(Ok(deliveries))
     }
 
-    /// The next message, read; `None` if it can't be.
+    /// The next message, decoded; `None` if it is unreadable.
     fn poll_delivery(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Delivery>, QueueError>> {
-        let subscription = self.subscription.as_mut().ok_or_else(|| no_answer("there is no connection"))?;
+        let disconnected = || unavailable_because("there is no connection to the broker");
+        let subscription = self.subscription.as_mut().ok_or_else(disconnected)?;
         let message = ready!(subscription.poll_next(context))?;
-        Poll::Ready(Ok(self.read(message)))
+        Poll::Ready(Ok(self.decode(message)))
     }
 
-    /// A message that was delivered, read; `None` if it can't be.
-    fn read(&mut self, message: message::Delivery) -> Option<Delivery> {
+    /// Decodes a delivered message; `None` if it is unreadable, and so to be set aside.
+    fn decode(&mut self, message: message::Delivery) -> Option<Delivery> {
         let number = message.delivery_tag;
         self.unacknowledged.delivered(number);
         match decode_ballots(&self.key, &message.data) {
@@ -153,11 +155,11 @@ impl RabbitBallotConsumer {
         }
     }
 
-    /// Takes in all that is here, to be handed out later: no more than the broker delivers before it is told of any.
-    fn poll_take_in(&mut self, context: &mut Context<'_>) -> Poll<Result<(), QueueError>> {
+    /// Buffers all messages that have arrived: at most [`UNACKNOWLEDGED_MAX`], since none is acknowledged meanwhile.
+    fn poll_buffer_all(&mut self, context: &mut Context<'_>) -> Poll<Result<(), QueueError>> {
         loop {
             match self.poll_delivery(context) {
-                Poll::Ready(Ok(delivery)) => self.ahead.extend(delivery),
+                Poll::Ready(Ok(delivery)) => self.buffered.extend(delivery),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Ready(Ok(())),
             }
@@ -168,7 +170,7 @@ impl RabbitBallotConsumer {
         let acks = self.unacknowledged.done(numbers);
         let Some(subscription) = &self.subscription else { return };
         if let Err(why) = subscription.acknowledge(&acks).await {
-            self.lose(&why);
+            self.disconnected(&why);
         }
     }
 }
@@ -195,7 +197,7 @@ impl BallotConsumer for RabbitBallotConsumer {
             () = due => Ok(Vec::new()),
         };
         Ok(received.unwrap_or_else(|why| {
-            self.lose(&why);
+            self.disconnected(&why);
             Vec::new()
         }))
     }
@@ -215,46 +217,46 @@ impl BallotConsumer for RabbitBallotConsumer {
         self.subscription.is_some().then_some(self.generation)
     }
 
-    async fn look(&mut self) -> Option<Look> {
-        // Whoever stops waiting for an answer doesn't know what it is later taken for.
+    async fn check_empty(&mut self) -> Option<EmptyCheck> {
+        // If this future is dropped, the subscription is too: a late response could be taken for that to another request.
         let subscription = self.subscription.take()?;
         let unreadable = self.unreadable;
-        match looking::look(&self.broker.topology, subscription.channel()).await {
-            Ok(found) => {
+        match check_empty(&self.broker.topology, subscription.channel()).await {
+            Ok(check) => {
                 self.subscription = Some(subscription);
-                match found {
-                    Found::Nothing { consumers } if self.set_aside.is_empty() => {
-                        Some(Look { generation: self.generation, consumers, unreadable, last: u64::MAX })
+                match check {
+                    QueueState::Empty { consumers } if self.set_aside.is_empty() => {
+                        Some(EmptyCheck { generation: self.generation, consumers, unreadable, last: u64::MAX })
                     }
-                    Found::Nothing { .. } | Found::Something => None,
-                    Found::Message(message) => {
-                        let delivery = self.read(*message);
-                        self.ahead.extend(delivery);
+                    QueueState::Empty { .. } | QueueState::NotEmpty => None,
+                    QueueState::Message(message) => {
+                        let delivery = self.decode(*message);
+                        self.buffered.extend(delivery);
                         None
                     }
                 }
             }
             Err(why) => {
-                self.lose(&why);
+                self.disconnected(&why);
                 None
             }
         }
     }
 
-    async fn bound(&mut self, look: &mut Look) {
-        match poll_fn(|context| self.poll_take_in(context)).await {
-            Ok(()) => look.last = self.unacknowledged.last(),
-            Err(why) => self.lose(&why),
+    async fn set_bound(&mut self, check: &mut EmptyCheck) {
+        match poll_fn(|context| self.poll_buffer_all(context)).await {
+            Ok(()) => check.last = self.unacknowledged.last(),
+            Err(why) => self.disconnected(&why),
         }
     }
 
-    fn follow(&self, look: &Look) -> Followed {
-        if self.generation() != Some(look.generation) || self.unreadable != look.unreadable {
-            Followed::Void
-        } else if self.unacknowledged.are_done_up_to(look.last) {
-            Followed::Recorded
+    fn progress(&self, check: &EmptyCheck) -> CheckProgress {
+        if self.generation() != Some(check.generation) || self.unreadable != check.unreadable {
+            CheckProgress::Invalid
+        } else if self.unacknowledged.are_done_up_to(check.last) {
+            CheckProgress::Recorded
         } else {
-            Followed::Waits
+            CheckProgress::Pending
         }
     }
 }

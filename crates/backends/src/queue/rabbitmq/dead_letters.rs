@@ -1,4 +1,4 @@
-//! The messages that no worker could read: looked at, given to the workers once more, or thrown away.
+//! The messages that no worker could read: listed, replayed, or dropped.
 
 use std::fmt::Write as _;
 use std::pin::Pin;
@@ -14,39 +14,38 @@ use throng_domain::clock::Timestamp;
 use throng_domain::queue::QueueError;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{ANSWER_MAX, Session};
-use super::failure::{self, no_answer};
-use super::lane::{Address, Lane};
+use super::confirm_channel::{Address, ConfirmChannel};
+use super::connection::{RESPONSE_MAX, Session};
+use super::failure::{self, unavailable_because};
 use super::topology::Contents;
-use super::{Broker, SEND_MAX, next};
+use super::{BrokerConfig, SEND_MAX, next};
 use crate::queue::message::{MessageKey, NotAMessage, decode_ballots};
 
-/// The most messages that are gone through at once.
+/// The maximum number of messages per scan.
 pub const SCAN_MAX: usize = 10_000;
 
-/// How long nothing comes until it is asked whether there is anything left.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait for the next message before checking whether the queue is empty.
+const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How long is waited at the most for another who goes through the queue; the broker also needs a moment to take back what
-/// was given back.
-const OTHERS_MAX: Duration = Duration::from_secs(3);
+/// How long to wait for another scan to end, and for the broker to requeue its messages.
+const OTHER_SCAN_MAX: Duration = Duration::from_secs(3);
 
-/// How often it is looked meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The interval of checks meanwhile.
+const CHECK_EVERY: Duration = Duration::from_millis(20);
 
-/// The header that says why a message was set aside.
+/// The header with the reason why a message was set aside.
 pub(super) const WHY: &str = "x-throng-why";
 
-/// The header in which the broker itself says why it gave up on a message.
+/// The broker's own header with the reason why it dead-lettered a message.
 const DEATHS: &str = "x-death";
 
-/// The queue of messages that were set aside.
+/// The dead-letter queue: messages that were set aside.
 ///
-/// Each has an id made of its contents: what is there twice has one id, and is meant twice. What is looked at is given
-/// back unchanged; while one looks, another doesn't see it.
+/// A message's id is derived from its contents: duplicates share one id, and operations on it apply to all of them. Listing
+/// requeues messages unchanged; during a scan they are invisible to others.
 #[derive(Debug)]
 pub struct DeadLetters {
-    broker: Broker,
+    broker: BrokerConfig,
     key: MessageKey,
     session: Session,
 }
@@ -54,51 +53,52 @@ pub struct DeadLetters {
 /// A message that was set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Its name.
+    /// Its id, derived from its contents.
     pub id: String,
     /// Why it was set aside.
     pub why: String,
-    /// When, to the second; `None` if nobody noted it.
+    /// When, to the second; `None` if not recorded.
     pub set_aside_at: Option<Timestamp>,
-    /// Its size.
+    /// The size of its body.
     pub bytes: usize,
 }
 
-/// A message that was set aside, with all there is.
+/// A message that was set aside, with its contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenedLetter {
-    /// What is known about it.
+    /// Its description.
     pub letter: DeadLetter,
-    /// Itself.
+    /// Its body.
     pub body: Vec<u8>,
-    /// What this Throng, which may be newer than the one that set it aside, makes of it.
+    /// The result of decoding it with this version of Throng, which may be newer than the one that set it aside.
     pub ballots: Result<Vec<Ballot>, NotAMessage>,
 }
 
-/// Which of them.
+/// A selection of messages.
 #[derive(Clone, Copy, Debug)]
 pub enum Selection<'a> {
-    /// All that are there now.
+    /// All that exist at present.
     All,
     /// Those with these ids.
     Ids(&'a [String]),
 }
 
 impl DeadLetters {
-    /// Connects.
+    /// Connects and declares the topology.
     ///
     /// # Errors
-    /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
-    pub async fn connect(broker: Broker, key: MessageKey) -> Result<Self, QueueError> {
+    /// [`QueueError::Rejected`] if an operator has to change the broker or its URL, [`QueueError::Unavailable`] if the broker
+    /// can't be reached.
+    pub async fn connect(broker: BrokerConfig, key: MessageKey) -> Result<Self, QueueError> {
         let session = Session::open(&broker.url, "dead letters").await?;
         broker.topology.establish(&session).await?;
         Ok(Self { broker, key, session })
     }
 
-    /// The first `limit` of them, at most [`SCAN_MAX`].
+    /// Lists the first `limit` messages, at most [`SCAN_MAX`].
     ///
     /// # Errors
-    /// Where the broker doesn't answer.
+    /// If the broker doesn't respond.
     pub async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
         let mut scan = self.scan(limit).await?;
         let mut letters = Vec::new();
@@ -109,10 +109,10 @@ impl DeadLetters {
         Ok(letters)
     }
 
-    /// The one named `id`; `None` if it isn't there.
+    /// The message with this `id`; `None` if it doesn't exist.
     ///
     /// # Errors
-    /// Where the broker doesn't answer.
+    /// If the broker doesn't respond.
     pub async fn show(&self, id: &str) -> Result<Option<OpenedLetter>, QueueError> {
         let mut scan = self.scan(SCAN_MAX).await?;
         let mut found = None;
@@ -130,21 +130,21 @@ impl DeadLetters {
         Ok(found)
     }
 
-    /// Gives them to the workers once more; returns how many. One that still can't be read comes back here.
+    /// Moves messages back to the ballots' queue; returns how many. One that is still unreadable is set aside again.
     ///
     /// # Errors
-    /// Where the broker doesn't answer, or its queue is full. Each is in one of the two queues all the same.
+    /// If the broker doesn't respond, or its queue is full. No message is lost: each is in at least one of the two queues.
     pub async fn replay(&self, which: Selection<'_>) -> Result<usize, QueueError> {
-        let mut lane = Lane::open(&self.session).await?;
+        let mut channel = ConfirmChannel::open(&self.session).await?;
         let mut scan = self.scan(SCAN_MAX).await?;
         let mut replayed = 0;
         while let Some(message) = scan.next().await? {
             if which.has(&message) {
                 let to = Address::Queue(&self.broker.topology.ballots);
                 let deadline = Instant::now() + SEND_MAX;
-                let (open, sent) = lane.send(to, &message.data, BasicProperties::default(), deadline).await;
+                let (open, sent) = channel.send(to, &message.data, BasicProperties::default(), deadline).await;
                 sent?;
-                lane = open.ok_or_else(|| no_answer("the lane has ended"))?;
+                channel = open.ok_or_else(|| unavailable_because("the channel is closed"))?;
                 scan.remove(&message).await?;
                 replayed += 1;
             }
@@ -153,10 +153,10 @@ impl DeadLetters {
         Ok(replayed)
     }
 
-    /// Throws them away for good; returns how many.
+    /// Deletes messages permanently; returns how many.
     ///
     /// # Errors
-    /// Where the broker doesn't answer.
+    /// If the broker doesn't respond.
     pub async fn drop(&self, which: Selection<'_>) -> Result<usize, QueueError> {
         let mut scan = self.scan(SCAN_MAX).await?;
         let mut dropped = 0;
@@ -170,39 +170,40 @@ impl DeadLetters {
         Ok(dropped)
     }
 
-    /// Takes letters with a consumer: for as long as one is there, a worker's look at the queues (see `looking`) knows that
-    /// letters may be in somebody's hands.
+    /// Scans with a consumer, because a scan may hold messages: the consumer is visible to the workers' check that the queues
+    /// are empty (see `empty_check`).
     async fn scan(&self, limit: usize) -> Result<Scan<'_>, QueueError> {
         let (topology, channel) = (&self.broker.topology, self.session.channel().await?);
-        // What is set aside meanwhile comes last, and isn't gone through: a replay would never end.
-        let left = self.letters_alone(&channel).await?.min(limit).min(SCAN_MAX);
+        // Messages that are set aside meanwhile are last, and not scanned: otherwise a replay might never end.
+        let left = self.count_when_unscanned(&channel).await?.min(limit).min(SCAN_MAX);
         let consuming = async {
             let unacknowledged_max = u16::try_from(left).unwrap_or(u16::MAX);
             channel.basic_qos(unacknowledged_max.max(1), BasicQosOptions::default()).await?;
             let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
             channel.basic_consume(topology.dead.as_str().into(), "".into(), options, arguments).await
         };
-        let consumer = timeout(ANSWER_MAX, consuming).await.map_err(|_| no_answer("it doesn't deliver"))?;
+        let consumer = timeout(RESPONSE_MAX, consuming).await;
+        let consumer = consumer.map_err(|_| unavailable_because("timed out starting a consumer"))?;
         let consumer = consumer.map_err(failure::unavailable)?;
-        Ok(Scan { letters: self, channel, consumer, left })
+        Ok(Scan { dead_letters: self, channel, consumer, left })
     }
 
-    /// How many there are once nobody goes through them, or after a while.
-    async fn letters_alone(&self, channel: &Channel) -> Result<usize, QueueError> {
-        let (topology, until) = (&self.broker.topology, Instant::now() + OTHERS_MAX);
+    /// The number of messages once no other scan holds any, or after [`OTHER_SCAN_MAX`].
+    async fn count_when_unscanned(&self, channel: &Channel) -> Result<usize, QueueError> {
+        let (topology, until) = (&self.broker.topology, Instant::now() + OTHER_SCAN_MAX);
         loop {
             let Contents { messages, consumers } = topology.inspect(channel, &topology.dead).await?;
             if consumers == 0 || Instant::now() >= until {
                 return Ok(messages as usize);
             }
-            sleep(LOOK_EVERY).await;
+            sleep(CHECK_EVERY).await;
         }
     }
 }
 
-/// Going through the queue once. What isn't removed is given back when it ends.
+/// One pass over the queue. Messages that aren't removed are requeued when it ends.
 struct Scan<'a> {
-    letters: &'a DeadLetters,
+    dead_letters: &'a DeadLetters,
     channel: Channel,
     consumer: Consumer,
     left: usize,
@@ -213,35 +214,36 @@ impl Scan<'_> {
         if self.left == 0 {
             return Ok(None);
         }
-        let delivered = match timeout(PAUSE, next(Pin::new(&mut self.consumer))).await {
-            Ok(delivered) => delivered.ok_or_else(|| no_answer("the broker has ended the subscription"))?,
-            Err(_) => return self.end_of_letters().await,
+        let delivered = match timeout(DELIVERY_WAIT_MAX, next(Pin::new(&mut self.consumer))).await {
+            Ok(delivered) => delivered.ok_or_else(|| unavailable_because("the broker cancelled the consumer"))?,
+            Err(_) => return self.end_of_queue().await,
         };
         self.left -= 1;
         delivered.map(Some).map_err(failure::unavailable)
     }
 
-    /// Where another who goes through them, or removes them, has had some of them: none is left.
-    async fn end_of_letters(&self) -> Result<Option<Delivery>, QueueError> {
-        let topology = &self.letters.broker.topology;
+    /// The end, if the queue is empty: another scan holds or has removed the expected messages.
+    async fn end_of_queue(&self) -> Result<Option<Delivery>, QueueError> {
+        let topology = &self.dead_letters.broker.topology;
         match topology.inspect(&self.channel, &topology.dead).await?.messages {
             0 => Ok(None),
-            _ => Err(no_answer("it doesn't deliver")),
+            _ => Err(unavailable_because("timed out waiting for a message")),
         }
     }
 
     async fn remove(&self, message: &Delivery) -> Result<(), QueueError> {
-        let telling = self.channel.basic_ack(message.delivery_tag, BasicAckOptions::default());
-        let told = timeout(ANSWER_MAX, telling).await.map_err(|_| no_answer("it doesn't read what it is sent"))?;
-        told.map_err(failure::unavailable)
+        let acknowledging = self.channel.basic_ack(message.delivery_tag, BasicAckOptions::default());
+        let acknowledged = timeout(RESPONSE_MAX, acknowledging).await;
+        let acknowledged = acknowledged.map_err(|_| unavailable_because("timed out sending an acknowledgement"))?;
+        acknowledged.map_err(failure::unavailable)
     }
 
-    /// The broker has taken the rest back when this returns, or takes it back when the connection ends.
+    /// The broker has requeued the remaining messages when this returns, or requeues them when the connection is closed.
     async fn end(self) {
-        let _ = timeout(ANSWER_MAX, self.channel.close(200, "OK".into())).await;
-        if let Ok(channel) = self.letters.session.channel().await {
-            let _ = self.letters.letters_alone(&channel).await;
-            let _ = timeout(ANSWER_MAX, channel.close(200, "OK".into())).await;
+        let _ = timeout(RESPONSE_MAX, self.channel.close(200, "OK".into())).await;
+        if let Ok(channel) = self.dead_letters.session.channel().await {
+            let _ = self.dead_letters.count_when_unscanned(&channel).await;
+            let _ = timeout(RESPONSE_MAX, channel.close(200, "OK".into())).await;
         }
     }
 }
@@ -267,7 +269,7 @@ impl Selection<'_> {
     }
 }
 
-/// A message's name: the beginning of its contents' SHA-256.
+/// The id of a message: the beginning of the SHA-256 of its body.
 pub(super) fn id_of(body: &[u8]) -> String {
     Sha256::digest(body)[..8].iter().fold(String::new(), |mut id, byte| {
         let _ = write!(id, "{byte:02x}");
@@ -275,11 +277,11 @@ pub(super) fn id_of(body: &[u8]) -> String {
     })
 }
 
-/// Why a message was set aside: in a worker's words, or because the broker gave up on it.
+/// Why a message was set aside by a worker, or dead-lettered by the broker.
 fn why(message: &Delivery) -> Option<String> {
     let headers = message.properties.headers().as_ref()?.inner();
-    if let Some(AMQPValue::LongString(words)) = headers.get(WHY) {
-        return Some(words.to_string());
+    if let Some(AMQPValue::LongString(why)) = headers.get(WHY) {
+        return Some(why.to_string());
     }
     let AMQPValue::FieldArray(deaths) = headers.get(DEATHS)? else { return None };
     let AMQPValue::FieldTable(death) = deaths.as_slice().first()? else { return None };

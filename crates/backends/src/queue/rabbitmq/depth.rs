@@ -1,51 +1,51 @@
-//! How much waits to be recorded, how much can't be, and how many take it off the queue.
+//! Queue depth: the messages waiting to be recorded, the dead letters, and the consumers.
 
 use lapin::Channel;
 use throng_domain::queue::QueueError;
 use tokio::sync::Mutex;
 
-use super::Broker;
+use super::BrokerConfig;
 use super::connection::Session;
 use super::topology::Contents;
 
-/// The messages on the queues.
+/// The numbers of messages and consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Messages {
-    /// Those that are ready for a worker: not those which one has and isn't done with.
+    /// Messages of ballots that are ready for delivery, without those delivered and unacknowledged.
     pub ballots: u64,
-    /// Those that no worker could read.
+    /// Messages that no worker could read.
     pub dead: u64,
-    /// The consumers of the ballots' queue: one for each of every worker's lines. With none, nothing is recorded.
+    /// Consumers of the ballots' queue, one for each connection of each worker. Without any, nothing is recorded.
     pub consumers: u64,
 }
 
-/// Asks the broker how much it has, on a connection of its own that is made when it is needed.
+/// Reads the queue depth, on a connection of its own that is opened on demand.
 #[derive(Debug)]
 pub struct Depth {
-    broker: Broker,
-    asked: Mutex<Option<(Session, Channel)>>,
+    broker: BrokerConfig,
+    connection: Mutex<Option<(Session, Channel)>>,
 }
 
 impl Depth {
-    /// Asks nothing yet.
-    pub fn new(broker: Broker) -> Self {
-        Self { broker, asked: Mutex::default() }
+    /// Doesn't connect yet.
+    pub fn new(broker: BrokerConfig) -> Self {
+        Self { broker, connection: Mutex::default() }
     }
 
-    /// The messages and consumers there are, all asked of the queues themselves (passive declares): no management plugin is
-    /// needed. `None` where the broker doesn't tell within a few seconds.
+    /// The current numbers, by passive declares: the management plugin isn't needed. `None` if the broker doesn't respond
+    /// within a few seconds.
     pub async fn messages(&self) -> Option<Messages> {
-        let mut asked = self.asked.lock().await;
-        // Taken out meanwhile: after a failure, or when nobody waits any more, the next one connects anew.
+        let mut connection = self.connection.lock().await;
+        // Taken out meanwhile: after an error, or if this future is dropped, the next call reconnects.
         let count = async {
-            let (session, channel) = match asked.take().filter(|(session, _)| session.is_open()) {
+            let (session, channel) = match connection.take().filter(|(session, _)| session.is_open()) {
                 Some(connected) => connected,
                 None => self.connect().await?,
             };
             let topology = &self.broker.topology;
             let ballots = topology.inspect(&channel, &topology.ballots).await?;
             let dead = topology.inspect(&channel, &topology.dead).await?;
-            *asked = Some((session, channel));
+            *connection = Some((session, channel));
             let Contents { messages, consumers } = ballots;
             Ok::<_, QueueError>(Messages {
                 ballots: messages.into(),

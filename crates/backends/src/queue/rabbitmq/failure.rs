@@ -1,4 +1,4 @@
-//! What the broker's refusals mean to a caller.
+//! Mapping of the broker's errors to [`QueueError`].
 
 use lapin::ErrorKind;
 use throng_domain::queue::{QueueError, Source};
@@ -8,88 +8,92 @@ const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
 const NOT_ALLOWED: u16 = 530;
 
-/// Nothing was taken, and trying again may help.
+/// Nothing was enqueued; a retry may succeed.
 pub(super) fn unavailable(error: lapin::Error) -> QueueError {
     QueueError::Unavailable(Box::new(error))
 }
 
-/// Nothing was taken, for a reason of our own.
-pub(super) fn no_answer(why: &str) -> QueueError {
-    QueueError::Unavailable(why.into())
+/// Nothing was enqueued, for a reason other than an error of the library.
+pub(super) fn unavailable_because(reason: &str) -> QueueError {
+    QueueError::Unavailable(reason.into())
 }
 
-/// Whether what was asked for isn't there.
+/// Whether the requested queue or exchange doesn't exist.
 pub(super) fn is_missing(error: &lapin::Error) -> bool {
-    matches!(refusal(error), Some((NOT_FOUND, _)))
+    matches!(protocol_error(error), Some((NOT_FOUND, _)))
 }
 
-/// What was there is gone.
+/// A queue or exchange that was declared no longer exists.
 pub(super) fn of_missing(name: &str) -> QueueError {
-    no_answer(&format!(
-        "`{name}` is gone: somebody deleted it, or a policy with `expires` did; see `rabbitmqctl list_policies`"
+    unavailable_because(&format!(
+        "`{name}` no longer exists: it was deleted, or expired by a policy with `expires`; see `rabbitmqctl list_policies`"
     ))
 }
 
-/// What a policy does to messages that the broker has confirmed.
+/// The effect of a policy on messages that the broker has confirmed, and how to fix it.
 pub(super) fn of_policy(prefix: &str, effect: &str) -> String {
     format!(
-        "the broker loses messages that it has confirmed: {effect}. Look for a policy that applies to the queues named \
-         {prefix}.*, with `rabbitmqctl list_policies` and `rabbitmqctl list_operator_policies`, and clear it or narrow its \
-         pattern"
+        "the broker loses messages that it has confirmed: {effect}. Check `rabbitmqctl list_policies` and \
+         `rabbitmqctl list_operator_policies` for a policy that applies to the queues named {prefix}.*, and clear it or \
+         narrow its pattern"
     )
 }
 
-/// Why a channel ended on which a message of so many bytes was sent.
+/// Why a channel was closed after a message of this size was published.
 pub(super) fn of_sending(source: Source, bytes: usize) -> QueueError {
-    match source.downcast_ref::<lapin::Error>().and_then(refusal) {
-        Some((PRECONDITION_FAILED, words)) if words.contains("size") => rejected(
+    match source.downcast_ref::<lapin::Error>().and_then(protocol_error) {
+        Some((PRECONDITION_FAILED, reply_text)) if reply_text.contains("size") => rejected(
             &format!("the broker refuses messages of {bytes} bytes; raise max_message_size in its rabbitmq.conf"),
-            words,
+            reply_text,
         ),
         Some(_) | None => QueueError::Unavailable(source),
     }
 }
 
-/// Why a connection wasn't made.
+/// Why a connection could not be opened.
 pub(super) fn of_connecting(error: lapin::Error, vhost: &str) -> QueueError {
-    match refusal(&error) {
-        Some((ACCESS_REFUSED, words)) => {
-            rejected("the broker refuses the user; check QUEUE_URL's user and password", words)
+    match protocol_error(&error) {
+        Some((ACCESS_REFUSED, reply_text)) => {
+            rejected("the broker refuses the user; check QUEUE_URL's user and password", reply_text)
         }
-        Some((NOT_ALLOWED, words)) => rejected(
+        Some((NOT_ALLOWED, reply_text)) => rejected(
             &format!(
-                "the broker lets this user into no virtual host `{vhost}`; check the end of QUEUE_URL, or make it: rabbitmqctl add_vhost, rabbitmqctl set_permissions"
+                "the broker denies this user access to the virtual host `{vhost}`; check the end of QUEUE_URL, or create the \
+                 virtual host and grant access: rabbitmqctl add_vhost, rabbitmqctl set_permissions"
             ),
-            words,
+            reply_text,
         ),
         Some(_) | None => unavailable(error),
     }
 }
 
-/// Why `name` couldn't be declared.
+/// Why `name` could not be declared.
 pub(super) fn of_declaring(error: lapin::Error, name: &str) -> QueueError {
-    match refusal(&error) {
-        Some((ACCESS_REFUSED, words)) => rejected(
-            &format!("the broker doesn't let this user declare `{name}`; grant it: rabbitmqctl set_permissions"),
-            words,
-        ),
-        Some((PRECONDITION_FAILED, words)) => rejected(
+    match protocol_error(&error) {
+        Some((ACCESS_REFUSED, reply_text)) => rejected(
             &format!(
-                "`{name}` exists on the broker and was declared otherwise, perhaps as a classic queue, which could lose what it confirmed: Throng needs a quorum queue. Empty and delete it, or set another QUEUE_PREFIX"
+                "the broker denies this user permission to declare `{name}`; grant it: rabbitmqctl set_permissions"
             ),
-            words,
+            reply_text,
+        ),
+        Some((PRECONDITION_FAILED, reply_text)) => rejected(
+            &format!(
+                "`{name}` exists on the broker with different arguments, perhaps as a classic queue, which can lose confirmed \
+                 messages: Throng needs a quorum queue. Empty and delete it, or set another QUEUE_PREFIX"
+            ),
+            reply_text,
         ),
         Some(_) | None => unavailable(error),
     }
 }
 
-fn rejected(advice: &str, words: &str) -> QueueError {
-    QueueError::Rejected(format!("{advice} ({words})"))
+fn rejected(advice: &str, reply_text: &str) -> QueueError {
+    QueueError::Rejected(format!("{advice} ({reply_text})"))
 }
 
-/// The broker's code and words, where it is the broker that refuses.
-fn refusal(error: &lapin::Error) -> Option<(u16, &str)> {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what isn't the broker's word can't be listed for good")]
+/// The broker's reply code and text, if the error was reported by the broker.
+fn protocol_error(error: &lapin::Error) -> Option<(u16, &str)> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library adds kinds, and only this one is from the broker")]
     match error.kind() {
         ErrorKind::ProtocolError(error) => Some((error.get_id(), error.get_message().as_str())),
         _ => None,

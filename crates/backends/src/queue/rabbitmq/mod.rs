@@ -1,33 +1,35 @@
-//! RabbitMQ, spoken to in AMQP 0-9-1.
+//! RabbitMQ, over AMQP 0-9-1.
 //!
 //! ```text
-//! publishers ─┬─ pipe, one per core ─► {prefix}.ballots ─► consumer ──────┐ can't be read
-//!             └─ line                                                     └─► {prefix}.dead ◄─► dead letters
-//! result publisher ─ line ─ lane ────► {prefix}.results ─► a queue per node ─► result subscriber
+//! publishers ─┬─ publisher connection, one per core ─► {prefix}.ballots ─► consumer ──────┐ unreadable
+//!             └─ supervised connection                                                    └─► {prefix}.dead ◄─► dead letters
+//! result publisher ─ supervised connection ──────────► {prefix}.results ─► a queue per node ─► result subscriber
 //! ```
 //!
-//! What sends has a [`line`](line::Line), which is looked after in the background and knows before anything is sent
-//! whether the broker takes it. Ballots don't go out on the line itself, but on the [`pipe`](pipe::Pipe) of the core that
-//! took them. A [`canary`](canary::Canary) tells it whether a policy makes the broker lose what it confirmed. What receives has a [`subscription`](subscription::Subscription), and connects again when it is next asked.
+//! Publishers have a [supervised connection](supervised_connection::SupervisedConnection), monitored in the background, so that
+//! it is known before publishing whether the broker accepts messages. Ballots are not published on it, but on the
+//! [publisher connection](publisher_connection::PublisherConnection) of the core that accepted them. A
+//! [canary](canary::Canary) detects policies that make the broker lose confirmed messages. Consumers have a
+//! [subscription](subscription::Subscription), and reconnect on their next call.
 
 mod alarms;
 mod backoff;
 mod canary;
+mod confirm_channel;
 mod connection;
 mod consumer;
 mod dead_letters;
 mod depth;
+mod empty_check;
 mod failure;
 mod identity;
-mod lane;
-mod line;
-mod looking;
-mod pipe;
 mod publisher;
+mod publisher_connection;
 mod result_publisher;
 mod result_subscriber;
 mod set_aside;
 mod subscription;
+mod supervised_connection;
 mod supervision;
 mod topology;
 mod unacknowledged;
@@ -48,22 +50,22 @@ pub use self::result_subscriber::RabbitResultSubscriber;
 pub use self::topology::Topology;
 use super::QueueUrl;
 
-/// How long sending a message may take, its confirm included.
+/// The timeout for publishing a message, including its confirm.
 const SEND_MAX: Duration = Duration::from_secs(3);
 
-/// AMQP's mode of delivery for a message that is kept on disk.
+/// AMQP's delivery mode for messages that are written to disk.
 const PERSISTENT: u8 = 2;
 
-/// A broker, and what Throng has there.
+/// A broker, and the topology that Throng declares on it.
 #[derive(Clone, Debug)]
-pub struct Broker {
-    /// Where it is.
+pub struct BrokerConfig {
+    /// Its address and credentials.
     pub url: QueueUrl,
-    /// What is there.
+    /// Its queues and exchanges.
     pub topology: Topology,
 }
 
-/// The next of what a stream yields.
+/// The next item of a stream.
 async fn next<S: Stream>(mut stream: Pin<&mut S>) -> Option<S::Item> {
     poll_fn(|context| stream.as_mut().poll_next(context)).await
 }

@@ -1,4 +1,4 @@
-//! Putting ballots on the queue.
+//! Publishing ballots.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,129 +9,149 @@ use throng_domain::ballot::Ballot;
 use throng_domain::queue::{Publisher, QueueError};
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::no_answer;
+use super::failure::unavailable_because;
 use super::identity;
-use super::line::Line;
-use super::pipe::Pipe;
-use super::topology::Topology;
+use super::publisher_connection::PublisherConnection;
+use super::supervised_connection::SupervisedConnection;
 use super::unconfirmed::Unconfirmed;
-use super::{Broker, SEND_MAX};
+use super::{BrokerConfig, SEND_MAX};
 use crate::queue::message::{MessageKey, encode_ballots};
 
 const PURPOSE: &str = "ballots out";
 
-/// How long nothing is sent after a pipe couldn't be opened: a broker that refuses isn't asked again for each batch.
+/// The delay after a publisher connection could not be opened: a broker that refuses connections isn't contacted for each
+/// batch.
 const REOPEN_AFTER: Duration = Duration::from_millis(500);
 
-/// Publishes on a pipe of its own, which stays on the runtime that publishes first; to be used there. Whether the broker and
-/// its queue are there it knows by a line, which all publishers of a node share.
+/// Publishes on a publisher connection of its own, which runs on the runtime that publishes first; must be used on that
+/// runtime. All publishers of a node share a supervised connection, which monitors the broker and its queues.
 #[derive(Debug)]
 pub struct RabbitPublisher {
-    topology: Topology,
-    /// The name by which all on one database know the queue.
+    broker: BrokerConfig,
+    /// The name under which all that share a database identify the queue.
     name: String,
     key: MessageKey,
-    line: Arc<Line>,
-    state: Mutex<PipeState>,
+    connection: Arc<SupervisedConnection>,
+    state: Mutex<PublisherConnectionState>,
     opening: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-enum PipeState {
+enum PublisherConnectionState {
     #[default]
     NotOpened,
-    /// When it was opened, the line was at its `generation`th connection.
+    /// Opened when the supervised connection had this `generation`.
     Opened {
-        pipe: Arc<Pipe>,
+        publisher_connection: Arc<PublisherConnection>,
         generation: u64,
     },
-    CouldntOpen {
+    OpenFailed {
         at: Instant,
         why: String,
     },
 }
 
 impl RabbitPublisher {
-    /// Connects. What is published can be read under `key` alone.
+    /// Connects. Messages are authenticated with `key`.
     ///
     /// # Errors
-    /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
-    pub async fn connect(broker: Broker, key: MessageKey) -> Result<Self, QueueError> {
-        let line = Arc::new(Line::open(broker.clone(), PURPOSE, true).await?);
-        let name = identity::ask(&line.uri()?, &broker.topology).await?;
-        Ok(Self::on(line, broker.topology, name, key))
+    /// [`QueueError::Rejected`] if an operator has to change the broker or its URL, [`QueueError::Unavailable`] if the broker
+    /// can't be reached.
+    pub async fn connect(broker: BrokerConfig, key: MessageKey) -> Result<Self, QueueError> {
+        let connection = Arc::new(SupervisedConnection::open(broker.clone(), PURPOSE, true).await?);
+        let name = identity::resolve_queue_name(&connection.uri()?, &broker.topology).await?;
+        Ok(Self::new(connection, broker, name, key))
     }
 
-    /// The name by which nodes and workers on one database know the queue. Nothing is published to one of another name.
+    /// The name under which nodes and workers that share a database identify the queue. Nothing is published to a queue with
+    /// another name.
     pub fn queue(&self) -> &str {
         &self.name
     }
 
-    /// Another one, for another runtime.
+    /// Another publisher on the same supervised connection, for another runtime.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self::on(Arc::clone(&self.line), self.topology.clone(), self.name.clone(), self.key.clone())
+        Self::new(Arc::clone(&self.connection), self.broker.clone(), self.name.clone(), self.key.clone())
     }
 
-    fn on(line: Arc<Line>, topology: Topology, name: String, key: MessageKey) -> Self {
-        Self { topology, name, key, line, state: Mutex::default(), opening: tokio::sync::Mutex::default() }
+    fn new(connection: Arc<SupervisedConnection>, broker: BrokerConfig, name: String, key: MessageKey) -> Self {
+        Self { broker, name, key, connection, state: Mutex::default(), opening: tokio::sync::Mutex::default() }
     }
 
-    /// The pipe, opened if there is none.
-    async fn pipe(&self) -> Result<Arc<Pipe>, QueueError> {
-        if let Some(pipe) = self.usable_pipe() {
-            return Ok(pipe);
+    /// The publisher connection, opened if there is none.
+    async fn publisher_connection(&self) -> Result<Arc<PublisherConnection>, QueueError> {
+        if let Some(publisher_connection) = self.current() {
+            return Ok(publisher_connection);
         }
         let _opening = self.opening.lock().await;
-        // Somebody else may have opened it meanwhile, or tried to.
-        if let Some(pipe) = self.usable_pipe() {
-            return Ok(pipe);
+        // A concurrent call may have opened it meanwhile, or failed to.
+        if let Some(publisher_connection) = self.current() {
+            return Ok(publisher_connection);
         }
         self.refusal()?;
-        let (uri, generation) = self.line.way()?;
-        let opened = Pipe::open(&uri, PURPOSE, &self.topology.ballots, self.line.alarm()).await;
-        match opened.and_then(|pipe| self.of_the_same_broker(pipe, &uri)) {
-            Ok(pipe) => {
-                let pipe = Arc::new(pipe);
-                *self.state() = PipeState::Opened { pipe: Arc::clone(&pipe), generation };
-                Ok(pipe)
+        let (uri, generation) = self.connection.endpoint()?;
+        let opened =
+            PublisherConnection::open(&uri, PURPOSE, &self.broker.topology.ballots, self.connection.alarm()).await;
+        match opened.and_then(|publisher_connection| self.verify_queue(publisher_connection, &uri)) {
+            Ok(publisher_connection) => {
+                let publisher_connection = Arc::new(publisher_connection);
+                *self.state() = PublisherConnectionState::Opened {
+                    publisher_connection: Arc::clone(&publisher_connection),
+                    generation,
+                };
+                Ok(publisher_connection)
             }
             Err(error) => {
-                *self.state() = PipeState::CouldntOpen { at: Instant::now(), why: error.to_string() };
+                *self.state() = PublisherConnectionState::OpenFailed { at: Instant::now(), why: error.to_string() };
                 Err(error)
             }
         }
     }
 
-    /// The pipe, if it leads to the queue that this node has noted: what goes elsewhere no result would wait for.
-    fn of_the_same_broker(&self, pipe: Pipe, uri: &AMQPUri) -> Result<Pipe, QueueError> {
-        let name = identity::name(self.topology.prefix(), pipe.cluster(), &uri.vhost);
+    /// Returns the connection if its queue is the one that this node registered in the database: no result would wait for
+    /// ballots on another one.
+    fn verify_queue(
+        &self,
+        publisher_connection: PublisherConnection,
+        uri: &AMQPUri,
+    ) -> Result<PublisherConnection, QueueError> {
+        let name = identity::queue_name(self.broker.topology.prefix(), publisher_connection.cluster(), &uri.vhost);
         if name == self.name {
-            return Ok(pipe);
+            return Ok(publisher_connection);
         }
-        let started = &self.name;
-        Err(no_answer(&format!("the queue is {name} now, and this node started with {started}: restart it")))
+        let registered = &self.name;
+        Err(unavailable_because(&format!(
+            "the queue's name has changed from {registered} to {name} since this node was started: restart the node"
+        )))
     }
 
-    /// The pipe, if it is there and leads where the line does.
-    fn usable_pipe(&self) -> Option<Arc<Pipe>> {
+    /// The publisher connection, if it is open and to the same endpoint as the supervised connection.
+    fn current(&self) -> Option<Arc<PublisherConnection>> {
         match &*self.state() {
-            PipeState::Opened { pipe, generation } if pipe.is_open() && *generation == self.line.generation() => {
-                Some(Arc::clone(pipe))
+            PublisherConnectionState::Opened { publisher_connection, generation }
+                if publisher_connection.is_open() && *generation == self.connection.generation() =>
+            {
+                Some(Arc::clone(publisher_connection))
             }
-            PipeState::NotOpened | PipeState::Opened { .. } | PipeState::CouldntOpen { .. } => None,
+            PublisherConnectionState::NotOpened
+            | PublisherConnectionState::Opened { .. }
+            | PublisherConnectionState::OpenFailed { .. } => None,
         }
     }
 
-    /// Makes the next message open another pipe.
-    fn forget(&self, pipe: &Arc<Pipe>) {
+    /// Discards this connection; the next message opens another.
+    fn discard(&self, discarded: &Arc<PublisherConnection>) {
         let mut state = self.state();
-        if matches!(&*state, PipeState::Opened { pipe: current, .. } if Arc::ptr_eq(current, pipe)) {
-            *state = PipeState::NotOpened;
+        if matches!(
+            &*state,
+            PublisherConnectionState::Opened { publisher_connection, .. } if Arc::ptr_eq(publisher_connection, discarded)
+        ) {
+            *state = PublisherConnectionState::NotOpened;
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, PipeState> {
+    fn state(&self) -> MutexGuard<'_, PublisherConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,41 +162,46 @@ impl Publisher for RabbitPublisher {
         let message = encode_ballots(&self.key, ballots).map_err(|error| QueueError::Rejected(error.to_string()))?;
         let deadline = Instant::now() + SEND_MAX;
         self.refusal()?;
-        let Ok(pipe) = timeout_at(deadline, self.pipe()).await else {
-            self.line.doubt();
-            return Err(no_answer("the broker didn't answer in time, and nothing was sent"));
+        let Ok(opened) = timeout_at(deadline, self.publisher_connection()).await else {
+            self.connection.request_check();
+            return Err(unavailable_because("timed out opening a connection; nothing was published"));
         };
-        let pipe = pipe?;
-        let sent = timeout_at(deadline, pipe.send(message)).await.unwrap_or(Err(Unconfirmed::NoAnswer));
+        let publisher_connection = opened?;
+        let sending = publisher_connection.send(message);
+        let sent = timeout_at(deadline, sending).await.unwrap_or(Err(Unconfirmed::TimedOut));
         match &sent {
             Ok(()) | Err(Unconfirmed::Refused) => {}
-            Err(Unconfirmed::Returned(_)) => self.line.doubt(),
-            // The pipe will hear when the alarm is over.
-            Err(Unconfirmed::NoAnswer) if self.line.is_alarmed() => {}
-            Err(Unconfirmed::NoAnswer) => {
-                self.forget(&pipe);
-                self.line.doubt();
+            Err(Unconfirmed::Returned(_)) => self.connection.request_check(),
+            // The publisher connection is kept: the broker reports the end of the alarm on it.
+            Err(Unconfirmed::TimedOut) if self.connection.is_alarmed() => {}
+            Err(Unconfirmed::TimedOut) => {
+                self.discard(&publisher_connection);
+                self.connection.request_check();
             }
-            // The line hears by itself of a broker that is away.
-            Err(Unconfirmed::NotSent | Unconfirmed::Lost(_) | Unconfirmed::NotAsked) => {}
+            // The supervised connection detects by itself that the broker is unreachable.
+            Err(Unconfirmed::NotSent | Unconfirmed::Lost(_) | Unconfirmed::NotRequested) => {}
         }
         Ok(sent?)
     }
 
     fn refusal(&self) -> Result<(), QueueError> {
-        self.line.refusal()?;
+        self.connection.refusal()?;
         match &*self.state() {
-            PipeState::CouldntOpen { at, why } if at.elapsed() < REOPEN_AFTER => Err(no_answer(why)),
-            PipeState::NotOpened | PipeState::Opened { .. } | PipeState::CouldntOpen { .. } => Ok(()),
+            PublisherConnectionState::OpenFailed { at, why } if at.elapsed() < REOPEN_AFTER => {
+                Err(unavailable_because(why))
+            }
+            PublisherConnectionState::NotOpened
+            | PublisherConnectionState::Opened { .. }
+            | PublisherConnectionState::OpenFailed { .. } => Ok(()),
         }
     }
 
     async fn close(&self) {
         let state = std::mem::take(&mut *self.state());
-        if let PipeState::Opened { pipe, .. } = state
-            && let Some(pipe) = Arc::into_inner(pipe)
+        if let PublisherConnectionState::Opened { publisher_connection, .. } = state
+            && let Some(publisher_connection) = Arc::into_inner(publisher_connection)
         {
-            pipe.leave().await;
+            publisher_connection.close().await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sending tallies to all nodes.
+//! Publishing tallies to all nodes.
 
 use async_trait::async_trait;
 use lapin::BasicProperties;
@@ -6,28 +6,29 @@ use throng_domain::queue::{QueueError, ResultPublisher};
 use throng_domain::tally::Tallies;
 use tracing::debug;
 
-use super::Broker;
-use super::lane::Address;
-use super::line::Line;
+use super::BrokerConfig;
+use super::confirm_channel::Address;
+use super::supervised_connection::SupervisedConnection;
 use crate::queue::message::{MessageKey, TALLIES_MAX, encode_tallies};
 
-/// Publishes to a fanout exchange. Messages are stored nowhere; the confirm only shows that the broker keeps up, so that none
-/// pile up here when it doesn't.
+/// Publishes to a fanout exchange. Messages are transient; waiting for the confirm only limits the rate to what the broker
+/// can handle.
 #[derive(Debug)]
 pub struct RabbitResultPublisher {
-    broker: Broker,
+    broker: BrokerConfig,
     key: MessageKey,
-    line: Line,
+    connection: SupervisedConnection,
 }
 
 impl RabbitResultPublisher {
-    /// Connects. Messages can be read under `key` alone.
+    /// Connects. Messages are authenticated with `key`.
     ///
     /// # Errors
-    /// [`QueueError::Rejected`] where the broker can't be used as it is, [`QueueError::Unavailable`] where it is away.
-    pub async fn connect(broker: Broker, key: MessageKey) -> Result<Self, QueueError> {
-        let line = Line::open(broker.clone(), "results out", false).await?;
-        Ok(Self { broker, key, line })
+    /// [`QueueError::Rejected`] if an operator has to change the broker or its URL, [`QueueError::Unavailable`] if the broker
+    /// can't be reached.
+    pub async fn connect(broker: BrokerConfig, key: MessageKey) -> Result<Self, QueueError> {
+        let connection = SupervisedConnection::open(broker.clone(), "results out", false).await?;
+        Ok(Self { broker, key, connection })
     }
 }
 
@@ -38,10 +39,10 @@ impl ResultPublisher for RabbitResultPublisher {
             let message =
                 encode_tallies(&self.key, tallies).map_err(|error| QueueError::Rejected(error.to_string()))?;
             let to = Address::Exchange(&self.broker.topology.results);
-            match self.line.send(to, &message, BasicProperties::default()).await {
+            match self.connection.send(to, &message, BasicProperties::default()).await {
                 Ok(()) => {}
-                // Some nodes may have received it.
-                Err(QueueError::Unknown(error)) => debug!(error, "whether tallies were sent to the nodes is unknown"),
+                // It may have reached some nodes.
+                Err(QueueError::Unknown(error)) => debug!(error, "it is unknown whether tallies were published"),
                 Err(error @ (QueueError::Unavailable(_) | QueueError::Rejected(_))) => return Err(error),
             }
         }

@@ -1,4 +1,4 @@
-//! Setting aside what can't be read, where an operator finds it.
+//! Moving unreadable messages to the dead-letter queue.
 
 use std::time::Duration;
 
@@ -9,48 +9,49 @@ use throng_domain::queue::QueueError;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, warn};
 
+use super::confirm_channel::{Address, ConfirmChannel};
 use super::connection::Session;
 use super::dead_letters::{WHY, id_of};
-use super::lane::{Address, Lane};
-use super::{Broker, SEND_MAX};
+use super::failure::unavailable_because;
+use super::{BrokerConfig, SEND_MAX};
 use crate::queue::message::NotAMessage;
 
-/// How long is waited before it is tried again where it didn't succeed. The messages stay unacknowledged meanwhile.
+/// The delay before a retry. The messages stay unacknowledged meanwhile.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// A message that can't be read, and is not acknowledged yet.
+/// A message that can't be decoded, and isn't acknowledged yet.
 #[derive(Debug)]
 pub(super) struct Unreadable {
-    /// Its number on the connection it came on.
+    /// Its delivery tag.
     pub(super) number: u64,
     pub(super) body: Vec<u8>,
     pub(super) why: NotAMessage,
     pub(super) found_at: Timestamp,
 }
 
-/// Moves messages to the queue of dead letters: first they are durable there, then the broker is told that they were dealt
-/// with here. So none is lost; one may be there twice. It happens on a connection of its own, since the broker blocks
-/// those that publish when it is short of memory, and workers must go on then.
+/// Moves messages to the dead-letter queue. They are acknowledged only once they are durable there: so none is lost, but one
+/// may be duplicated. Uses a connection of its own, because the broker blocks connections that publish while it is short of
+/// memory, and workers must continue then.
 #[derive(Debug)]
 pub(super) struct SetAside {
-    broker: Broker,
-    /// At most as many as a worker has unacknowledged.
+    broker: BrokerConfig,
+    /// Bounded by the consumer's prefetch count.
     unreadable: Vec<Unreadable>,
     not_before: Instant,
 }
 
 impl SetAside {
-    pub(super) fn new(broker: Broker) -> Self {
+    pub(super) fn new(broker: BrokerConfig) -> Self {
         Self { broker, unreadable: Vec::new(), not_before: Instant::now() }
     }
 
     pub(super) fn add(&mut self, unreadable: Unreadable) {
         let (id, bytes) = (id_of(&unreadable.body), unreadable.body.len());
-        error!(id, bytes, why = %unreadable.why, "a message can't be read and is set aside; no ballot in it counts yet");
+        error!(id, bytes, why = %unreadable.why, "unreadable message set aside; its ballots don't count yet");
         self.unreadable.push(unreadable);
     }
 
-    /// They will come again, on another connection.
+    /// Discards all: they will be redelivered, on another connection.
     pub(super) fn forget(&mut self) {
         self.unreadable.clear();
     }
@@ -63,7 +64,7 @@ impl SetAside {
         !self.unreadable.is_empty() && self.not_before <= Instant::now()
     }
 
-    /// Done when there is something to set aside; never if there is nothing.
+    /// Completes when the next attempt is due; never if there is nothing to set aside.
     pub(super) fn due(&self) -> impl Future<Output = ()> + use<> {
         let at = (!self.unreadable.is_empty()).then_some(self.not_before);
         async move {
@@ -74,29 +75,29 @@ impl SetAside {
         }
     }
 
-    /// Sets aside what there is; returns the numbers of what is durable there now.
+    /// Sets all messages aside; returns the delivery tags of those that are durable in the dead-letter queue.
     pub(super) async fn run(&mut self) -> Vec<u64> {
         let mut durable = Vec::new();
         let published = self.publish(&mut durable).await;
         self.unreadable.retain(|unreadable| !durable.contains(&unreadable.number));
         if let Err(error) = published {
-            warn!(%error, messages = self.unreadable.len(), "what can't be read could not be set aside; it is kept");
+            warn!(%error, messages = self.unreadable.len(), "unreadable messages could not be set aside; trying again");
             self.not_before = Instant::now() + RETRY_AFTER;
         }
         durable
     }
 
-    /// Publishes one after the other, noting in `durable` the number of each that is.
+    /// Publishes them one by one, adding the delivery tag of each confirmed one to `durable`.
     async fn publish(&self, durable: &mut Vec<u64>) -> Result<(), QueueError> {
         let session = Session::open(&self.broker.url, "dead letters out").await?;
-        let mut lane = Lane::open(&session).await?;
+        let mut channel = ConfirmChannel::open(&session).await?;
         for unreadable in &self.unreadable {
             let to = Address::Queue(&self.broker.topology.dead);
             let deadline = Instant::now() + SEND_MAX;
-            let (open, sent) = lane.send(to, &unreadable.body, properties(unreadable), deadline).await;
+            let (open, sent) = channel.send(to, &unreadable.body, properties(unreadable), deadline).await;
             sent?;
             durable.push(unreadable.number);
-            lane = open.ok_or_else(|| QueueError::Unavailable("the lane has ended".into()))?;
+            channel = open.ok_or_else(|| unavailable_because("the channel is closed"))?;
         }
         Ok(())
     }

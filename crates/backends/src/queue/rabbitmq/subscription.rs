@@ -1,4 +1,4 @@
-//! A connection on which messages are received.
+//! A consumer on a connection of its own.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,85 +12,88 @@ use lapin::{Channel, Consumer};
 use throng_domain::queue::QueueError;
 use tokio::time::timeout;
 
-use super::Broker;
-use super::connection::{ANSWER_MAX, Session};
-use super::failure::{self, no_answer};
+use super::BrokerConfig;
+use super::connection::{RESPONSE_MAX, Session};
+use super::failure::{self, unavailable_because};
 use super::unacknowledged::Ack;
 
-/// What is received.
+/// What is consumed.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum From {
-    /// Ballots, each message by one worker.
+pub(super) enum Source {
+    /// Ballots: each message is delivered to one worker.
     Ballots,
-    /// Results, by every node.
+    /// Results: each message is delivered to every node.
     Results,
 }
 
-/// A consumer on a connection of its own. Once it yields an error it yields nothing more.
+/// A consumer on a connection of its own. After an error nothing more is delivered.
 #[derive(Debug)]
 pub(super) struct Subscription {
     consumer: Consumer,
     channel: Channel,
-    /// The connection ends with it.
+    /// Closed with the subscription.
     session: Session,
 }
 
 impl Subscription {
-    /// Connects, declares what is to be there, and asks for messages: `unacknowledged_max` of them before the first is
-    /// acknowledged.
-    pub(super) async fn open(broker: &Broker, from: From, unacknowledged_max: u16) -> Result<Self, QueueError> {
-        let purpose = match from {
-            From::Ballots => "ballots in",
-            From::Results => "results in",
+    /// Connects, declares the topology, and starts consuming, with at most `unacknowledged_max` unacknowledged messages.
+    pub(super) async fn open(
+        broker: &BrokerConfig,
+        source: Source,
+        unacknowledged_max: u16,
+    ) -> Result<Self, QueueError> {
+        let purpose = match source {
+            Source::Ballots => "ballots in",
+            Source::Results => "results in",
         };
         let session = Session::open(&broker.url, purpose).await?;
         let channel = broker.topology.establish(&session).await?;
-        let queue = match from {
-            From::Ballots => broker.topology.ballots.clone(),
-            From::Results => broker.topology.hang_up_queue(&channel).await?,
+        let queue = match source {
+            Source::Ballots => broker.topology.ballots.clone(),
+            Source::Results => broker.topology.declare_node_queue(&channel).await?,
         };
         let consuming = async {
             channel.basic_qos(unacknowledged_max, BasicQosOptions::default()).await?;
             let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
             channel.basic_consume(queue.as_str().into(), "".into(), options, arguments).await
         };
-        match timeout(ANSWER_MAX, consuming).await {
+        match timeout(RESPONSE_MAX, consuming).await {
             Ok(Ok(consumer)) => Ok(Self { consumer, channel, session }),
             Ok(Err(error)) => Err(failure::unavailable(error)),
-            Err(_) => Err(no_answer("it delivers nothing")),
+            Err(_) => Err(unavailable_because("timed out starting a consumer")),
         }
     }
 
-    /// The next message, if one is here.
+    /// The next message, if one has arrived.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Delivery, QueueError>> {
         Pin::new(&mut self.consumer).poll_next(context).map(|delivered| match delivered {
             Some(delivered) => delivered.map_err(failure::unavailable),
-            None => Err(no_answer("the broker has ended the subscription")),
+            None => Err(unavailable_because("the broker cancelled the consumer")),
         })
     }
 
-    /// The channel on which messages come. The broker answers what is asked on it one after the other: what it had sent
-    /// here before it answers a question is here before its answer to the next.
+    /// The channel on which messages are delivered. The broker handles a channel's requests in order: whatever it had sent on
+    /// it before its response to one request has arrived before the response to the next.
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    /// Where it leads, and as whom.
+    /// The broker's address, and the credentials.
     pub(super) fn uri(&self) -> &AMQPUri {
         self.session.uri()
     }
 
-    /// Tells the broker that messages were dealt with.
+    /// Acknowledges messages.
     pub(super) async fn acknowledge(&self, acks: &[Ack]) -> Result<(), QueueError> {
-        let telling = async {
+        let acknowledging = async {
             for Ack { number, multiple } in acks {
                 self.channel.basic_ack(*number, BasicAckOptions { multiple: *multiple }).await?;
             }
             Ok(())
         };
-        match timeout(ANSWER_MAX, telling).await {
-            Ok(told) => told.map_err(failure::unavailable),
-            Err(_) => Err(no_answer("it doesn't read what it is sent")),
+        match timeout(RESPONSE_MAX, acknowledging).await {
+            Ok(acknowledged) => acknowledged.map_err(failure::unavailable),
+            Err(_) => Err(unavailable_because("timed out sending acknowledgements")),
         }
     }
 }

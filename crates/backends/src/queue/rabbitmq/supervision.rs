@@ -1,4 +1,4 @@
-//! Looking after a line: noticing that the broker is away, blocked or frozen, and connecting again.
+//! Supervision of a connection: detects a broker that is unreachable, blocked or not responding, and reconnects.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use tracing::{error, info, warn};
 use super::backoff::Backoff;
 use super::canary::Canary;
 use super::connection::Session;
-use super::failure::{self, no_answer};
-use super::line::LineState;
+use super::failure::{self, unavailable_because};
 use super::next;
+use super::supervised_connection::SupervisionState;
 
-/// How often the broker is asked whether all is there, when nobody has a doubt.
+/// The interval of checks of the topology, when none is requested earlier.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// Keeps a line connected for as long as it is polled.
-pub(super) async fn supervise(state: Arc<LineState>, mut session: Arc<Session>, mut control: Channel) {
+/// Keeps a connection open for as long as it is polled.
+pub(super) async fn supervise(state: Arc<SupervisionState>, mut session: Arc<Session>, mut control: Channel) {
     let mut canary = state.has_canary.then(Canary::default);
     loop {
         let connected_at = Instant::now();
@@ -30,64 +30,69 @@ pub(super) async fn supervise(state: Arc<LineState>, mut session: Arc<Session>, 
         };
         canary.iter_mut().for_each(Canary::reconnected);
         state.disconnected();
-        session.cut();
-        warn!(why = %lost, purpose = state.purpose, "the broker is away; nothing is sent until it is back");
-        // A connection that is lost at once, again and again, costs a broker much.
+        session.abort();
+        warn!(why = %lost, purpose = state.purpose, "connection to the broker lost; nothing is published until it is restored");
+        // Limits the rate of reconnects, which are expensive for the broker, where each connection is lost at once.
         sleep_until(connected_at + CHECK_EVERY).await;
         (session, control) = reconnect(&state).await;
         state.connected(Arc::clone(&session));
-        info!(purpose = state.purpose, "the broker is back");
+        info!(purpose = state.purpose, "reconnected to the broker");
     }
 }
 
-/// Hears what befalls the connection, until it is lost.
-async fn listen(state: &LineState, session: &Session) -> QueueError {
+/// Handles the connection's events until it is lost; returns why.
+async fn listen(state: &SupervisionState, session: &Session) -> QueueError {
     let mut events = pin!(session.events());
     while let Some(event) = next(events.as_mut()).await {
         match event {
-            Event::ConnectionBlocked(words) => {
-                warn!(words, purpose = state.purpose, "the broker takes nothing for now");
-                state.blocked(Some(words));
+            Event::ConnectionBlocked(reason) => {
+                warn!(reason, purpose = state.purpose, "the broker takes nothing for now");
+                state.blocked(Some(reason));
             }
             Event::ConnectionUnblocked => {
                 info!(purpose = state.purpose, "the broker takes messages again");
                 state.blocked(None);
             }
-            // A channel's error is told too, and is its users' alone.
+            // Errors of channels arrive here as well; the users of the channel handle them.
             Event::Error(error) if !session.is_open() => return QueueError::Unavailable(Box::new(error)),
             Event::Error(_) | Event::Connected | Event::SendFlow(_) => {}
             _ => {}
         }
     }
-    no_answer("the connection has ended")
+    unavailable_because("the connection is closed")
 }
 
-/// Asks again and again whether all is there and as it must be, until something isn't there or no answer comes. A broker that
-/// is blocked doesn't read what is asked.
-async fn check(state: &LineState, session: &Session, control: &Channel, mut canary: Option<&mut Canary>) -> QueueError {
+/// Checks periodically that the topology exists and works, until something is missing or the broker doesn't respond; returns
+/// why. Skipped while the broker blocks publishers: it doesn't read requests then.
+async fn check(
+    state: &SupervisionState,
+    session: &Session,
+    control: &Channel,
+    mut canary: Option<&mut Canary>,
+) -> QueueError {
     let mut due = interval(CHECK_EVERY);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = due.tick() => {}
-            () = state.doubts.notified() => {}
+            () = state.check_requested.notified() => {}
         }
         if state.is_blocked() {
-            // Its queue isn't looked at meanwhile, and the broker deletes it after a while.
+            // Its queue isn't used meanwhile, so that the broker may expire it.
             if let Some(canary) = &mut canary {
                 canary.reconnected();
             }
             continue;
         }
         let topology = &state.broker.topology;
-        let looked = async {
+        let checked = async {
             if let Some(missing) = topology.missing(control).await? {
                 let error = failure::of_missing(missing);
                 if let Some(canary) = &mut canary {
-                    error!(%error, "a queue or exchange was deleted; it is made again");
+                    error!(%error, "a queue or exchange was deleted; it is declared again");
                     if topology.is_never_consumed(missing) {
                         canary.queue_was_deleted(topology);
-                        state.judged(canary.loss());
+                        state.checked(canary.loss());
                     }
                 }
                 return Err(error);
@@ -97,23 +102,23 @@ async fn check(state: &LineState, session: &Session, control: &Channel, mut cana
                 None => Ok(()),
             }
         };
-        match looked.await {
-            Ok(()) => state.judged(None),
-            Err(QueueError::Rejected(words)) => state.judged(Some(words)),
+        match checked.await {
+            Ok(()) => state.checked(None),
+            Err(QueueError::Rejected(reason)) => state.checked(Some(reason)),
             Err(_) if state.is_blocked() => {}
             Err(error) => return error,
         }
     }
 }
 
-async fn reconnect(state: &LineState) -> (Arc<Session>, Channel) {
-    let (mut backoff, mut told) = (Backoff::default(), false);
+async fn reconnect(state: &SupervisionState) -> (Arc<Session>, Channel) {
+    let (mut backoff, mut logged) = (Backoff::default(), false);
     loop {
         match state.connect().await {
             Ok(connected) => return connected,
-            Err(error @ QueueError::Rejected(_)) if !told => {
-                error!(%error, purpose = state.purpose, "the broker is there, and can't be used");
-                told = true;
+            Err(error @ QueueError::Rejected(_)) if !logged => {
+                error!(%error, purpose = state.purpose, "the broker is reachable, but can't be used");
+                logged = true;
             }
             Err(QueueError::Rejected(_) | QueueError::Unavailable(_) | QueueError::Unknown(_)) => {}
         }
@@ -121,8 +126,8 @@ async fn reconnect(state: &LineState) -> (Arc<Session>, Channel) {
     }
 }
 
-impl LineState {
-    /// Connects, and declares what is to be there.
+impl SupervisionState {
+    /// Connects and declares the topology.
     pub(super) async fn connect(&self) -> Result<(Arc<Session>, Channel), QueueError> {
         let session = Session::open(&self.broker.url, self.purpose).await?;
         let control = self.broker.topology.establish(&session).await?;

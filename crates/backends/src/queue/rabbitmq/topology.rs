@@ -1,4 +1,4 @@
-//! The queues and exchanges that Throng has on a broker.
+//! The queues and exchanges that Throng declares on a broker.
 
 use std::time::Duration;
 
@@ -12,53 +12,52 @@ use lapin::{Channel, ExchangeKind};
 use throng_domain::queue::QueueError;
 use tokio::time::{sleep, timeout};
 
-use super::connection::{ANSWER_MAX, Session};
-use super::failure::{self, no_answer};
+use super::connection::{RESPONSE_MAX, Session};
+use super::failure::{self, unavailable_because};
 
-/// What may wait to be recorded, in bytes: some 200 million ballots. Beyond it ballots are refused, none is dropped.
+/// The maximum size of the ballots' queue in bytes: some 200 million ballots. Beyond it ballots are refused; none is dropped.
 const BALLOTS_BYTES_MAX: i64 = 8 * 1024 * 1024 * 1024;
 
-/// The messages that may wait to be recorded; the broker keeps some memory for each of them.
+/// The maximum length of the ballots' queue; the broker uses some memory for each message.
 const BALLOTS_MESSAGES_MAX: i64 = 10_000_000;
 
-/// What may be set aside, in bytes. Beyond it messages that can't be read stay where they are.
+/// The maximum size of the dead-letter queue in bytes. Beyond it unreadable messages stay in the ballots' queue.
 const DEAD_BYTES_MAX: i64 = 1024 * 1024 * 1024;
 
-/// How often a message may come back before the broker gives up on it: never, as far as it lets us say so. Brokers of
-/// version 4 give up after 20 times where nothing is said, which a worker that crashes over and over would reach.
+/// The delivery limit: effectively none. The default of RabbitMQ 4 is 20, which a worker that crashes repeatedly would
+/// exceed.
 const DELIVERIES_MAX: i64 = 1_000_000_000;
 
-/// How long a queue must have been there before a message in it is durable. RabbitMQ keeps the names of quorum queues in a file
-/// (ra's `names.dets`) that it writes half a second after the last change: one that is killed before then starts again with
-/// the queue there and empty, and confirmed messages are gone.
-const SETTLE: Duration = Duration::from_secs(2);
+/// How long a queue must have existed before messages in it are durable. RabbitMQ stores the names of quorum queues in a file
+/// (ra's `names.dets`) that it writes half a second after the last change: if it is killed before, the queue exists after the
+/// restart but is empty, and confirmed messages are lost.
+const SETTLE_DELAY: Duration = Duration::from_secs(2);
 
-/// How long it takes until a queue is made that isn't there: somebody may have deleted it. RabbitMQ tells a deleted queue's
-/// consumers that it is gone, but not at once: where another one of that name is made before, they hang on to it, and are
-/// delivered nothing.
-const FORGET: Duration = Duration::from_secs(1);
+/// The delay before a missing queue is declared, which may have been deleted. RabbitMQ cancels the consumers of a deleted
+/// queue, but not immediately: if a queue of the same name is declared before, they stay attached to it and receive nothing.
+const REDECLARE_DELAY: Duration = Duration::from_secs(1);
 
-/// How long the canary of a node that is gone stays.
+/// How long a canary queue remains after its node was stopped.
 const CANARY_EXPIRES_MS: i32 = 5 * 60 * 1_000;
 
-/// The messages with tallies that wait for a node; the oldest are dropped for new ones.
+/// The maximum length of a node's queue of results; the oldest are dropped.
 const RESULTS_MAX: i64 = 64;
 
-/// The names of what Throng has on the broker, and its bounds.
+/// The names of the queues and exchanges, and their limits.
 ///
-/// | name | is | has |
+/// | name | type | contents |
 /// |---|---|---|
-/// | `{prefix}.ballots` | durable quorum queue | what wasn't recorded yet |
-/// | `{prefix}.dead` | durable quorum queue | what no worker could read |
-/// | `{prefix}.results` | fanout exchange | nothing; each node hangs a queue of its own on it |
-/// | `{prefix}.canary.…` | durable quorum queue, one for each node | messages that nobody takes: see [`canary`](super::canary) |
-/// | `{prefix}.settled` | exchange | nothing; it says that the queues are there to stay |
+/// | `{prefix}.ballots` | durable quorum queue | ballots that aren't recorded yet |
+/// | `{prefix}.dead` | durable quorum queue | messages that no worker could read |
+/// | `{prefix}.results` | fanout exchange | none; each node binds a queue of its own |
+/// | `{prefix}.canary.…` | durable quorum queue, one per node | messages never consumed: see [`canary`](super::canary) |
+/// | `{prefix}.settled` | exchange | none; exists once messages in the queues are durable |
 ///
-/// A confirm of a quorum queue says that the message is on the disks of a majority; that of a classic queue doesn't.
+/// A confirm from a quorum queue means that the message is on the disks of a majority; one from a classic queue doesn't.
 ///
-/// The broker compares all arguments of a queue with those it was made with: whoever changes one below makes every
-/// queue that exists one "declared otherwise", which an operator has to empty and delete. A policy can lower the bounds of
-/// a queue that is there; with one that replaces `overflow`, or has messages or queues expire, votes are refused.
+/// The broker rejects a declaration whose arguments differ from the existing queue's: after a change of one below, an operator
+/// has to empty and delete every existing queue. A policy can lower the limits of an existing queue; under one that replaces
+/// `overflow`, or makes messages or queues expire, votes are refused.
 #[derive(Clone, Debug)]
 pub struct Topology {
     prefix: String,
@@ -69,16 +68,16 @@ pub struct Topology {
     ballots_messages_max: i64,
 }
 
-/// What the broker says of a queue.
+/// What the broker reports about a queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Contents {
-    /// The messages that are ready to be taken: not those that a consumer has and didn't acknowledge.
+    /// The messages ready for delivery, without those delivered and unacknowledged.
     pub(super) messages: u32,
     pub(super) consumers: u32,
 }
 
 impl Topology {
-    /// The one whose names begin with `prefix`.
+    /// The topology whose names begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_owned(),
@@ -90,43 +89,44 @@ impl Topology {
         }
     }
 
-    /// With room for about `max` messages of ballots.
+    /// With a limit of about `max` messages on the ballots' queue.
     #[must_use]
     pub fn with_ballots_messages_max(self, max: u32) -> Self {
         Self { ballots_messages_max: max.into(), ..self }
     }
 
-    /// Makes what isn't there, and fails where something is there that is declared otherwise. Returns a channel once all of
-    /// it is there to stay: see [`SETTLE`].
+    /// Declares whatever is missing; fails if something exists with different arguments. Returns a channel once messages in the
+    /// queues are durable: see [`SETTLE_DELAY`].
     pub(super) async fn establish(&self, session: &Session) -> Result<Channel, QueueError> {
-        let is_new = !self.is_there(session).await?;
+        let is_new = !self.exists(session).await?;
         let channel = session.channel().await?;
         if is_new {
-            within("it deletes no exchange", self.unsettle(&channel)).await?;
-            sleep(FORGET).await;
+            within("timed out deleting an exchange", self.delete_settled(&channel)).await?;
+            sleep(REDECLARE_DELAY).await;
         }
-        within("it declares no queue", async {
+        within("timed out declaring a queue", async {
             self.declare_quorum_queue(&channel, &self.dead, self.dead_arguments()).await?;
             self.declare_quorum_queue(&channel, &self.ballots, self.ballots_arguments()).await?;
             self.declare_exchange(&channel, &self.results).await
         })
         .await?;
         if is_new {
-            sleep(SETTLE).await;
+            sleep(SETTLE_DELAY).await;
         }
-        // The last: where it is, the queues have settled.
-        within("it declares no exchange", self.declare_exchange(&channel, &self.settled)).await?;
+        // Last: if it exists, messages in the queues are durable.
+        within("timed out declaring an exchange", self.declare_exchange(&channel, &self.settled)).await?;
         Ok(channel)
     }
 
-    /// What all names begin with.
+    /// The prefix of all names.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The first that isn't there, if one isn't, whichever way the others are declared. The channel is of no use then.
+    /// The first queue or exchange that doesn't exist, regardless of the arguments of the others. If there is one, the broker
+    /// closes the channel.
     pub(super) async fn missing(&self, channel: &Channel) -> Result<Option<&str>, QueueError> {
-        within("it doesn't say what is there", async {
+        within("timed out checking queues and exchanges", async {
             for name in [&self.results, &self.settled] {
                 let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
                 let (kind, none) = (ExchangeKind::Fanout, FieldTable::default());
@@ -148,18 +148,18 @@ impl Topology {
         .await
     }
 
-    /// Whether this is a queue that a policy's `expires` deletes whether there are workers or not.
+    /// Whether a policy's `expires` deletes this queue even while there are workers.
     pub(super) fn is_never_consumed(&self, name: &str) -> bool {
         name == self.dead
     }
 
-    /// A name for a canary that no other has: the broker makes it up.
+    /// A unique name for a canary queue, generated by the broker.
     pub(super) async fn new_canary_name(&self, session: &Session) -> Result<String, QueueError> {
         let channel = session.channel().await?;
         let exclusive = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
-        within("it declares no queue", async {
+        within("timed out declaring a queue", async {
             let queue = channel.queue_declare("".into(), exclusive, FieldTable::default()).await;
-            let queue = queue.map_err(|error| failure::of_declaring(error, "a queue that it names itself"))?;
+            let queue = queue.map_err(|error| failure::of_declaring(error, "a queue named by the broker"))?;
             let unique = queue.name().as_str().trim_start_matches("amq.gen-").to_owned();
             let deleted = channel.queue_delete(queue.name().clone(), QueueDeleteOptions::default()).await;
             deleted.map_err(failure::unavailable)?;
@@ -168,17 +168,17 @@ impl Topology {
         .await
     }
 
-    /// Declares a canary of this name.
+    /// Declares a canary queue with this name.
     pub(super) async fn declare_canary(&self, session: &Session, name: &str) -> Result<(), QueueError> {
         let channel = session.channel().await?;
-        within("it declares no queue", self.declare_quorum_queue(&channel, name, canary_arguments())).await
+        within("timed out declaring a queue", self.declare_quorum_queue(&channel, name, canary_arguments())).await
     }
 
-    /// Empties the canary of this name. Returns whether it is there.
-    pub(super) async fn empty_canary(&self, session: &Session, name: &str) -> Result<bool, QueueError> {
+    /// Purges the canary queue with this name. Returns whether it exists.
+    pub(super) async fn purge_canary(&self, session: &Session, name: &str) -> Result<bool, QueueError> {
         let channel = session.channel().await?;
-        within("it empties no queue", async {
-            // To get a message keeps the queue from expiring, which declaring it again does not.
+        within("timed out purging a queue", async {
+            // A `basic.get` resets the queue's expiry; declaring it again does not.
             match channel.basic_get(name.into(), BasicGetOptions { no_ack: true }).await {
                 Ok(_) => {}
                 Err(error) if failure::is_missing(&error) => return Ok(false),
@@ -193,50 +193,50 @@ impl Topology {
         .await
     }
 
-    async fn is_there(&self, session: &Session) -> Result<bool, QueueError> {
-        // To ask for what isn't there ends the channel.
+    async fn exists(&self, session: &Session) -> Result<bool, QueueError> {
+        // A passive declare of something missing closes the channel.
         let channel = session.channel().await?;
         Ok(self.missing(&channel).await?.is_none())
     }
 
-    /// Takes back that the queues have settled: one of them is gone.
-    async fn unsettle(&self, channel: &Channel) -> Result<(), QueueError> {
+    /// Marks the queues as not settled, since one of them is missing.
+    async fn delete_settled(&self, channel: &Channel) -> Result<(), QueueError> {
         let deleted = channel.exchange_delete(self.settled.as_str().into(), ExchangeDeleteOptions::default()).await;
         deleted.map_err(failure::unavailable)
     }
 
-    /// Declares a node's queue, of results published from now on; it is deleted with the connection. Returns its name.
-    pub(super) async fn hang_up_queue(&self, channel: &Channel) -> Result<String, QueueError> {
+    /// Declares a node's queue for results published from now on, deleted with the connection. Returns its name.
+    pub(super) async fn declare_node_queue(&self, channel: &Channel) -> Result<String, QueueError> {
         let exclusive = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         let arguments = table([("x-max-length", RESULTS_MAX.into()), ("x-overflow", text("drop-head"))]);
-        let hanging = async {
+        let declaring = async {
             let queue = channel.queue_declare("".into(), exclusive, arguments).await?;
             let (name, results) = (queue.name().clone(), self.results.as_str().into());
             let (options, none) = (QueueBindOptions::default(), FieldTable::default());
             channel.queue_bind(name.clone(), results, "".into(), options, none).await?;
             Ok(name.to_string())
         };
-        match timeout(ANSWER_MAX, hanging).await {
-            Ok(hung) => hung.map_err(|error| failure::of_declaring(error, "a node's queue of results")),
-            Err(_) => Err(no_answer("it declares no queue")),
+        match timeout(RESPONSE_MAX, declaring).await {
+            Ok(declared) => declared.map_err(|error| failure::of_declaring(error, "a node's queue of results")),
+            Err(_) => Err(unavailable_because("timed out declaring a queue")),
         }
     }
 
-    /// What the queue of this name holds, and who takes it off.
+    /// The numbers of messages and consumers of a queue.
     pub(super) async fn inspect(&self, channel: &Channel, name: &str) -> Result<Contents, QueueError> {
-        match timeout(ANSWER_MAX, contents(channel, name)).await {
+        match timeout(RESPONSE_MAX, contents(channel, name)).await {
             Ok(Ok(contents)) => Ok(contents),
             Ok(Err(error)) => Err(failure::unavailable(error)),
-            Err(_) => Err(no_answer("it doesn't count")),
+            Err(_) => Err(unavailable_because("timed out reading the size of a queue")),
         }
     }
 
-    /// The first message of the queue of this name, taken off it, if there is one; its leader alone can say.
-    pub(super) async fn take(&self, channel: &Channel, name: &str) -> Result<Option<Delivery>, QueueError> {
-        match timeout(ANSWER_MAX, channel.basic_get(name.into(), BasicGetOptions::default())).await {
+    /// Gets the first message of a queue, if there is one. Only the queue's leader can respond.
+    pub(super) async fn get(&self, channel: &Channel, name: &str) -> Result<Option<Delivery>, QueueError> {
+        match timeout(RESPONSE_MAX, channel.basic_get(name.into(), BasicGetOptions::default())).await {
             Ok(Ok(got)) => Ok(got.map(|message| message.delivery)),
             Ok(Err(error)) => Err(failure::unavailable(error)),
-            Err(_) => Err(no_answer("it doesn't deliver")),
+            Err(_) => Err(unavailable_because("timed out getting a message")),
         }
     }
 
@@ -271,7 +271,7 @@ impl Topology {
         ])
     }
 
-    /// It has no dead letters of its own: a delivery limit would lose what an operator has looked at too often.
+    /// Without a dead-letter exchange of its own: with a delivery limit, messages scanned too often would be lost.
     fn dead_arguments(&self) -> FieldTable {
         table([
             ("x-queue-type", text("quorum")),
@@ -288,7 +288,7 @@ async fn contents(channel: &Channel, name: &str) -> lapin::Result<Contents> {
     Ok(Contents { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 
-/// Full after two messages, which stay there.
+/// Full after two messages, which stay in the queue.
 fn canary_arguments() -> FieldTable {
     table([
         ("x-queue-type", text("quorum")),
@@ -299,8 +299,8 @@ fn canary_arguments() -> FieldTable {
     ])
 }
 
-async fn within<T>(why_not: &str, work: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
-    timeout(ANSWER_MAX, work).await.unwrap_or_else(|_| Err(no_answer(why_not)))
+async fn within<T>(timed_out: &str, work: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    timeout(RESPONSE_MAX, work).await.unwrap_or_else(|_| Err(unavailable_because(timed_out)))
 }
 
 fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {

@@ -1,57 +1,57 @@
-//! What the broker has delivered and not been told about yet.
+//! The deliveries of a connection that aren't acknowledged yet.
 
 use std::collections::BTreeSet;
 
-/// The deliveries of one connection, by their numbers, which the broker counts from 1.
+/// The deliveries of one connection, by delivery tag, which the broker counts from 1.
 #[derive(Debug, Default)]
 pub(super) struct Unacknowledged {
     open: BTreeSet<u64>,
-    /// Those that were sent before one that is here, and aren't here yet: a message that was asked for comes by another way
-    /// than those that come by themselves.
-    coming: BTreeSet<u64>,
+    /// Tags below one already delivered that haven't arrived yet: the response to a `basic.get` takes another path than the
+    /// deliveries to a consumer.
+    expected: BTreeSet<u64>,
     last: u64,
 }
 
-/// What the broker is told.
+/// An acknowledgement to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ack {
     pub(super) number: u64,
-    /// Whether all deliveries before it are meant too.
+    /// Whether it includes all deliveries before it.
     pub(super) multiple: bool,
 }
 
 impl Unacknowledged {
     pub(super) fn delivered(&mut self, number: u64) {
-        self.coming.extend(self.last + 1..number);
-        self.coming.remove(&number);
+        self.expected.extend(self.last + 1..number);
+        self.expected.remove(&number);
         self.last = self.last.max(number);
         self.open.insert(number);
     }
 
-    /// The greatest number that was delivered; 0 before the first.
+    /// The highest tag delivered; 0 before the first delivery.
     pub(super) fn last(&self) -> u64 {
         self.last
     }
 
-    /// Whether all up to this number were delivered and done with.
+    /// Whether all tags up to this one were delivered and acknowledged.
     pub(super) fn are_done_up_to(&self, number: u64) -> bool {
-        self.first_kept() > number
+        self.first_open() > number
     }
 
-    /// Takes out `numbers`; returns the fewest acknowledgements that name them and no other. A number that isn't there
-    /// is passed over: the broker ends a connection that acknowledges twice.
+    /// Removes `numbers`; returns the fewest acknowledgements that cover exactly these. Unknown tags are skipped: the broker
+    /// closes the channel if a tag is acknowledged twice.
     pub(super) fn done(&mut self, numbers: impl IntoIterator<Item = u64>) -> Vec<Ack> {
         let done: BTreeSet<u64> = numbers.into_iter().filter(|number| self.open.remove(number)).collect();
-        let first_kept = self.first_kept();
-        let together = done.range(..first_kept).next_back().copied();
+        let first_open = self.first_open();
+        let together = done.range(..first_open).next_back().copied();
         let together = together.map(|number| Ack { number, multiple: true });
-        let singly = done.range(first_kept..).map(|number| Ack { number: *number, multiple: false });
+        let singly = done.range(first_open..).map(|number| Ack { number: *number, multiple: false });
         together.into_iter().chain(singly).collect()
     }
 
-    /// The first that isn't done with, here or on its way.
-    fn first_kept(&self) -> u64 {
-        self.open.first().into_iter().chain(self.coming.first()).min().copied().unwrap_or(u64::MAX)
+    /// The first tag that isn't acknowledged, whether it has arrived or not.
+    fn first_open(&self) -> u64 {
+        self.open.first().into_iter().chain(self.expected.first()).min().copied().unwrap_or(u64::MAX)
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_delivered_first_is_acknowledged_together() {
+    fn leading_deliveries_are_acknowledged_together() {
         let mut unacknowledged = delivered(1..=9);
         assert_eq!(unacknowledged.done([3, 1, 2]), [up_to(3)]);
         assert_eq!(unacknowledged.done([4, 6, 8]), [up_to(4), one(6), one(8)]);
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_acknowledged_twice() {
+    fn delivery_is_acknowledged_once() {
         let mut unacknowledged = delivered([1, 2]);
         assert_eq!(unacknowledged.done([1, 1]), [up_to(1)]);
         assert_eq!(unacknowledged.done([1, 7]), []);
     }
 
     #[test]
-    fn what_is_still_coming_is_not_acknowledged_together_with_what_came_before_it() {
+    fn delivery_that_has_not_arrived_is_not_acknowledged() {
         let mut unacknowledged = delivered([1, 4]);
         assert_eq!(unacknowledged.done([4]), [one(4)]);
         assert!(!unacknowledged.are_done_up_to(1));
@@ -106,9 +106,9 @@ mod tests {
     }
 
     proptest! {
-        /// A broker that keeps to the protocol has told us exactly what was done, and never complains.
+        /// Modelled on a broker that applies acknowledgements as the protocol defines.
         #[test]
-        fn the_broker_hears_exactly_what_was_done(batches in vec(vec(1..40_u64, 0..8), 0..12)) {
+        fn broker_receives_exactly_what_was_done(batches in vec(vec(1..40_u64, 0..8), 0..12)) {
             let mut unacknowledged = delivered(1..40);
             let (mut kept, mut broker): (BTreeSet<u64>, BTreeSet<u64>) = ((1..40).collect(), (1..40).collect());
             for numbers in batches {

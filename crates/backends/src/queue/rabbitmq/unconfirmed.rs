@@ -5,32 +5,32 @@ use throng_domain::queue::{QueueError, Source};
 /// Why a message wasn't confirmed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unconfirmed {
-    /// There is no such queue. The message was not taken.
+    /// The queue doesn't exist. The message was not enqueued.
     #[error("the broker returned the message: {0}")]
     Returned(String),
-    /// The queue takes no more. The message was not taken.
+    /// The broker sent a nack. The message was not enqueued.
     #[error("the broker refused the message: its queue is full, or has no majority")]
     Refused,
-    /// The broker said nothing of it, and perhaps never will.
-    #[error("the broker didn't confirm in time")]
-    NoAnswer,
-    /// What it was to be sent on had ended before. The message was not sent.
+    /// No confirm before the deadline; it may still arrive.
+    #[error("the broker didn't confirm the message in time")]
+    TimedOut,
+    /// The connection was closed before. The message was not sent.
     #[error("the connection was lost before the message was sent")]
     NotSent,
-    /// What it was sent on has ended.
-    #[error("the connection was lost before the broker confirmed: {0}")]
+    /// The connection was lost with the message in flight.
+    #[error("the connection was lost before the broker confirmed the message: {0}")]
     Lost(#[source] Source),
-    /// The library asked for no confirm.
-    #[error("no confirm was asked for")]
-    NotAsked,
+    /// The channel is not in confirm mode.
+    #[error("publisher confirms are not enabled")]
+    NotRequested,
 }
 
 impl Unconfirmed {
-    /// Whether the broker has said its last word on the message.
+    /// Whether the outcome is final: no further response to this message will arrive.
     pub(super) fn is_settled(&self) -> bool {
         match self {
             Self::Returned(_) | Self::Refused => true,
-            Self::NotSent | Self::NoAnswer | Self::Lost(_) | Self::NotAsked => false,
+            Self::NotSent | Self::TimedOut | Self::Lost(_) | Self::NotRequested => false,
         }
     }
 }
@@ -41,7 +41,7 @@ impl From<Unconfirmed> for QueueError {
             Unconfirmed::Returned(_) | Unconfirmed::Refused | Unconfirmed::NotSent => {
                 Self::Unavailable(Box::new(unconfirmed))
             }
-            Unconfirmed::NoAnswer | Unconfirmed::Lost(_) | Unconfirmed::NotAsked => {
+            Unconfirmed::TimedOut | Unconfirmed::Lost(_) | Unconfirmed::NotRequested => {
                 Self::Unknown(Box::new(unconfirmed))
             }
         }

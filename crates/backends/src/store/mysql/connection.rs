@@ -1,8 +1,7 @@
-//! Connections: each belongs to one operation at a time, and comes back only from one that ended well.
+//! Connections: each belongs to one operation at a time, and is reused only after an operation that succeeded.
 //!
-//! An operation may be broken off anywhere: by its deadline, by a caller that goes away. A connection in the middle of
-//! something can't be used again, so it is owned by the operation and closed with it; the server then rolls back what
-//! wasn't committed.
+//! An operation may be aborted anywhere: by its deadline, or by a caller that drops it. A connection in the middle of an
+//! operation can't be used again, so the operation owns it and closes it; the server then rolls back what wasn't committed.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -18,27 +17,27 @@ use tokio::time::Instant;
 use super::error::StoreResult;
 use crate::store::{ServerUrl, Tls, TlsMode};
 
-/// How long is waited for a connection.
+/// How long to wait for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 /// The most connections in use at once, and the most idle ones.
 const CONNECTIONS_MAX: usize = 32;
 
-/// How long a connection may have been idle and be used again without asking whether it is still there.
+/// How long a connection may have been idle and be reused without a check whether it is still alive.
 const IDLE_TRUSTED: Duration = Duration::from_secs(1);
 
-/// How long is waited to hear that a connection is still there: short enough that a new one can be made in its place.
+/// How long to wait for the check whether a connection is still alive: short enough that a new one can be made in its place.
 const PING_MAX: Duration = Duration::from_secs(1);
 
 /// How long a connection is kept idle: less than the session's `wait_timeout`.
 const IDLE_MAX: Duration = Duration::from_secs(9);
 
-/// What every connection is set to, whatever the server's own defaults are.
+/// The settings of every connection, whatever the server's defaults are.
 ///
-/// - Strict mode: what doesn't fit is an error, not cut off.
+/// - Strict mode: a value that doesn't fit is an error, and isn't truncated.
 /// - `READ COMMITTED`: an insert locks no gap between keys.
-/// - Short waits for locks: below the deadlines here, so that the server answers before the connection is given up.
-/// - `wait_timeout`: if this machine dies in the middle of a transaction, its locks are gone after these seconds.
+/// - Short waits for locks: below the deadlines here, so that the server responds before the connection is given up.
+/// - `wait_timeout`: if this machine fails in the middle of a transaction, its locks are released after this many seconds.
 const SESSION: &str = "SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', autocommit = 1, \
                        completion_type = 'NO_CHAIN', unique_checks = 1, foreign_key_checks = 1, \
                        innodb_lock_wait_timeout = 3, lock_wait_timeout = 3, wait_timeout = 12, NAMES utf8mb4; \
@@ -51,7 +50,7 @@ pub(super) struct Connections {
     idle: Mutex<Vec<Idle>>,
 }
 
-/// A connection that nobody uses. It lives off the runtime in which it was made, which alone may go on with it.
+/// An idle connection. It depends on the runtime in which it was made, so only that runtime may use it again.
 #[derive(Debug)]
 struct Idle {
     runtime: runtime::Id,
@@ -59,9 +58,9 @@ struct Idle {
     connection: MySqlConnection,
 }
 
-/// A connection that one operation has to itself. Dropped, it is closed.
+/// A connection in use by one operation. Dropped, it is closed.
 #[derive(Debug)]
-pub(super) struct Lease<'a> {
+pub(super) struct PooledConnection<'a> {
     connections: &'a Connections,
     connection: MySqlConnection,
     _permit: SemaphorePermit<'a>,
@@ -74,7 +73,7 @@ impl Connections {
             .port(url.port)
             .username(&url.user)
             .database(&url.name)
-            // All of these are set by `SESSION`, with one question instead of two.
+            // All of these are set by `SESSION`, with one request instead of two.
             .pipes_as_concat(false)
             .no_engine_substitution(false)
             .timezone(None)
@@ -86,15 +85,15 @@ impl Connections {
         Self { options, permits: Semaphore::new(CONNECTIONS_MAX), idle: Mutex::default() }
     }
 
-    /// A connection of the current runtime: an idle one if it is still there, or a new one.
-    pub(super) async fn take(&self) -> sqlx::Result<Lease<'_>> {
+    /// A connection of the current runtime: an idle one if it is still alive, or a new one.
+    pub(super) async fn take(&self) -> sqlx::Result<PooledConnection<'_>> {
         let taken = async {
             let permit = self.permits.acquire().await.map_err(|_| Error::PoolClosed)?;
             let connection = match self.take_idle().await {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
-            Ok(Lease { connections: self, connection, _permit: permit })
+            Ok(PooledConnection { connections: self, connection, _permit: permit })
         };
         within(CONNECT_MAX, taken).await.flatten()
     }
@@ -109,7 +108,7 @@ impl Connections {
         if since.elapsed() <= IDLE_TRUSTED || within(PING_MAX, connection.ping()).await.flatten().is_ok() {
             return Some(connection);
         }
-        self.forget_idle();
+        self.close_idle();
         None
     }
 
@@ -119,8 +118,8 @@ impl Connections {
         Ok(connection)
     }
 
-    /// Closes what this runtime has idle.
-    fn forget_idle(&self) {
+    /// Closes the idle connections of this runtime.
+    fn close_idle(&self) {
         let runtime = Handle::current().id();
         self.lock().retain(|idle| idle.runtime != runtime);
     }
@@ -137,19 +136,19 @@ impl fmt::Debug for Connections {
     }
 }
 
-impl Lease<'_> {
-    /// Ends an operation that left no transaction open if it ended well: then the connection is kept for the next one.
-    pub(super) fn end<T>(self, ended: StoreResult<T>) -> StoreResult<T> {
-        match &ended {
-            Ok(_) => self.give_back(),
-            // Where one connection broke, the server was restarted or another took its place: the idle ones broke too.
-            Err(error) if error.may_pass() => self.connections.forget_idle(),
+impl PooledConnection<'_> {
+    /// Ends an operation that, if it succeeded, left no transaction open: then the connection is kept for reuse.
+    pub(super) fn end<T>(self, result: StoreResult<T>) -> StoreResult<T> {
+        match &result {
+            Ok(_) => self.release(),
+            // If one connection failed, the server was restarted or replaced: the idle ones have failed too.
+            Err(error) if error.is_retryable() => self.connections.close_idle(),
             Err(_) => {}
         }
-        ended
+        result
     }
 
-    fn give_back(self) {
+    fn release(self) {
         let mut idle = self.connections.lock();
         // The server has closed these, or is about to.
         idle.retain(|idle| idle.since.elapsed() < IDLE_MAX);
@@ -159,7 +158,7 @@ impl Lease<'_> {
     }
 }
 
-impl Deref for Lease<'_> {
+impl Deref for PooledConnection<'_> {
     type Target = MySqlConnection;
 
     fn deref(&self) -> &MySqlConnection {
@@ -167,7 +166,7 @@ impl Deref for Lease<'_> {
     }
 }
 
-impl DerefMut for Lease<'_> {
+impl DerefMut for PooledConnection<'_> {
     fn deref_mut(&mut self) -> &mut MySqlConnection {
         &mut self.connection
     }
@@ -188,10 +187,10 @@ fn with_tls(options: MySqlConnectOptions, tls: &Tls) -> MySqlConnectOptions {
     }
 }
 
-/// The answer, if it comes in time.
-pub(super) async fn within<T>(max: Duration, answer: impl Future<Output = T>) -> sqlx::Result<T> {
-    let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the database didn't answer in time");
-    tokio::time::timeout(max, answer).await.map_err(|_| Error::Io(late()))
+/// The result, if it arrives in time.
+pub(super) async fn within<T>(max: Duration, future: impl Future<Output = T>) -> sqlx::Result<T> {
+    let timed_out = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the database didn't respond in time");
+    tokio::time::timeout(max, future).await.map_err(|_| Error::Io(timed_out()))
 }
 
 /// Runs statements without placeholders in one round trip, and returns the rows of all of them.

@@ -16,22 +16,22 @@ const DEADLOCK: u16 = 1213;
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 const BINLOG_IS_STATEMENTS: u16 = 1665;
 
-/// The user is unknown or its password wrong.
+/// The user is unknown or its password is wrong.
 const LOGIN_REFUSED: [u16; 2] = [1045, 1698];
 
-/// The user may not do this: use the database, a table, a column.
+/// The user isn't allowed to use the database, a table or a column.
 const NOT_ALLOWED: [u16; 5] = [1044, 1130, 1142, 1143, 1227];
 
-/// What is stored can't be read: a table or its index is damaged.
+/// The stored data can't be read: a table or its index is damaged.
 const DAMAGED: [u16; 5] = [1034, 1194, 1195, 1712, 1877];
 
-/// The server takes no writes (`read_only`, a read-only transaction, a standby). It says so to a `COMMIT` as well, and
-/// has rolled back then.
+/// The server accepts no writes (`read_only`, a read-only transaction, a standby). It reports this for a `COMMIT` as
+/// well, and has then rolled back.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 
-/// An error of the first connection, or of the schema: what only a person can mend is said in words. Later on the same may pass by itself, as
-/// while a password is changed.
-pub(super) fn of_opening(error: Error) -> StoreError {
+/// An error of the first connection, or of the schema: if only an operator can fix the cause, the message explains how.
+/// Later the same error may be temporary, as while a password is changed.
+pub(super) fn open_error(error: Error) -> StoreError {
     if let Some(advice) = tls::advice(&error) {
         return StoreError::Rejected(advice);
     }
@@ -43,7 +43,7 @@ pub(super) fn of_opening(error: Error) -> StoreError {
             StoreError::Rejected(format!("check the user and the password in DATABASE_URL ({error})"))
         }
         Some(code) if NOT_ALLOWED.contains(&code) => StoreError::Rejected(format!(
-            "the user in DATABASE_URL lacks a right; grant it ALL PRIVILEGES on its database ({error})"
+            "the user in DATABASE_URL lacks a privilege; grant it ALL PRIVILEGES on its database ({error})"
         )),
         Some(_) | None => before_commit(error),
     }
@@ -56,7 +56,7 @@ pub(super) fn before_commit(error: Error) -> StoreError {
     }
     match number(&error) {
         Some(TABLE_MISSING | COLUMN_MISSING) => {
-            StoreError::Rejected(format!("the schema isn't that of this throng; run `throng schema migrate` ({error})"))
+            StoreError::Rejected(format!("the schema doesn't match this throng; run `throng schema migrate` ({error})"))
         }
         Some(BINLOG_IS_STATEMENTS) => {
             StoreError::Rejected(format!("set binlog_format=ROW (or MIXED) on the database server ({error})"))
@@ -65,8 +65,8 @@ pub(super) fn before_commit(error: Error) -> StoreError {
     }
 }
 
-/// An error from `COMMIT` on: unless the server says that it rolled back, nobody knows.
-pub(super) fn from_commit_on(error: Error) -> StoreError {
+/// An error from `COMMIT` on: the outcome is unknown unless the server reports that it rolled back.
+pub(super) fn commit_error(error: Error) -> StoreError {
     if is_damage(&error) {
         return StoreError::Corrupt(error.into());
     }
@@ -76,13 +76,13 @@ pub(super) fn from_commit_on(error: Error) -> StoreError {
     }
 }
 
-/// Whether somebody has this key already.
+/// Whether the key is already in use.
 pub(super) fn is_duplicate(error: &Error) -> bool {
     number(error) == Some(DUPLICATE)
 }
 
-/// Whether somebody else's transaction was in the way of this one, so that the whole of it is worth another try. The
-/// server has rolled back a statement or all of it, depending on its settings.
+/// Whether this transaction conflicted with another one, so that all of it is worth another attempt. The server has
+/// rolled back a statement or all of it, depending on its settings.
 pub(super) fn is_conflict(error: &Error) -> bool {
     is_duplicate(error) || matches!(number(error), Some(DEADLOCK | LOCK_WAIT_TIMEOUT))
 }
@@ -92,7 +92,7 @@ pub(super) fn is_table_missing(error: &Error) -> bool {
     number(error) == Some(TABLE_MISSING)
 }
 
-/// What is stored isn't what was written there.
+/// The stored data isn't what was written.
 pub(super) fn corrupt(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Decode(why.into())
 }

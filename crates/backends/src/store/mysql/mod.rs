@@ -1,7 +1,7 @@
-//! Ballots in MySQL or MariaDB, which many servers and workers write at the same time.
+//! Ballots in MySQL or MariaDB, which many servers and workers write to at the same time.
 //!
-//! Every operation has a connection to itself and a deadline of its own. What fails before `COMMIT` is sent has changed
-//! nothing; from then on nobody knows, and whoever asks again finds out.
+//! Every operation has its own connection and its own deadline. What fails before `COMMIT` is sent has changed nothing;
+//! from then on the outcome is unknown until the same call is repeated.
 
 mod connection;
 mod error;
@@ -21,23 +21,23 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::rounds::{Answer, Round, Rounds};
+use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 use tokio::time::Instant;
 
-use self::connection::{Connections, Lease, within};
-use self::error::{StoreResult, before_commit, from_commit_on, of_opening};
+use self::connection::{Connections, PooledConnection, within};
+use self::error::{StoreResult, before_commit, commit_error, open_error};
 pub use self::schema::migrations;
-use super::{ServerUrl, batch};
+use super::{ServerUrl, record_plan};
 
-/// How long a question may take; of a recount, each page.
+/// How long a query may take; of a recount, each page.
 const READ_MAX: Duration = Duration::from_secs(5);
 
-/// How long a transaction may take until its commit, the wait for a connection included.
+/// How long a transaction may take until its commit, including the wait for a connection.
 const WRITE_MAX: Duration = Duration::from_secs(7);
 
-/// How long a commit may take, so that nobody waits for more than ten seconds in all.
+/// How long a commit may take, so that no call takes more than ten seconds in all.
 const COMMIT_MAX: Duration = Duration::from_secs(3);
 
 /// How long it may take to bring the schema up to date.
@@ -52,25 +52,25 @@ pub struct MySqlStore {
 }
 
 impl MySqlStore {
-    /// Opens the database, which must be there. The schema is left as it is: see [`Database::migrate`].
+    /// Opens the database, which must exist. The schema is left unchanged: see [`Database::migrate`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if the server can't be reached; [`StoreError::Rejected`] if it refuses the user or has
-    /// no such database.
+    /// [`StoreError::Unavailable`] if the server can't be reached; [`StoreError::Rejected`] if it rejects the user or
+    /// has no such database.
     pub async fn open(url: &ServerUrl) -> Result<Self, StoreError> {
         let store =
             Self { connections: Connections::new(url), shard: RandomState::new().hash_one(0) % tallies::SHARDS };
-        store.connections.take().await.map_err(of_opening)?.end(Ok(()))?;
+        store.connections.take().await.map_err(open_error)?.end(Ok(()))?;
         Ok(store)
     }
 }
 
 #[async_trait]
 impl Store for MySqlStore {
-    /// Optimistic, then exact: see [`record::insert_and_count`]. The tallies are read with the commit and right after
-    /// it, so they hold this batch and all that was committed before.
+    /// Optimistic, then exact: see [`record::insert_and_count`]. The tallies are read with the commit, right after it,
+    /// so they include this batch and everything that was committed before.
     async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
-        let polls = batch::polls(ballots);
+        let polls = record_plan::polls(ballots);
         if polls.is_empty() {
             return Ok(Recorded::default());
         }
@@ -118,9 +118,9 @@ impl Store for MySqlStore {
     }
 
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        let mut lease = self.lease().await?;
-        // Not given back: its snapshot ends with it.
-        let counted = tallies::recount(&mut lease, poll).await.map_err(before_commit)?;
+        let mut connection = self.connection().await?;
+        // Not returned to the pool: its snapshot ends with it.
+        let counted = tallies::recount(&mut connection, poll).await.map_err(before_commit)?;
         counted.ok_or_else(|| no_such_poll(poll))
     }
 
@@ -149,22 +149,22 @@ impl Rounds for MySqlStore {
         self.read(rounds::queues).await
     }
 
-    async fn answer(&self, answer: &Answer) -> Result<(), StoreError> {
-        let store = async |writer: &mut MySqlConnection| rounds::answer(writer, answer).await.map_err(before_commit);
+    async fn report(&self, report: &ConsumerReport) -> Result<(), StoreError> {
+        let store = async |writer: &mut MySqlConnection| rounds::report(writer, report).await.map_err(before_commit);
         self.write(store, &[]).await.map(|((), _)| ())
     }
 
-    async fn answers(&self, since: u64) -> Result<Vec<Answer>, StoreError> {
-        self.read(async |reader| rounds::answers(reader, since).await).await
+    async fn reports(&self, since: u64) -> Result<Vec<ConsumerReport>, StoreError> {
+        self.read(async |reader| rounds::reports(reader, since).await).await
     }
 }
 
 #[async_trait]
 impl Database for MySqlStore {
     async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
-        let mut lease = self.lease().await?;
-        let applied = within(MIGRATE_MAX, schema::migrate(&mut lease)).await.map_err(of_opening).flatten();
-        lease.end(applied)
+        let mut connection = self.connection().await?;
+        let applied = within(MIGRATE_MAX, schema::migrate(&mut connection)).await.map_err(open_error).flatten();
+        connection.end(applied)
     }
 
     async fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError> {
@@ -175,18 +175,18 @@ impl Database for MySqlStore {
         self.read(settings::unsafe_settings).await
     }
 
-    /// The server's.
+    /// By the server's clock.
     async fn now(&self) -> Result<Timestamp, StoreError> {
         self.read(polls::now).await
     }
 }
 
 impl MySqlStore {
-    /// What a question that changes nothing is answered.
-    async fn read<T>(&self, question: impl AsyncFnOnce(&mut MySqlConnection) -> sqlx::Result<T>) -> StoreResult<T> {
-        let mut lease = self.lease().await?;
-        let answer = within(READ_MAX, question(&mut lease)).await.flatten().map_err(before_commit);
-        lease.end(answer)
+    /// The result of a query that changes nothing.
+    async fn read<T>(&self, query: impl AsyncFnOnce(&mut MySqlConnection) -> sqlx::Result<T>) -> StoreResult<T> {
+        let mut connection = self.connection().await?;
+        let result = within(READ_MAX, query(&mut connection)).await.flatten().map_err(before_commit);
+        connection.end(result)
     }
 
     /// Commits what `change` did in the transaction that it began, and reads the tallies of these polls right after.
@@ -196,17 +196,17 @@ impl MySqlStore {
         polls: &[PollId],
     ) -> StoreResult<(T, Vec<Tallies>)> {
         let started = Instant::now();
-        let mut lease = self.lease().await?;
+        let mut connection = self.connection().await?;
         let left = WRITE_MAX.saturating_sub(started.elapsed());
-        let changed = match within(left, change(&mut lease)).await.map_err(before_commit).flatten() {
+        let changed = match within(left, change(&mut connection)).await.map_err(before_commit).flatten() {
             Ok(changed) => changed,
-            Err(error) => return lease.end(Err(error)),
+            Err(error) => return connection.end(Err(error)),
         };
-        let tallies = within(COMMIT_MAX, tallies::commit_and_read(&mut lease, polls)).await.flatten();
-        lease.end(tallies.map(|tallies| (changed, tallies)).map_err(from_commit_on))
+        let tallies = within(COMMIT_MAX, tallies::commit_and_read(&mut connection, polls)).await.flatten();
+        connection.end(tallies.map(|tallies| (changed, tallies)).map_err(commit_error))
     }
 
-    async fn lease(&self) -> StoreResult<Lease<'_>> {
+    async fn connection(&self) -> StoreResult<PooledConnection<'_>> {
         self.connections.take().await.map_err(before_commit)
     }
 }

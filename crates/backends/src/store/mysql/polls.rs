@@ -13,12 +13,12 @@ use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 use super::record::list;
 
-/// One row an option; a poll has at least two, and both are written together.
+/// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                      percent_base, version, closed_at, final_at, o.id AS option_id, label \
                      FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
-/// The time by the server's clock, in milliseconds, at which the statement's row is looked at.
+/// The time by the server's clock, in milliseconds, when the statement processes the row.
 const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
@@ -89,8 +89,8 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
     Ok(PollId(id))
 }
 
-/// Sets the window in a transaction that the caller commits. Batches that are being recorded hold the poll's row, so
-/// those that are judged by the old window are committed before this is.
+/// Sets the window in a transaction that the caller commits. Batches that are being recorded lock the poll's row, so
+/// those that are judged by the old window are committed before this.
 pub(super) async fn set_window(
     writer: &mut MySqlConnection,
     poll: PollId,
@@ -100,18 +100,18 @@ pub(super) async fn set_window(
     change(writer, poll, version, |_, _| Ok(window)).await
 }
 
-/// Closes the poll in a transaction that the caller commits. The close is judged once the poll's row is locked: what was
-/// recorded by another window is committed by then.
+/// Closes the poll in a transaction that the caller commits. The closing time is determined once the poll's row is
+/// locked: what was recorded by another window is committed by then.
 pub(super) async fn close(writer: &mut MySqlConnection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
     let decide = |stored: &Poll, now| {
         let closes_at = close.moment(stored.closes_at, now);
-        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; look at it again", stored.slug));
+        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", stored.slug));
         Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
     };
     change(writer, poll, version, decide).await
 }
 
-/// Gives the poll the window that `decide` finds for it as it stands at this moment.
+/// Sets the window that `decide` determines for the poll as it is stored and the current time.
 async fn change(
     writer: &mut MySqlConnection,
     poll: PollId,
@@ -119,11 +119,11 @@ async fn change(
     decide: impl FnOnce(&Poll, Timestamp) -> StoreResult<Window>,
 ) -> StoreResult<Poll> {
     let Some(stored) = locked(writer, poll).await.map_err(before_commit)? else {
-        return Err(StoreError::Conflict("the poll is gone".to_owned()));
+        return Err(StoreError::Conflict("the poll no longer exists".to_owned()));
     };
     if stored.version != version {
         return Err(StoreError::Conflict(format!(
-            "poll `{}` was changed meanwhile (version {}, not {version}); look at it again",
+            "poll `{}` was changed meanwhile (version {}, not {version}); check it again",
             stored.slug, stored.version
         )));
     }
@@ -133,7 +133,7 @@ async fn change(
     Ok(changed)
 }
 
-/// Marks those polls that are due by the server's clock, in a transaction that the caller commits. Each row is locked in the
+/// Marks the polls that are due by the server's clock, in a transaction that the caller commits. Rows are locked in the
 /// order in which batches lock them.
 pub(super) async fn mark(writer: &mut MySqlConnection, polls: &[(PollId, u64)], mark: Mark) -> sqlx::Result<usize> {
     let (column, set) = match mark {
@@ -185,8 +185,8 @@ async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     bump_version(writer).await
 }
 
-/// Begins a transaction, and gives the windows by which the polls' ballots are judged; one that isn't there is missing.
-/// Until the end of the transaction that doesn't change: their rows are locked.
+/// Begins a transaction, and returns the windows by which the polls' ballots are judged; a poll that doesn't exist is
+/// missing. They don't change until the end of the transaction: their rows are locked.
 pub(super) async fn begin_with_windows(
     writer: &mut MySqlConnection,
     polls: &[PollId],
@@ -209,7 +209,7 @@ async fn bump_version(writer: &mut MySqlConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The polls of rows that are in the order of polls.
+/// The polls from rows that are ordered by poll.
 fn polls_from(rows: &[MySqlRow]) -> sqlx::Result<Vec<Poll>> {
     let mut polls: Vec<Poll> = Vec::new();
     for row in rows {
@@ -218,7 +218,7 @@ fn polls_from(rows: &[MySqlRow]) -> sqlx::Result<Vec<Poll>> {
             polls.push(poll_from(row)?);
         }
         let option = PollOption { id: OptionId(natural(row, "option_id")?), label: text(row, "label")?.to_owned() };
-        polls.last_mut().expect("one was pushed if there was none").options.push(option);
+        polls.last_mut().expect("a poll was pushed if there was none").options.push(option);
     }
     Ok(polls)
 }
@@ -247,7 +247,7 @@ fn timestamp(row: &MySqlRow, column: usize) -> sqlx::Result<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
 }
 
-/// A column that holds a number that is never negative.
+/// A column that holds a non-negative number.
 pub(super) fn natural<T>(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<T>
 where
     T: TryFrom<i64, Error: std::error::Error + Send + Sync + 'static>,
@@ -255,12 +255,12 @@ where
     row.try_get::<i64, _>(column)?.try_into().map_err(corrupt)
 }
 
-/// A column that holds text, which may be compared by its bytes: the library takes such a column for one of bytes.
+/// A column that holds text, which may be compared by its bytes: the library treats such a column as binary.
 pub(super) fn text(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<&str> {
     row.try_get_unchecked(column)
 }
 
-/// A column that holds one of a field's words.
+/// A column that holds one of a field's values.
 pub(super) fn word<T>(row: &MySqlRow, column: usize) -> sqlx::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,

@@ -1,4 +1,4 @@
-//! Recording ballots: the one place where counting happens.
+//! Recording ballots. Ballots are counted nowhere else.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,71 +14,72 @@ use super::connection::simple_query;
 use super::error::{corrupt, is_conflict};
 use super::polls::{self, word};
 use super::tallies;
-use crate::store::batch::Batch;
+use crate::store::record_plan::RecordPlan;
 
-/// How often a batch is tried whose ballots, or tallies, another transaction is busy with.
+/// How often a batch is attempted that conflicts with another transaction over its ballots or tallies.
 const TRIES_MAX: usize = 6;
 
-/// The ballots that are inserted by one statement: below 1 MB even if each chooses all there is to choose. A server takes
-/// statements of 4 MB and more.
+/// The ballots inserted by one statement: below 1 MB even if each chooses all options. A server accepts statements of 4
+/// MB and more.
 const INSERT_ROWS: usize = 1_000;
 
 const INSERT: &str = "INSERT INTO ballot (poll_id, `key`, ballot_id, choices, accepted_at) VALUES ";
 
-/// The keys that are asked for by one statement. MariaDB makes a temporary table of a list of 1,000.
+/// The keys looked up by one statement. MariaDB creates a temporary table for a list of 1,000.
 const LOOK_UP_KEYS: usize = 500;
 
-/// Inserts the ballots that aren't there and adds just those to the tallies, in a transaction that the caller commits.
+/// Inserts the ballots that aren't stored yet and adds only those to the tallies, in a transaction that the caller commits.
 ///
-/// Optimistic, then exact: at first all go in, which succeeds only if nobody has any of their keys. If somebody does,
-/// that transaction is rolled back, and the next one first asks which are there. Where another transaction inserts one
-/// of them at the same time, that one is rolled back as well, and begun anew when the other has ended.
+/// Optimistic, then exact: the first attempt inserts all of them, which succeeds only if none of their keys is in use.
+/// Otherwise that transaction is rolled back, and the next one first looks up which are stored. If another transaction inserts
+/// one of them at the same time, that attempt is rolled back as well, and repeated when the other transaction has ended.
 pub(super) async fn insert_and_count(
     writer: &mut MySqlConnection,
     shard: u64,
     polls: &[PollId],
     ballots: &[Ballot],
 ) -> sqlx::Result<Vec<Outcome>> {
-    let mut way = Way::Optimistic;
+    let mut mode = InsertMode::Optimistic;
     for _ in 1..TRIES_MAX {
-        match attempt(writer, way, shard, polls, ballots).await {
-            // After some of these a part of the transaction is still there.
+        match attempt(writer, mode, shard, polls, ballots).await {
+            // After some of these errors a part of the transaction is still open.
             Err(error) if is_conflict(&error) => simple_query(&mut *writer, "ROLLBACK").await.map(drop)?,
-            done => return done,
+            result => return result,
         };
-        way = Way::Exact;
+        mode = InsertMode::Exact;
     }
-    attempt(writer, way, shard, polls, ballots).await
+    attempt(writer, mode, shard, polls, ballots).await
 }
 
 /// How a batch is inserted.
 #[derive(Clone, Copy, Debug)]
-enum Way {
-    /// All of it, in the hope that it is new.
+enum InsertMode {
+    /// All of it, on the assumption that it is new.
     Optimistic,
-    /// What isn't there.
+    /// Only what isn't stored yet.
     Exact,
 }
 
 async fn attempt(
     writer: &mut MySqlConnection,
-    way: Way,
+    mode: InsertMode,
     shard: u64,
     polls: &[PollId],
     ballots: &[Ballot],
 ) -> sqlx::Result<Vec<Outcome>> {
     let windows = polls::begin_with_windows(writer, polls).await?;
-    let mut batch = Batch::judge(ballots, &windows);
-    match way {
-        Way::Optimistic => {
+    let mut batch = RecordPlan::judge(ballots, &windows);
+    match mode {
+        InsertMode::Optimistic => {
             batch.count_all();
             look_up(writer, &mut batch).await?;
             let candidates: Vec<_> = batch.candidates().collect();
             insert(writer, &candidates, tallies::add(&batch.changes(), shard)).await?;
         }
-        Way::Exact => {
-            let held = look_up(writer, &mut batch).await?;
-            let free: Vec<_> = batch.candidates().filter(|ballot| !held.contains(&(ballot.poll, ballot.key))).collect();
+        InsertMode::Exact => {
+            let stored = look_up(writer, &mut batch).await?;
+            let free: Vec<_> =
+                batch.candidates().filter(|ballot| !stored.contains(&(ballot.poll, ballot.key))).collect();
             free.iter().for_each(|ballot| batch.count(ballot.poll, ballot.key));
             insert(writer, &free, tallies::add(&batch.changes(), shard)).await?;
         }
@@ -86,11 +87,11 @@ async fn attempt(
     batch.outcomes().map_err(corrupt)
 }
 
-/// Inserts all of these ballots and adds them to the tallies, or fails. What is sent as text goes with one question: over
-/// TLS on one machine, each question less is a few per cent of a small batch.
+/// Inserts all of these ballots and adds them to the tallies, or fails. Everything sent as text goes in one request:
+/// over TLS on one machine, each request saved is a few per cent of a small batch.
 async fn insert(writer: &mut MySqlConnection, ballots: &[&Ballot], add: Option<String>) -> sqlx::Result<()> {
-    let (thousands, rest) = ballots.as_chunks::<INSERT_ROWS>();
-    for ballots in thousands {
+    let (full, rest) = ballots.as_chunks::<INSERT_ROWS>();
+    for ballots in full {
         insert_prepared(writer, ballots).await?;
     }
     let rest = (!rest.is_empty()).then(|| insert_statement(rest));
@@ -102,7 +103,7 @@ async fn insert(writer: &mut MySqlConnection, ballots: &[&Ballot], add: Option<S
     Ok(())
 }
 
-/// With placeholders: the server reads such a statement once, and each ballot then costs it less than three quarters.
+/// With placeholders: the server parses such a statement once, which reduces its cost per ballot to less than three quarters.
 async fn insert_prepared(writer: &mut MySqlConnection, ballots: &[&Ballot; INSERT_ROWS]) -> sqlx::Result<()> {
     let row = "(?,?,?,?,?)";
     let sql = format!("{INSERT}{row}{}", format!(",{row}").repeat(INSERT_ROWS - 1));
@@ -116,8 +117,8 @@ async fn insert_prepared(writer: &mut MySqlConnection, ballots: &[&Ballot; INSER
     Ok(())
 }
 
-/// As text, in one question: a statement with placeholders would have to be prepared for every number of ballots.
-/// Nothing goes in but numbers and hex digits, and the digits, commas and brackets of [`Choices`].
+/// As text, in one request: a statement with placeholders would have to be prepared for every number of ballots. It
+/// contains nothing but numbers and hex digits, and the digits, commas and brackets of [`Choices`].
 fn insert_statement(ballots: &[&Ballot]) -> String {
     let mut sql = String::with_capacity(INSERT.len() + 100 * ballots.len());
     sql.push_str(INSERT);
@@ -135,16 +136,19 @@ fn insert_statement(ballots: &[&Ballot]) -> String {
     sql
 }
 
-/// The ballot's id, where it isn't the key.
+/// The ballot's id, where it differs from the key.
 fn own_id(ballot: &Ballot) -> Option<&[u8; 16]> {
     let id = ballot.id.0.as_bytes();
     (ballot.key.0 != *id).then_some(id)
 }
 
-/// Asks who has the keys that aren't settled, tells the batch, and returns those that somebody has. It waits for whoever
-/// is just inserting one of them, and sees what has been committed meanwhile.
-async fn look_up(writer: &mut MySqlConnection, batch: &mut Batch<'_>) -> sqlx::Result<BTreeSet<(PollId, BallotKey)>> {
-    let mut held = BTreeSet::new();
+/// Looks up the holders of the unsettled keys, adds them to the batch, and returns the keys that are in use. Waits for
+/// transactions that are inserting one of them, and sees what they committed.
+async fn look_up(
+    writer: &mut MySqlConnection,
+    batch: &mut RecordPlan<'_>,
+) -> sqlx::Result<BTreeSet<(PollId, BallotKey)>> {
+    let mut stored = BTreeSet::new();
     let unsettled: Vec<_> = batch.unsettled().collect();
     for of_poll in unsettled.chunk_by(|left, right| left.0 == right.0) {
         for keys in of_poll.chunks(LOOK_UP_KEYS) {
@@ -153,11 +157,11 @@ async fn look_up(writer: &mut MySqlConnection, batch: &mut Batch<'_>) -> sqlx::R
             for row in simple_query(&mut *writer, &sql).await? {
                 let key = BallotKey(bytes(&row, 0)?);
                 batch.held_by(poll, key, id(&row, 1)?, word(&row, 2)?);
-                held.insert((poll, key));
+                stored.insert((poll, key));
             }
         }
     }
-    Ok(held)
+    Ok(stored)
 }
 
 fn look_up_statement<'a>(poll: PollId, keys: impl Iterator<Item = &'a BallotKey>) -> String {
@@ -202,7 +206,7 @@ pub(super) async fn stored(
     ballots.collect()
 }
 
-/// The polls' numbers, as `IN` takes them.
+/// The polls' ids, as a list for `IN`.
 pub(super) fn list(polls: &[PollId]) -> String {
     let numbers: Vec<_> = polls.iter().map(|poll| poll.0.to_string()).collect();
     numbers.join(",")

@@ -1,16 +1,16 @@
-//! Rounds, and what lines answer.
+//! Rounds, and what consumers report.
 
 use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
-use throng_domain::rounds::{ANSWERS_KEPT, Answer, Round};
+use throng_domain::rounds::{ConsumerReport, REPORTS_KEPT, Round};
 
 use super::connection::simple_query;
 use super::polls::{self, natural, text};
 use super::record::bytes;
 
-/// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once nobody else
-/// can begin one.
+/// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once no
+/// other process can begin one.
 pub(super) async fn begin(writer: &mut MySqlConnection, apart_ms: i64) -> sqlx::Result<Round> {
     simple_query(&mut *writer, "START TRANSACTION").await?;
     let select = sqlx::query("SELECT number, began_at FROM recording_round FOR UPDATE");
@@ -30,7 +30,7 @@ pub(super) async fn last(reader: &mut MySqlConnection) -> sqlx::Result<u64> {
     natural(&sqlx::query("SELECT number FROM recording_round").fetch_one(reader).await?, 0)
 }
 
-/// Notes a queue in a transaction that the caller commits.
+/// Registers a queue in a transaction that the caller commits.
 pub(super) async fn add_queue(writer: &mut MySqlConnection, name: &str) -> sqlx::Result<()> {
     simple_query(&mut *writer, "START TRANSACTION").await?;
     let add = "INSERT INTO recording_queue (name) VALUES (?) ON DUPLICATE KEY UPDATE name = name";
@@ -43,17 +43,17 @@ pub(super) async fn queues(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Str
     rows.iter().map(|row| Ok(text(row, 0)?.to_owned())).collect()
 }
 
-/// Stores an answer in a transaction that the caller commits. Old ones go first: who waits there for another line's
-/// transaction holds nothing yet that the other could wait for.
-pub(super) async fn answer(writer: &mut MySqlConnection, answer: &Answer) -> sqlx::Result<()> {
-    let Answer { line, queue, joined, round, consumers } = answer;
+/// Stores a report in a transaction that the caller commits. Old ones are deleted first: a transaction that waits there
+/// for that of another consumer holds no lock yet that the other could wait for.
+pub(super) async fn report(writer: &mut MySqlConnection, report: &ConsumerReport) -> sqlx::Result<()> {
+    let ConsumerReport { consumer, queue, joined, round, consumers } = report;
     simple_query(&mut *writer, "START TRANSACTION").await?;
-    let delete = sqlx::query("DELETE FROM recording_line WHERE answered < ?");
-    delete.bind(round.saturating_sub(ANSWERS_KEPT)).execute(&mut *writer).await?;
-    let replace = "REPLACE INTO recording_line (id, queue, joined, answered, consumers) \
+    let delete = sqlx::query("DELETE FROM recording_consumer WHERE reported < ?");
+    delete.bind(round.saturating_sub(REPORTS_KEPT)).execute(&mut *writer).await?;
+    let replace = "REPLACE INTO recording_consumer (id, queue, joined, reported, consumers) \
                    SELECT ?, ?, ?, ?, ? FROM recording_round WHERE number >= ?";
     sqlx::query(replace)
-        .bind(&line[..])
+        .bind(&consumer[..])
         .bind(queue)
         .bind(joined)
         .bind(round)
@@ -64,13 +64,13 @@ pub(super) async fn answer(writer: &mut MySqlConnection, answer: &Answer) -> sql
     Ok(())
 }
 
-pub(super) async fn answers(reader: &mut MySqlConnection, since: u64) -> sqlx::Result<Vec<Answer>> {
-    let select = "SELECT id, queue, joined, answered, consumers FROM recording_line WHERE answered >= ?";
+pub(super) async fn reports(reader: &mut MySqlConnection, since: u64) -> sqlx::Result<Vec<ConsumerReport>> {
+    let select = "SELECT id, queue, joined, reported, consumers FROM recording_consumer WHERE reported >= ?";
     let rows = sqlx::query(select).bind(since).fetch_all(reader).await?;
-    rows.iter().map(answer_from).collect()
+    rows.iter().map(report_from).collect()
 }
 
-fn answer_from(row: &MySqlRow) -> sqlx::Result<Answer> {
+fn report_from(row: &MySqlRow) -> sqlx::Result<ConsumerReport> {
     let (joined, round, consumers) = (natural(row, 2)?, natural(row, 3)?, natural(row, 4)?);
-    Ok(Answer { line: bytes(row, 0)?, queue: text(row, 1)?.to_owned(), joined, round, consumers })
+    Ok(ConsumerReport { consumer: bytes(row, 0)?, queue: text(row, 1)?.to_owned(), joined, round, consumers })
 }

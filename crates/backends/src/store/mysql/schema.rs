@@ -4,14 +4,14 @@ use sqlx::mysql::MySqlConnection;
 use throng_domain::store::{Migration, MigrationState, StoreError};
 
 use super::connection::simple_query;
-use super::error::{StoreResult, is_table_missing, of_opening};
+use super::error::{StoreResult, is_table_missing, open_error};
 use super::polls::natural;
 
-/// The name of the lock. Locks are the whole server's and have names of at most 64 characters, so the database's own
-/// goes in as a hash. It is SHA-2: MySQL from 9.6 on has no other without a component.
+/// The name of the lock. Locks are server-wide and have names of at most 64 characters, so the database's name is
+/// included as a hash. It is SHA-2: MySQL from 9.6 on has no other without a component.
 const LOCK: &str = "CONCAT('throng.schema.', LEFT(SHA2(DATABASE(), 256), 40))";
 
-/// How long is waited for another process that is migrating, in seconds.
+/// How long to wait for another process that is migrating, in seconds.
 const LOCK_WAIT_S: u8 = 20;
 
 /// Every step, in order.
@@ -37,28 +37,29 @@ pub fn migrations() -> &'static [Migration] {
     }
 }
 
-/// Applies what is missing, under a lock that the session holds: it ends with the session at the latest.
+/// Applies the missing steps, under a lock of the session, which ends with the session at the latest.
 ///
-/// A step that fails halfway leaves what it did before, and is begun anew the next time: its statements can be run again.
+/// A step that fails halfway leaves its earlier statements applied, and is started over the next time: its statements
+/// can be run again.
 pub(super) async fn migrate(writer: &mut MySqlConnection) -> StoreResult<Vec<&'static str>> {
     lock(writer).await?;
-    let made = "CREATE TABLE IF NOT EXISTS schema_migration (version INT NOT NULL PRIMARY KEY, \
+    let create_table = "CREATE TABLE IF NOT EXISTS schema_migration (version INT NOT NULL PRIMARY KEY, \
                 name VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE = InnoDB";
-    let current = known(version(writer).await.map_err(of_opening)?)?;
+    let current = known(version(writer).await.map_err(open_error)?)?;
     let mut applied = Vec::new();
     for migration in migrations().iter().filter(|migration| migration.version > current) {
-        simple_query(&mut *writer, made).await.map_err(of_opening)?;
-        apply(writer, migration).await.map_err(of_opening)?;
+        simple_query(&mut *writer, create_table).await.map_err(open_error)?;
+        apply(writer, migration).await.map_err(open_error)?;
         applied.push(migration.name);
     }
     let unlock = format!("DO RELEASE_LOCK({LOCK})");
-    simple_query(writer, &unlock).await.map_err(of_opening)?;
+    simple_query(writer, &unlock).await.map_err(open_error)?;
     Ok(applied)
 }
 
 async fn lock(writer: &mut MySqlConnection) -> StoreResult<()> {
     let lock = format!("SELECT GET_LOCK({LOCK}, {LOCK_WAIT_S})");
-    match sqlx::query_scalar(&lock).fetch_one(writer).await.map_err(of_opening)? {
+    match sqlx::query_scalar(&lock).fetch_one(writer).await.map_err(open_error)? {
         Some(1_i64) => Ok(()),
         Some(_) | None => Err(StoreError::Unavailable("another process is migrating the schema".into())),
     }
@@ -76,14 +77,14 @@ async fn apply(writer: &mut MySqlConnection, migration: &Migration) -> sqlx::Res
     Ok(())
 }
 
-/// Every step, and whether a database of this version has it.
+/// Every step, and whether a database at this version has it.
 pub(super) fn states(version: u32) -> StoreResult<Vec<MigrationState>> {
     let current = known(version)?;
     let state = |migration: &Migration| MigrationState { migration: *migration, applied: migration.version <= current };
     Ok(migrations().iter().map(state).collect())
 }
 
-/// The number of the last step applied: 0 in a database that has no table yet.
+/// The number of the last step applied; 0 in a database that has no table yet.
 pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u32> {
     match sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_migration").fetch_one(reader).await {
         Ok(row) => natural(&row, 0),
@@ -92,12 +93,12 @@ pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u32> {
     }
 }
 
-/// The number of the last step applied, unless it is one of a later Throng's.
+/// The number of the last step applied; an error if it is a step of a later version of Throng.
 fn known(version: u32) -> StoreResult<u32> {
     let newest = migrations().len();
     if usize::try_from(version).is_ok_and(|version| version > newest) {
         return Err(StoreError::Rejected(format!(
-            "the database has schema version {version}, this throng knows {newest}; run the throng that wrote it, or a newer one"
+            "the database has schema version {version}, this throng supports {newest}; run the throng that wrote it, or a newer one"
         )));
     }
     Ok(version)

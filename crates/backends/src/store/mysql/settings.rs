@@ -1,4 +1,4 @@
-//! Settings of the server with which a commit that was answered could be lost.
+//! Settings of the server with which an acknowledged commit could be lost.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlConnection;
 
 use super::connection::simple_query;
 
-/// Those that the server has, in words that say what to set instead.
+/// A message for each such setting of the server, with the value to set instead.
 pub(super) async fn unsafe_settings(reader: &mut MySqlConnection) -> sqlx::Result<Vec<String>> {
     let variables = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
          ('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'log_bin', 'sync_binlog')";
@@ -17,14 +17,14 @@ pub(super) async fn unsafe_settings(reader: &mut MySqlConnection) -> sqlx::Resul
     Ok(judge(|name| values.get(name).map_or("", String::as_str)))
 }
 
-/// `value` gives a setting's value; an empty one for a setting that the server doesn't have.
+/// `value` returns a setting's value; an empty one for a setting that the server doesn't have.
 fn judge<'a>(value: impl Fn(&str) -> &'a str) -> Vec<String> {
     let mut found = Vec::new();
     let flush = value("innodb_flush_log_at_trx_commit");
-    // 3 is MariaDB's: 1 with one more sync.
+    // 3 is MariaDB's: 1 with an additional sync.
     if !["1", "3"].contains(&flush) {
         found.push(format!(
-            "innodb_flush_log_at_trx_commit is {flush}: a commit is answered before it is on the disk; set it to 1"
+            "innodb_flush_log_at_trx_commit is {flush}: a commit is acknowledged before it is on the disk; set it to 1"
         ));
     }
     let doublewrite = value("innodb_doublewrite");
@@ -60,26 +60,26 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_commit_is_safe() {
-        let safe = [
+    fn durable_settings_are_accepted() {
+        let durable = [
             ["1", "ON", "OFF", "0"],
             ["1", "ON", "ON", "1"],
             ["3", "1", "0", "1000"],
             ["1", "DETECT_AND_RECOVER", "ON", "1"],
         ];
-        for [flush, doublewrite, log, sync] in safe {
+        for [flush, doublewrite, log, sync] in durable {
             assert_eq!(server(flush, doublewrite, log, sync), Vec::<String>::new());
         }
     }
 
     #[test]
-    fn what_loses_a_commit_is_named_with_what_to_set() {
+    fn unsafe_settings_are_reported_with_advice() {
         let found = server("2", "OFF", "ON", "0");
         let named = ["innodb_flush_log_at_trx_commit is 2", "innodb_doublewrite is OFF", "sync_binlog is 0"];
         let advice = ["set it to 1", "set it to ON", "set it to 1"];
         assert_eq!(found.len(), 3);
-        for ((words, named), advice) in found.iter().zip(named).zip(advice) {
-            assert!(words.starts_with(named) && words.ends_with(advice), "{words}");
+        for ((message, named), advice) in found.iter().zip(named).zip(advice) {
+            assert!(message.starts_with(named) && message.ends_with(advice), "{message}");
         }
         assert_eq!(server("0", "DETECT_ONLY", "OFF", "0").len(), 2);
         assert_eq!(judged([("log_bin", "OFF"); 4]).len(), 1, "a flush setting that can't be read isn't trusted");

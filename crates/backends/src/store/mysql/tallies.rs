@@ -1,4 +1,4 @@
-//! Tallies: changed with the ballots, read on their own.
+//! Tallies: changed together with the ballots, read separately.
 
 use std::fmt::Write as _;
 
@@ -13,9 +13,9 @@ use super::connection::{simple_query, within};
 use super::error::corrupt;
 use super::polls::natural;
 use super::record::{self, list};
-use crate::store::batch::{self, Change};
+use crate::store::record_plan::{self, Change};
 
-/// How many shards a tally has: stores that record at the same time mostly write different ones, and don't wait for
+/// How many shards a tally has: stores that record at the same time mostly write to different ones, and don't wait for
 /// each other's commits.
 pub(super) const SHARDS: u64 = 64;
 
@@ -27,8 +27,8 @@ pub(super) fn add(changes: &[Change], shard: u64) -> Option<String> {
     if changes.is_empty() {
         return None;
     }
-    // The added counts as a table of their own: `VALUES(count)` is deprecated in MySQL, a warning for every statement, and
-    // the alias that it has instead isn't known to MariaDB.
+    // The added counts are a derived table: `VALUES(count)` is deprecated in MySQL, with a warning for every statement,
+    // and MySQL's replacement, an alias, isn't supported by MariaDB.
     let mut sql = "INSERT INTO tally (poll_id, option_id, shard, count) SELECT * FROM (".to_owned();
     for (position, Change { poll, option, count }) in changes.iter().enumerate() {
         let row = if position == 0 { "SELECT" } else { " UNION ALL SELECT" };
@@ -39,7 +39,7 @@ pub(super) fn add(changes: &[Change], shard: u64) -> Option<String> {
     Some(sql)
 }
 
-/// Commits, and reads the tallies of each of the polls that exist: asked together, they come with one answer.
+/// Commits, and reads the tallies of each of the polls that exist, in one request and response.
 pub(super) async fn commit_and_read(writer: &mut MySqlConnection, polls: &[PollId]) -> sqlx::Result<Vec<Tallies>> {
     let sql = if polls.is_empty() { "COMMIT".to_owned() } else { format!("COMMIT; {}", select(polls)) };
     sums(polls, &simple_query(writer, &sql).await?)
@@ -67,13 +67,13 @@ fn sums(polls: &[PollId], rows: &[MySqlRow]) -> sqlx::Result<Vec<Tallies>> {
         let of_poll = || stored.iter().filter(|stored| stored.poll == *poll);
         let options = of_poll().filter(|stored| stored.count.is_none()).map(|stored| stored.option);
         let counts = of_poll().filter_map(|stored| stored.count.map(|count| (stored.option, count)));
-        batch::sum(*poll, options, counts).map_err(corrupt)
+        record_plan::sum(*poll, options, counts).map_err(corrupt)
     });
     sums.filter_map(Result::transpose).collect()
 }
 
-/// Reads page by page, so that neither side holds all ballots and each page has its own deadline; all in one snapshot, in a
-/// transaction that the caller ends.
+/// Reads page by page, so that neither side holds all ballots and each page has its own deadline; all in one snapshot,
+/// in a transaction that the caller ends.
 pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Recount>> {
     let begin =
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
@@ -90,7 +90,7 @@ pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx:
     }
 }
 
-/// An option of a poll, or what a tally of it adds up to.
+/// An option of a poll, or the sum of its tally.
 struct Stored {
     poll: PollId,
     option: OptionId,

@@ -1,7 +1,7 @@
-//! Connections, and how long anybody waits for one or for what is asked over it.
+//! Connections, and how long callers wait for one or for the responses on it.
 //!
-//! A connection is kept for the next caller only after an answer that left nothing open on it. In every other case, an
-//! error, a deadline, a caller that went away, it is closed, and the server undoes what wasn't committed.
+//! A connection is kept for reuse only after a response that left nothing open on it. In every other case (an error, a
+//! deadline, a caller that was dropped) it is closed, and the server rolls back what wasn't committed.
 
 use std::fmt;
 use std::future::Future;
@@ -15,25 +15,25 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use super::super::{ServerUrl, Tls, TlsMode};
-use super::error::{StoreResult, commit_error, late, read_error};
+use super::error::{StoreResult, commit_error, read_error, timed_out};
 use super::settings;
 
-/// How long making a connection may take.
+/// How long it may take to open a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
-/// How long reading may take, or writing up to the commit, the making of a connection included.
+/// How long a read may take, or a write up to the commit, including the opening of a connection.
 pub(super) const WORK_MAX: Duration = Duration::from_secs(5);
 
-/// How long a commit may take, and what is read together with it.
+/// How long a commit may take, together with what is read in the same request.
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(4);
 
-/// How long an idle connection is taken to be alive. One that was idle for longer is asked first.
-const TRUSTED: Duration = Duration::from_millis(500);
+/// How long an idle connection is assumed to be alive. One that was idle for longer is checked first.
+const IDLE_TRUSTED: Duration = Duration::from_millis(500);
 
-/// How long an idle connection has to answer that it is alive.
-const ALIVE_MAX: Duration = Duration::from_secs(1);
+/// How long an idle connection may take to respond to that check.
+const PING_MAX: Duration = Duration::from_secs(1);
 
-/// The connections of one store that may be in use at once; who comes later waits.
+/// The connections of one store that may be in use at the same time; further callers wait.
 const CONNECTIONS_MAX: usize = 16;
 
 /// The idle connections kept.
@@ -46,10 +46,10 @@ pub(super) struct Connections {
     in_use: Semaphore,
 }
 
-/// A connection that nobody uses.
+/// An idle connection.
 ///
-/// The runtime that it was made in reads and writes for it, and only while that runtime runs. So a connection is used
-/// in its own runtime alone: the recorder's would stand still in the hands of a server core.
+/// The runtime in which it was made does its reads and writes, and only while that runtime runs. So a connection is
+/// used only in its own runtime: on a server core, one of the recorder's would make no progress.
 struct Idle {
     connection: PgConnection,
     runtime: runtime::Id,
@@ -57,14 +57,14 @@ struct Idle {
 }
 
 /// A connection in use. Dropped, it is closed.
-pub(super) struct Lease<'a> {
+pub(super) struct PooledConnection<'a> {
     pub(super) connection: PgConnection,
-    home: &'a Connections,
+    connections: &'a Connections,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Connections {
-    /// None yet: they are made where they are used.
+    /// No connection is opened yet: that happens where one is used.
     pub(super) fn new(url: &ServerUrl) -> Self {
         let options = PgConnectOptions::new_without_pgpass()
             .host(&url.host)
@@ -73,76 +73,76 @@ impl Connections {
             .password(&url.password)
             .database(&url.name)
             .application_name("throng")
-            // Nobody reads floating-point numbers here, and PgBouncer refuses a connection that sets this.
+            // No floating-point numbers are read here, and PgBouncer rejects a connection that sets this.
             .extra_float_digits(None)
             .disable_statement_logging();
         let options = with_tls(options, &url.tls);
         Self { options, idle: Mutex::new(Vec::new()), in_use: Semaphore::new(CONNECTIONS_MAX) }
     }
 
-    /// What `query` answers.
+    /// The result of `query`.
     pub(super) async fn read<T>(
         &self,
         query: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> StoreResult<T> {
-        self.ask(query).await.map_err(read_error)
+        self.read_raw(query).await.map_err(read_error)
     }
 
-    /// What `query` answers, or its error as it came.
-    pub(super) async fn ask<T>(
+    /// The result of `query`, or its error unchanged.
+    pub(super) async fn read_raw<T>(
         &self,
         query: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
     ) -> sqlx::Result<T> {
-        let asked = async {
-            let mut lease = self.lease().await?;
-            let answer = query(&mut lease.connection).await?;
-            lease.keep();
-            Ok(answer)
+        let read = async {
+            let mut pooled = self.take().await?;
+            let result = query(&mut pooled.connection).await?;
+            pooled.release();
+            Ok(result)
         };
-        within(WORK_MAX, asked).await
+        within(WORK_MAX, read).await
     }
 
-    /// Does `change` in a transaction of its own. If it fails, nothing happened.
+    /// Applies `change` in a transaction of its own. If it fails, nothing happened.
     pub(super) async fn write<T>(
         &self,
         change: impl AsyncFnOnce(&mut PgConnection) -> StoreResult<T>,
     ) -> StoreResult<T> {
         let changed = async {
-            let mut lease = self.lease().await.map_err(read_error)?;
-            simple_query(&mut lease.connection, settings::BEGIN).await.map_err(read_error)?;
-            let value = change(&mut lease.connection).await?;
-            Ok((lease, value))
+            let mut pooled = self.take().await.map_err(read_error)?;
+            simple_query(&mut pooled.connection, settings::BEGIN).await.map_err(read_error)?;
+            let value = change(&mut pooled.connection).await?;
+            Ok((pooled, value))
         };
-        let changed = timeout(WORK_MAX, changed).await.map_err(|_| read_error(late()));
-        let (mut lease, value) = changed.flatten()?;
-        let commit = simple_query(&mut lease.connection, "COMMIT");
+        let changed = timeout(WORK_MAX, changed).await.map_err(|_| read_error(timed_out()));
+        let (mut pooled, value) = changed.flatten()?;
+        let commit = simple_query(&mut pooled.connection, "COMMIT");
         within(COMMIT_MAX, commit).await.map_err(commit_error)?;
-        lease.keep();
+        pooled.release();
         Ok(value)
     }
 
-    /// A connection that is alive, as far as one can know.
-    pub(super) async fn lease(&self) -> sqlx::Result<Lease<'_>> {
+    /// A connection that is alive, as far as is known.
+    pub(super) async fn take(&self) -> sqlx::Result<PooledConnection<'_>> {
         let permit = self.in_use.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        let connection = match self.kept().await {
+        let connection = match self.take_idle().await {
             Some(connection) => connection,
             None => within(CONNECT_MAX, self.connect()).await?,
         };
-        Ok(Lease { connection, home: self, _permit: permit })
+        Ok(PooledConnection { connection, connections: self, _permit: permit })
     }
 
-    /// The connection of this runtime that was used last, if it is alive. Where one is dead the others are too.
-    async fn kept(&self) -> Option<PgConnection> {
+    /// The connection of this runtime that was used last, if it is alive. If it is dead, the others are too.
+    async fn take_idle(&self) -> Option<PgConnection> {
         let Idle { mut connection, since, .. } = {
             let mut idle = self.idle();
-            let here = Handle::current().id();
-            let last = idle.iter().rposition(|idle| idle.runtime == here)?;
+            let runtime = Handle::current().id();
+            let last = idle.iter().rposition(|idle| idle.runtime == runtime)?;
             idle.remove(last)
         };
-        if since.elapsed() < TRUSTED {
+        if since.elapsed() < IDLE_TRUSTED {
             return Some(connection);
         }
-        let alive = within(ALIVE_MAX, connection.ping()).await.is_ok();
+        let alive = within(PING_MAX, connection.ping()).await.is_ok();
         if !alive {
             self.idle().clear();
         }
@@ -153,7 +153,7 @@ impl Connections {
         self.options.connect().await
     }
 
-    /// The user who logs in.
+    /// The user that logs in.
     pub(super) fn user(&self) -> &str {
         self.options.get_username()
     }
@@ -163,11 +163,11 @@ impl Connections {
     }
 }
 
-impl Lease<'_> {
-    /// Gives the connection back for the next one who asks: there is no transaction, and every answer was read.
-    pub(super) fn keep(self) {
-        let Self { connection, home, .. } = self;
-        let mut idle = home.idle();
+impl PooledConnection<'_> {
+    /// Returns the connection for reuse: no transaction is open, and every response was read.
+    pub(super) fn release(self) {
+        let Self { connection, connections, .. } = self;
+        let mut idle = connections.idle();
         if idle.len() == IDLE_MAX {
             idle.remove(0);
         }
@@ -197,9 +197,9 @@ fn with_tls(options: PgConnectOptions, tls: &Tls) -> PgConnectOptions {
     }
 }
 
-/// Does `work`, or gives it up after `at_most`.
+/// Awaits `work` for `at_most` this long, and then fails.
 pub(super) async fn within<T>(at_most: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    timeout(at_most, work).await.unwrap_or_else(|_| Err(late()))
+    timeout(at_most, work).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
 /// A statement with placeholders.

@@ -1,9 +1,9 @@
-//! Ballots in a PostgreSQL database: any number of processes record in it.
+//! Ballots in a PostgreSQL database, in which any number of processes record.
 //!
-//! A commit is on the server's disk when it is answered, unless the server is set up otherwise, which
-//! [`Database::unsafe_settings`] says. Nothing is set for a session, so that a pooler may share one, but statements
-//! are prepared: a pooler has to keep track of them, as PgBouncer does from 1.21 on. `PGSSLMODE` and its like are heeded as by
-//! every client, where the URL says nothing else.
+//! A commit is on the server's disk when it is reported, unless the server is configured otherwise, which
+//! [`Database::unsafe_settings`] reports. Nothing is set for a session, so that a pooler may share one, but statements
+//! are prepared: a pooler has to track them, as PgBouncer does from 1.21 on. `PGSSLMODE` and the like are used as by
+//! every client, where the URL doesn't set something else.
 
 mod connection;
 mod error;
@@ -19,7 +19,7 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::rounds::{Answer, Round, Rounds};
+use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
 use throng_domain::tally::Tallies;
 
@@ -37,16 +37,16 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to the database, which must be there. The schema is left as it is: see [`Database::migrate`].
+    /// Connects to the database, which must exist. The schema is left unchanged: see [`Database::migrate`].
     ///
     /// # Errors
-    /// [`StoreError::Rejected`] if the server has no such database or refuses the user;
-    /// [`StoreError::Unavailable`] if it can't be reached.
+    /// [`StoreError::Rejected`] if the server has no such database or rejects the user; [`StoreError::Unavailable`] if
+    /// it can't be reached.
     pub async fn open(url: &ServerUrl) -> Result<Self, StoreError> {
         let connections = Connections::new(url);
-        // Backends that start one after the other have numbers that follow each other: few stores share a shard.
+        // Server processes that start one after the other have consecutive ids, so few stores share a shard.
         let shard = connections
-            .ask(async |reader| sqlx::query_scalar("SELECT pg_backend_pid() % 64").fetch_one(reader).await)
+            .read_raw(async |reader| sqlx::query_scalar("SELECT pg_backend_pid() % 64").fetch_one(reader).await)
             .await
             .map_err(|error| open_error(error, url))?;
         Ok(Self { connections, shard })
@@ -123,12 +123,12 @@ impl Rounds for PostgresStore {
         self.connections.read(rounds::queues).await
     }
 
-    async fn answer(&self, answer: &Answer) -> Result<(), StoreError> {
-        self.connections.write(async |writer| rounds::answer(writer, answer).await.map_err(read_error)).await
+    async fn report(&self, report: &ConsumerReport) -> Result<(), StoreError> {
+        self.connections.write(async |writer| rounds::report(writer, report).await.map_err(read_error)).await
     }
 
-    async fn answers(&self, since: u64) -> Result<Vec<Answer>, StoreError> {
-        self.connections.read(async |reader| rounds::answers(reader, since).await).await
+    async fn reports(&self, since: u64) -> Result<Vec<ConsumerReport>, StoreError> {
+        self.connections.read(async |reader| rounds::reports(reader, since).await).await
     }
 }
 
@@ -143,7 +143,7 @@ impl Database for PostgresStore {
     }
 
     async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {
-        self.connections.read(settings::unsafe_ones).await
+        self.connections.read(settings::unsafe_settings).await
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {

@@ -13,11 +13,11 @@ use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
 use super::settings;
 
-/// The first number of our locks (`throng` and two zero bytes); a poll's own is in the lower bits.
+/// The first of our lock numbers (`throng` and two zero bytes); a poll's own is in the lower bits.
 ///
-/// Who records holds the poll's lock together with all others who record; who changes the poll holds it alone. So a
-/// window is never changed while somebody records by it. The server grants these locks in the order they were asked
-/// for; a lock on the poll's row would let a crowd that records keep out the one who wants to close.
+/// Transactions that record share the poll's lock; one that changes the poll holds it exclusively. So a window is never
+/// changed while ballots are recorded by it. The server grants these locks in the order of the requests; with a lock on
+/// the poll's row, many recording transactions could starve the one that wants to close.
 pub(super) const LOCKS: i64 = 0x7468_726f_6e67_0000;
 
 /// A poll and its options in one row, so that they are of one snapshot.
@@ -67,29 +67,30 @@ pub(super) async fn set_window(
     change(writer, poll, version, |_, _| Ok(window)).await
 }
 
-/// The close is judged once the poll's lock is held alone: what was recorded by another window is committed by then.
+/// The closing time is determined once the poll's lock is held exclusively: what was recorded by another window is
+/// committed by then.
 pub(super) async fn close(writer: &mut PgConnection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
     let decide = |stored: &Poll, now| {
         let closes_at = close.moment(stored.closes_at, now);
-        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; look at it again", stored.slug));
+        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", stored.slug));
         Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
     };
     change(writer, poll, version, decide).await
 }
 
-/// Gives the poll the window that `decide` finds for it as it stands at this moment.
+/// Sets the window that `decide` determines for the poll as it is stored and the current time.
 async fn change(
     writer: &mut PgConnection,
     poll: PollId,
     version: u64,
     decide: impl FnOnce(&Poll, Timestamp) -> StoreResult<Window>,
 ) -> StoreResult<Poll> {
-    let Some(stored) = alone(writer, poll).await.map_err(read_error)? else {
-        return Err(StoreError::Conflict("the poll is gone".to_owned()));
+    let Some(stored) = lock_and_read(writer, poll).await.map_err(read_error)? else {
+        return Err(StoreError::Conflict("the poll no longer exists".to_owned()));
     };
     if stored.version != version {
         return Err(StoreError::Conflict(format!(
-            "poll `{}` was changed meanwhile (version {}, not {version}); look at it again",
+            "poll `{}` was changed meanwhile (version {}, not {version}); check it again",
             stored.slug, stored.version
         )));
     }
@@ -109,7 +110,7 @@ async fn change(
     Ok(changed)
 }
 
-/// Marks those polls that are due by the server's clock. Each is locked in the order in which batches lock them.
+/// Marks the polls that are due by the server's clock. Polls are locked in the order in which batches lock them.
 pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mark: Mark) -> sqlx::Result<usize> {
     let (column, set) = match mark {
         Mark::Closed => ("closed_at", format!("closed_at = {NOW}")),
@@ -119,7 +120,7 @@ pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mar
     polls.sort_unstable();
     let mut marked = 0;
     for (poll, version) in polls {
-        lock_alone(writer, poll).await?;
+        lock_exclusively(writer, poll).await?;
         let sql = format!(
             "UPDATE poll SET {set}, version = version + 1 \
              WHERE id = $1 AND version = $2 AND {column} IS NULL AND closes_at + $3 <= {NOW}"
@@ -138,27 +139,27 @@ pub(super) async fn now(reader: &mut PgConnection) -> sqlx::Result<Timestamp> {
     sqlx::query_scalar(&format!("SELECT {NOW}")).fetch_one(reader).await.map(Timestamp)
 }
 
-/// Begins a transaction in which none of these polls changes, and tells by which window each one's ballots are judged; one that isn't there
-/// isn't told. One question to the server: its statements run one after the other, so the windows are read once the
-/// locks are held.
+/// Begins a transaction in which none of these polls changes, and returns the window by which each one's ballots are
+/// judged; a poll that doesn't exist is missing. One request to the server: its statements run one after the other, so
+/// the windows are read once the locks are held.
 pub(super) async fn begin(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<BTreeMap<PollId, Window>> {
     let numbers = Numbers(polls);
     let locks = polls.iter().map(|poll| format!("SELECT pg_advisory_xact_lock_shared({})", lock_of(*poll)));
     let locks = locks.collect::<Vec<_>>().join("; ");
     let windows = format!("SELECT id, opens_at, closes_at, final_at FROM poll WHERE id IN ({numbers})");
     let rows = simple_query(writer, &format!("{}; {locks}; {windows}", settings::BEGIN)).await?;
-    // What begins the transaction, and every lock, is answered with rows of one column.
+    // The statements that begin the transaction, and every lock, return rows of one column.
     rows.iter().filter(|row| row.len() == 4).map(window_from).collect()
 }
 
-/// Reads a poll once nobody else changes it or records in it, until this transaction ends.
-async fn alone(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
-    lock_alone(writer, poll).await?;
+/// Reads a poll once no other transaction changes it or records in it, until this transaction ends.
+async fn lock_and_read(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
+    lock_exclusively(writer, poll).await?;
     let sql = format!("{SELECT} WHERE id = $1");
     sqlx::query(&sql).bind(poll.0).fetch_optional(writer).await?.as_ref().map(poll_from).transpose()
 }
 
-async fn lock_alone(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<()> {
+async fn lock_exclusively(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(poll)).execute(writer).await?;
     Ok(())
 }
@@ -243,7 +244,7 @@ pub(super) fn option_id(stored: i32) -> sqlx::Result<OptionId> {
     unsigned(stored).map(OptionId)
 }
 
-/// A column that holds a number which is never negative.
+/// A column that holds a non-negative number.
 pub(super) fn unsigned<T, U>(stored: T) -> sqlx::Result<U>
 where
     U: TryFrom<T, Error: std::error::Error + Send + Sync + 'static>,
@@ -251,7 +252,7 @@ where
     U::try_from(stored).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-/// A column that holds one of a field's words.
+/// A column that holds one of a field's values.
 pub(super) fn word<T>(row: &PgRow, column: usize) -> sqlx::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
@@ -262,7 +263,7 @@ where
         .map_err(|error: T::Err| sqlx::Error::ColumnDecode { index: column.to_string(), source: error.into() })
 }
 
-/// Polls as a list in SQL.
+/// The polls' ids as a list in SQL.
 pub(super) struct Numbers<'a>(pub(super) &'a [PollId]);
 
 impl std::fmt::Display for Numbers<'_> {

@@ -1,4 +1,4 @@
-//! Recording ballots: the one place where counting happens.
+//! Recording ballots. Ballots are counted nowhere else.
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -7,43 +7,43 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
 use throng_domain::store::{Outcome, Recorded};
 
-use super::super::batch::{self, Batch};
-use super::connection::{COMMIT_MAX, Connections, Lease, Query, WORK_MAX, simple_query, within};
+use super::super::record_plan::{self, RecordPlan};
+use super::connection::{COMMIT_MAX, Connections, PooledConnection, Query, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, commit_error, is_collision, is_key_taken, read_error};
 use super::{polls, tallies};
 
-/// How often a batch is tried that another transaction was in the way of.
+/// How often a batch is attempted that conflicts with another transaction.
 const TRIES_MAX: usize = 4;
 
-/// Inserts the ballots that aren't there and adds just those to the tallies, in one transaction.
+/// Inserts the ballots that aren't stored yet and adds only those to the tallies, in one transaction.
 ///
-/// First as if none of them were there, which is faster and almost always so. If one is, all of it is undone, and
-/// the server is asked which of them went in.
+/// The first attempt assumes that none of them is stored, which is faster and almost always true. If one is, that
+/// attempt is rolled back, and the next one uses the server's report of which ballots were inserted.
 pub(super) async fn record(connections: &Connections, shard: i32, ballots: &[Ballot]) -> StoreResult<Recorded> {
     if ballots.is_empty() {
         return Ok(Recorded::default());
     }
-    let polls = batch::polls(ballots);
-    let entered = within(WORK_MAX, enter(connections, shard, ballots, &polls)).await;
-    let (mut lease, outcomes) = entered.map_err(read_error)?;
-    let committed = within(COMMIT_MAX, tallies::commit(&mut lease.connection, &polls)).await;
+    let polls = record_plan::polls(ballots);
+    let inserted = within(WORK_MAX, record_uncommitted(connections, shard, ballots, &polls)).await;
+    let (mut pooled, outcomes) = inserted.map_err(read_error)?;
+    let committed = within(COMMIT_MAX, tallies::commit(&mut pooled.connection, &polls)).await;
     let tallies = committed.map_err(commit_error)?;
-    lease.keep();
+    pooled.release();
     Ok(Recorded { outcomes, tallies })
 }
 
-/// All but the commit. Whatever fails here, nothing was recorded.
-async fn enter<'a>(
+/// Everything but the commit. If this fails, nothing was recorded.
+async fn record_uncommitted<'a>(
     connections: &'a Connections,
     shard: i32,
     ballots: &[Ballot],
     polls: &[PollId],
-) -> sqlx::Result<(Lease<'a>, Vec<Outcome>)> {
+) -> sqlx::Result<(PooledConnection<'a>, Vec<Outcome>)> {
     let mut tries = 1;
     loop {
-        let mut lease = connections.lease().await?;
-        match insert_and_count(&mut lease.connection, shard, ballots, polls).await {
-            Ok(outcomes) => return Ok((lease, outcomes)),
+        let mut pooled = connections.take().await?;
+        match insert_and_count(&mut pooled.connection, shard, ballots, polls).await {
+            Ok(outcomes) => return Ok((pooled, outcomes)),
             Err(error) if is_collision(&error) && tries < TRIES_MAX => tries += 1,
             Err(error) => return Err(error),
         }
@@ -56,28 +56,28 @@ async fn insert_and_count(
     ballots: &[Ballot],
     polls: &[PollId],
 ) -> sqlx::Result<Vec<Outcome>> {
-    let mut batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
+    let mut batch = RecordPlan::judge(ballots, &polls::begin(writer, polls).await?);
     batch.count_all();
     match insert_all(writer, shard, &batch).await {
         Ok(()) => {}
         Err(error) if is_key_taken(&error) => {
             simple_query(&mut *writer, "ROLLBACK").await?;
-            batch = Batch::judge(ballots, &polls::begin(writer, polls).await?);
+            batch = RecordPlan::judge(ballots, &polls::begin(writer, polls).await?);
             insert_missing(writer, &mut batch).await?;
             tallies::add(writer, shard, &batch.changes()).await?;
         }
         Err(error) => return Err(error),
     }
-    ask_who_has(writer, &mut batch).await?;
-    // A contradiction: the other's rows may be on their way out, so the same may go well later.
+    look_up_holders(writer, &mut batch).await?;
+    // The responses are inconsistent: the other ballot may be about to be deleted, so a repeated call may succeed.
     batch.outcomes().map_err(|error| sqlx::Error::Protocol(error.to_string()))
 }
 
 /// Inserts all candidates and adds them to the tallies, or fails.
 ///
-/// One statement, since each question to the server costs a small batch more than its rows do, over TLS above all. The
-/// tallies are added to once the ballots are in, as by two statements: until then, no tally's row is locked.
-async fn insert_all(writer: &mut PgConnection, shard: i32, batch: &Batch<'_>) -> sqlx::Result<()> {
+/// One statement, since each request to the server costs a small batch more than its rows do, especially over TLS. The
+/// tallies are changed once the ballots are inserted, as by two statements: until then, no row of a tally is locked.
+async fn insert_all(writer: &mut PgConnection, shard: i32, batch: &RecordPlan<'_>) -> sqlx::Result<()> {
     let changes = batch.changes();
     if changes.is_empty() {
         return Ok(());
@@ -90,8 +90,8 @@ async fn insert_all(writer: &mut PgConnection, shard: i32, batch: &Batch<'_>) ->
     Ok(())
 }
 
-/// Inserts the candidates whose keys aren't there, and counts those that the server says it inserted.
-async fn insert_missing(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sqlx::Result<()> {
+/// Inserts the candidates whose keys aren't in use, and counts those that the server reports as inserted.
+async fn insert_missing(writer: &mut PgConnection, batch: &mut RecordPlan<'_>) -> sqlx::Result<()> {
     let sql = format!("{} ON CONFLICT (poll_id, key) DO NOTHING RETURNING poll_id, key", insert_statement(1));
     let inserted = bind_candidates(sqlx::query(&sql), batch).fetch_all(writer).await?;
     for row in &inserted {
@@ -100,7 +100,7 @@ async fn insert_missing(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sql
     Ok(())
 }
 
-/// Inserts ballots, a list a column; the lists are the parameters from `first` on.
+/// Inserts ballots, one list per column; the lists are the parameters from `first` on.
 fn insert_statement(first: usize) -> String {
     let types = ["bigint", "bytea", "bytea", "text", "bigint"];
     let lists = types.iter().enumerate().map(|(position, name)| format!("${}::{name}[]", first + position));
@@ -108,7 +108,7 @@ fn insert_statement(first: usize) -> String {
     format!("INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) SELECT * FROM unnest({lists})")
 }
 
-fn bind_candidates<'q>(query: Query<'q>, batch: &Batch<'q>) -> Query<'q> {
+fn bind_candidates<'q>(query: Query<'q>, batch: &RecordPlan<'q>) -> Query<'q> {
     let candidates = || batch.candidates();
     query
         .bind(candidates().map(|ballot| ballot.poll.0).collect::<Vec<_>>())
@@ -118,14 +118,14 @@ fn bind_candidates<'q>(query: Query<'q>, batch: &Batch<'q>) -> Query<'q> {
         .bind(candidates().map(|ballot| ballot.accepted_at.0).collect::<Vec<_>>())
 }
 
-/// The ballot's id, where it isn't its key.
+/// The ballot's id, where it differs from its key.
 fn own_id(ballot: &Ballot) -> Option<&[u8]> {
     let id = ballot.id.0.as_bytes();
     (ballot.key.0 != *id).then_some(id)
 }
 
-/// Asks which stored ballots have the keys of those that aren't counted now.
-async fn ask_who_has(writer: &mut PgConnection, batch: &mut Batch<'_>) -> sqlx::Result<()> {
+/// Looks up the stored ballots that hold the keys of those that aren't counted now.
+async fn look_up_holders(writer: &mut PgConnection, batch: &mut RecordPlan<'_>) -> sqlx::Result<()> {
     let keys: Vec<_> = batch.unsettled().collect();
     if keys.is_empty() {
         return Ok(());

@@ -1,14 +1,14 @@
-//! Rounds, and what lines answer.
+//! Rounds, and what consumers report.
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::clock::Timestamp;
-use throng_domain::rounds::{ANSWERS_KEPT, Answer, Round};
+use throng_domain::rounds::{ConsumerReport, REPORTS_KEPT, Round};
 
 use super::polls::{self, unsigned};
 
-/// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once nobody else
-/// can begin one.
+/// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once no
+/// other process can begin one.
 pub(super) async fn begin(writer: &mut PgConnection, apart_ms: i64) -> sqlx::Result<Round> {
     let row = sqlx::query("SELECT number, began_at FROM recording_round FOR UPDATE").fetch_one(&mut *writer).await?;
     let last = Round { number: unsigned::<i64, u64>(row.try_get(0)?)?, began_at: Timestamp(row.try_get(1)?) };
@@ -27,7 +27,7 @@ pub(super) async fn last(reader: &mut PgConnection) -> sqlx::Result<u64> {
     unsigned(number)
 }
 
-/// Notes a queue in a transaction that the caller commits.
+/// Registers a queue in a transaction that the caller commits.
 pub(super) async fn add_queue(writer: &mut PgConnection, name: &str) -> sqlx::Result<()> {
     let add = "INSERT INTO recording_queue (name) VALUES ($1) ON CONFLICT (name) DO NOTHING";
     sqlx::query(add).bind(name).execute(writer).await?;
@@ -38,18 +38,18 @@ pub(super) async fn queues(reader: &mut PgConnection) -> sqlx::Result<Vec<String
     sqlx::query_scalar("SELECT name FROM recording_queue ORDER BY name").fetch_all(reader).await
 }
 
-/// Stores an answer in a transaction that the caller commits.
-pub(super) async fn answer(writer: &mut PgConnection, answer: &Answer) -> sqlx::Result<()> {
-    let Answer { line, queue, joined, round, consumers } = answer;
-    let delete = sqlx::query("DELETE FROM recording_line WHERE answered < $1");
-    delete.bind(round.saturating_sub(ANSWERS_KEPT).cast_signed()).execute(&mut *writer).await?;
+/// Stores a report in a transaction that the caller commits.
+pub(super) async fn report(writer: &mut PgConnection, report: &ConsumerReport) -> sqlx::Result<()> {
+    let ConsumerReport { consumer, queue, joined, round, consumers } = report;
+    let delete = sqlx::query("DELETE FROM recording_consumer WHERE reported < $1");
+    delete.bind(round.saturating_sub(REPORTS_KEPT).cast_signed()).execute(&mut *writer).await?;
     sqlx::query(
-        "INSERT INTO recording_line (id, queue, joined, answered, consumers) \
+        "INSERT INTO recording_consumer (id, queue, joined, reported, consumers) \
          SELECT $1, $2, $3, $4, $5 FROM recording_round WHERE number >= $4 \
-         ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, joined = excluded.joined, answered = excluded.answered, \
+         ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, joined = excluded.joined, reported = excluded.reported, \
          consumers = excluded.consumers",
     )
-    .bind(&line[..])
+    .bind(&consumer[..])
     .bind(queue)
     .bind(joined.cast_signed())
     .bind(round.cast_signed())
@@ -59,14 +59,14 @@ pub(super) async fn answer(writer: &mut PgConnection, answer: &Answer) -> sqlx::
     Ok(())
 }
 
-pub(super) async fn answers(reader: &mut PgConnection, since: u64) -> sqlx::Result<Vec<Answer>> {
-    let select = "SELECT id, queue, joined, answered, consumers FROM recording_line WHERE answered >= $1";
+pub(super) async fn reports(reader: &mut PgConnection, since: u64) -> sqlx::Result<Vec<ConsumerReport>> {
+    let select = "SELECT id, queue, joined, reported, consumers FROM recording_consumer WHERE reported >= $1";
     let rows = sqlx::query(select).bind(since.cast_signed()).fetch_all(reader).await?;
-    rows.iter().map(answer_from).collect()
+    rows.iter().map(report_from).collect()
 }
 
-fn answer_from(row: &PgRow) -> sqlx::Result<Answer> {
+fn report_from(row: &PgRow) -> sqlx::Result<ConsumerReport> {
     let number = |column| unsigned::<i64, u64>(row.try_get(column)?);
     let (joined, round, consumers) = (number(2)?, number(3)?, number(4)?);
-    Ok(Answer { line: row.try_get(0)?, queue: row.try_get(1)?, joined, round, consumers })
+    Ok(ConsumerReport { consumer: row.try_get(0)?, queue: row.try_get(1)?, joined, round, consumers })
 }

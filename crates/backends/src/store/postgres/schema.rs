@@ -6,7 +6,7 @@ use throng_domain::store::{Migration, MigrationState, StoreError};
 use super::connection::{Connections, simple_query};
 use super::error::{StoreResult, migrate_error};
 
-/// The lock under which the schema is changed. Those of polls have other numbers: no poll has the number 0.
+/// The lock under which the schema is changed. Those of polls have other numbers: no poll has the id 0.
 const LOCK: i64 = super::polls::LOCKS;
 
 /// Every step, in order.
@@ -34,7 +34,7 @@ pub fn migrations() -> &'static [Migration] {
 
 pub(super) async fn migrate(connections: &Connections) -> StoreResult<Vec<&'static str>> {
     let mut applied = Vec::new();
-    // Looked at first, so that who may not change tables can start where there is nothing to change.
+    // Read first, so that a user who may not change tables can start where there is nothing to change.
     while connections.read(version).await.and_then(known)? < newest() {
         let step = connections.write(async |writer| next_step(writer, connections.user()).await).await?;
         applied.extend(step.map(|migration| migration.name));
@@ -42,7 +42,7 @@ pub(super) async fn migrate(connections: &Connections) -> StoreResult<Vec<&'stat
     Ok(applied)
 }
 
-/// Applies the first step that is missing, unless another process has just done it.
+/// Applies the first step that is missing, unless another process has just applied it.
 async fn next_step(writer: &mut PgConnection, user: &str) -> StoreResult<Option<&'static Migration>> {
     let current = lock(writer).await.map_err(|error| migrate_error(error, user)).and_then(known)?;
     let Some(next) = migrations().iter().find(|migration| migration.version > current) else { return Ok(None) };
@@ -50,12 +50,13 @@ async fn next_step(writer: &mut PgConnection, user: &str) -> StoreResult<Option<
     Ok(Some(next))
 }
 
-/// Keeps out all others who change the schema until this transaction ends; gives the number of the last step applied.
+/// Excludes all other processes that change the schema until this transaction ends; returns the number of the last step
+/// applied.
 async fn lock(writer: &mut PgConnection) -> sqlx::Result<u32> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *writer).await?;
-    // Not looked for first: while it waited for the lock, this session didn't hear that the table was made.
-    let list = "CREATE TABLE IF NOT EXISTS schema_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL)";
-    simple_query(&mut *writer, list).await?;
+    // Its existence isn't checked first: while this session waited for the lock, it wasn't notified that the table was created.
+    let create_table = "CREATE TABLE IF NOT EXISTS schema_migration (version INTEGER PRIMARY KEY, name TEXT NOT NULL)";
+    simple_query(&mut *writer, create_table).await?;
     listed_version(writer).await
 }
 
@@ -75,12 +76,12 @@ pub(super) async fn states(connections: &Connections) -> StoreResult<Vec<Migrati
     Ok(migrations().iter().map(state).collect())
 }
 
-/// The number of the last step applied, unless it is one of a later Throng's.
+/// The number of the last step applied; an error if it is a step of a later version of Throng.
 fn known(current: u32) -> StoreResult<u32> {
     let newest = newest();
     if current > newest {
         return Err(StoreError::Rejected(format!(
-            "the database has schema version {current}, this throng knows {newest}; run the throng that wrote it, or a newer one"
+            "the database has schema version {current}, this throng supports {newest}; run the throng that wrote it, or a newer one"
         )));
     }
     Ok(current)
@@ -92,8 +93,8 @@ fn newest() -> u32 {
 
 /// The number of the last step applied; 0 where there is none yet.
 async fn version(reader: &mut PgConnection) -> sqlx::Result<u32> {
-    let is_listed = sqlx::query_scalar("SELECT to_regclass('schema_migration') IS NOT NULL");
-    if is_listed.fetch_one(&mut *reader).await? { listed_version(reader).await } else { Ok(0) }
+    let table_exists = sqlx::query_scalar("SELECT to_regclass('schema_migration') IS NOT NULL");
+    if table_exists.fetch_one(&mut *reader).await? { listed_version(reader).await } else { Ok(0) }
 }
 
 async fn listed_version(reader: &mut PgConnection) -> sqlx::Result<u32> {

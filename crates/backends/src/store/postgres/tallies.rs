@@ -1,4 +1,4 @@
-//! Tallies: changed with the ballots, read on their own.
+//! Tallies: changed together with the ballots, read separately.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::Recount;
 use throng_domain::tally::Tallies;
 
-use super::super::batch::{self, Change};
+use super::super::record_plan::{self, Change};
 use super::connection::{Connections, Query, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, read_error};
 use super::polls::{Numbers, option_id, unsigned, word};
@@ -17,11 +17,10 @@ use super::settings;
 /// The ballots read at once by a recount.
 const PAGE: usize = 10_000;
 
-/// The parameters of what [`add_statement`] gives.
+/// The number of parameters in [`add_statement`].
 pub(super) const ADD_PARAMETERS: usize = 4;
 
-/// Adds the changes to `shard`. They come in ascending order, so two who write to one shard don't wait for each other
-/// in a circle.
+/// Adds the changes to `shard`. They are in ascending order, so that two transactions that write to one shard don't deadlock.
 pub(super) async fn add(writer: &mut PgConnection, shard: i32, changes: &[Change]) -> sqlx::Result<()> {
     if !changes.is_empty() {
         bind_changes(sqlx::query(&add_statement("")), shard, changes).execute(writer).await?;
@@ -29,7 +28,7 @@ pub(super) async fn add(writer: &mut PgConnection, shard: i32, changes: &[Change
     Ok(())
 }
 
-/// Adds what [`bind_changes`] gives it, on `condition` (a `WHERE`, or nothing).
+/// The statement that adds the changes bound by [`bind_changes`], under `condition` (a `WHERE`, or empty).
 pub(super) fn add_statement(condition: &str) -> String {
     format!(
         "INSERT INTO tally (poll_id, option_id, shard, count) \
@@ -49,8 +48,8 @@ pub(super) fn bind_changes<'q>(query: Query<'q>, shard: i32, changes: &[Change])
 
 /// Commits, and reads the tallies of those of the polls that exist, ascending.
 ///
-/// They are read in one question with the commit, by a statement after it: before, the server wouldn't show what others
-/// have committed meanwhile. Whoever reads later sees at least as many ballots, so their number never goes back.
+/// They are read in one request with the commit, by a statement after it: before the commit, what others have committed
+/// meanwhile would not be visible. Later reads see at least as many ballots, so their number never decreases.
 pub(super) async fn commit(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<Vec<Tallies>> {
     from(&simple_query(writer, &format!("COMMIT; {}", select(polls))).await?)
 }
@@ -61,8 +60,7 @@ pub(super) async fn of_poll(reader: &mut PgConnection, poll: PollId) -> sqlx::Re
     Ok(from(&rows)?.pop())
 }
 
-/// Every option of the polls, without a count, and every option with a tally, with its count: one statement, so one
-/// snapshot.
+/// Every option of the polls, without a count, and every option with a tally, with its count: one statement, so one snapshot.
 fn select(polls: &[PollId]) -> String {
     let numbers = Numbers(polls);
     format!(
@@ -85,15 +83,15 @@ fn from(rows: &[PgRow]) -> sqlx::Result<Vec<Tallies>> {
             None => options.push(option),
         }
     }
-    let sum = |(poll, (options, counts))| batch::sum(poll, options, counts).transpose();
+    let sum = |(poll, (options, counts))| record_plan::sum(poll, options, counts).transpose();
     polls.into_iter().filter_map(sum).map(|sum| sum.map_err(|error| sqlx::Error::Decode(error.into()))).collect()
 }
 
-/// Reads page by page, each within a deadline of its own: how long all of it takes depends on the poll.
+/// Reads page by page, each with its own deadline: how long all of it takes depends on the poll.
 pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreResult<Option<Recount>> {
     let counted = async {
-        let mut lease = within(WORK_MAX, connections.lease()).await?;
-        let reader = &mut lease.connection;
+        let mut pooled = within(WORK_MAX, connections.take()).await?;
+        let reader = &mut pooled.connection;
         let Some(tallies) = within(WORK_MAX, open_ballots(reader, poll)).await? else { return Ok(None) };
         let zero = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
         let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };
@@ -109,13 +107,13 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
             }
         }
         within(WORK_MAX, simple_query(reader, "COMMIT")).await?;
-        lease.keep();
+        pooled.release();
         Ok(Some(Recount { tallies, ballots }))
     };
     counted.await.map_err(read_error)
 }
 
-/// Begins a snapshot in which the poll's ballots can be fetched, and reads its tallies there.
+/// Begins a snapshot in which the poll's ballots can be fetched, and reads its tallies in it.
 async fn open_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
     let begin = format!(
         "{}; DECLARE ballots NO SCROLL CURSOR FOR SELECT choices FROM ballot WHERE poll_id = {}",

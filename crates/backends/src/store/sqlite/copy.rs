@@ -1,4 +1,5 @@
-//! Copies of a database: made from one moment while a crowd votes, and checked before they are called a backup.
+//! Copies of a database: of its state at one point in time, also while ballots are recorded, and checked before they
+//! are reported as a backup.
 
 use std::ffi::c_int;
 use std::fs::File;
@@ -10,21 +11,21 @@ use rusqlite::{Connection, OpenFlags};
 use throng_domain::store::StoreError;
 
 use super::error::{StoreResult, read_error, write_error};
-use super::open::{log_of, open_writer, refuse_left_log};
+use super::open::{log_of, open_writer, refuse_orphaned_log};
 use super::pace::{LOG_MAX_BYTES, Pace, log_too_long, refuse_long};
 use super::{polls, schema, tallies};
 use crate::store::claim::refuse_other_name;
 
-/// The pages copied at once: 1 MiB.
+/// The pages copied at a time: 1 MiB.
 const PAGES_AT_ONCE: c_int = 128;
 
-/// After how many pages they are written to the disk, so that votes don't wait for many at once: 16 MiB.
+/// After how many pages they are synced to the disk, so that votes don't wait for many at a time: 16 MiB.
 const SYNC_PAGES: c_int = 2_048;
 
-/// How many steps of SQLite's virtual machine pass between two looks at the pace.
-const STEPS_A_LOOK: c_int = 10_000;
+/// How many steps of SQLite's virtual machine pass between two calls of the progress handler.
+const STEPS_PER_CALL: c_int = 10_000;
 
-/// What a checked database holds.
+/// What a checked database contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
     /// Its polls.
@@ -33,18 +34,18 @@ pub struct Checked {
     pub ballots: u64,
 }
 
-/// Copies the database at `path` into the empty file `to`, and checks the copy. It holds all that was committed up to one
-/// moment. May be called while a server writes; blocks its thread, with pauses for the server's sake.
+/// Copies the database at `path` into the empty file `to`, and checks the copy. It contains all that was committed up
+/// to one point in time. May be called while a server writes; blocks its thread, with pauses for the server's sake.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] if the file can't be read, or its log grows too long meanwhile; [`StoreError::Rejected`] if
-/// it is no database of Throng's, or its log isn't its own; [`StoreError::Corrupt`] if the copy is damaged or its tallies
-/// don't agree with its ballots; [`StoreError::WriteFailed`] if it can't be written.
+/// [`StoreError::Unavailable`] if the file can't be read, or its log grows too long meanwhile; [`StoreError::Rejected`]
+/// if it isn't a database of Throng's, or its log isn't its own; [`StoreError::Corrupt`] if the copy is damaged or its
+/// tallies don't agree with its ballots; [`StoreError::WriteFailed`] if it can't be written.
 pub fn copy(path: &Path, to: &Path) -> Result<Checked, StoreError> {
-    refuse_left_log(path)?;
+    refuse_orphaned_log(path)?;
     refuse_other_name(path)?;
     let source = open_writer(path)?;
-    // What belongs to the source is left as it was found.
+    // The source's files are left unchanged.
     source.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(read_error)?;
     let log = log_of(path);
     copy_pages(&source, to, Some(&mut Pace::beside(&log)))?;
@@ -56,16 +57,16 @@ pub fn copy(path: &Path, to: &Path) -> Result<Checked, StoreError> {
 pub(super) fn copy_pages(source: &Connection, to: &Path, mut pace: Option<&mut Pace>) -> StoreResult<()> {
     let file = File::options().write(true).open(to).map_err(|error| StoreError::WriteFailed(error.into()))?;
     let sync = || file.sync_data().map_err(|error| StoreError::WriteFailed(error.into()));
-    // One moment: without a transaction of its own, a copy begins anew whenever another process writes.
-    let moment = source.unchecked_transaction().map_err(read_error)?;
-    moment.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(read_error)?;
+    // One snapshot: without a transaction of its own, a copy starts over whenever another process writes.
+    let snapshot = source.unchecked_transaction().map_err(read_error)?;
+    snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(read_error)?;
     {
         let mut copy =
             Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
                 .map_err(write_error)?;
         copy.pragma_update(None, "journal_mode", "OFF").map_err(write_error)?;
         copy.pragma_update(None, "synchronous", "OFF").map_err(write_error)?;
-        let backup = Backup::new(&moment, &mut copy).map_err(write_error)?;
+        let backup = Backup::new(&snapshot, &mut copy).map_err(write_error)?;
         let mut unsynced = 0;
         while backup.step(PAGES_AT_ONCE).map_err(write_error)? != StepResult::Done {
             unsynced += PAGES_AT_ONCE;
@@ -78,17 +79,17 @@ pub(super) fn copy_pages(source: &Connection, to: &Path, mut pace: Option<&mut P
             }
         }
     }
-    drop(moment);
+    drop(snapshot);
     {
-        // A copy isn't written through a log: so it is one file, and no log that lies about is taken for its own.
+        // A copy isn't in WAL mode: so it is one file, and no log that lies beside it is taken for its own.
         let copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(write_error)?;
         copy.pragma_update(None, "journal_mode", "DELETE").map_err(write_error)?;
     }
     sync()
 }
 
-/// Checks a database that nobody writes: SQLite's own check of its pages, and each poll's tallies against its ballots.
-/// `log` is that of the server whose votes go before, if there is one.
+/// Checks a database that no process writes to: SQLite's own check of its pages, and each poll's tallies against its
+/// ballots. `log` is that of the server whose votes take precedence, if there is one.
 pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
     let mut database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(read_error)?;
     if schema::states(&database)?.iter().all(|state| !state.applied) {
@@ -97,16 +98,17 @@ pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
     let mut pace = Pace::beside(log);
     database
         .progress_handler(
-            STEPS_A_LOOK,
+            STEPS_PER_CALL,
             Some(move || {
                 pace.pause();
                 false
             }),
         )
         .map_err(read_error)?;
-    let sound: String = database.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(read_error)?;
-    if sound != "ok" {
-        return Err(corrupt(sound));
+    let integrity: String =
+        database.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(read_error)?;
+    if integrity != "ok" {
+        return Err(corrupt(integrity));
     }
     let mut checked = Checked::default();
     for poll in polls::all(&database).map_err(read_error)? {
@@ -123,16 +125,16 @@ pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
     let strays = "SELECT count(*) FROM tally WHERE poll_id NOT IN (SELECT id FROM poll)";
     match database.query_row(strays, [], |row| row.get(0)).map_err(read_error)? {
         0_u64 => Ok(checked),
-        strays => Err(corrupt(format!("{strays} tallies are of polls that aren't there"))),
+        strays => Err(corrupt(format!("{strays} tallies belong to polls that don't exist"))),
     }
 }
 
-/// Ends whatever `reader` does, with an error, once the log has become too long for its sake.
+/// Aborts the queries of `reader`, with an error, once the log has become too long because of them.
 pub(super) fn bound_log(reader: &mut Connection, path: &Path) -> StoreResult<()> {
     let log = log_of(path);
     reader
         .progress_handler(
-            STEPS_A_LOOK * 10,
+            STEPS_PER_CALL * 10,
             Some(move || std::fs::metadata(&log).is_ok_and(|found| found.len() > LOG_MAX_BYTES)),
         )
         .map_err(read_error)

@@ -13,8 +13,8 @@ pub(super) fn read_error(error: Error) -> StoreError {
     }
 }
 
-/// An error between the begin and the end of a commit. Only a lock that wasn't had is known to have changed nothing:
-/// after a failed write or sync nobody knows what the disk holds, and asking it again would hide the loss.
+/// An error between the beginning and the end of a commit. Only a lock that couldn't be taken is known to have changed
+/// nothing: after a failed write or sync it is unknown what the disk holds, and repeating the call would hide the loss.
 pub(super) fn write_error(error: Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Unavailable(error.into()),

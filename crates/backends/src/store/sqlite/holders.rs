@@ -1,4 +1,4 @@
-//! Which processes hold locks of SQLite's.
+//! The processes that hold SQLite's locks.
 
 use std::fs::File;
 use std::io;
@@ -10,10 +10,10 @@ use throng_domain::store::Process;
 
 use super::place::with_suffix;
 
-/// A process other than this that holds any lock on `length` bytes of the file from `start` on; a length of 0 means all of
-/// them. `None` if there is none, or the system doesn't say.
+/// A process other than this one that holds any lock on `length` bytes of the file from `start` on; a length of 0 means
+/// all of them. `None` if there is none, or if the system doesn't report it.
 ///
-/// A process gives up all its locks on a file when it closes the file, by whatever handle: so this takes one that stays open.
+/// A process loses all its locks on a file when it closes the file, by whatever handle: so this uses a handle that stays open.
 pub(super) fn lock_holder(file: &File, start: u64, length: u64) -> Option<Process> {
     let wanted = Flock { start, length, ..Flock::from(FlockType::WriteLock) };
     let id = fcntl_getlk(file, &wanted).ok()??.pid.map(Pid::as_raw_pid).filter(|id| *id > 0);
@@ -21,8 +21,8 @@ pub(super) fn lock_holder(file: &File, start: u64, length: u64) -> Option<Proces
     Some(Process { id, program: program.map(|name| name.trim_end().to_owned()) })
 }
 
-/// The slots in which readers say up to which page of the log they read, and where those and their locks are in the log's
-/// index (<https://www.sqlite.org/walformat.html#the_wal_index_file_format>).
+/// The slots in which readers publish up to which page of the log they read, and the offsets of those and of their
+/// locks in the log's index (<https://www.sqlite.org/walformat.html#the_wal_index_file_format>).
 const SLOTS: u64 = 5;
 const MARKS_AT: u64 = 100;
 const SLOT_LOCKS_AT: u64 = 123;
@@ -39,14 +39,14 @@ pub(super) struct Reader {
 }
 
 impl LogIndex {
-    /// That of the file at `path`. Closed, it takes this process's locks along, so it is to be kept for as long as any
-    /// connection of this process has the file open: see `Claim::log_index`.
+    /// The index of the log of the file at `path`. Closing it releases this process's locks, so it has to be kept for
+    /// as long as any connection of this process has the file open: see `Claim::log_index`.
     pub(in crate::store) fn open(path: &Path) -> io::Result<Self> {
         let real = path.canonicalize()?;
         File::open(with_suffix(&real, "-shm")).map(Self)
     }
 
-    /// Who of all other processes reads the oldest state. Nothing of the log after that can be brought into the file.
+    /// The other process that reads the oldest state. Nothing of the log after that state can be copied into the file.
     pub(super) fn oldest_reader(&self) -> Option<Reader> {
         let readers = (0..SLOTS).filter_map(|slot| {
             let process = lock_holder(&self.0, SLOT_LOCKS_AT + slot, 1)?;

@@ -1,7 +1,7 @@
-//! Ballots in one SQLite file: one writer that commits groups, readers apart.
+//! Ballots in one SQLite file: one writer that commits in groups, separate readers.
 //!
-//! The file is in WAL mode with `synchronous=FULL`, so a commit is on the disk when it returns, and readers never
-//! wait for the writer nor the writer for them.
+//! The file is in WAL mode with `synchronous=FULL`, so a commit is on the disk when it returns, and readers and the
+//! writer never wait for each other.
 
 mod copy;
 mod error;
@@ -30,7 +30,7 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
-use throng_domain::rounds::{Answer, Round, Rounds};
+use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     Close, Database, LogState, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window,
 };
@@ -39,58 +39,58 @@ use throng_domain::tally::Tallies;
 pub use self::copy::{Checked, copy};
 use self::error::{StoreResult, read_error};
 pub(super) use self::holders::LogIndex;
-pub use self::log::{LOG_LONG_BYTES, look_at_log};
-pub(super) use self::open::{create_file, refuse_left_log};
+pub use self::log::{LOG_LONG_BYTES, read_log_state};
+pub(super) use self::open::{create_file, refuse_orphaned_log};
 use self::place::Place;
 pub(super) use self::place::with_suffix;
 use self::readers::Readers;
-pub use self::restore::{Restored, refuse_beside, restore};
+pub use self::restore::{Restored, reject_leftover_files, restore};
 pub use self::schema::migrations;
 use self::writer::Writer;
 use super::claim::{Claim, refuse_other_name};
 
-/// How long a statement other than that of ballots waits for another process's write to end.
+/// How long a statement that doesn't record ballots waits for another process's write to end.
 const WRITE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Dropped before the writer: the connection that is closed last brings the log into the database file, which a
-    // reader can't. So a file that nobody has open is whole by itself.
+    // Dropped before the writer: the connection that is closed last copies the log into the database file, which a
+    // reader can't do. So a file that no process has open is complete by itself.
     readers: Arc<Readers>,
     writer: Arc<Mutex<Writer>>,
     path: PathBuf,
-    /// Where the file is, once it is written through a log.
+    /// Where the file is, once it is in WAL mode.
     place: Arc<OnceLock<Place>>,
-    // Closed after the connections: closed before, it would take their locks along.
+    // Closed after the connections: closed earlier, it would release their locks.
     _claim: Option<Claim>,
 }
 
 impl SqliteStore {
-    /// Opens the file, creating it where it is missing. The schema is left as it is: see [`Database::migrate`].
+    /// Opens the file, creating it where it is missing. The schema is left unchanged: see [`Database::migrate`].
     ///
     /// # Errors
-    /// [`StoreError::Rejected`] if the SQLite linked in is too old to be safe, or a log beside the file isn't the file's;
+    /// [`StoreError::Rejected`] if the linked SQLite is too old to be safe, or a log beside the file isn't the file's;
     /// [`StoreError::Conflict`] if another process serves it under another name; [`StoreError::Unavailable`] or
     /// [`StoreError::Corrupt`] if the file can't be used.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_or_create(path, None)
     }
 
-    /// [`Self::open`], under this process's claim if it has one.
+    /// [`Self::open`], with this process's claim if it has one.
     pub(super) fn open_or_create(path: &Path, claim: Option<&Claim>) -> Result<Self, StoreError> {
-        refuse_left_log(path)?;
+        refuse_orphaned_log(path)?;
         create_file(path)?;
         Self::open_with(path, claim)
     }
 
-    /// Opens the file if it is there; `None` if it isn't. For those who look at a database and must not make one by
-    /// a mistyped name.
+    /// Opens the file if it exists; `None` if it doesn't. For commands that read a database and must not create one
+    /// because of a mistyped name.
     ///
     /// # Errors
     /// Those of [`Self::open`].
     pub fn open_existing(path: &Path) -> Result<Option<Self>, StoreError> {
-        refuse_left_log(path)?;
+        refuse_orphaned_log(path)?;
         match path.try_exists() {
             Ok(true) => Self::open_with(path, None).map(Some),
             Ok(false) => Ok(None),
@@ -129,14 +129,14 @@ impl SqliteStore {
         let (readers, place) = (Arc::clone(&self.readers), Arc::clone(&self.place));
         blocking(move || {
             let read = readers.with(query).map_err(read_error);
-            // Whatever was read, it wasn't from the file that is written to.
+            // If this fails, what was read isn't from the file that is written to.
             place.get().map_or(Ok(()), Place::check)?;
             read
         })
         .await
     }
 
-    /// Reads for long, on a connection of its own; ends before the log, which can't begin anew meanwhile, gets too long.
+    /// For long reads, on a connection of their own; aborted before the log, which can't be reset meanwhile, gets too long.
     async fn read_bounded<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -232,13 +232,13 @@ impl Rounds for SqliteStore {
         self.read(rounds::queues).await
     }
 
-    async fn answer(&self, answer: &Answer) -> Result<(), StoreError> {
-        let answer = answer.clone();
-        self.write(move |writer| rounds::answer(writer, &answer)).await
+    async fn report(&self, report: &ConsumerReport) -> Result<(), StoreError> {
+        let report = report.clone();
+        self.write(move |writer| rounds::report(writer, &report)).await
     }
 
-    async fn answers(&self, since: u64) -> Result<Vec<Answer>, StoreError> {
-        self.read(move |reader| rounds::answers(reader, since)).await
+    async fn reports(&self, since: u64) -> Result<Vec<ConsumerReport>, StoreError> {
+        self.read(move |reader| rounds::reports(reader, since)).await
     }
 }
 
@@ -247,7 +247,7 @@ impl Database for SqliteStore {
     async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
         let mut writer = self.lock_writer();
         let applied = writer.write(schema::migrate)?;
-        writer.settle(&self.path)?;
+        writer.enable_log(&self.path)?;
         Ok(applied)
     }
 
@@ -255,12 +255,12 @@ impl Database for SqliteStore {
         schema::states(&self.lock_writer().connection)
     }
 
-    /// None: the settings that matter are this process's own, and safe.
+    /// None: the settings that matter are this process's own, and durable.
     async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 
-    /// This machine's.
+    /// By this machine's clock.
     async fn now(&self) -> Result<Timestamp, StoreError> {
         self.read(polls::now).await
     }
@@ -270,7 +270,7 @@ fn no_such_poll(poll: PollId) -> StoreError {
     StoreError::Rejected(format!("there is no poll number {}", poll.0))
 }
 
-/// A panic while the lock was held rolled its transaction back, so what the lock guards is sound.
+/// A panic while the lock was held rolled its transaction back, so the locked state is consistent.
 fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
     writer.lock().unwrap_or_else(PoisonError::into_inner)
 }

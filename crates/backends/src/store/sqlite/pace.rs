@@ -1,5 +1,5 @@
-//! How fast a copy is made and checked beside a server: in short stretches with pauses in between while ballots come, at
-//! full speed while none do, and not for so long that the log, which can't begin anew meanwhile, grows without bound.
+//! How fast a copy is made and checked beside a server: in short intervals with pauses in between while ballots arrive,
+//! at full speed while none do, and not for so long that the log, which can't be reset meanwhile, grows without bound.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -10,74 +10,74 @@ use tokio::time::Instant;
 
 use super::error::StoreResult;
 
-/// How long is worked before a pause.
-const STRETCH: Duration = Duration::from_millis(5);
+/// How long to work before a pause.
+const WORK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How many times as long as it was worked the pause is: a quarter of one processor is used.
-const PAUSES: u32 = 3;
+/// The length of a pause, as a multiple of the time worked: a quarter of one processor is used.
+const PAUSE_FACTOR: u32 = 3;
 
-/// The most that is waited at once: a stretch may have taken long because the machine is busy.
+/// The longest pause: an interval may have taken long because the machine is busy.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// A log of more bytes than this is the greater evil: no more pauses.
-const HURRY_BYTES: u64 = 256 * 1024 * 1024;
+/// From this length of the log on, in bytes, its growth is the greater problem: no more pauses.
+const NO_PAUSE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// A log of so many bytes is not allowed to grow any more.
+/// A log of this many bytes must not grow any more.
 pub(super) const LOG_MAX_BYTES: u64 = 900 * 1024 * 1024;
 
-/// The pace of one piece of work beside a database.
+/// The pace of one task beside a database.
 #[derive(Debug)]
 pub(super) struct Pace {
     log: PathBuf,
-    /// When the log was last written, as its file says, and how long it is.
-    seen: (i64, i64, u64),
+    /// When the log was last written, according to its file, and its length.
+    last_state: (i64, i64, u64),
     began: Instant,
 }
 
 impl Pace {
-    /// That of work beside the database with this log.
+    /// The pace of a task beside the database with this log.
     pub(super) fn beside(log: &Path) -> Self {
-        Self { log: log.to_owned(), seen: look(log), began: Instant::now() }
+        Self { log: log.to_owned(), last_state: log_state(log), began: Instant::now() }
     }
 
-    /// Pauses, if it is time for that, ballots come, and the log isn't too long; returns the log's length.
+    /// Pauses, if a pause is due, ballots arrive, and the log isn't too long; returns the log's length.
     pub(super) fn pause(&mut self) -> u64 {
         let worked = self.began.elapsed();
-        if worked < STRETCH {
-            return self.seen.2;
+        if worked < WORK_INTERVAL {
+            return self.last_state.2;
         }
-        let seen = look(&self.log);
-        let busy = std::mem::replace(&mut self.seen, seen) != seen;
-        if busy && seen.2 < HURRY_BYTES {
-            sleep((worked * PAUSES).min(PAUSE_MAX));
+        let state = log_state(&self.log);
+        let busy = std::mem::replace(&mut self.last_state, state) != state;
+        if busy && state.2 < NO_PAUSE_BYTES {
+            sleep((worked * PAUSE_FACTOR).min(PAUSE_MAX));
         }
         self.began = Instant::now();
-        seen.2
+        state.2
     }
 }
 
-/// What is said when a reader has to end for the log's sake.
+/// The error when a reader has to end because of the log's length.
 pub(super) fn log_too_long() -> StoreError {
     StoreError::Unavailable(
         format!(
-            "so many ballots came meanwhile that the database's log has grown to {} MB, and it can't be shortened while the \
-             database is read; try again when fewer come, or on a copy made by `throng backup`",
+            "so many ballots arrived meanwhile that the database's log has grown to {} MB, and it can't be reset while the \
+             database is read; try again when fewer arrive, or on a copy made by `throng backup`",
             LOG_MAX_BYTES >> 20
         )
         .into(),
     )
 }
 
-/// Ends a reader whose database's log has become too long.
+/// Fails for a reader whose database's log has become too long.
 pub(super) fn refuse_long(log_bytes: u64) -> StoreResult<()> {
     if log_bytes > LOG_MAX_BYTES { Err(log_too_long()) } else { Ok(()) }
 }
 
-fn look(log: &Path) -> (i64, i64, u64) {
+fn log_state(log: &Path) -> (i64, i64, u64) {
     std::fs::metadata(log).map_or((0, 0, 0), |found| (found.mtime(), found.mtime_nsec(), found.len()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a pause for others' sake, which no event ends")]
+#[expect(clippy::disallowed_methods, reason = "a pause that leaves the processor to others; no event ends it")]
 fn sleep(pause: Duration) {
     std::thread::sleep(pause);
 }

@@ -1,7 +1,7 @@
 //! Where the file is: whether what this process has open is still what is found at its path.
 //!
-//! SQLite goes on writing to a file that was moved, deleted or replaced, and to a log that was; whoever starts next
-//! finds neither. So each is looked for by its device and inode, after every commit and before its answer.
+//! SQLite continues to write to a file that was moved, deleted or replaced, and to such a log; the next process to
+//! start finds neither. So each is checked by its device and inode, after every commit and before its response.
 
 use std::fs::{File, Metadata, metadata};
 use std::io;
@@ -14,7 +14,7 @@ use throng_domain::store::StoreError;
 use super::error::StoreResult;
 use super::header::Header;
 
-/// `path` with `suffix` at its end, as SQLite names what belongs to a file.
+/// `path` with `suffix` appended, as SQLite names the files that belong to a database.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -27,18 +27,18 @@ pub(super) struct Place {
     file: Part,
     log: Part,
     index: Part,
-    /// The file that this process has claimed, if it has.
+    /// The file that this process has claimed, if any.
     claimed: Option<Arc<File>>,
 }
 
-/// One of them, as it was when it was opened.
+/// One of these files, as it was when it was opened.
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
     id: FileId,
 }
 
-/// What tells one file from every other.
+/// The identity of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -46,7 +46,7 @@ struct FileId {
 }
 
 impl Place {
-    /// That of a file which was opened under `path` and is written through a log.
+    /// The place of a file that was opened under `path` and is in WAL mode.
     pub(super) fn of(path: &Path, claimed: Option<Arc<File>>) -> StoreResult<Self> {
         let real = path.canonicalize().map_err(unavailable)?;
         let place = Self {
@@ -73,19 +73,19 @@ impl Place {
         &self.log.path
     }
 
-    /// Whether the file and its log are where they were: two `stat`s, some microseconds.
+    /// Checks that the file and its log are where they were: two `stat`s, some microseconds.
     pub(super) fn check(&self) -> StoreResult<()> {
         self.file.check()?;
         self.log.check()
     }
 
-    /// [`Self::check`], and whether the log's index is there, without which other processes would make another.
+    /// [`Self::check`], and that the log's index exists, without which other processes would create another.
     pub(super) fn check_all(&self) -> StoreResult<()> {
         self.check()?;
         self.index.check()
     }
 
-    /// The header of the claimed file as it is on the disk, apart from its log.
+    /// The header of the claimed file as it is on the disk, without its log.
     pub(super) fn header(&self) -> StoreResult<Option<Header>> {
         let Some(claimed) = &self.claimed else { return Ok(None) };
         let mut bytes = [0; Header::BYTES];
@@ -96,12 +96,12 @@ impl Place {
         }
     }
 
-    /// The error that says what became of the file.
+    /// The error that says what happened to the file.
     pub(super) fn displaced(&self, what: &str) -> StoreError {
         self.file.displaced(what)
     }
 
-    /// Whether the claimed file has no name any more, so that it is gone once this process is.
+    /// Whether the claimed file has no name any more, so that it is lost once this process ends.
     pub(super) fn is_deleted(&self) -> bool {
         let claimed = self.claimed.as_ref().and_then(|file| file.metadata().ok());
         claimed.is_some_and(|metadata| metadata.nlink() == 0)
@@ -119,7 +119,7 @@ impl Part {
             Ok(metadata) if FileId::of(&metadata) == self.id => Ok(()),
             Ok(_) => Err(self.displaced("replaced")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.displaced("moved or deleted")),
-            // Such as a directory that may not be entered any more: it isn't known.
+            // For example, the directory is no longer accessible: the state is unknown.
             Err(error) => Err(self.displaced(&format!("made unreachable ({error})"))),
         }
     }

@@ -83,16 +83,16 @@ pub(super) fn set_window(writer: &mut Connection, poll: PollId, version: u64, wi
     change(writer, poll, version, |_, _| Ok(window))
 }
 
-/// The close is judged here, where nobody else writes: whatever was recorded before arrived before this moment.
+/// The closing time is determined here, where no other process writes: everything recorded before arrived before this time.
 pub(super) fn close(writer: &mut Connection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
     change(writer, poll, version, |stored, now| {
         let closes_at = close.moment(stored.closes_at, now);
-        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; look at it again", stored.slug));
+        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", stored.slug));
         Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
     })
 }
 
-/// Gives the poll the window that `decide` finds for it as it stands at this moment.
+/// Sets the window that `decide` determines for the poll as it is stored and the current time.
 fn change(
     writer: &mut Connection,
     poll: PollId,
@@ -101,11 +101,11 @@ fn change(
 ) -> StoreResult<Poll> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
     let Some(stored) = one(&transaction, "id = ?1", poll.0).map_err(read_error)? else {
-        return Err(StoreError::Conflict("the poll is gone".to_owned()));
+        return Err(StoreError::Conflict("the poll no longer exists".to_owned()));
     };
     if stored.version != version {
         return Err(StoreError::Conflict(format!(
-            "poll `{}` was changed meanwhile (version {}, not {version}); look at it again",
+            "poll `{}` was changed meanwhile (version {}, not {version}); check it again",
             stored.slug, stored.version
         )));
     }
@@ -122,7 +122,8 @@ fn change(
     Ok(changed)
 }
 
-/// The file's clock is this machine's, which the caller has judged by: it isn't asked again.
+/// The file's clock is this machine's, by which the caller has already decided that the polls are due: this isn't
+/// checked again.
 pub(super) fn mark(writer: &mut Connection, polls: &[(PollId, u64)], mark: Mark) -> StoreResult<usize> {
     let (column, set) = match mark {
         Mark::Closed => ("closed_at", "closed_at = ?3"),
@@ -215,7 +216,7 @@ fn timestamp(stored: Option<i64>) -> Option<Timestamp> {
     stored.map(Timestamp)
 }
 
-/// A column that holds one of a field's words.
+/// A column that holds one of a field's values.
 pub(super) fn word<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,

@@ -1,4 +1,4 @@
-//! Connections that only read, kept for the next reader.
+//! Read-only connections, kept for reuse.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::WRITE_WAIT_MAX;
 
-/// The idle connections kept; more may be in use at once.
+/// The idle connections kept; more may be in use at the same time.
 const IDLE_MAX: usize = 4;
 
 #[derive(Debug)]
@@ -23,20 +23,20 @@ impl Readers {
 
     /// Runs `query` on a connection of its own.
     pub(super) fn with<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = match kept {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let reader = match idle {
             Some(reader) => reader,
             None => self.open()?,
         };
-        let answer = query(&reader)?;
+        let result = query(&reader)?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
             idle.push(reader);
         }
-        Ok(answer)
+        Ok(result)
     }
 
-    /// A connection that isn't kept.
+    /// A connection that isn't kept for reuse.
     pub(super) fn open(&self) -> rusqlite::Result<Connection> {
         let reader = Connection::open_with_flags(
             &self.path,

@@ -1,4 +1,4 @@
-//! Recording ballots: the one place where counting happens.
+//! Recording ballots. Ballots are counted nowhere else.
 
 use std::fmt::Write as _;
 
@@ -12,10 +12,10 @@ use throng_domain::tally::Tallies;
 use super::error::{StoreResult, read_error, write_error};
 use super::{polls, tallies};
 
-/// Inserts the ballots that aren't there and adds just those to the tallies, in one transaction.
+/// Inserts the ballots that aren't stored yet and adds only those to the tallies, in one transaction.
 ///
-/// Each ballot is an insert of its own, so SQLite says of each whether its key was free: no counting of affected
-/// rows, and no second way through for batches that hold a duplicate.
+/// Each ballot is an insert of its own, so SQLite reports for each whether its key was free: no counting of affected
+/// rows, and no second code path for batches with a duplicate.
 pub(super) fn record(writer: &mut Connection, ballots: &[Ballot]) -> StoreResult<Recorded> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin_error)?;
     let recorded = insert_and_count(&transaction, ballots).map_err(write_error)?;
@@ -23,7 +23,7 @@ pub(super) fn record(writer: &mut Connection, ballots: &[Ballot]) -> StoreResult
     Ok(recorded)
 }
 
-/// Before the first write nothing can have happened, whatever went wrong; but damage is damage.
+/// Before the first write nothing can have happened, whatever failed; but damage is reported as damage.
 fn begin_error(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::SystemIoFailure) => StoreError::WriteFailed(error.into()),
@@ -43,8 +43,8 @@ fn insert_and_count(writer: &Connection, ballots: &[Ballot]) -> rusqlite::Result
         for position in positions {
             let ballot = &ballots[position];
             let outcome = match refusal(window, ballot.accepted_at) {
-                // Sent again after the close, a ballot is what it was before.
-                Some(refused) => standing(writer, ballot)?.unwrap_or(refused),
+                // Sent again after the close, a ballot keeps its earlier outcome.
+                Some(refused) => stored_outcome(writer, ballot)?.unwrap_or(refused),
                 None => columns.insert(writer, &mut insert, ballot)?,
             };
             if outcome == Outcome::Counted {
@@ -60,8 +60,8 @@ fn insert_and_count(writer: &Connection, ballots: &[Ballot]) -> rusqlite::Result
     Ok(recorded)
 }
 
-/// The batch's polls, each with the positions of its ballots in the order of their keys: neighbours in the batch
-/// become neighbours in the index. Of two ballots with one key the first given stays first.
+/// The batch's polls, each with the positions of its ballots in the order of their keys: neighbours in the batch become
+/// neighbours in the index. Of two ballots with one key the first given stays first.
 fn by_poll_and_key(ballots: &[Ballot]) -> Vec<(PollId, Vec<usize>)> {
     let mut polls: Vec<(PollId, Vec<usize>)> = Vec::new();
     for (position, ballot) in ballots.iter().enumerate() {
@@ -84,7 +84,7 @@ fn refusal(window: Option<Window>, accepted_at: Timestamp) -> Option<Outcome> {
     }
 }
 
-/// The text of a ballot's choices, in a buffer that is used again.
+/// The text of a ballot's choices, in a buffer that is reused.
 #[derive(Default)]
 struct Columns {
     choices: String,
@@ -105,15 +105,15 @@ impl Columns {
         match inserted {
             Ok(_) => Ok(Outcome::Counted),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                standing(writer, ballot)?.ok_or(error)
+                stored_outcome(writer, ballot)?.ok_or(error)
             }
             Err(error) => Err(error),
         }
     }
 }
 
-/// What a ballot is whose key is taken: the one that took it, or another. `None` if its key is free.
-fn standing(reader: &Connection, ballot: &Ballot) -> rusqlite::Result<Option<Outcome>> {
+/// The outcome of a ballot whose key is in use: by the same ballot, or another. `None` if its key is free.
+fn stored_outcome(reader: &Connection, ballot: &Ballot) -> rusqlite::Result<Option<Outcome>> {
     let holder = holder(reader, ballot.poll, ballot.key)?;
     Ok(holder.map(|(id, choices)| {
         if id == ballot.id && choices == ballot.choices {
@@ -124,7 +124,7 @@ fn standing(reader: &Connection, ballot: &Ballot) -> rusqlite::Result<Option<Out
     }))
 }
 
-/// The id and the choices of the ballot that has this key.
+/// The id and the choices of the ballot that holds this key.
 fn holder(reader: &Connection, poll: PollId, key: BallotKey) -> rusqlite::Result<Option<(BallotId, Choices)>> {
     reader
         .prepare_cached("SELECT coalesce(ballot_id, key), choices FROM ballot WHERE poll_id = ?1 AND key = ?2")?

@@ -1,4 +1,4 @@
-//! A copy put in the place of a database, so that at no moment a log lies beside a file that it doesn't belong to.
+//! Replaces a database by a copy, so that at no time a log lies beside a file that it doesn't belong to.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -18,30 +18,30 @@ use super::place::with_suffix;
 use super::writer::Writer;
 use crate::store::claim::Claim;
 
-/// What stands in the place of a log while a file is exchanged: no log of SQLite's, which ignores it; but beside no file
-/// it keeps a server from making a new one.
+/// The content of the file that replaces the log while a database is exchanged: it isn't a log of SQLite's, which
+/// ignores it; but without a database beside it, it keeps a server from creating a new one.
 const GUARD: &[u8] = b"throng restore is under way\n";
 
-/// What SQLite applies to whatever file it finds beside it: a log, and the journal of a transaction that a program died in.
+/// What SQLite applies to any file that it finds beside it: a log, and the journal of a transaction whose program died.
 const APPLIED: [&str; 2] = [LOG, "-journal"];
 const LOG: &str = "-wal";
 
-/// What was done.
+/// The outcome of a restore.
 #[derive(Debug)]
 pub struct Restored {
-    /// What the database holds now.
+    /// What the database contains now.
     pub checked: Checked,
-    /// Where the one before is kept, with its log and its journal beside it if it had them.
+    /// Where the previous database is kept, with its log and its journal beside it if it had them.
     pub kept: Option<PathBuf>,
 }
 
-/// Puts a copy of the database `from` in the place of the one at `path`, after checking it; the one before is kept under
-/// another name, together with its log and its journal. Whenever this is interrupted, the next start finds the one or the
-/// other, or refuses.
+/// Replaces the database at `path` by a copy of the database `from`, after checking the copy; the previous one is kept
+/// under another name, together with its log and its journal. If this is interrupted, the next start finds one of the
+/// two, or refuses to start.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] if a process serves the database or is using it; those of [`copy`] for `from`. Nothing was
-/// changed, unless it is [`StoreError::WriteFailed`], which says what has to be done.
+/// [`StoreError::Conflict`] if a process serves the database or uses it; those of [`copy`] for `from`. Nothing was
+/// changed, unless it is [`StoreError::WriteFailed`], whose message says what has to be done.
 pub fn restore(path: &Path, from: &Path) -> Result<Restored, StoreError> {
     let _claim = Claim::to_replace(path)?;
     refuse_itself(path, from)?;
@@ -52,8 +52,12 @@ pub fn restore(path: &Path, from: &Path) -> Result<Restored, StoreError> {
     let old = Old::find(&path)?;
     old.exchange(new).map_err(|error| {
         StoreError::WriteFailed(
-            format!("{error}; what was at {} may be at {} now: run this again", path.display(), old.kept.display())
-                .into(),
+            format!(
+                "{error}; what was at {} may be at {} now: run the command again",
+                path.display(),
+                old.kept.display()
+            )
+            .into(),
         )
     })?;
     let is_kept = is_taken(&old.kept);
@@ -64,9 +68,9 @@ pub fn restore(path: &Path, from: &Path) -> Result<Restored, StoreError> {
 struct Old<'a> {
     path: &'a Path,
     is_there: bool,
-    /// What lies beside it, or is left of it, and would be applied to the new file.
+    /// The suffixes of files that lie beside it, or are left of it, and would be applied to the new file.
     beside: Vec<&'static str>,
-    /// Where it is to be kept, or, where a restore before this one was interrupted, where it is already.
+    /// Where it is to be kept or, where an earlier restore was interrupted, where it is kept already.
     kept: PathBuf,
 }
 
@@ -95,16 +99,16 @@ impl<'a> Old<'a> {
         } else if self.is_there {
             fs::hard_link(self.path, &self.kept)?;
         }
-        absent_or(fs::rename(with_suffix(self.path, "-shm"), with_suffix(&self.kept, "-shm")))?;
+        ignore_missing(fs::rename(with_suffix(self.path, "-shm"), with_suffix(&self.kept, "-shm")))?;
         sync_directory(self.path)?;
         new.persist(self.path)?;
         sync_directory(self.path)?;
-        absent_or(fs::remove_file(&log))?;
+        ignore_missing(fs::remove_file(&log))?;
         sync_directory(self.path)
     }
 
-    /// Moves the file, so that it has under its other name what belongs to it from the first moment on, and nothing of that
-    /// is left here. Meanwhile there is something in the place of the log: without a file beside it a start is refused.
+    /// Moves the file, so that under its other name it has from the beginning what belongs to it, and nothing of that
+    /// is left here. Meanwhile the guard replaces the log: without a file beside it, a start is refused.
     fn set_aside(&self) -> io::Result<()> {
         for suffix in &self.beside {
             let (name, kept) = (with_suffix(self.path, suffix), with_suffix(&self.kept, suffix));
@@ -130,17 +134,17 @@ impl<'a> Old<'a> {
     }
 
     fn put_guard(&self) -> io::Result<()> {
-        let mut guard = beside(self.path)?;
+        let mut guard = temporary_file(self.path)?;
         guard.write_all(GUARD)?;
-        // An empty log would not be refused.
+        // A start beside an empty log would not be refused.
         guard.as_file().sync_all()?;
         guard.persist(with_suffix(self.path, LOG))?;
         Ok(())
     }
 }
 
-/// Whether a restore that was interrupted began to keep the file under the name `last`: what would be applied to it has that
-/// name too, or is gone from here, and the file itself has one name.
+/// Whether an interrupted restore began to keep the file under the name `last`: what would be applied to it has that
+/// name too, or no longer exists here, and the file itself has one name.
 fn is_half_kept(path: &Path, beside: &[&str], last: &Path) -> StoreResult<bool> {
     let is_kept = |suffix: &&str| is_same(&with_suffix(path, suffix), &with_suffix(last, suffix));
     let began = !beside.is_empty() || is_guard(&with_suffix(path, LOG))?;
@@ -148,7 +152,7 @@ fn is_half_kept(path: &Path, beside: &[&str], last: &Path) -> StoreResult<bool> 
         && beside.iter().all(is_kept)
         && match (path.exists(), last.exists()) {
             (true, true) => false,
-            // Nothing there that would be applied to it when it comes there.
+            // There, nothing else would be applied to the file when it is moved.
             (true, false) => APPLIED.iter().all(|suffix| is_kept(suffix) || !with_suffix(last, suffix).exists()),
             (false, _) => true,
         })
@@ -161,7 +165,7 @@ fn is_guard(name: &Path) -> StoreResult<bool> {
     }
 }
 
-/// Has SQLite's locks on a file, all of them, so that no program uses it; `None` where there is no file.
+/// Takes all of SQLite's locks on a file, so that no program uses it; `None` where there is no file.
 fn lock_whole(path: &Path) -> StoreResult<Option<File>> {
     let file = match File::options().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -178,17 +182,17 @@ fn lock_whole(path: &Path) -> StoreResult<Option<File>> {
     }
 }
 
-/// Refuses a name for a copy where something lies that SQLite would apply to it.
+/// Rejects a name for a copy beside which lies a file that SQLite would apply to it.
 ///
 /// # Errors
-/// [`StoreError::Rejected`] if something does; [`StoreError::Unavailable`] if that can't be found out.
-pub fn refuse_beside(copy: &Path) -> Result<(), StoreError> {
+/// [`StoreError::Rejected`] if there is such a file; [`StoreError::Unavailable`] if that can't be determined.
+pub fn reject_leftover_files(copy: &Path) -> Result<(), StoreError> {
     let copy = copy.canonicalize().unwrap_or_else(|_| copy.to_owned());
     for suffix in APPLIED {
         let name = with_suffix(&copy, suffix);
         if length(&name)? > 0 {
             return Err(StoreError::Rejected(format!(
-                "{} lies there, and SQLite would apply it to the copy; choose another name, or move it away",
+                "{} exists, and SQLite would apply it to the copy; choose another name, or move it away",
                 name.display()
             )));
         }
@@ -218,12 +222,12 @@ fn refuse_itself(path: &Path, from: &Path) -> StoreResult<()> {
     Ok(())
 }
 
-/// A new file beside `path`, which nobody but its owner may read; gone unless it is kept.
+/// A new file beside `path`, which only its owner may read; deleted unless it is persisted.
 fn temporary(path: &Path) -> StoreResult<NamedTempFile> {
-    beside(path).map_err(|error| StoreError::WriteFailed(error.into()))
+    temporary_file(path).map_err(|error| StoreError::WriteFailed(error.into()))
 }
 
-fn beside(path: &Path) -> io::Result<NamedTempFile> {
+fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".throng-restore-").tempfile_in(directory(path))
 }
 
@@ -235,7 +239,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(directory(path))?.sync_all()
 }
 
-/// The last name of this kind that a file, or something that belongs to it, has; and the first that none has.
+/// The last name of this kind that a file, or a file that belongs to it, has; and the first that is free.
 fn names(path: &Path, word: &str) -> (Option<PathBuf>, PathBuf) {
     let mut last = None;
     for number in 1.. {
@@ -253,21 +257,21 @@ fn is_taken(name: &Path) -> bool {
     [""].iter().chain(&APPLIED).any(|suffix| with_suffix(name, suffix).symlink_metadata().is_ok())
 }
 
-/// Whether two names are of one file.
+/// Whether two names refer to one file.
 fn is_same(one: &Path, other: &Path) -> bool {
     matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// What tells a file from every other.
+/// The identity of a file.
 fn id(path: &Path) -> io::Result<(u64, u64)> {
     fs::metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// What isn't there needn't be moved or removed.
-fn absent_or(done: io::Result<()>) -> io::Result<()> {
-    match done {
+/// A file that doesn't exist needn't be moved or removed.
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
+        result => result,
     }
 }
 

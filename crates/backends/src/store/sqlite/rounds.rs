@@ -1,13 +1,13 @@
-//! Rounds, and what lines answer.
+//! Rounds, and what consumers report.
 
 use rusqlite::{Connection, TransactionBehavior, params};
 use throng_domain::clock::Timestamp;
-use throng_domain::rounds::{ANSWERS_KEPT, Answer, Round};
+use throng_domain::rounds::{ConsumerReport, REPORTS_KEPT, Round};
 
 use super::error::{StoreResult, read_error, write_error};
 use super::polls;
 
-/// Nobody else writes between its moment and its number.
+/// No other process writes between the reading of the time and of the number.
 pub(super) fn begin(writer: &mut Connection, apart_ms: i64) -> StoreResult<Round> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
     let now = polls::now(&transaction).map_err(read_error)?;
@@ -31,7 +31,7 @@ pub(super) fn last(reader: &Connection) -> rusqlite::Result<u64> {
 }
 
 pub(super) fn add_queue(writer: &mut Connection, name: &str) -> StoreResult<()> {
-    // A node that starts again has no need to write.
+    // A node that restarts has no need to write.
     let is_there = "SELECT EXISTS (SELECT 1 FROM recording_queue WHERE name = ?1)";
     if !writer.query_row(is_there, [name], |row| row.get(0)).map_err(read_error)? {
         writer.execute("INSERT OR IGNORE INTO recording_queue (name) VALUES (?1)", [name]).map_err(write_error)?;
@@ -43,23 +43,23 @@ pub(super) fn queues(reader: &Connection) -> rusqlite::Result<Vec<String>> {
     reader.prepare_cached("SELECT name FROM recording_queue ORDER BY name")?.query_map([], |row| row.get(0))?.collect()
 }
 
-pub(super) fn answer(writer: &mut Connection, answer: &Answer) -> StoreResult<()> {
-    let Answer { line, queue, joined, round, consumers } = answer;
+pub(super) fn report(writer: &mut Connection, report: &ConsumerReport) -> StoreResult<()> {
+    let ConsumerReport { consumer, queue, joined, round, consumers } = report;
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
-    let oldest = round.saturating_sub(ANSWERS_KEPT);
-    transaction.execute("DELETE FROM recording_line WHERE answered < ?1", [oldest]).map_err(write_error)?;
-    let upsert = "INSERT OR REPLACE INTO recording_line (id, queue, joined, answered, consumers) \
+    let oldest = round.saturating_sub(REPORTS_KEPT);
+    transaction.execute("DELETE FROM recording_consumer WHERE reported < ?1", [oldest]).map_err(write_error)?;
+    let upsert = "INSERT OR REPLACE INTO recording_consumer (id, queue, joined, reported, consumers) \
                   SELECT ?1, ?2, ?3, ?4, ?5 FROM recording_round WHERE number >= ?4";
-    transaction.execute(upsert, params![line, queue, joined, round, consumers]).map_err(write_error)?;
+    transaction.execute(upsert, params![consumer, queue, joined, round, consumers]).map_err(write_error)?;
     transaction.commit().map_err(write_error)
 }
 
-pub(super) fn answers(reader: &Connection, since: u64) -> rusqlite::Result<Vec<Answer>> {
+pub(super) fn reports(reader: &Connection, since: u64) -> rusqlite::Result<Vec<ConsumerReport>> {
     reader
-        .prepare_cached("SELECT id, queue, joined, answered, consumers FROM recording_line WHERE answered >= ?1")?
+        .prepare_cached("SELECT id, queue, joined, reported, consumers FROM recording_consumer WHERE reported >= ?1")?
         .query_map([since], |row| {
-            Ok(Answer {
-                line: row.get(0)?,
+            Ok(ConsumerReport {
+                consumer: row.get(0)?,
                 queue: row.get(1)?,
                 joined: row.get(2)?,
                 round: row.get(3)?,

@@ -54,19 +54,19 @@ pub(super) fn states(reader: &Connection) -> StoreResult<Vec<MigrationState>> {
     Ok(migrations().iter().map(state).collect())
 }
 
-/// The number of the last step applied, unless it is one of a later Throng's.
+/// The number of the last step applied; an error if it is a step of a later version of Throng.
 fn known_version(reader: &Connection) -> StoreResult<u32> {
     let current = version(reader).map_err(read_error)?;
     let newest = migrations().len();
     if usize::try_from(current).is_ok_and(|current| current > newest) {
         return Err(StoreError::Rejected(format!(
-            "the database has schema version {current}, this throng knows {newest}; run the throng that wrote it, or a newer one"
+            "the database has schema version {current}, this throng supports {newest}; run the throng that wrote it, or a newer one"
         )));
     }
     Ok(current)
 }
 
-/// The number of the last step applied: kept in the file's header.
+/// The number of the last step applied: stored in the file's header.
 fn version(reader: &Connection) -> rusqlite::Result<u32> {
     Ok(reader.query_row("PRAGMA user_version", [], |row| row.get(0)).optional()?.unwrap_or(0))
 }

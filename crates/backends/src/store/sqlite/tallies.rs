@@ -1,4 +1,4 @@
-//! Tallies: changed with the ballots, read on their own.
+//! Tallies: changed together with the ballots, read separately.
 
 use rusqlite::{Connection, params};
 use throng_domain::poll::{OptionId, PollId};
@@ -7,13 +7,13 @@ use throng_domain::tally::Tallies;
 
 use super::polls::{option_ids, word};
 
-/// The shard this store writes: there is one writer, so one shard is enough.
+/// The shard that this store writes to: there is one writer, so one shard is enough.
 const SHARD: i64 = 0;
 
 /// The tally that counts a poll's ballots: no option has this id.
 const BALLOTS: OptionId = OptionId(0);
 
-/// Adds `change`'s counts to the stored ones; its `seq` is not looked at.
+/// Adds `change`'s counts to the stored ones; its `seq` is ignored.
 pub(super) fn add(writer: &Connection, change: &Tallies) -> rusqlite::Result<()> {
     let mut tally = writer.prepare_cached(
         "INSERT INTO tally (poll_id, option_id, shard, count) VALUES (?1, ?2, ?3, ?4) \
@@ -25,7 +25,7 @@ pub(super) fn add(writer: &Connection, change: &Tallies) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// The poll's tallies; `None` if there is no such poll. The caller's transaction makes its reads one snapshot.
+/// The poll's tallies; `None` if there is no such poll. The caller's transaction makes the reads one snapshot.
 ///
 /// Every change of the result counts at least one ballot, so the number of ballots is the result's version.
 pub(super) fn within(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Tallies>> {

@@ -23,7 +23,7 @@ async fn open(directory: &Path) -> SqliteStore {
 throng_domain::store_contract!(|directory| async { ((), fresh(directory).await) });
 
 #[tokio::test]
-async fn the_file_is_synced_at_every_commit_and_logged() {
+async fn file_is_in_wal_mode_and_synced_at_every_commit() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
     let writer = store.lock_writer();
@@ -34,7 +34,7 @@ async fn the_file_is_synced_at_every_commit_and_logged() {
 }
 
 #[tokio::test]
-async fn a_file_that_nobody_has_open_is_whole_by_itself() {
+async fn closed_file_is_complete_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
     assert_eq!(store.polls().await.unwrap(), []);
@@ -45,17 +45,17 @@ async fn a_file_that_nobody_has_open_is_whole_by_itself() {
 }
 
 #[test]
-fn several_may_open_a_new_file_at_once() {
+fn new_file_is_opened_concurrently() {
     const OPENERS: usize = 4;
     let directory = tempfile::tempdir().unwrap();
     for number in 0..50 {
         let path = directory.path().join(format!("{number}.db"));
-        let together = Barrier::new(OPENERS);
+        let barrier = Barrier::new(OPENERS);
         let open = || {
-            together.wait();
+            barrier.wait();
             let store = SqliteStore::open(&path)?;
             schema::migrate(&mut store.lock_writer().connection)?;
-            store.lock_writer().settle(&path)
+            store.lock_writer().enable_log(&path)
         };
         let opened = std::thread::scope(|scope| {
             let opening: Vec<_> = (0..OPENERS).map(|_| scope.spawn(open)).collect();
@@ -74,7 +74,7 @@ async fn migrating_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_of_a_later_version_is_left_alone() {
+async fn file_of_a_later_version_is_left_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
     store.lock_writer().connection.pragma_update(None, "user_version", 99).unwrap();
@@ -83,7 +83,7 @@ async fn a_file_of_a_later_version_is_left_alone() {
 }
 
 #[tokio::test]
-async fn looking_at_a_file_that_is_not_there_does_not_make_it() {
+async fn open_existing_does_not_create_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("throng.db");
     assert!(SqliteStore::open_existing(&path).unwrap().is_none());
@@ -93,7 +93,7 @@ async fn looking_at_a_file_that_is_not_there_does_not_make_it() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_corrupt() {
+async fn file_other_than_a_database_is_corrupt() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("throng.db");
     std::fs::write(&path, "not a database, but long enough to be taken for one".repeat(100)).unwrap();
@@ -101,7 +101,7 @@ async fn what_is_no_database_is_corrupt() {
 }
 
 #[tokio::test]
-async fn what_is_made_is_for_its_owner_alone() {
+async fn created_files_are_private_to_their_owner() {
     let directory = tempfile::tempdir().unwrap();
     let _store = open(directory.path()).await;
     for name in ["throng.db", "throng.db-wal", "throng.db-shm"] {
@@ -111,7 +111,7 @@ async fn what_is_made_is_for_its_owner_alone() {
 }
 
 #[test]
-fn directory_that_is_missing_is_not_made() {
+fn missing_directory_is_not_created() {
     let directory = tempfile::tempdir().unwrap();
     let mistyped = directory.path().join("vra/throng.db");
     let refused = SqliteStore::open(&mistyped);
@@ -135,8 +135,8 @@ async fn log_without_its_file_is_kept() {
     }
 }
 
-/// As a server that is killed leaves them: a file, and a log that wasn't brought into it.
-async fn left_behind(directory: &Path, copy: &Path) {
+/// The files that a killed server leaves: a database, and a log that wasn't copied into it.
+async fn copy_of_killed_server(directory: &Path, copy: &Path) {
     let store = open(directory).await;
     store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap();
     for suffix in ["", "-wal"] {
@@ -148,12 +148,12 @@ async fn left_behind(directory: &Path, copy: &Path) {
 #[tokio::test]
 async fn log_of_a_killed_server_is_recovered() {
     let (directory, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    left_behind(directory.path(), killed.path()).await;
+    copy_of_killed_server(directory.path(), killed.path()).await;
     assert_eq!(open(killed.path()).await.polls().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn log_of_another_state_is_not_laid_over_a_file() {
+async fn log_of_another_state_is_not_applied_to_a_file() {
     let (directory, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (path, backup) = (killed.path().join("throng.db"), directory.path().join("backup.db"));
     for copied in [true, false] {
@@ -165,10 +165,10 @@ async fn log_of_another_state_is_not_laid_over_a_file() {
             let vacuum = ["VACUUM INTO '", backup.to_str().unwrap(), "'"].concat();
             store.lock_writer().connection.execute_batch(&vacuum).unwrap();
         }
-        // Whatever is written from here on isn't in the backup.
+        // What is written from here on isn't in the backup.
         store.lock_writer().checkpoint().unwrap();
         if copied {
-            left_behind(directory.path(), killed.path()).await;
+            copy_of_killed_server(directory.path(), killed.path()).await;
         }
         drop(store);
         std::fs::copy(&backup, &path).unwrap();
@@ -183,7 +183,7 @@ async fn log_of_another_state_is_not_laid_over_a_file() {
 }
 
 #[tokio::test]
-async fn file_copied_without_its_log_and_tables_is_refused() {
+async fn file_copied_without_log_and_tables_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("throng.db");
     let database = Connection::open(&path).unwrap();
@@ -195,7 +195,7 @@ async fn file_copied_without_its_log_and_tables_is_refused() {
 }
 
 #[tokio::test]
-async fn file_alone_has_its_tables_once_it_is_served() {
+async fn served_file_has_its_tables_without_its_log() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("throng.db");
     let claim = DatabaseUrl::Sqlite(path.clone()).claim().unwrap();
@@ -208,7 +208,7 @@ async fn file_alone_has_its_tables_once_it_is_served() {
 }
 
 #[tokio::test]
-async fn log_is_brought_into_the_file_when_nobody_votes() {
+async fn log_is_copied_into_the_file_when_idle() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("throng.db");
     let claim = DatabaseUrl::Sqlite(path.clone()).claim().unwrap();
@@ -222,9 +222,9 @@ async fn log_is_brought_into_the_file_when_nobody_votes() {
     assert_eq!(SqliteStore::open(&copy).unwrap().polls().await.unwrap().len(), 1);
 }
 
-/// To close one takes all locks of the process along: those of the stores that are still used.
+/// Closing one releases all locks of the process, including those of the stores that are still in use.
 #[tokio::test]
-async fn no_handle_of_a_logs_index_is_closed_while_a_store_is_open() {
+async fn log_index_stays_open_while_a_store_is_open() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("throng.db");
     let claim = DatabaseUrl::Sqlite(path.clone()).claim().unwrap();
@@ -245,7 +245,7 @@ async fn no_handle_of_a_logs_index_is_closed_while_a_store_is_open() {
 }
 
 #[tokio::test]
-async fn file_that_is_not_in_its_place_takes_nothing() {
+async fn displaced_file_accepts_nothing() {
     for (name, other) in [("throng.db", "moved.db"), ("throng.db-wal", "moved.db-wal"), ("throng.db-shm", "gone")] {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path()).await;
@@ -280,7 +280,7 @@ async fn reader_ends_before_the_log_gets_too_long() {
         let Err(StoreError::Unavailable(why)) = ended else { panic!("{ended:?}") };
         assert!(why.to_string().contains("has grown to 900 MB"), "{why}");
     }
-    // An export reads page by page, and holds the log back for no longer than a page takes.
+    // An export reads page by page, and blocks the reset of the log for no longer than a page takes.
     assert_eq!(store.ballots(poll, None, 10).await.unwrap().len(), 10);
 }
 
@@ -293,21 +293,21 @@ fn migrations_are_numbered_by_their_names() {
 }
 
 #[tokio::test]
-async fn a_file_of_the_first_version_keeps_its_counts() {
+async fn file_of_the_first_version_keeps_its_counts() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
     let before = tallies(&store, &poll).await;
     let undone = "ALTER TABLE poll DROP COLUMN closed_at; ALTER TABLE poll DROP COLUMN final_at; \
-                  DROP TABLE recording_round; DROP TABLE recording_line; DROP TABLE recording_queue; PRAGMA user_version = 1";
+                  DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue; PRAGMA user_version = 1";
     store.lock_writer().connection.execute_batch(undone).unwrap();
     assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll", "0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before, vec![poll]));
 }
 
 #[tokio::test]
-async fn a_file_of_the_second_version_keeps_its_counts_and_marks() {
+async fn file_of_the_second_version_keeps_counts_and_marks() {
     let directory = tempfile::tempdir().unwrap();
     let store = fresh(directory.path().to_owned()).await;
     let poll = create(&store, "poll").await;
@@ -316,8 +316,7 @@ async fn a_file_of_the_second_version_keeps_its_counts_and_marks() {
     let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
     assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
     let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
-    let undone =
-        "DROP TABLE recording_round; DROP TABLE recording_line; DROP TABLE recording_queue; PRAGMA user_version = 2";
+    let undone = "DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue; PRAGMA user_version = 2";
     store.lock_writer().connection.execute_batch(undone).unwrap();
     assert_eq!(store.migrate().await.unwrap(), ["0003_rounds"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);

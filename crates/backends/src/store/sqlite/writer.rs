@@ -1,5 +1,5 @@
-//! The one connection that writes: each commit is followed by a look whether the file is still in its place, and the log
-//! is brought into the file when it is long or nobody writes.
+//! The one connection that writes: after each commit it checks whether the file is still in its place, and it copies
+//! the log into the file when the log is long or nothing is written.
 
 use std::ffi::c_int;
 use std::path::Path;
@@ -17,45 +17,45 @@ use tokio::time::Instant;
 use super::error::{StoreResult, read_error, write_error};
 use super::header::Marks;
 use super::log::LogWatch;
-use super::open::{LogPages, belong_together, marks, turn_to_log, wait_for_others, watch_log};
+use super::open::{LogPages, belong_together, marks, set_lock_wait, switch_to_log, watch_log};
 use super::place::Place;
 use super::{WRITE_WAIT_MAX, record};
 use crate::store::Claim;
 
-/// How long ballots wait for another process's write to end. Those that wait behind them don't wait again.
+/// How long ballots wait for another process's write to end. Batches queued behind them don't wait again.
 const RECORD_WAIT_MAX: Duration = Duration::from_millis(400);
 
 /// The pages written to the log before they are copied into the database file: 32 MiB. Fewer means more syncs, more
 /// means a longer recovery.
 const CHECKPOINT_PAGES: c_int = 4_096;
 
-/// After how many pages more a checkpoint is tried again that a reader held back: 8 MiB.
+/// After how many more pages a checkpoint that a reader prevented is tried again: 8 MiB.
 const CHECKPOINT_AGAIN_PAGES: c_int = 1_024;
 
-/// After how long the log is copied also where ballots keep coming.
+/// After how long the log is copied also while ballots keep arriving.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) connection: Connection,
     place: Arc<OnceLock<Place>>,
-    /// Given back after the connection is closed.
+    /// Released after the connection is closed.
     claim: Option<Claim>,
     log: LogPages,
-    /// The log's pages just after the last complete checkpoint, in which there is nothing but its mark.
+    /// The log's pages just after the last complete checkpoint, when it contains nothing but the mark.
     log_clean: c_int,
-    /// The log's pages when it was last maintained.
+    /// The log's pages at the last maintenance.
     log_maintained: c_int,
-    /// The log's pages from which on a checkpoint is due.
+    /// The number of the log's pages from which on a checkpoint is due.
     log_full: c_int,
     checkpointed: Instant,
-    /// Whether another process's lock got in the way of the last ballots.
+    /// Whether the last ballots failed because of another process's lock.
     was_locked: bool,
     pub(super) log_watch: LogWatch,
 }
 
 impl Writer {
-    /// Takes over a connection; `place` is set as soon as the file is written through a log.
+    /// Takes over a connection; `place` is set as soon as the file is in WAL mode.
     pub(super) fn new(
         mut connection: Connection,
         path: &Path,
@@ -78,17 +78,17 @@ impl Writer {
         let tables = "SELECT count(*) FROM sqlite_schema";
         let tables: u64 = writer.connection.query_row(tables, [], |row| row.get(0)).map_err(read_error)?;
         if tables > 0 {
-            writer.settle(path)?;
+            writer.enable_log(path)?;
         }
         Ok(writer)
     }
 
-    /// Has the file written through a log, once it has its tables. Whoever serves it brings the log into the file first, so
-    /// that what is in the file alone is never without the tables, and the log is known to be the file's.
-    pub(super) fn settle(&mut self, path: &Path) -> StoreResult<()> {
+    /// Switches the file to WAL mode, once it has its tables. A process that serves it then copies the log into the
+    /// file, so that the file alone is never without the tables, and the log is known to be the file's.
+    pub(super) fn enable_log(&mut self, path: &Path) -> StoreResult<()> {
         if self.place.get().is_none() {
-            turn_to_log(&self.connection).map_err(read_error)?;
-            // The log and its index are made by the first look into the file.
+            switch_to_log(&self.connection).map_err(read_error)?;
+            // The log and its index are created by the first read of the file.
             self.connection.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(read_error)?;
             let claimed = self.claim.as_ref().and_then(Claim::database).cloned();
             let _ = self.place.set(Place::of(path, claimed)?);
@@ -100,15 +100,15 @@ impl Writer {
         if self.claim.is_some() { self.checkpoint() } else { Ok(()) }
     }
 
-    /// What is known of the log.
+    /// The state of the log.
     pub(super) fn log_state(&self) -> Option<LogState> {
         self.place.get().map(|_| self.log_watch.state())
     }
 
     pub(super) fn record(&mut self, ballots: &[Ballot]) -> StoreResult<Recorded> {
         self.log_watch.refuse_growth()?;
-        // What waited behind ballots that waited in vain is told at once.
-        wait_for_others(&self.connection, if self.was_locked { Duration::ZERO } else { RECORD_WAIT_MAX })?;
+        // A batch queued behind ballots that waited in vain fails at once.
+        set_lock_wait(&self.connection, if self.was_locked { Duration::ZERO } else { RECORD_WAIT_MAX })?;
         let recorded = record::record(&mut self.connection, ballots);
         self.was_locked = matches!(recorded, Err(StoreError::Unavailable(_)));
         let recorded = recorded?;
@@ -119,25 +119,25 @@ impl Writer {
 
     /// Changes something other than ballots.
     pub(super) fn write<T>(&mut self, change: impl FnOnce(&mut Connection) -> StoreResult<T>) -> StoreResult<T> {
-        wait_for_others(&self.connection, WRITE_WAIT_MAX)?;
+        set_lock_wait(&self.connection, WRITE_WAIT_MAX)?;
         let changed = change(&mut self.connection)?;
         self.check_place()?;
         Ok(changed)
     }
 
-    /// What [`throng_domain::store::Store::maintain`] promises.
+    /// Implements [`throng_domain::store::Store::maintain`].
     pub(super) fn maintain(&mut self) -> StoreResult<()> {
         let Some(place) = self.place.get() else { return Ok(()) };
         place.check_all()?;
         self.check_file()?;
         if let Some(place) = self.place.get() {
-            self.log_watch.look(place, &self.connection)?;
+            self.log_watch.check(place, &self.connection)?;
         }
         self.log_watch.refuse_growth()?;
         let pages = self.log.load(Ordering::Relaxed);
         let (dirty, idle) = (pages != self.log_clean, pages == self.log_maintained);
         self.log_maintained = pages;
-        wait_for_others(&self.connection, Duration::ZERO)?;
+        set_lock_wait(&self.connection, Duration::ZERO)?;
         if dirty && (idle || self.checkpointed.elapsed() >= CHECKPOINT_EVERY) {
             return self.checkpoint();
         }
@@ -148,7 +148,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether the file has no name any more, so that it is gone once this process is.
+    /// Whether the file has no name any more, so that it is lost once this process ends.
     pub(super) fn is_file_deleted(&self) -> bool {
         self.place.get().is_some_and(Place::is_deleted)
     }
@@ -157,7 +157,7 @@ impl Writer {
         self.place.get().map_or(Ok(()), Place::check)
     }
 
-    /// Whether the file is still the one that the log stands upon: not where another was copied over it.
+    /// Checks that the file is still the one that the log is based on: it isn't if another was copied over it.
     fn check_file(&mut self) -> StoreResult<()> {
         let Some(place) = self.place.get().filter(|_| self.claim.is_some()) else { return Ok(()) };
         if let Some(header) = place.header()?
@@ -165,7 +165,7 @@ impl Writer {
         {
             return Ok(());
         }
-        // Whatever is there now, the log must not be copied into it.
+        // Whatever the file contains now, the log must not be copied into it.
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(read_error)?;
         Err(place.displaced("overwritten"))
     }
@@ -175,21 +175,21 @@ impl Writer {
             return Ok(());
         }
         match self.checkpoint() {
-            // Another process is in the way. The commit before this is done, so there is time.
+            // Another process holds a lock. The commit before this is complete, so the checkpoint can wait.
             Err(StoreError::Unavailable(_)) => Ok(()),
-            done => done,
+            result => result,
         }
     }
 
-    /// Copies the log into the file, as far as nobody reads an older state. After a sync that failed here the system may
-    /// have forgotten what it didn't write, so it isn't tried again: that is [`StoreError::WriteFailed`].
+    /// Copies the log into the file, as far as no process reads an older state. After a failed sync here the system may
+    /// have discarded what it didn't write, so it isn't tried again: that is [`StoreError::WriteFailed`].
     ///
     /// See [`super::header`] for the two commits around it.
     pub(super) fn checkpoint(&mut self) -> StoreResult<()> {
         let sealed = self.mark(Marks::sealed_again)?;
         self.checkpointed = Instant::now();
         let copied = match self.connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
-            // Another process copies.
+            // Another process is copying.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => false,
             Err(error) => return Err(write_error(error)),
             Ok((pages, copied)) => pages == copied,
@@ -205,7 +205,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits other marks.
+    /// Commits changed marks.
     fn mark(&mut self, change: impl FnOnce(Marks) -> Marks) -> StoreResult<Marks> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;

@@ -1,4 +1,4 @@
-//! A client: somebody who votes, over a connection of their own.
+//! A voting client with its own connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,15 +10,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::answer::Answer;
 use super::connection::Connection;
 use super::findings::{Ending, Failure};
+use super::response::Response;
 
-/// How many connections are being opened at once: more could overflow the server's backlog, which is no fault of the
-/// server's.
+/// Maximum connections being opened at once: more could overflow the server's backlog, which is no fault of the server.
 const CONNECTING_MAX: usize = 256;
 
-/// Somebody who votes.
+/// A client that votes.
 #[derive(Debug)]
 pub(super) struct Client {
     address: SocketAddr,
@@ -26,14 +25,14 @@ pub(super) struct Client {
     connection: Option<Connection>,
 }
 
-/// What a problem says that this program understands.
+/// The part of a problem document that the bench reads.
 #[derive(Deserialize)]
 struct Problem {
     code: String,
 }
 
 impl Client {
-    /// So many clients, all of them connected.
+    /// This number of clients, all of them connected.
     ///
     /// # Errors
     /// If one of them can't be connected within `connect_max`.
@@ -52,46 +51,46 @@ impl Client {
         Ok(clients)
     }
 
-    /// Opens the connection, if it isn't open; not an error here, since a server may close one that is idle.
+    /// Opens the connection if it isn't open. A closed connection isn't an error here, since a server may close an idle one.
     pub(super) async fn reopen(&mut self, deadline: Instant) {
         if self.connection.as_ref().is_some_and(Connection::is_open) {
             return;
         }
         self.connection = None;
-        // Without a connection the vote will say so.
+        // Without a connection the vote fails with that reason.
         let _ = timeout_at(deadline, self.open(deadline.duration_since(Instant::now()))).await;
     }
 
     async fn open(&mut self, connect_max: Duration) -> anyhow::Result<()> {
-        let _place = self.connecting.acquire().await?;
+        let _permit = self.connecting.acquire().await?;
         let connected = timeout(connect_max, Connection::open(self.address)).await;
         self.connection = Some(connected.with_context(|| format!("no connection within {connect_max:?}"))??);
         Ok(())
     }
 
-    /// Votes, and waits for the answer until the deadline.
+    /// Votes, and waits for the response until the deadline.
     pub(super) async fn vote(&mut self, request: &[u8], deadline: Instant) -> Ending {
-        // Back it goes only if it can be used again.
+        // Put back only if it can be reused.
         let Some(mut connection) = self.connection.take() else { return Ending::Failed(Failure::Unconnected) };
         match timeout_at(deadline, connection.exchange(request)).await {
             Err(_) => Ending::Failed(Failure::Unanswered),
             Ok(Err(failure)) => Ending::Failed(failure),
-            Ok(Ok(answer)) => {
-                self.connection = answer.keeps_alive.then_some(connection);
-                ending(&answer)
+            Ok(Ok(response)) => {
+                self.connection = response.keeps_alive.then_some(connection);
+                ending(&response)
             }
         }
     }
 }
 
-/// What an answer says about its vote.
-fn ending(answer: &Answer) -> Ending {
-    let status = answer.status;
+/// How a vote ended, from its response.
+fn ending(response: &Response) -> Ending {
+    let status = response.status;
     match status {
         200..=299 => Ending::Acknowledged { status },
         // A gateway doesn't know what the server behind it did.
         502 | 504 => Ending::InDoubt { status },
-        500 if is_outcome_unknown(&answer.body) => Ending::InDoubt { status },
+        500 if is_outcome_unknown(&response.body) => Ending::InDoubt { status },
         _ => Ending::Refused { status },
     }
 }
@@ -105,8 +104,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_answer_that_leaves_it_open_is_in_doubt() {
-        let ending = |status, body: &str| ending(&Answer { status, body: body.into(), keeps_alive: true });
+    fn vote_is_in_doubt_only_if_its_outcome_is_unknown() {
+        let ending = |status, body: &str| ending(&Response { status, body: body.into(), keeps_alive: true });
         assert_eq!(ending(200, "{}"), Ending::Acknowledged { status: 200 });
         assert_eq!(ending(202, ""), Ending::Acknowledged { status: 202 });
         assert_eq!(ending(500, r#"{"code":"outcome_unknown"}"#), Ending::InDoubt { status: 500 });

@@ -1,4 +1,4 @@
-//! What the server counted, against what it acknowledged.
+//! Compares the votes that the server counted with those that it acknowledged.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,27 +21,27 @@ const READ_EVERY: Duration = Duration::from_millis(250);
 pub(super) struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
-    /// Asks the server.
+    /// Reads the server's result.
     ///
     /// # Errors
-    /// If it doesn't answer with a result within `answer_max`.
-    pub(super) async fn read(target: &Target, address: SocketAddr, answer_max: Duration) -> anyhow::Result<Self> {
+    /// If it doesn't respond with a result within `response_max`.
+    pub(super) async fn read(target: &Target, address: SocketAddr, response_max: Duration) -> anyhow::Result<Self> {
         let exchange = async {
             let mut connection = Connection::open(address).await.context("there is no connection")?;
-            let answer = connection.exchange(&target.result()).await;
-            answer.map_err(|failure| anyhow::anyhow!("the request was {}", failure.name()))
+            let response = connection.exchange(&target.result()).await;
+            response.map_err(|failure| anyhow::anyhow!("the request was {}", failure.name()))
         };
         let route = format!("{target}/api/result");
-        let answer = timeout(answer_max, exchange).await.with_context(|| format!("{route} doesn't answer"))?;
-        let answer = answer.with_context(|| format!("{route} doesn't answer"))?;
-        if answer.status != 200 {
-            bail!("{route} answers with status {}; is this a poll server?", answer.status);
+        let response = timeout(response_max, exchange).await.with_context(|| format!("{route} doesn't respond"))?;
+        let response = response.with_context(|| format!("{route} doesn't respond"))?;
+        if response.status != 200 {
+            bail!("{route} responds with status {}; is this a poll server?", response.status);
         }
-        Self::parse(&answer.body).with_context(|| format!("{route} doesn't answer with votes by option"))
+        Self::parse(&response.body).with_context(|| format!("{route} doesn't respond with votes by option"))
     }
 
     fn parse(body: &[u8]) -> serde_json::Result<Self> {
-        // Option ids are whole numbers; as keys of JSON they are text.
+        // Option ids are integers; as JSON keys they are strings.
         let counts: BTreeMap<u64, u64> = serde_json::from_slice(body)?;
         Ok(Self(counts.into_iter().map(|(option, count)| (option.to_string(), count)).collect()))
     }
@@ -51,26 +51,26 @@ impl Counts {
         self.0.keys().map(String::as_str)
     }
 
-    /// All votes together: a vote of the bench is for one option.
+    /// The number of all votes: each vote of the bench is for one option.
     fn sum(&self) -> u64 {
         self.0.values().sum()
     }
 }
 
-/// The votes as the bench knows them, and as the server counted them.
+/// The votes as the bench recorded them, and as the server counted them.
 #[derive(Debug, Serialize)]
 pub(super) struct Votes {
-    /// Those the server says it counted.
+    /// Those that the server acknowledged as counted.
     pub(super) acknowledged: u64,
     /// Those that were certainly not counted.
     pub(super) refused: u64,
     /// Those that may have been counted.
     pub(super) unknown: u64,
-    /// What the server's result summed up to before the first.
+    /// The sum of the server's result before the first.
     pub(super) counted_before: u64,
-    /// What it sums up to after the last; `None` if it can't be read.
+    /// Its sum after the last; `None` if it can't be read.
     pub(super) counted_after: Option<u64>,
-    /// Whether everything acknowledged was counted, and nothing else but what is unknown.
+    /// Whether all acknowledged votes were counted, and no others except unknown ones.
     pub(super) agree: bool,
 }
 
@@ -82,9 +82,9 @@ impl Votes {
         settle: Duration,
         read: impl AsyncFn() -> anyhow::Result<Counts>,
     ) -> Self {
-        let (start, mut again) = (Instant::now(), interval(READ_EVERY));
+        let (start, mut reads) = (Instant::now(), interval(READ_EVERY));
         loop {
-            again.tick().await;
+            reads.tick().await;
             let after = read().await.ok().map(|counts| counts.sum());
             let votes = Self::compare(figures, before.sum(), after);
             if votes.agree || start.elapsed() >= settle {
@@ -93,7 +93,7 @@ impl Votes {
         }
     }
 
-    /// What is known, with the result's sums before and after.
+    /// The votes in `figures`, with the result's sums before and after.
     pub(super) fn compare(figures: &Figures, counted_before: u64, counted_after: Option<u64>) -> Self {
         let &Figures { acknowledged, refused, unknown, .. } = figures;
         let counted = counted_after.and_then(|after| after.checked_sub(counted_before));
@@ -101,7 +101,7 @@ impl Votes {
         Self { acknowledged, refused, unknown, counted_before, counted_after, agree }
     }
 
-    /// What is wrong, if anything is.
+    /// The fault, if there is one.
     pub(super) fn fault(&self) -> Option<String> {
         let Self { acknowledged, unknown, counted_before, counted_after, agree, .. } = self;
         let Some(after) = counted_after else {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_was_acknowledged_is_counted_and_only_the_unknown_besides() {
+    fn counts_agree_if_only_unknown_votes_are_added() {
         let agree = |after| Votes::compare(&figures(10, 2), 100, Some(after)).agree;
         assert!(!agree(109), "one was lost");
         assert!(agree(110) && agree(111) && agree(112));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_count_is_told_with_its_numbers() {
+    fn wrong_count_is_reported_with_its_numbers() {
         let fault = Votes::compare(&figures(10, 2), 100, Some(100)).fault().unwrap();
         assert!(fault.contains("10 votes were acknowledged and 2 may") && fault.contains("from 100 to 100"), "{fault}");
         let fault = Votes::compare(&figures(1, 0), 100, Some(100)).fault().unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_late_result_is_read_again_until_it_agrees_or_time_is_up() {
+    async fn late_result_is_read_again_until_it_agrees() {
         let before = Counts::parse(br#"{"1":5}"#).unwrap();
         let reads = Cell::new(0);
         let late = async || {

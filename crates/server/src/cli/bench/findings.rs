@@ -1,4 +1,4 @@
-//! What became of the votes: counted while they come in, read at the end.
+//! The outcomes of the votes: recorded as they arrive, read at the end.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,56 +7,56 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// The longest latency that is told from a longer one, in microseconds: an hour.
+/// The longest latency that is distinguished from longer ones, in microseconds: an hour.
 const LATENCY_MAX_US: u64 = 3_600_000_000;
 
-/// Latencies are right to this many digits.
+/// Significant digits of recorded latencies.
 const LATENCY_DIGITS: u8 = 3;
 
 /// How a vote ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The server says that it counted the vote.
+    /// The server reported that it counted the vote.
     Acknowledged { status: u16 },
-    /// The server says that it didn't.
+    /// The server reported that it didn't.
     Refused { status: u16 },
-    /// The server says that it doesn't know.
+    /// The server reported that the outcome is unknown.
     InDoubt { status: u16 },
-    /// There was no answer.
+    /// There was no response.
     Failed(Failure),
 }
 
-/// Why there was no answer.
+/// Why there was no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Failure {
-    /// The connection ended with the vote on its way.
+    /// The connection ended with the vote in flight.
     Cut,
-    /// The vote was sent; its time was up before the answer.
+    /// The vote was sent, and timed out before the response.
     Unanswered,
-    /// What came back isn't HTTP/1.1.
+    /// The response isn't HTTP/1.1.
     Unreadable,
     /// There was no connection to send it on.
     Unconnected,
-    /// No client was free to send it before its time was up.
+    /// No client was free to send it before it timed out.
     Unsent,
 }
 
-/// What became of the votes so far.
+/// The outcomes of the votes so far.
 #[derive(Debug)]
 pub(super) struct Findings(Mutex<Figures>);
 
-/// What became of all votes.
+/// The outcomes of all votes.
 #[derive(Clone, Debug)]
 pub(super) struct Figures {
-    /// In microseconds, of all that were answered or given up at their deadline. One that was given up has the time
-    /// that it was waited for, so that a server can't look faster by not answering.
+    /// In microseconds, of all votes that received a response or timed out. One that timed out counts with the time waited,
+    /// so that a server can't appear faster by not responding.
     pub(super) latency: Histogram<u64>,
-    /// How many were answered, by status.
-    pub(super) answers: BTreeMap<u16, u64>,
-    /// How many were not, by reason.
+    /// How many received a response, by status.
+    pub(super) responses: BTreeMap<u16, u64>,
+    /// How many did not, by reason.
     pub(super) failures: BTreeMap<Failure, u64>,
-    /// How many the server says it counted.
+    /// How many the server reported as counted.
     pub(super) acknowledged: u64,
     /// How many were certainly not counted.
     pub(super) refused: u64,
@@ -65,7 +65,7 @@ pub(super) struct Figures {
 }
 
 impl Failure {
-    /// In a word.
+    /// The failure in one word.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Cut => "cut",
@@ -78,14 +78,14 @@ impl Failure {
 }
 
 impl Findings {
-    /// Nothing so far.
+    /// No outcomes yet.
     ///
     /// # Errors
-    /// Never, with these bounds; but that isn't for this program to say.
+    /// If the histogram rejects the bounds, which it doesn't with these.
     pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self(Mutex::new(Figures {
             latency: Histogram::new_with_bounds(1, LATENCY_MAX_US, LATENCY_DIGITS)?,
-            answers: BTreeMap::new(),
+            responses: BTreeMap::new(),
             failures: BTreeMap::new(),
             acknowledged: 0,
             refused: 0,
@@ -93,33 +93,33 @@ impl Findings {
         })))
     }
 
-    /// Takes down how a vote ended, and how long that took.
+    /// Records how a vote ended, and how long that took.
     pub(super) fn record(&self, ending: Ending, latency: Duration) {
         let mut figures = self.lock();
         match ending {
             Ending::Acknowledged { status } => {
                 figures.acknowledged += 1;
-                figures.answered(status, latency);
+                figures.responded(status, latency);
             }
             Ending::Refused { status } => {
                 figures.refused += 1;
-                figures.answered(status, latency);
+                figures.responded(status, latency);
             }
             Ending::InDoubt { status } => {
                 figures.unknown += 1;
-                figures.answered(status, latency);
+                figures.responded(status, latency);
             }
             Ending::Failed(failure) => figures.failed(failure, latency),
         }
     }
 
-    /// How many votes have ended, and how many of them badly.
+    /// How many votes have ended, and how many of them were not acknowledged.
     pub(super) fn ended(&self) -> (u64, u64) {
         let figures = self.lock();
         (figures.votes(), figures.votes() - figures.acknowledged)
     }
 
-    /// What became of all votes.
+    /// The outcomes of all votes.
     pub(super) fn figures(&self) -> Figures {
         self.lock().clone()
     }
@@ -132,12 +132,12 @@ impl Findings {
 impl Figures {
     /// How many votes have ended.
     pub(super) fn votes(&self) -> u64 {
-        self.answered_count() + self.failures.values().sum::<u64>()
+        self.response_count() + self.failures.values().sum::<u64>()
     }
 
-    /// How many were answered, whatever the answer.
-    pub(super) fn answered_count(&self) -> u64 {
-        self.answers.values().sum()
+    /// How many received a response, whatever its status.
+    pub(super) fn response_count(&self) -> u64 {
+        self.responses.values().sum()
     }
 
     /// The latency that `percent` of the votes had at most.
@@ -145,9 +145,9 @@ impl Figures {
         Duration::from_micros(self.latency.value_at_quantile(percent / 100.0))
     }
 
-    fn answered(&mut self, status: u16, latency: Duration) {
-        *self.answers.entry(status).or_default() += 1;
-        self.waited(latency);
+    fn responded(&mut self, status: u16, latency: Duration) {
+        *self.responses.entry(status).or_default() += 1;
+        self.record_latency(latency);
     }
 
     fn failed(&mut self, failure: Failure, latency: Duration) {
@@ -155,18 +155,18 @@ impl Figures {
         match failure {
             Failure::Unanswered => {
                 self.unknown += 1;
-                self.waited(latency);
+                self.record_latency(latency);
             }
             Failure::Unsent => {
                 self.refused += 1;
-                self.waited(latency);
+                self.record_latency(latency);
             }
             Failure::Cut | Failure::Unreadable => self.unknown += 1,
             Failure::Unconnected => self.refused += 1,
         }
     }
 
-    fn waited(&mut self, latency: Duration) {
+    fn record_latency(&mut self, latency: Duration) {
         self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     }
 }
@@ -194,12 +194,12 @@ mod tests {
         assert_eq!(findings.ended(), (8, 7));
         let figures = findings.figures();
         assert_eq!((figures.acknowledged, figures.refused, figures.unknown), (1, 3, 4));
-        assert_eq!(figures.answers, BTreeMap::from([(200, 1), (500, 1), (503, 1)]));
+        assert_eq!(figures.responses, BTreeMap::from([(200, 1), (500, 1), (503, 1)]));
         assert_eq!(figures.failures.len(), 5);
     }
 
     #[test]
-    fn a_vote_given_up_counts_with_the_time_it_was_waited_for() {
+    fn timed_out_vote_counts_with_the_time_waited() {
         let findings = Findings::new().unwrap();
         findings.record(Ending::Acknowledged { status: 200 }, Duration::from_millis(1));
         findings.record(Ending::Failed(Failure::Unanswered), Duration::from_secs(10));

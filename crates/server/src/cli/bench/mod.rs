@@ -1,10 +1,9 @@
 //! `throng bench`: votes against a running server, then checks that it counted them.
 //!
-//! Two loads: [`rounds`], in which all clients vote at the same instant, and [`open_loop`], a constant rate that
-//! doesn't wait for the server. Everything runs on one thread: a vote costs the bench little, and the other cores are
-//! left to the server, which usually is on the same machine.
+//! Two loads: [`rounds`], in which all clients vote at the same instant, and [`open_loop`], a constant rate that doesn't wait
+//! for the server. Everything runs on one thread: a vote costs the bench little, and the other cores are left to the server,
+//! which is usually on the same machine.
 
-mod answer;
 mod client;
 mod connection;
 mod counts;
@@ -13,6 +12,7 @@ mod findings;
 mod open_loop;
 mod progress;
 mod report;
+mod response;
 mod rounds;
 mod target;
 
@@ -32,14 +32,14 @@ use self::open_loop::Schedule;
 use self::report::{Load, Report};
 use self::target::Target;
 
-/// How many rounds there are if nobody says.
+/// Default number of rounds.
 const ROUNDS: u32 = 10;
 
-/// What a load needs, whichever it is.
-struct Course {
-    /// One vote request an option; clients take them in turn.
+/// What either load needs.
+struct RunContext {
+    /// One vote request per option; clients use them in turn.
     requests: Vec<Bytes>,
-    /// How long a vote may wait for its answer.
+    /// How long a vote may wait for its response.
     timeout: Duration,
     findings: Findings,
 }
@@ -47,28 +47,27 @@ struct Course {
 /// Arguments of `throng bench`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The server to vote on; http only
+    /// Server to vote on; http only
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: Target,
-    /// Clients, each with a connection of its own, opened before the first vote
+    /// Number of clients, each with its own connection, opened before the first vote
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..))]
     clients: u32,
-    /// Rounds, in each of which all clients vote at the same instant [default: 10]
+    /// Number of rounds, in each of which all clients vote at the same instant [default: 10]
     #[arg(long, value_name = "R", conflicts_with = "rate", value_parser = value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Votes a second instead of rounds, begun on time whether or not the server keeps up; a vote that finds no
-    /// client free waits, and its wait is part of its latency
+    /// Votes per second instead of rounds, started on schedule whether or not the server keeps up; a vote waits if no client
+    /// is free, and its wait is part of its latency
     #[arg(long, value_name = "VOTES", requires = "duration", value_parser = value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
     /// How long to vote at that rate, such as 30s
     #[arg(long, value_name = "TIME", requires = "rate", value_parser = positive)]
     duration: Option<Duration>,
-    /// How long a vote may take before it counts as unanswered
+    /// Time after which a vote counts as unanswered
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive)]
     timeout: Duration,
-    /// How long the server may take to show the last vote in its result. The result is read until it agrees; a server
-    /// that caches its result or counts from a queue needs this long before the first vote too, if others have just
-    /// voted
+    /// How long the server may take to show the last vote in its result. The result is read until it agrees; a server that
+    /// caches its result or counts from a queue needs this time before the first vote too, if others have just voted
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     settle: Duration,
     /// Print the report as one JSON object
@@ -76,12 +75,12 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Runs the load, prints the report.
+/// Runs the load and prints the report.
 ///
 /// # Errors
 /// If the load can't be run, a vote failed, or the server's count is wrong.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    descriptors::make_room(arguments.clients)?;
+    descriptors::raise_limit(arguments.clients)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(bench(arguments))?;
     let mut out = std::io::stdout().lock();
@@ -105,20 +104,20 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<Report> {
     let before = read().await.context("the result can't be read before the first vote")?;
     let requests: Vec<_> = before.options().map(|option| target.vote(option)).collect();
     if requests.is_empty() {
-        bail!("{target} shows no options to vote for; is its default poll there, and are its results public?");
+        bail!("{target} shows no options to vote for; does its default poll exist, and are its results public?");
     }
-    let course = Arc::new(Course { requests, timeout: arguments.timeout, findings: Findings::new()? });
+    let context = Arc::new(RunContext { requests, timeout: arguments.timeout, findings: Findings::new()? });
     let clients = Client::open_all(address, arguments.clients, arguments.timeout).await?;
 
     let load = arguments.load();
-    let took = progress::beside(&course.findings, load.votes(), async {
+    let took = progress::show(&context.findings, load.votes(), async {
         match load {
-            Load::Rounds { rounds, .. } => rounds::run(clients, &course, rounds).await,
-            Load::Rate { rate, duration, .. } => open_loop::run(clients, &course, Schedule::new(rate, duration)).await,
+            Load::Rounds { rounds, .. } => rounds::run(clients, &context, rounds).await,
+            Load::Rate { rate, duration, .. } => open_loop::run(clients, &context, Schedule::new(rate, duration)).await,
         }
     });
     let took = took.await?;
-    let figures = course.findings.figures();
+    let figures = context.findings.figures();
     let votes = Votes::settle(&before, &figures, arguments.settle, read).await;
     Ok(Report::new(target.to_string(), load, took, figures, votes))
 }
@@ -128,29 +127,29 @@ impl Arguments {
         let clients = self.clients;
         match (self.rate, self.duration) {
             (Some(rate), Some(duration)) => Load::Rate { clients, rate, duration },
-            // Neither is allowed without the other.
+            // Each requires the other.
             (_, _) => Load::Rounds { clients, rounds: self.rounds.unwrap_or(ROUNDS) },
         }
     }
 }
 
-impl Course {
+impl RunContext {
     /// The `n`th vote's request.
     fn request(&self, n: u64) -> &[u8] {
         let options = u64::try_from(self.requests.len()).unwrap_or(u64::MAX);
-        usize::try_from(n % options).ok().and_then(|place| self.requests.get(place)).map_or(&[], |request| request)
+        usize::try_from(n % options).ok().and_then(|index| self.requests.get(index)).map_or(&[], |request| request)
     }
 }
 
 /// A length of time, such as `10s` or `1m 30s`.
 fn time(text: &str) -> Result<Duration, String> {
-    let unreadable = |_| "write it with its unit, such as 10s, 500ms or 2m".to_owned();
-    let time: SignedDuration = text.parse().map_err(unreadable)?;
-    Duration::try_from(time).map_err(|_| "it can't be less than nothing".to_owned())
+    let invalid = |_| "write it with its unit, such as 10s, 500ms or 2m".to_owned();
+    let time: SignedDuration = text.parse().map_err(invalid)?;
+    Duration::try_from(time).map_err(|_| "it must not be negative".to_owned())
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
-    time(text).and_then(|time| if time.is_zero() { Err("it must be more than nothing".to_owned()) } else { Ok(time) })
+    time(text).and_then(|time| if time.is_zero() { Err("it must be greater than zero".to_owned()) } else { Ok(time) })
 }
 
 #[cfg(test)]
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_has_a_unit_and_a_sign() {
+    fn time_needs_a_unit_and_is_not_negative() {
         assert_eq!(time("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));

@@ -1,11 +1,11 @@
 //! An open loop: votes begin on a schedule that doesn't wait for the server.
 //!
-//! Latency counts from the instant at which a vote was to begin, so a stall shows in every vote that it delayed, not
-//! only in those that were on their way (which is known as coordinated omission). The clients draw votes from the
-//! schedule in its order: whoever is free takes the next one, waits for its time, or is late. So there is no queue, and
-//! since a vote is given up a timeout after it was to begin, all is over a timeout after the schedule's end.
+//! Latency counts from the scheduled start of a vote, so a stall shows in every vote that it delayed, not only in those in
+//! flight (an error known as coordinated omission). The clients draw votes from the schedule in its order: a free client takes
+//! the next one and waits for its start, or is late. So there is no queue, and since a vote times out relative to its scheduled
+//! start, the run ends at most one timeout after the schedule's end.
 //!
-//! The runtime's timer counts in milliseconds: a vote may begin up to one late, and its latency says so.
+//! The runtime's timer has a resolution of one millisecond: a vote may begin up to that much late, which its latency includes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::Course;
+use super::RunContext;
 use super::client::Client;
 use super::findings::{Ending, Failure};
 
-/// When each vote is to begin.
+/// The scheduled start of each vote.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule {
     rate: u32,
@@ -27,13 +27,13 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// `rate` votes a second, evenly, for so long; one at least.
+    /// `rate` votes per second, evenly spaced, for `duration`; at least one vote.
     pub(super) fn new(rate: u32, duration: Duration) -> Self {
         let votes = duration.as_nanos() * u128::from(rate) / 1_000_000_000;
         Self { rate, votes: u64::try_from(votes).unwrap_or(u64::MAX).max(1) }
     }
 
-    /// When the `n`th vote is to begin, from the start; the first one is number 0.
+    /// When the `n`th vote is to begin, relative to the start; the first one is number 0.
     fn due(&self, n: u64) -> Duration {
         let rate = u64::from(self.rate);
         // The remainder is below the rate, a u32, so this can't overflow.
@@ -41,7 +41,7 @@ impl Schedule {
     }
 }
 
-/// A schedule that has begun.
+/// A schedule that has started.
 struct Started {
     schedule: Schedule,
     start: Instant,
@@ -59,12 +59,16 @@ impl Started {
 /// Runs the schedule, and returns how long it took, until the last vote's end.
 ///
 /// # Errors
-/// If a client's task fails, which none should.
-pub(super) async fn run(clients: Vec<Client>, course: &Arc<Course>, schedule: Schedule) -> anyhow::Result<Duration> {
+/// If a client's task fails, which isn't expected.
+pub(super) async fn run(
+    clients: Vec<Client>,
+    context: &Arc<RunContext>,
+    schedule: Schedule,
+) -> anyhow::Result<Duration> {
     let started = Arc::new(Started { schedule, start: Instant::now(), next: AtomicU64::new(0) });
     let mut tasks = JoinSet::new();
     for client in clients {
-        tasks.spawn(vote(client, Arc::clone(course), Arc::clone(&started)));
+        tasks.spawn(vote(client, Arc::clone(context), Arc::clone(&started)));
     }
     while let Some(ended) = tasks.join_next().await {
         ended?;
@@ -73,17 +77,17 @@ pub(super) async fn run(clients: Vec<Client>, course: &Arc<Course>, schedule: Sc
 }
 
 /// One client's votes.
-async fn vote(mut client: Client, course: Arc<Course>, started: Arc<Started>) {
+async fn vote(mut client: Client, context: Arc<RunContext>, started: Arc<Started>) {
     while let Some((n, due)) = started.draw() {
         sleep_until(due).await;
-        let deadline = due + course.timeout;
+        let deadline = due + context.timeout;
         let ending = if Instant::now() < deadline {
             client.reopen(deadline).await;
-            client.vote(course.request(n), deadline).await
+            client.vote(context.request(n), deadline).await
         } else {
             Ending::Failed(Failure::Unsent)
         };
-        course.findings.record(ending, due.elapsed());
+        context.findings.record(ending, due.elapsed());
     }
 }
 
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rate_and_no_duration_overflows() {
+    fn largest_rate_and_duration_do_not_overflow() {
         let schedule = Schedule::new(1_000_000, Duration::MAX);
         assert_eq!(schedule.votes, u64::MAX);
         assert_eq!(schedule.due(u64::MAX).as_secs(), u64::MAX / 1_000_000);

@@ -1,4 +1,4 @@
-//! The line that shows how far the load is.
+//! The progress bar of a load.
 
 use std::io::{IsTerminal as _, stderr};
 use std::pin::pin;
@@ -9,14 +9,14 @@ use tokio::time::interval;
 
 use super::findings::Findings;
 
-/// How often the line is drawn.
+/// How often the bar is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(100);
 
-/// Runs the load, and shows how far it is if somebody is watching.
+/// Runs the load, and shows its progress if standard error is a terminal.
 ///
 /// # Errors
 /// Those of the load.
-pub(super) async fn beside<T>(
+pub(super) async fn show<T>(
     findings: &Findings,
     votes: u64,
     load: impl Future<Output = anyhow::Result<T>>,
@@ -31,9 +31,9 @@ pub(super) async fn beside<T>(
         tokio::select! {
             ended = &mut load => break ended,
             _ = draw.tick() => {
-                let (ended, badly) = findings.ended();
+                let (ended, failed) = findings.ended();
                 bar.set_position(ended);
-                bar.set_message(format!("{badly} failed"));
+                bar.set_message(format!("{failed} failed"));
             }
         }
     };

@@ -1,4 +1,4 @@
-//! What the bench prints.
+//! The bench's report.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,44 +11,44 @@ use super::counts::Votes;
 use super::findings::{Failure, Figures};
 use super::open_loop::Schedule;
 
-/// What was asked for.
+/// The requested load.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Load {
-    /// All clients at the same instant, so many times.
+    /// All clients vote at the same instant, repeatedly.
     Rounds {
-        /// How many clients.
+        /// Number of clients.
         clients: u32,
-        /// How many times.
+        /// Number of rounds.
         rounds: u32,
     },
     /// A constant rate.
     Rate {
-        /// How many clients share it.
+        /// Number of clients that share it.
         clients: u32,
-        /// Votes a second.
+        /// Votes per second.
         rate: u32,
-        /// For how long.
+        /// How long it lasts.
         #[serde(rename = "duration_s", serialize_with = "seconds")]
         duration: Duration,
     },
 }
 
-/// All there is to say about a run.
+/// The report of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     url: String,
     load: Load,
     requests: u64,
-    /// The time that votes were on their way.
+    /// The time that votes were in flight.
     #[serde(rename = "took_s", serialize_with = "seconds")]
     took: Duration,
-    /// Answers, whatever they said.
+    /// Responses per second, whatever their status.
     requests_per_second: f64,
     latency_ms: Latency,
-    /// Answers by status.
+    /// Responses by status.
     answers: BTreeMap<u16, u64>,
-    /// Votes without an answer, by reason.
+    /// Votes without a response, by reason.
     errors: BTreeMap<Failure, u64>,
     votes: Votes,
 }
@@ -64,7 +64,7 @@ struct Latency {
 }
 
 impl Load {
-    /// How many votes it makes.
+    /// The number of its votes.
     pub(super) fn votes(&self) -> u64 {
         match *self {
             Self::Rounds { clients, rounds } => u64::from(clients) * u64::from(rounds),
@@ -74,29 +74,29 @@ impl Load {
 }
 
 impl Report {
-    /// The report of a load that took so long.
+    /// The report of a load that took `took`.
     pub(super) fn new(url: String, load: Load, took: Duration, figures: Figures, votes: Votes) -> Self {
-        let answered = u32::try_from(figures.answered_count()).unwrap_or(u32::MAX);
+        let responses = u32::try_from(figures.response_count()).unwrap_or(u32::MAX);
         let at = |percent| figures.percentile(percent).as_secs_f64() * 1e3;
         Self {
             url,
             load,
             requests: figures.votes(),
             took,
-            requests_per_second: f64::from(answered) / took.as_secs_f64().max(f64::MIN_POSITIVE),
+            requests_per_second: f64::from(responses) / took.as_secs_f64().max(f64::MIN_POSITIVE),
             latency_ms: Latency { p50: at(50.0), p90: at(90.0), p99: at(99.0), p99_9: at(99.9), max: at(100.0) },
-            answers: figures.answers,
+            answers: figures.responses,
             errors: figures.failures,
             votes,
         }
     }
 
-    /// All that went wrong, in words.
+    /// Descriptions of everything that went wrong.
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let failed = self.requests.saturating_sub(self.votes.acknowledged);
         if failed > 0 {
-            let (answers, errors) = (self.answers_listed(), self.errors_listed());
+            let (answers, errors) = (self.list_answers(), self.list_errors());
             faults.push(format!(
                 "{failed} of {} failed (answers by status: {answers}; errors: {errors})",
                 counted(self.requests, "vote")
@@ -106,12 +106,12 @@ impl Report {
         faults
     }
 
-    fn answers_listed(&self) -> String {
-        listed(self.answers.iter().map(|(status, count)| format!("{count} × {status}")))
+    fn list_answers(&self) -> String {
+        list(self.answers.iter().map(|(status, count)| format!("{count} × {status}")))
     }
 
-    fn errors_listed(&self) -> String {
-        listed(self.errors.iter().map(|(failure, count)| format!("{count} {}", failure.name())))
+    fn list_errors(&self) -> String {
+        list(self.errors.iter().map(|(failure, count)| format!("{count} {}", failure.name())))
     }
 }
 
@@ -122,8 +122,8 @@ impl fmt::Display for Report {
         let (took, rate) = (self.took.as_secs_f64(), self.requests_per_second);
         writeln!(f, "requests   {} in {took:.2} s: {rate:.0} a second", self.requests)?;
         writeln!(f, "latency    p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  p99.9 {p99_9:.2}  max {max:.2} ms")?;
-        writeln!(f, "answers    {}", self.answers_listed())?;
-        writeln!(f, "errors     {}", self.errors_listed())?;
+        writeln!(f, "answers    {}", self.list_answers())?;
+        writeln!(f, "errors     {}", self.list_errors())?;
         writeln!(f, "votes      {}", self.votes)
     }
 }
@@ -143,7 +143,7 @@ impl fmt::Display for Load {
     }
 }
 
-fn listed(entries: impl Iterator<Item = String>) -> String {
+fn list(entries: impl Iterator<Item = String>) -> String {
     let entries: Vec<_> = entries.collect();
     if entries.is_empty() { "none".to_owned() } else { entries.join(", ") }
 }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_run_reads_well_and_has_no_fault() {
+    fn good_run_has_a_readable_report_without_faults() {
         let report = report(&[Ending::Acknowledged { status: 200 }; 4], 14);
         assert_eq!(report.faults(), Vec::<String>::new());
         assert_eq!(
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn one_client_is_not_several() {
+    fn load_of_one_is_singular() {
         let load = Load::Rounds { clients: 1, rounds: 1 };
         assert_eq!(load.to_string(), "1 round of 1 client at the same instant");
         let load = Load::Rate { clients: 1, rate: 1, duration: Duration::from_secs(3) };
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_has_all_of_it() {
+    fn json_has_the_whole_report() {
         let endings = [Ending::Acknowledged { status: 200 }, Ending::Failed(Failure::Cut)];
         let json = serde_json::to_value(report(&endings, 11)).unwrap();
         assert_eq!(json["load"], json!({"kind": "rounds", "clients": 2, "rounds": 2}));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_failed_vote_and_a_wrong_count_are_faults() {
+    fn failed_votes_and_a_wrong_count_are_faults() {
         let endings = [Ending::Refused { status: 503 }, Ending::Failed(Failure::Cut)];
         let faults = report(&endings, 12).faults();
         assert_eq!(faults.len(), 2, "{faults:?}");

@@ -1,4 +1,4 @@
-//! Rounds: in each, all clients vote at the same instant, and the next begins when all have their answers.
+//! Rounds: in each, all clients vote at the same instant, and the next begins when all have their responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,34 +7,34 @@ use tokio::sync::{Barrier, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Course;
+use super::RunContext;
 use super::client::Client;
 
-/// Where the clients stand between the rounds.
-struct Line {
-    /// All clients, and the starter.
+/// The synchronization of the clients between rounds.
+struct StartLine {
+    /// Shared by all clients and the task that starts the rounds.
     barrier: Barrier,
-    /// The instant at which the starter let them go.
+    /// The instant at which the current round was started.
     released: watch::Sender<Instant>,
 }
 
-/// Runs the rounds, and returns how long they took together, from each release to the last answer.
+/// Runs the rounds, and returns how long they took in total, each from its start to its last response.
 ///
 /// # Errors
-/// If a client's task fails, which none should.
-pub(super) async fn run(clients: Vec<Client>, course: &Arc<Course>, rounds: u32) -> anyhow::Result<Duration> {
-    let line =
-        Arc::new(Line { barrier: Barrier::new(clients.len() + 1), released: watch::Sender::new(Instant::now()) });
+/// If a client's task fails, which isn't expected.
+pub(super) async fn run(clients: Vec<Client>, context: &Arc<RunContext>, rounds: u32) -> anyhow::Result<Duration> {
+    let start_line =
+        Arc::new(StartLine { barrier: Barrier::new(clients.len() + 1), released: watch::Sender::new(Instant::now()) });
     let mut tasks = JoinSet::new();
     for (number, client) in (0..).zip(clients) {
-        tasks.spawn(vote(client, number, Arc::clone(course), rounds, Arc::clone(&line)));
+        tasks.spawn(vote(client, number, Arc::clone(context), rounds, Arc::clone(&start_line)));
     }
     let mut took = Duration::ZERO;
     for _ in 0..rounds {
-        line.barrier.wait().await;
+        start_line.barrier.wait().await;
         let released = Instant::now();
-        line.released.send_replace(released);
-        line.barrier.wait().await;
+        start_line.released.send_replace(released);
+        start_line.barrier.wait().await;
         took += released.elapsed();
     }
     while let Some(ended) = tasks.join_next().await {
@@ -44,18 +44,18 @@ pub(super) async fn run(clients: Vec<Client>, course: &Arc<Course>, rounds: u32)
 }
 
 /// One client's votes.
-async fn vote(mut client: Client, number: u64, course: Arc<Course>, rounds: u32, line: Arc<Line>) {
-    let mut released = line.released.subscribe();
+async fn vote(mut client: Client, number: u64, context: Arc<RunContext>, rounds: u32, start_line: Arc<StartLine>) {
+    let mut released = start_line.released.subscribe();
     for round in 0..rounds {
-        client.reopen(Instant::now() + course.timeout).await;
-        line.barrier.wait().await;
+        client.reopen(Instant::now() + context.timeout).await;
+        start_line.barrier.wait().await;
         if released.changed().await.is_err() {
             return;
         }
         let start = *released.borrow_and_update();
-        let request = course.request(number + u64::from(round));
-        let ending = client.vote(request, start + course.timeout).await;
-        course.findings.record(ending, start.elapsed());
-        line.barrier.wait().await;
+        let request = context.request(number + u64::from(round));
+        let ending = client.vote(request, start + context.timeout).await;
+        context.findings.record(ending, start.elapsed());
+        start_line.barrier.wait().await;
     }
 }

@@ -1,4 +1,4 @@
-//! The server that is voted on, and the requests for it.
+//! The server to vote on, and the requests for it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,25 +9,25 @@ use bytes::Bytes;
 use hyper::Uri;
 use tokio::net::{TcpStream, lookup_host};
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     host: String,
     port: u16,
-    /// What stands before `/api`: empty, or a path without its last slash.
+    /// The path before `/api`: empty, or without a trailing slash.
     base: String,
 }
 
 impl Target {
-    /// The first of the server's addresses that takes a connection.
+    /// The first of the server's addresses that accepts a connection.
     ///
     /// # Errors
-    /// If there is no such server.
+    /// If none does.
     pub(super) async fn address(&self) -> anyhow::Result<SocketAddr> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let addresses: Vec<_> = lookup_host((host, self.port))
             .await
-            .with_context(|| format!("there is no host called {host}; check --url"))?
+            .with_context(|| format!("the host {host} can't be resolved; check --url"))?
             .collect();
         let stream = TcpStream::connect(&*addresses)
             .await
@@ -35,7 +35,7 @@ impl Target {
         stream.peer_addr().context("the server closed the first connection")
     }
 
-    /// A vote for one option.
+    /// A request that votes for one option.
     pub(super) fn vote(&self, option: &str) -> Bytes {
         let body = format!("[{option}]");
         let length = body.len();
@@ -46,7 +46,7 @@ impl Target {
         )
     }
 
-    /// The question for the result.
+    /// A request for the result.
     pub(super) fn result(&self) -> Bytes {
         self.request("GET", "result", "\r\n")
     }
@@ -69,13 +69,13 @@ impl FromStr for Target {
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => {
-                return Err("the bench doesn't speak TLS: give the http:// address behind what does".to_owned());
+                return Err("the bench doesn't support TLS: give the http:// address behind the TLS proxy".to_owned());
             }
             Some(_) | None => return Err("it must begin with http://".to_owned()),
         }
-        let authority = uri.authority().ok_or("it names no host")?;
+        let authority = uri.authority().ok_or("it has no host")?;
         if authority.as_str().contains('@') || uri.query().is_some() {
-            return Err("a user, a password or a query has no place in it".to_owned());
+            return Err("it must not contain a user, a password or a query".to_owned());
         }
         let base = uri.path().trim_end_matches('/').to_owned();
         Ok(Self { host: authority.host().to_owned(), port: authority.port_u16().unwrap_or(80), base })
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_for_the_server_it_is_sent_to() {
+    fn request_names_its_server() {
         let target: Target = "http://vote.example:8080/sub/".parse().unwrap();
         let request = target.vote("3");
         let request = std::str::from_utf8(&request).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_voted_on_is_refused_with_a_reason() {
+    fn unusable_url_is_refused_with_a_reason() {
         for (text, reason) in [
             ("https://vote.example", "TLS"),
             ("ftp://vote.example", "http://"),

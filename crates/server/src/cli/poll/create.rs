@@ -11,47 +11,48 @@ use throng_domain::poll::{Kind, PercentBase, Slug, Visibility};
 use throng_domain::store::{Store, StoreError};
 
 use super::write_changed;
-use crate::cli::moment::Moment;
+use crate::cli::time_arg::TimeArg;
 use crate::cli::{Json, database, write_json};
 use crate::view::PollView;
 
-/// Make a poll
+/// Create a poll
 ///
-/// Without --opens-at it is a draft, in which nobody can vote until `throng poll open`.
+/// Without --opens-at it is a draft, which accepts no votes until `throng poll open`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Create {
-    /// Its name in addresses: a-z, 0-9 and -
+    /// Name of the poll in URLs: a-z, 0-9 and -
     #[arg(value_hint = ValueHint::Other)]
     slug: Slug,
-    /// What is asked
+    /// Question that the poll asks
     #[arg(long, allow_hyphen_values = true)]
     title: String,
-    /// A sentence or two below the title
+    /// Introduction below the title, a sentence or two
     #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     intro: String,
-    /// What can be chosen: give this for each option, in the order they are shown; their ids are 1, 2, 3 …
+    /// Option to choose from; repeat for each option, in the order they are shown. Their ids are 1, 2, 3 …
     #[arg(long = "option", value_name = "LABEL", required = true, allow_hyphen_values = true)]
     labels: Vec<String>,
     /// Whether a ballot chooses one option or several
     #[arg(long, default_value = "single", value_parser = one_of::<Kind>(Kind::WORDS))]
     kind: Kind,
-    /// The fewest options a ballot may choose [default: 1]
+    /// Minimum number of options on a ballot [default: 1]
     #[arg(long, value_name = "N")]
     min: Option<u16>,
-    /// The most options a ballot may choose [default: 1 for single, all for multiple]
+    /// Maximum number of options on a ballot [default: 1 for single, all for multiple]
     #[arg(long, value_name = "N")]
     max: Option<u16>,
-    /// When it opens: `now`, a moment such as 2026-07-01T20:00:00Z or 2026-07-01T20:00[Europe/Paris], or a while from now such as +15m
+    /// Opening time: `now`, a time such as 2026-07-01T20:00:00Z or 2026-07-01T20:00[Europe/Paris], or a delay from now such as
+    /// +15m
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    opens_at: Option<Moment>,
-    /// When it closes: a moment, or a while after it opens such as +2h [default: never]
+    opens_at: Option<TimeArg>,
+    /// Closing time: a time, or a delay after the opening such as +2h [default: never]
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    closes_at: Option<Moment>,
-    /// Who sees the results before the close: everybody, those who voted, nobody, or nobody even after it
+    closes_at: Option<TimeArg>,
+    /// Who sees the results before the close: everyone, those who voted, no one, or no one even after it
     #[arg(long, default_value = "always", value_parser = one_of::<Visibility>(Visibility::WORDS))]
     results: Visibility,
-    /// What the percentages are parts of: the voters, or all the choices made
+    /// Base of the percentages: the voters, or all the choices made
     #[arg(long, default_value = "voters", value_parser = one_of::<PercentBase>(PercentBase::WORDS))]
     percent_base: PercentBase,
     #[command(flatten)]
@@ -69,10 +70,10 @@ impl Create {
     pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
         let json = self.json.json;
         let new = self.into_new_poll(clock.now())?;
-        let poll = database::persist(async || match store.create_poll(new.clone()).await {
-            // The slug is taken, and will be at the next try.
+        let poll = database::retry_conflicts(async || match store.create_poll(new.clone()).await {
+            // The slug is taken; a retry would fail too.
             Err(StoreError::Conflict(why)) => bail!(why),
-            made => Ok(made?),
+            created => Ok(created?),
         });
         let poll = poll.await?;
         if json { write_json(out, &PollView::new(&poll, clock.now())) } else { write_changed(out, &poll, clock.now()) }
@@ -81,8 +82,10 @@ impl Create {
     fn into_new_poll(self, now: Timestamp) -> anyhow::Result<NewPoll> {
         let opens_at = self.opens_at.map(|opens_at| opens_at.resolve(now, now));
         let closes_at = match (self.closes_at, opens_at) {
-            (Some(Moment::After { .. }), None) => {
-                bail!("a while before the close counts from the opening: give --opens-at too, or a moment to close at")
+            (Some(TimeArg::After { .. }), None) => {
+                bail!(
+                    "a delay in --closes-at counts from the opening: give --opens-at too, or an absolute time to close at"
+                )
             }
             (closes_at, _) => closes_at.map(|closes_at| closes_at.resolve(now, opens_at.unwrap_or(now))),
         };
@@ -104,13 +107,13 @@ impl Create {
             faults.push("its close has passed already; give a later --closes-at".to_owned());
         }
         if !faults.is_empty() {
-            bail!("the poll can't be made so:\n  {}", faults.join("\n  "));
+            bail!("the poll can't be created:\n  {}", faults.join("\n  "));
         }
         Ok(new)
     }
 }
 
-/// Takes one of a field's words, which help and completions then know.
+/// A parser for one of a field's values, which help and completions then list.
 fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_and_closes_when_it_is_told_to() {
+    fn window_follows_the_arguments() {
         let window = |more: &[&str]| new_poll(more).map(|new| (new.opens_at, new.closes_at)).unwrap();
         let hour = 3_600_000;
         assert_eq!(window(&[]), (None, None));
@@ -160,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_named_at_once() {
+    fn all_faults_are_reported_at_once() {
         let error = new_poll(&["--max", "3", "--opens-at", "now", "--closes-at", "2020-01-01T00:00:00Z"]).unwrap_err();
-        for told in ["at most 3 choices", "`multiple`", "closes before it opens", "has passed"] {
-            assert!(error.to_string().contains(told), "{told}: {error}");
+        for expected in ["at most 3 choices", "`multiple`", "closes before it opens", "has passed"] {
+            assert!(error.to_string().contains(expected), "{expected}: {error}");
         }
     }
 

@@ -17,28 +17,28 @@ use crate::cli::write_json;
 use crate::config::Config;
 use crate::view::rfc3339_text;
 
-/// The ballots read at once: the memory that an export needs, however many there are.
+/// Ballots read at once, which bounds an export's memory however many there are.
 const PAGE_BALLOTS: usize = 10_000;
 
-/// Write out every ballot of a poll
+/// Export every ballot of a poll
 ///
-/// One line a ballot: its id, when it was accepted, and the ids of the options chosen (separated by spaces in CSV). A
-/// ballot that is recorded meanwhile may be in it or not: close the poll first for an export that has all.
+/// One line per ballot: its id, when it was accepted, and the ids of the options chosen (separated by spaces in CSV). A
+/// ballot recorded during the export may be missing: close the poll first for a complete export.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Export {
-    /// The poll
+    /// Slug of the poll
     slug: Slug,
-    /// How a line is written
+    /// Format of a line
     #[arg(long, value_enum, default_value = "csv")]
     format: Format,
-    /// The same as --format jsonl
+    /// Same as --format jsonl
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// Write to this file, which appears only once it is whole; - is standard output
+    /// File to write to, which appears only when it is complete; - is standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Replace a file that is there already
+    /// Replace an existing file
     #[arg(long, requires = "output")]
     force: bool,
 }
@@ -48,12 +48,12 @@ Examples:
   throng poll export song --output song.csv
   throng poll export song --format jsonl | gzip > song.jsonl.gz";
 
-/// How a ballot is written.
+/// Format of a ballot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A table, with a header
+    /// Table with a header
     Csv,
-    /// A JSON object a line
+    /// One JSON object per line
     Jsonl,
 }
 
@@ -105,7 +105,7 @@ async fn write_ballots(
         for ballot in &page {
             match format {
                 Format::Csv => write_csv(out, ballot)?,
-                Format::Jsonl => write_json(out, &Line::from(ballot))?,
+                Format::Jsonl => write_json(out, &Row::from(ballot))?,
             }
         }
         progress.inc(page.len().try_into().unwrap_or(u64::MAX));
@@ -118,15 +118,15 @@ async fn write_ballots(
     Ok(())
 }
 
-/// A ballot, as JSON Lines show it.
+/// A ballot as a line of JSON Lines.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Row<'a> {
     ballot_id: BallotId,
     accepted_at: String,
     choices: &'a Choices,
 }
 
-impl<'a> From<&'a Ballot> for Line<'a> {
+impl<'a> From<&'a Ballot> for Row<'a> {
     fn from(ballot: &'a Ballot) -> Self {
         Self { ballot_id: ballot.id, accepted_at: rfc3339_text(ballot.accepted_at), choices: &ballot.choices }
     }
@@ -138,17 +138,17 @@ fn write_csv(out: &mut dyn Write, ballot: &Ballot) -> io::Result<()> {
     writeln!(out, "{}", cells.map(|cell| csv_cell(&cell)).join(","))
 }
 
-/// A cell of CSV (RFC 4180) that a spreadsheet takes for text, never for a formula: one that begins like a formula
-/// gets a ' in front, as OWASP's page on CSV injection has it.
+/// A cell of CSV (RFC 4180) that a spreadsheet treats as text, never as a formula: one that begins like a formula gets a
+/// leading ', as OWASP's page on CSV injection recommends.
 fn csv_cell(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
     if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
-/// A bar on standard error, for somebody who looks at a terminal with nothing else on it.
-fn progress(total: u64, wanted: bool) -> ProgressBar {
-    let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+/// A progress bar on standard error. Not to be shown if the ballots are written to the same terminal.
+fn progress(total: u64, is_shown: bool) -> ProgressBar {
+    let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} ballots, {eta} left");
     let bar = ProgressBar::with_draw_target(Some(total), target);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

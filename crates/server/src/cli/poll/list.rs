@@ -10,7 +10,7 @@ use crate::cli::table::{Side, Table};
 use crate::cli::{Json, write_json};
 use crate::view::{PollView, rfc3339_text};
 
-/// List the polls, in the order they were made
+/// List the polls in the order of their creation
 ///
 /// With --json: an array of polls, each as `throng poll show --json` prints it.
 #[derive(Debug, Args)]

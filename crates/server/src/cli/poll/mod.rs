@@ -1,7 +1,7 @@
-//! `throng poll`: polls from the shell.
+//! `throng poll`: managing polls from the shell.
 //!
-//! These commands work on the database itself, with or without a server beside them; a server that runs looks several
-//! times a second whether a poll was changed.
+//! These commands access the database directly, with or without a running server; a server checks several times per second
+//! whether a poll has changed.
 
 mod create;
 mod export;
@@ -23,14 +23,14 @@ use super::{Flags, database, print};
 use crate::config::Config;
 use crate::view::rfc3339_text;
 
-/// The most polls named to somebody who asked for one that isn't there.
-const NAMED_MAX: usize = 10;
+/// Maximum polls listed in the error about one that doesn't exist.
+const LISTED_MAX: usize = 10;
 
-/// How long it takes until every server has heard of a change, in milliseconds: it looks four times a second, and what it and
-/// this command take for the database's time is wrong by half of what the way there and back takes.
+/// How long it takes until every server knows of a change, in milliseconds: a server checks four times per second, and its and
+/// this command's estimates of the database's time are each off by up to half a round trip.
 const HEARD_MS: i64 = 1_000;
 
-/// What to do with polls.
+/// Subcommands of `throng poll`.
 #[derive(Debug, Subcommand)]
 pub(super) enum PollCommand {
     Create(create::Create),
@@ -66,22 +66,22 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
     })
 }
 
-/// How long it takes until every node has heard of a change, in milliseconds: 0 where the one that records judges each
-/// ballot itself. A database that may have several servers tells nobody whether they take ballots through a broker, so
-/// it counts as if they did.
+/// How long it takes until every node knows of a change, in milliseconds: 0 where the process that records judges each ballot
+/// itself. A database that several servers may share doesn't show whether they accept ballots through a broker, so it counts
+/// as if they did.
 fn heard_ms(config: &Config) -> i64 {
     if config.queue.is_some() || config.database.is_shared() { HEARD_MS } else { 0 }
 }
 
-/// The poll of this name; an error that names those there are, if there is none.
+/// The poll with this slug; if there is none, an error that lists existing polls.
 async fn find(store: &dyn Store, slug: &Slug) -> anyhow::Result<Poll> {
     if let Some(poll) = store.poll(slug).await? {
         return Ok(poll);
     }
     let polls = store.polls().await?;
-    // The latest are those that somebody works on.
-    let mut known = polls.iter().rev().take(NAMED_MAX).map(|poll| poll.slug.as_str()).collect::<Vec<_>>().join(", ");
-    if polls.len() > NAMED_MAX {
+    // The latest polls are those in use.
+    let mut known = polls.iter().rev().take(LISTED_MAX).map(|poll| poll.slug.as_str()).collect::<Vec<_>>().join(", ");
+    if polls.len() > LISTED_MAX {
         known.push_str(" and more, see `throng poll list`");
     }
     match polls.len() {
@@ -91,12 +91,12 @@ async fn find(store: &dyn Store, slug: &Slug) -> anyhow::Result<Poll> {
     }
 }
 
-/// What the poll does at `now`, in words for its people.
-fn state_in_words(poll: &Poll, now: Timestamp) -> String {
+/// The poll's state at `now`, as text for operators.
+fn state_text(poll: &Poll, now: Timestamp) -> String {
     let opens = poll.opens_at.map_or_else(String::new, rfc3339_text);
     let closes = poll.closes_at.map_or_else(String::new, rfc3339_text);
     match (poll.state(now), poll.closes_at) {
-        (PollState::Draft, _) => "a draft; nobody can vote yet".to_owned(),
+        (PollState::Draft, _) => "a draft; it isn't open for voting yet".to_owned(),
         (PollState::Scheduled, None) => format!("scheduled; it opens at {opens}"),
         (PollState::Scheduled, Some(_)) => format!("scheduled; it opens at {opens} and closes at {closes}"),
         (PollState::Open, None) => format!("open since {opens}"),
@@ -106,9 +106,9 @@ fn state_in_words(poll: &Poll, now: Timestamp) -> String {
     }
 }
 
-/// Writes how the poll stands after a change.
+/// Writes the poll's state after a change.
 fn write_changed(out: &mut dyn Write, poll: &Poll, now: Timestamp) -> anyhow::Result<()> {
-    writeln!(out, "The poll `{}` is {}.", poll.slug, state_in_words(poll, now))?;
+    writeln!(out, "The poll `{}` is {}.", poll.slug, state_text(poll, now))?;
     if poll.state(now) == PollState::Draft {
         writeln!(out, "To open it: throng poll open {}", poll.slug)?;
     }

@@ -12,30 +12,30 @@ use super::find;
 use crate::cli::table::{Side, Table};
 use crate::cli::{Json, write_json};
 
-/// Count a poll's ballots again, and compare with its tallies
+/// Count a poll's ballots again and compare the counts with its tallies
 ///
-/// Both come from one moment, so this is exact while a crowd votes. It reads every ballot, which takes a while for
-/// millions. Ends with 0 if the two agree, with 1 if they don't.
+/// Both are read as of one point in time, so the comparison is exact also while votes arrive. It reads every ballot, which
+/// takes a while for millions. Exits with 0 if the two agree, with 1 if they don't.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Recount {
-    /// The poll
+    /// Slug of the poll
     slug: Slug,
     #[command(flatten)]
     json: Json,
 }
 
-/// Both counts, as `--json` shows them.
+/// Both counts, as `--json` prints them.
 #[derive(Debug, Serialize)]
 struct View<'a> {
     poll: &'a str,
     equal: bool,
-    voters: Line<'a>,
-    options: Vec<Line<'a>>,
+    voters: Row<'a>,
+    options: Vec<Row<'a>>,
 }
 
-/// What was counted twice.
+/// The two counts of an option, or of the voters.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Line<'a> {
+struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<OptionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,8 +49,8 @@ impl Recount {
         let poll = find(store, &self.slug).await?;
         let counted = store.recount(poll.id).await?;
         let equal = counted.tallies.counts_equal(&counted.ballots);
-        let voters = Line { id: None, label: None, tallies: counted.tallies.voters, ballots: counted.ballots.voters };
-        let options = lines(&poll, &counted);
+        let voters = Row { id: None, label: None, tallies: counted.tallies.voters, ballots: counted.ballots.voters };
+        let options = rows(&poll, &counted);
         if self.json.json {
             write_json(out, &View { poll: poll.slug.as_str(), equal, voters, options })?;
         } else {
@@ -69,31 +69,31 @@ impl Recount {
     }
 }
 
-/// The poll's options in their order, then what ballots chose that the poll doesn't have.
-fn lines<'a>(poll: &'a Poll, counted: &Counted) -> Vec<Line<'a>> {
-    let line = |id: OptionId, label| {
+/// The poll's options in their order, then the options in ballots that the poll doesn't have.
+fn rows<'a>(poll: &'a Poll, counted: &Counted) -> Vec<Row<'a>> {
+    let row = |id: OptionId, label| {
         let (tallies, ballots) = (counted.tallies.count(id), counted.ballots.count(id));
-        Line { id: Some(id), label, tallies, ballots }
+        Row { id: Some(id), label, tallies, ballots }
     };
-    let known = poll.options.iter().map(|option| line(option.id, Some(option.label.as_str())));
-    let strange = counted.ballots.counts.iter().filter(|(id, _)| poll.options.iter().all(|option| option.id != *id));
-    known.chain(strange.map(|(id, _)| line(*id, None))).collect()
+    let known = poll.options.iter().map(|option| row(option.id, Some(option.label.as_str())));
+    let unknown = counted.ballots.counts.iter().filter(|(id, _)| poll.options.iter().all(|option| option.id != *id));
+    known.chain(unknown.map(|(id, _)| row(*id, None))).collect()
 }
 
-fn write_table(out: &mut dyn Write, voters: &Line<'_>, options: &[Line<'_>]) -> anyhow::Result<()> {
+fn write_table(out: &mut dyn Write, voters: &Row<'_>, options: &[Row<'_>]) -> anyhow::Result<()> {
     let mut table = Table::new([Side::Right, Side::Left, Side::Right, Side::Right, Side::Left]);
     table.row(["ID", "OPTION", "TALLIES", "BALLOTS", ""].map(str::to_owned));
-    for line in options.iter().chain([voters]) {
-        let label = match line.id {
-            Some(_) => line.label.unwrap_or("(no option of this poll)"),
+    for row in options.iter().chain([voters]) {
+        let label = match row.id {
+            Some(_) => row.label.unwrap_or("(no option of this poll)"),
             None => "voters",
         };
         table.row([
-            line.id.map_or_else(String::new, |id| id.to_string()),
+            row.id.map_or_else(String::new, |id| id.to_string()),
             label.to_owned(),
-            line.tallies.to_string(),
-            line.ballots.to_string(),
-            if line.tallies == line.ballots { "" } else { "differs" }.to_owned(),
+            row.tallies.to_string(),
+            row.ballots.to_string(),
+            if row.tallies == row.ballots { "" } else { "differs" }.to_owned(),
         ]);
     }
     Ok(table.write(out, "")?)
@@ -109,19 +109,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_named_also_where_the_poll_has_no_such_option() {
+    fn differences_include_options_unknown_to_the_poll() {
         let poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
         let mut counted = Counted { tallies: Tallies::empty(&poll), ballots: Tallies::empty(&poll) };
         counted.ballots.voters = 1;
         counted.ballots.counts[1].1 = 1;
         counted.ballots.counts.push((OptionId(9), 1));
-        let lines = lines(&poll, &counted);
-        let differing: Vec<_> = lines.iter().filter(|line| line.tallies != line.ballots).collect();
-        let line = |id, label| Line { id: Some(OptionId(id)), label, tallies: 0, ballots: 1 };
-        assert_eq!(differing, [&line(2, Some("New discoveries")), &line(9, None)]);
+        let rows = rows(&poll, &counted);
+        let differing: Vec<_> = rows.iter().filter(|row| row.tallies != row.ballots).collect();
+        let row = |id, label| Row { id: Some(OptionId(id)), label, tallies: 0, ballots: 1 };
+        assert_eq!(differing, [&row(2, Some("New discoveries")), &row(9, None)]);
         let mut out = Vec::new();
-        let voters = Line { id: None, label: None, tallies: 0, ballots: 1 };
-        write_table(&mut out, &voters, &lines).unwrap();
+        let voters = Row { id: None, label: None, tallies: 0, ballots: 1 };
+        write_table(&mut out, &voters, &rows).unwrap();
         assert_eq!(String::from_utf8(out).unwrap().matches("differs").count(), 3);
     }
 }

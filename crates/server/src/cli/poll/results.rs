@@ -8,7 +8,7 @@ use throng_domain::clock::Clock;
 use throng_domain::poll::{PollState, Slug};
 use throng_domain::store::Store;
 
-use super::{find, state_in_words};
+use super::{find, state_text};
 use crate::cli::table::{Side, Table, plain};
 use crate::cli::{Json, write_json};
 use crate::closing::WaitsFor;
@@ -16,15 +16,15 @@ use crate::config::Config;
 use crate::results::Snapshot;
 use crate::view::ResultsView;
 
-/// The percent that one character of a bar stands for.
+/// Percent per character of a bar.
 const BAR_PERCENT: f64 = 2.5;
 
-/// Show a poll's result, whoever else may see it
+/// Show a poll's result, also where voters can't see it
 ///
-/// With --json: as GET /api/v1/polls/SLUG/results answers.
+/// With --json: as GET /api/v1/polls/SLUG/results returns it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Results {
-    /// The poll
+    /// Slug of the poll
     slug: Slug,
     #[command(flatten)]
     json: Json,
@@ -45,7 +45,7 @@ impl Results {
             return write_json(out, &ResultsView::new(&poll, &Snapshot::new(tallies, now), now, false));
         }
         writeln!(out, "{}", plain(&poll.title))?;
-        writeln!(out, "The poll is {}.", state_in_words(&poll, now))?;
+        writeln!(out, "The poll is {}.", state_text(&poll, now))?;
         if poll.state(now) == PollState::Closing {
             writeln!(out, "{}.", why_not_final(config, &store.queues().await?).await)?;
         }
@@ -71,25 +71,25 @@ impl Results {
     }
 }
 
-/// What the result waits for, as far as it can be told from here.
+/// What the result waits for, as far as this command can determine it.
 async fn why_not_final(config: &Config, queues: &[String]) -> String {
     match &config.queue {
         Some(url) => {
             let messages = queue::depth(url, &config.queue_prefix.0).messages().await;
             let others = match queues {
                 [] => String::new(),
-                [_, ..] => format!(". Nodes use these queues, and each has to be recorded: {}", queues.join(", ")),
+                [_, ..] => format!(". Nodes use these queues, each of which must be recorded: {}", queues.join(", ")),
             };
             format!("Its result {}{others}", WaitsFor::of(messages).words())
         }
         None if !queues.is_empty() => format!(
-            "Its result is final once all that is on these queues is recorded, a minute after the close at the soonest: {}. \
-             QUEUE_URL isn't set here: set it to be told what the result waits for. A queue that no node uses any more, and that \
-             is empty, is to be taken off the list, as docs/scaling.md says",
+            "Its result is final once everything on these queues is recorded, a minute after the close at the earliest: {}. \
+             QUEUE_URL isn't set here: set it to see what the result waits for. An empty queue that no node uses any more must \
+             be removed from the list, as described in docs/scaling.md",
             queues.join(", ")
         ),
         None => "Without a broker its result is final ten seconds after the close, while a server runs. QUEUE_URL isn't set \
-                 here: if the web nodes have one, set it to be told what the result waits for"
+                 here: if the web nodes use one, set it to see what the result waits for"
             .to_owned(),
     }
 }

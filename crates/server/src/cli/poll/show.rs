@@ -7,17 +7,17 @@ use throng_domain::clock::Clock;
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::Store;
 
-use super::{find, state_in_words};
+use super::{find, state_text};
 use crate::cli::table::{Side, Table, plain};
 use crate::cli::{Json, write_json};
 use crate::view::PollView;
 
-/// Show what a poll asks, and whether it is open
+/// Show a poll's options and state
 ///
-/// With --json: as GET /api/v1/polls/SLUG answers.
+/// With --json: as GET /api/v1/polls/SLUG returns it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
-    /// The poll
+    /// Slug of the poll
     slug: Slug,
     #[command(flatten)]
     json: Json,
@@ -35,17 +35,17 @@ impl Show {
             writeln!(out, "{}", plain(&poll.intro))?;
         }
         writeln!(out)?;
-        let mut about = Table::new([Side::Left, Side::Left]);
+        let mut details = Table::new([Side::Left, Side::Left]);
         for (name, value) in [
             ("slug", poll.slug.to_string()),
-            ("state", state_in_words(&poll, now)),
-            ("kind", kind_in_words(&poll)),
+            ("state", state_text(&poll, now)),
+            ("kind", kind_text(&poll)),
             ("results", format!("{}, in percent of the {}", poll.results.as_str(), poll.percent_base.as_str())),
             ("version", poll.version.to_string()),
         ] {
-            about.row([name.to_owned(), value]);
+            details.row([name.to_owned(), value]);
         }
-        about.write(out, "")?;
+        details.write(out, "")?;
         writeln!(out)?;
         let mut options = Table::new([Side::Right, Side::Left]);
         for option in &poll.options {
@@ -55,7 +55,7 @@ impl Show {
     }
 }
 
-fn kind_in_words(poll: &Poll) -> String {
+fn kind_text(poll: &Poll) -> String {
     let (kind, min, max) = (poll.kind.as_str(), poll.min_choices, poll.max_choices);
     if min == max { format!("{kind}, exactly {min} to choose") } else { format!("{kind}, {min} to {max} to choose") }
 }

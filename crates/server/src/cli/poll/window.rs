@@ -9,26 +9,26 @@ use throng_domain::store::{Close as ClosePoll, Store, Window};
 use throng_domain::window::WindowFault;
 
 use super::{find, write_changed};
-use crate::cli::moment::Moment;
+use crate::cli::time_arg::TimeArg;
 use crate::cli::{Json, database, write_json};
 use crate::view::{PollView, rfc3339_text};
 
 /// Open a poll, now or later
 ///
-/// A draft is opened; a scheduled poll gets another opening time. A closed poll stays closed, unless --again says that
-/// this is meant.
+/// Opens a draft, or changes the opening time of a scheduled poll. A closed poll stays closed unless --again is given.
 #[derive(Debug, Args)]
 #[command(after_help = OPEN_EXAMPLES)]
 pub(in crate::cli) struct Open {
-    /// The poll
+    /// Slug of the poll
     slug: Slug,
-    /// When: `now`, a moment such as 2026-07-01T20:00:00Z or 2026-07-01T20:00[Europe/Paris], or a while from now such as +15m
+    /// Opening time: `now`, a time such as 2026-07-01T20:00:00Z or 2026-07-01T20:00[Europe/Paris], or a delay from now such as
+    /// +15m
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, default_value = "now")]
-    at: Moment,
-    /// When it closes: a moment, or a while after it opens such as +2h [default: as it was set before]
+    at: TimeArg,
+    /// Closing time: a time, or a delay after the opening such as +2h [default: unchanged]
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    closes_at: Option<Moment>,
-    /// Let a closed poll take ballots again from now on, beside those it has
+    closes_at: Option<TimeArg>,
+    /// Let a closed poll accept ballots again from now on, in addition to those it has
     #[arg(long, conflicts_with = "at")]
     again: bool,
     #[command(flatten)]
@@ -44,17 +44,18 @@ Examples:
 
 /// Close a poll, now or later
 ///
-/// A ballot that arrives at that moment or later is not counted. The result is final ten seconds after the close at the
-/// soonest, once a server has stored that nothing can come any more. With a broker, or a database that several servers may
-/// share, the close is a second from now at the soonest, so that every node knows when it comes.
+/// A ballot that arrives at that time or later is not counted. The result is final ten seconds after the close at the
+/// earliest, once a server has recorded that no more ballots can arrive. With a broker, or a database that several servers may
+/// share, the close is one second from now at the earliest, so that every node knows of it in advance.
 #[derive(Debug, Args)]
 #[command(after_help = CLOSE_EXAMPLES)]
 pub(in crate::cli) struct Close {
-    /// The poll
+    /// Slug of the poll
     slug: Slug,
-    /// When: `now`, a moment such as 2026-07-01T22:00:00Z or 2026-07-01T22:00[Europe/Paris], or a while from now such as +10m
+    /// Closing time: `now`, a time such as 2026-07-01T22:00:00Z or 2026-07-01T22:00[Europe/Paris], or a delay from now such as
+    /// +10m
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, default_value = "now")]
-    at: Moment,
+    at: TimeArg,
     #[command(flatten)]
     json: Json,
 }
@@ -77,7 +78,7 @@ impl Open {
         let poll = change(store, clock, &self.slug, |poll, now| {
             let opens_at = self.at.resolve(now, now);
             let closes_at = self.closes_at.map(|closes_at| closes_at.resolve(now, opens_at));
-            // A poll that will be open before every node has heard counts as open: it can't be put off any more.
+            // A poll that opens before every node knows of a change counts as open: it can't be postponed any more.
             match (poll.state(now.plus_ms(heard_ms)), poll.opens_at) {
                 _ if self.again => poll.reopened(now, closes_at),
                 (PollState::Open, Some(opens_at)) => Err(WindowFault::Open { opens_at }),
@@ -89,8 +90,8 @@ impl Open {
 }
 
 impl Close {
-    /// `heard_ms`: how long it takes until every node has heard of a change, in milliseconds. The close is no sooner, since
-    /// what a node accepted after it would not count; nor is it put off beyond the one that they know of.
+    /// `heard_ms`: how long it takes until every node knows of a change, in milliseconds. The close is no earlier, since what a
+    /// node accepted after it would not count; nor is it postponed beyond the close that the nodes know of.
     pub(super) async fn run(
         self,
         store: &dyn Store,
@@ -98,30 +99,29 @@ impl Close {
         heard_ms: i64,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
-        let closed = database::persist(async || {
+        let closed = database::retry_conflicts(async || {
             let (poll, now) = (find(store, &self.slug).await?, clock.now());
             let close = ClosePoll { at: self.at.resolve(now, now), heard_ms };
-            // As far as can be seen from here: the store decides.
+            // An estimate: the store decides.
             let expected = close.moment(poll.closes_at, now).filter(|_| close.at >= now).unwrap_or(close.at);
-            poll.closed(now, expected).map_err(|fault| anyhow::Error::msg(fault_in_words(&poll.slug, fault)))?;
+            poll.closed(now, expected).map_err(|fault| anyhow::Error::msg(fault_text(&poll.slug, fault)))?;
             Ok(store.close_poll(poll.id, poll.version, close).await?)
         });
-        // One that closes at once does so within this millisecond.
+        // A poll that closes at once does so within this millisecond.
         write_poll(&closed.await?, clock.now().plus_ms(1), self.json, out)
     }
 }
 
-/// Gives the poll the window that `decide` finds right for it, as it stands when that is stored.
+/// Sets the window that `decide` returns for the poll as it is when the window is stored.
 async fn change(
     store: &dyn Store,
     clock: &dyn Clock,
     slug: &Slug,
     decide: impl Fn(&Poll, Timestamp) -> Result<Window, WindowFault>,
 ) -> anyhow::Result<Poll> {
-    database::persist(async || {
+    database::retry_conflicts(async || {
         let poll = find(store, slug).await?;
-        let window =
-            decide(&poll, clock.now()).map_err(|fault| anyhow::Error::msg(fault_in_words(&poll.slug, fault)))?;
+        let window = decide(&poll, clock.now()).map_err(|fault| anyhow::Error::msg(fault_text(&poll.slug, fault)))?;
         Ok(store.set_window(poll.id, poll.version, window).await?)
     })
     .await
@@ -131,8 +131,8 @@ fn write_poll(poll: &Poll, now: Timestamp, json: Json, out: &mut dyn Write) -> a
     if json.json { write_json(out, &PollView::new(poll, now)) } else { write_changed(out, poll, now) }
 }
 
-/// What is wrong, and what to do instead.
-fn fault_in_words(slug: &Slug, fault: WindowFault) -> String {
+/// The error, and what to do instead.
+fn fault_text(slug: &Slug, fault: WindowFault) -> String {
     match fault {
         WindowFault::Draft => {
             format!("the poll `{slug}` is a draft, so there is nothing to close; to open it: throng poll open {slug}")

@@ -1,4 +1,4 @@
-//! The pages' style and script, kept in the binary.
+//! The pages' style sheet and scripts, embedded in the binary.
 
 use axum::body::Body;
 use axum::extract::Path;
@@ -7,16 +7,16 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPT
 
 use super::super::error::Problem;
 
-/// How pages look.
+/// The style sheet.
 pub const CSS: Asset = Asset::new("css", "text/css; charset=utf-8", include_str!("../../../../../web/poll.css"));
 
-/// How a vote is sent and its result shown without leaving the page.
+/// The script that sends a vote and shows its result without leaving the page.
 pub const JS: Asset = Asset::new("js", "text/javascript; charset=utf-8", include_str!("../../../../../web/poll.js"));
 
-/// What gives a ballot its id: in the page itself, since it has to run before the ballot can be sent.
+/// The script that gives a ballot its id. Inline in the page, since it has to run before the ballot can be sent.
 pub const BALLOT_ID_SCRIPT: &str = include_str!("../../../../../web/ballot_id.js");
 
-/// A file that pages load.
+/// A file that the pages load.
 #[derive(Debug)]
 pub struct Asset {
     extension: &'static str,
@@ -30,8 +30,8 @@ impl Asset {
         Self { extension, media_type, content, fingerprint: fingerprint(content.as_bytes()) }
     }
 
-    /// Its address, which changes with its content, so that a browser may keep it for good. A node that has another
-    /// version of it answers 404 there, which nobody keeps.
+    /// Its address, which changes with its content, so that a browser may cache it forever. A node with another version of it
+    /// responds with 404 there, which isn't cached.
     pub fn path(&self) -> String {
         format!("/assets/{}", self.name())
     }
@@ -53,7 +53,7 @@ pub(super) async fn show(name: Result<Path<String>, axum::extract::rejection::Pa
     response
 }
 
-/// FNV-1a: it tells versions of our own files apart and defends against nobody.
+/// FNV-1a. It distinguishes versions of these files and is not meant to resist attacks.
 const fn fingerprint(content: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut at = 0;
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fingerprint_is_fnv_1a() {
+    fn fingerprint_is_fnv_1a() {
         assert_eq!(fingerprint(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fingerprint(b"foobar"), 0x8594_4171_f739_67e8);
     }

@@ -1,4 +1,4 @@
-//! What a page's form sends.
+//! Ballots sent by a page's form.
 
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
@@ -10,28 +10,28 @@ use super::super::error::Problem;
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// A ballot as a form sends it.
+/// A ballot as sent by a form.
 #[derive(Debug, Default)]
 pub struct BallotForm {
-    /// The options chosen, in the order sent, not yet checked against a poll.
+    /// The chosen options, in the order sent, not yet checked against a poll.
     pub choices: Vec<OptionId>,
-    /// Its id; none on a form whose page came from a cache, and whose script didn't run.
+    /// Its id; `None` if the form's page came from a cache and its script didn't run.
     pub ballot_id: Option<BallotId>,
     /// Whether it was sent before, and may have been counted.
     pub retry: bool,
 }
 
 impl BallotForm {
-    /// Reads the fields `choice`, once for each option, `ballot_id` and `retry`.
+    /// Parses the fields `choice`, one per option, `ballot_id` and `retry`.
     ///
     /// # Errors
-    /// [`Problem::UnsupportedMediaType`], or [`Problem::NotABallot`] if there is a field or value that isn't known.
+    /// [`Problem::UnsupportedMediaType`], or [`Problem::NotABallot`] if there is an unknown field or an invalid value.
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Problem> {
-        let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !named.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE) {
+        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE) {
             return Err(Problem::UnsupportedMediaType);
         }
-        let not_a_ballot = || Problem::NotABallot("the form has a field that this poll doesn't know.".to_owned());
+        let not_a_ballot = || Problem::NotABallot("The form has an unknown field or an invalid value.".to_owned());
         let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(body).map_err(|_| not_a_ballot())?;
         let mut form = Self::default();
         for (name, value) in fields {

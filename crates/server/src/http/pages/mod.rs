@@ -1,9 +1,9 @@
-//! The pages that voters see: a poll, and what came of it. They work without JavaScript: a form, a redirect, a result.
+//! The pages for voters: a poll and its result. They work without JavaScript: a form, a redirect, a result.
 //!
-//! A poll's page has nothing in it about its visitor, so a cache in front may keep it whole. A ballot is counted once
-//! however often its form is sent, since the form has an id for it: a script in the page makes it before the form can be
-//! sent; without script, another page, which no cache in front keeps, has one that is made here, and its
-//! [address](ballot_address) names it. After a vote the address has a [receipt], and nothing of what was chosen.
+//! A poll's page contains nothing about its visitor, so a cache in front may keep all of it. A ballot is counted once however
+//! often its form is sent, since the form contains an id for it: a script in the page creates the id before the form can be
+//! sent. Without script, another page, which no cache in front keeps, contains an id created by the server, and its
+//! [address](ballot_address) names it. After a vote the address contains a [receipt], and nothing about the choices.
 
 mod assets;
 mod ballot_address;
@@ -43,8 +43,8 @@ use crate::app::CoreState;
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
-/// Pages load what comes from this server and nothing else, run no script in the page but [`assets::BALLOT_ID_SCRIPT`],
-/// which is named by its digest, send forms nowhere else, and are in nobody's frame.
+/// Pages load resources from this server only, run no inline script except [`assets::BALLOT_ID_SCRIPT`], which is allowed by
+/// its digest, send forms to this server only, and can't be framed.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I='; \
      style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -71,7 +71,7 @@ async fn show_default(
     show(State(core), live, uri, RawQuery(query), headers).await
 }
 
-/// `GET /polls/{slug}`: the ballot to fill in; the result for who comes here after a vote, or once the poll is closed.
+/// `GET /polls/{slug}`: the ballot form, or the result after a vote or once the poll is closed.
 async fn show(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
@@ -84,22 +84,22 @@ async fn show(
         Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
     };
     let now = core.app.clock.now();
-    // Where the store can't be asked, the page shows what is known.
-    let _ = core.app.freshen(&live, now).await;
+    // If the store is unavailable, the page shows the latest known result.
+    let _ = core.app.refresh_result(&live, now).await;
     let query = query.unwrap_or_default();
     let visit = Visit::new(&core.app.config.public_url, core.app.is_behind_broker());
     let visit = match core.app.receipts.proof(&live.poll, &query, &headers, now) {
-        None if !receipt::is_in(&query) => return cached(html(&PollPage::new(&live, now, visit))),
+        None if !receipt::is_present(&query) => return cached(html(&PollPage::new(&live, now, visit))),
         None => visit,
         Some(Proof::Own(own)) => Visit { after: After::Vote, own, viewer: Viewer::Voter, ..visit },
-        Some(Proof::Unbound { from_our_page: true }) => Visit { after: After::Vote, ..visit },
-        Some(Proof::Unbound { from_our_page: false }) => Visit { after: After::SomebodysVote, ..visit },
+        Some(Proof::Unbound { from_own_page: true }) => Visit { after: After::Vote, ..visit },
+        Some(Proof::Unbound { from_own_page: false }) => Visit { after: After::UnboundVote, ..visit },
     };
     uncached(html(&PollPage::new(&live, now, visit)))
 }
 
-/// `GET /polls/{slug}/ballot`: the ballot to fill in where no script runs, with an id in its form. Who comes without the name
-/// of a ballot is led to the address of a new one.
+/// `GET /polls/{slug}/ballot`: the ballot form for browsers without script, with an id in the form. A request without the name
+/// of a ballot is redirected to the address of a new one.
 async fn show_ballot(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
@@ -116,28 +116,30 @@ async fn show_ballot(
     let is_open = live.poll.state(now) == PollState::Open;
     let mut ballot_id = ballot_address::ballot_id(&live.poll, &core.app.receipts, &query, &headers, now);
     if ballot_id.is_none() && is_open && ballot_address::is_just_made(&query, now) {
-        // Led here from another site, without cookies: a ballot that nobody else can know of, which going back doesn't find.
+        // Redirected here from another site, without cookies: a new ballot, whose id no other client can know and to which
+        // going back doesn't return.
         ballot_id = Some(core.app.next_ballot_id(now));
     }
     if ballot_id.is_none() && is_open {
         let BallotAddress { address, cookie } = BallotAddress::new(&live.poll, core.app.next_ballot_id(now));
         return see_other(address, cookie);
     }
-    let _ = core.app.freshen(&live, now).await;
+    let _ = core.app.refresh_result(&live, now).await;
     let visit = Visit { ballot_id, ..Visit::new(&core.app.config.public_url, core.app.is_behind_broker()) };
-    one_browsers(html(&PollPage::new(&live, now, visit)))
+    private_page(html(&PollPage::new(&live, now, visit)))
 }
 
-/// A page that no cache in front may keep: its id is for one ballot. A browser may, to show it again, with the same id,
-/// to who goes back to it; to others it asks for it anew.
-fn one_browsers(mut page: Response) -> Response {
-    let (in_front, never) = (HeaderName::from_static("cdn-cache-control"), HeaderValue::from_static("no-store"));
+/// The page, marked as not to be kept by caches in front: its id is for one ballot. A browser may keep it, to show it again
+/// with the same id when its user goes back; otherwise it requests the page again.
+fn private_page(mut page: Response) -> Response {
+    let (cdn_cache_control, no_store) =
+        (HeaderName::from_static("cdn-cache-control"), HeaderValue::from_static("no-store"));
     page.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    page.headers_mut().insert(in_front, never);
+    page.headers_mut().insert(cdn_cache_control, no_store);
     page
 }
 
-/// `POST /polls/{slug}`: the vote of a page's form.
+/// `POST /polls/{slug}`: a vote sent by a page's form.
 async fn vote(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
@@ -166,7 +168,7 @@ async fn vote(
     }
 }
 
-/// The way to an address that is this browser's, with the cookie for it.
+/// A redirect to an address for this browser alone, with its cookie.
 fn see_other(address: HeaderValue, cookie: HeaderValue) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     response.headers_mut().insert(LOCATION, address);
@@ -184,14 +186,14 @@ async fn cast_form(
     let choices = live.poll.choices(form.choices.iter().copied())?;
     let ballot = accepted(core, &live.poll, id, choices.clone(), now)?;
     if form.ballot_id.is_none() {
-        // Pressed twice, it would be two ballots. The page that says so has an id.
+        // Sent twice, it would be two ballots. The page with the error has an id in its form.
         return Err(if live.poll.is_closed(now) { Problem::PollClosed } else { Problem::BallotIdMissing });
     }
     settle(core, ballot).await?;
     Ok(choices)
 }
 
-/// The page again, with what went wrong and what was chosen, and an id for the ballot that is sent from it.
+/// The page again, with an error message, the choices made, and an id for the ballot to be sent from it.
 fn refused(
     live: &LivePoll,
     now: Timestamp,
@@ -202,36 +204,36 @@ fn refused(
 ) -> Response {
     let retry = form.retry || matches!(problem, Problem::OutcomeUnknown(..));
     let message = Some(words::message(&problem, form.retry));
-    // Where a ballot of before stands, this is a voter, and the result is what there is to see.
-    let stands = if let Problem::AlreadyVoted(choices) = &problem {
+    // If an earlier ballot stands, the visitor is a voter, and the page shows the result.
+    let earlier_choices = if let Problem::AlreadyVoted(choices) = &problem {
         Some(choices.as_slice().to_vec())
     } else {
         matches!(problem, Problem::BallotIdReused).then(Vec::new)
     };
-    let visit = match stands {
+    let visit = match earlier_choices {
         Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },
         None => Visit { own: form.choices, ballot_id: Some(id), retry, message, ..visit },
     };
     as_page(problem.into_response(), &PollPage::new(live, now, visit))
 }
 
-/// What there is at an address that has nothing.
-pub async fn nothing_here(State(core): State<Arc<CoreState>>, uri: Uri, headers: HeaderMap) -> Response {
+/// The response at an address without a route.
+pub async fn not_found(State(core): State<Arc<CoreState>>, uri: Uri, headers: HeaderMap) -> Response {
     refused_without_poll(&core.app.config.public_url, Problem::NotFound, &uri, &headers)
 }
 
-/// The same poll's address as it is written: in small letters, without a slash at the end; `None` if it is so already.
-pub fn written_right(uri: &Uri) -> Option<HeaderValue> {
+/// The canonical address of the same poll: in lower case, without a trailing slash; `None` if it already is canonical.
+pub fn canonical_address(uri: &Uri) -> Option<HeaderValue> {
     let path = uri.path();
-    // What is encoded can't be a poll's name.
-    let right = path.strip_prefix("/polls/").filter(|rest| !rest.contains('%'))?.trim_end_matches('/');
-    let right = format!("/polls/{}", right.to_ascii_lowercase());
+    // A percent-encoded path can't be a poll's slug.
+    let rest = path.strip_prefix("/polls/").filter(|rest| !rest.contains('%'))?.trim_end_matches('/');
+    let canonical = format!("/polls/{}", rest.to_ascii_lowercase());
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let is_other = right != path && right.len() > "/polls/".len();
-    is_other.then(|| HeaderValue::from_str(&(right + &query)).ok()).flatten()
+    let differs = canonical != path && canonical.len() > "/polls/".len();
+    differs.then(|| HeaderValue::from_str(&(canonical + &query)).ok()).flatten()
 }
 
-/// A page for those who read pages; for programs, and at the API's addresses, what the API says.
+/// An HTML page if the client accepts HTML; otherwise, and at the API's addresses, problem details.
 pub fn refused_without_poll(site: &PublicUrl, problem: Problem, uri: &Uri, headers: &HeaderMap) -> Response {
     let page = PlainPage::new(site, &problem);
     let mut response = problem.into_response();
@@ -250,7 +252,7 @@ fn html(page: &impl Template) -> Response {
     as_page(Response::new(Body::empty()), page)
 }
 
-/// `response` with a page for its body: status and the headers that go with it stay.
+/// `response` with a page as its body; its status and other headers stay.
 fn as_page(mut response: Response, page: &impl Template) -> Response {
     let text = page.render().expect("a page is written to a String, which can't fail");
     *response.body_mut() = Body::from(text);
@@ -258,7 +260,7 @@ fn as_page(mut response: Response, page: &impl Template) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Not `no-referrer`: with that, a form's post would say that it comes from nowhere.
+    // Not `no-referrer`: with it, a form's POST would have the `Origin` `null`.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
@@ -274,17 +276,17 @@ mod tests {
     use throng_domain::store::{Database as _, Store as _};
 
     use super::*;
-    use crate::results::{LivePolls, Origin};
+    use crate::results::{LivePolls, ResultSource};
 
     #[tokio::test]
-    async fn what_fails_on_our_side_is_told_with_a_way_on() {
+    async fn server_errors_show_the_form_again() {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&directory.path().join("throng.db")).unwrap();
         store.migrate().await.unwrap();
         let now = Timestamp(1_000);
         store.create_poll(NewPoll::demo("demo".parse().unwrap(), now)).await.unwrap();
-        let origin = Origin::of_store(Arc::new(store), Arc::new(ManualClock::new(now)));
-        let polls = LivePolls::load("demo".parse().unwrap(), &origin).await.unwrap();
+        let source = ResultSource::of_store(Arc::new(store), Arc::new(ManualClock::new(now)));
+        let polls = LivePolls::load("demo".parse().unwrap(), &source).await.unwrap();
         let live = Arc::clone(polls.current().default_poll().unwrap());
         let id: uuid::Uuid = "018f4d1e-7c00-7000-8000-000000000001".parse().unwrap();
         let id = BallotId(id);
@@ -307,12 +309,12 @@ mod tests {
     }
 
     #[test]
-    fn policy_names_the_digest_of_the_script_in_the_page() {
+    fn policy_contains_the_inline_script_digest() {
         use sha2::Digest as _;
         let digest = sha2::Sha256::digest(assets::BALLOT_ID_SCRIPT);
         let expected = format!("'sha256-{}'", base64(&digest));
         assert!(POLICY.to_str().unwrap().contains(&expected), "write {expected} into POLICY");
-        assert!(!assets::BALLOT_ID_SCRIPT.contains("</"), "the page's parser would end the script there");
+        assert!(!assets::BALLOT_ID_SCRIPT.contains("</"), "the HTML parser would end the script there");
     }
 
     /// Base64 with padding (RFC 4648).

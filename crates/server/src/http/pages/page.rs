@@ -1,4 +1,4 @@
-//! What a poll's page shows, to whom and when.
+//! What a poll's page shows, depending on its visitor and the poll's state.
 
 use askama::Template;
 use throng_domain::ballot::BallotId;
@@ -7,44 +7,44 @@ use throng_domain::poll::{Kind, OptionId, Poll, PollState, Viewer, Visibility};
 
 use super::super::error::Problem;
 use super::assets;
-use super::words::{self, Moment};
+use super::words::{self, DisplayTime};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
-/// What came before a request.
+/// What preceded a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// Nothing that is known.
+    /// Nothing known.
     Nothing,
     /// This visitor's vote.
     Vote,
-    /// A vote, of this visitor or of somebody who passed the address on.
-    SomebodysVote,
+    /// A vote, of this visitor or of another who passed the address on.
+    UnboundVote,
 }
 
-/// What the request itself says of whom a page is for.
+/// What is known about the visitor of a page.
 #[derive(Debug)]
 pub struct Visit {
-    /// What came before.
+    /// What preceded the request.
     pub after: After,
-    /// The options chosen.
+    /// The chosen options.
     pub own: Vec<OptionId>,
-    /// Whose results may be shown.
+    /// Who the visitor is, for the visibility of results.
     pub viewer: Viewer,
-    /// The id that a ballot from this page is to have; the script makes one where there is none.
+    /// The id for a ballot from this page; if `None`, the script creates one.
     pub ballot_id: Option<BallotId>,
-    /// Whether the ballot of this id was sent before, and may have been counted.
+    /// Whether the ballot with this id was sent before and may have been counted.
     pub retry: bool,
-    /// What went wrong.
+    /// The error message.
     pub message: Option<String>,
-    /// How voters reach this server.
+    /// The public address of this server.
     pub site: PublicUrl,
-    /// Whether votes are accepted first, and counted a moment later.
+    /// Whether votes are accepted first and counted shortly afterwards.
     pub counts_later: bool,
 }
 
 impl Visit {
-    /// Somebody of whom nothing is known.
+    /// A visitor about whom nothing is known.
     pub fn new(site: &PublicUrl, counts_later: bool) -> Self {
         let viewer = Viewer::Anybody;
         let site = site.clone();
@@ -61,7 +61,7 @@ impl Visit {
     }
 }
 
-/// A page that says why there is no poll on it.
+/// A page that explains why it shows no poll.
 #[derive(Template)]
 #[template(path = "plain.html")]
 pub struct PlainPage {
@@ -71,7 +71,7 @@ pub struct PlainPage {
 }
 
 impl PlainPage {
-    /// The page that says what the problem is.
+    /// The page that describes `problem`.
     pub fn new(site: &PublicUrl, problem: &Problem) -> Self {
         let (title, text) = words::without_poll(problem);
         Self { site: site.clone(), title, text }
@@ -85,17 +85,17 @@ pub struct PollPage<'a> {
     site: PublicUrl,
     poll: &'a Poll,
     message: Option<String>,
-    /// Whether a browser without script is led to the page whose form has an id.
+    /// Whether a browser without script is redirected to the page whose form has an id.
     leads_on: bool,
     shown: Shown<'a>,
 }
 
 enum Shown<'a> {
     Form(Form<'a>),
-    Outcome(Outcome<'a>),
+    ResultPanel(ResultPanel<'a>),
 }
 
-/// A ballot to fill in.
+/// A ballot form.
 struct Form<'a> {
     hint: String,
     input: &'static str,
@@ -104,9 +104,9 @@ struct Form<'a> {
     too_many: String,
     ballot_id: Option<BallotId>,
     retry: bool,
-    closes_at: Option<Moment>,
-    /// What the script fills in after a vote: an outcome with one row for its model.
-    outcome: Outcome<'a>,
+    closes_at: Option<DisplayTime>,
+    /// The panel that the script fills in after a vote, with one row as a template.
+    panel: ResultPanel<'a>,
 }
 
 struct FormOption<'a> {
@@ -115,17 +115,17 @@ struct FormOption<'a> {
     chosen: bool,
 }
 
-/// What a poll has to tell instead of a ballot.
-struct Outcome<'a> {
+/// What is shown instead of a ballot form.
+struct ResultPanel<'a> {
     heading: &'static str,
     rows: Vec<Row<'a>>,
     voters: String,
-    /// What a ballot is called here.
+    /// The word for one ballot in this poll.
     ballot: &'static str,
-    /// What the percentages are parts of, where that needs a word.
+    /// What the percentages are shares of, where that needs an explanation.
     base: &'static str,
     note: &'static str,
-    at: Option<Moment>,
+    at: Option<DisplayTime>,
     votable: bool,
 }
 
@@ -141,10 +141,10 @@ impl<'a> PollPage<'a> {
     pub fn new(live: &'a LivePoll, now: Timestamp, visit: Visit) -> Self {
         let poll = &live.poll;
         let shown = match poll.state(now) {
-            PollState::Draft | PollState::Scheduled => Shown::Outcome(Outcome::before(poll)),
+            PollState::Draft | PollState::Scheduled => Shown::ResultPanel(ResultPanel::before(poll)),
             PollState::Open if visit.after == After::Nothing => Shown::Form(Form::new(poll, now, &visit)),
             PollState::Open | PollState::Closing | PollState::Final => {
-                Shown::Outcome(Outcome::after(live, now, &visit))
+                Shown::ResultPanel(ResultPanel::after(live, now, &visit))
             }
         };
         let leads_on = matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
@@ -157,13 +157,13 @@ impl<'a> Form<'a> {
         let options = poll.options.iter();
         let options =
             options.map(|o| FormOption { id: o.id, label: &o.label, chosen: visit.own.contains(&o.id) }).collect();
-        let mut outcome = Outcome::new(poll, thanks(visit.counts_later));
-        outcome.votable = true;
+        let mut panel = ResultPanel::new(poll, thanks(visit.counts_later));
+        panel.votable = true;
         if poll.shows_results(Viewer::Voter, now) {
-            outcome.note = soon(visit.counts_later);
-            outcome.rows.push(Row { label: "", percent: 0.0, count: String::new(), own: true });
+            panel.note = delay_note(visit.counts_later);
+            panel.rows.push(Row { label: "", percent: 0.0, count: String::new(), own: true });
         } else {
-            outcome.note = hidden(poll);
+            panel.note = hidden_note(poll);
         }
         Self {
             hint: words::hint(poll),
@@ -176,39 +176,39 @@ impl<'a> Form<'a> {
             too_many: words::too_many(poll.max_choices),
             ballot_id: visit.ballot_id,
             retry: visit.retry,
-            closes_at: poll.closes_at.map(Moment::new),
-            outcome,
+            closes_at: poll.closes_at.map(DisplayTime::new),
+            panel,
         }
     }
 }
 
-impl<'a> Outcome<'a> {
+impl<'a> ResultPanel<'a> {
     fn new(poll: &Poll, heading: &'static str) -> Self {
         let (ballot, base) = (words::ballot(poll), words::base(poll));
         Self { heading, rows: Vec::new(), voters: String::new(), ballot, base, note: "", at: None, votable: false }
     }
 
     fn before(poll: &Poll) -> Self {
-        let mut outcome = Self::new(poll, "This poll is not open yet");
+        let mut panel = Self::new(poll, "This poll is not open yet");
         if let Some(opens_at) = poll.opens_at {
-            outcome.note = "It opens on";
-            outcome.at = Some(Moment::new(opens_at));
+            panel.note = "It opens on";
+            panel.at = Some(DisplayTime::new(opens_at));
         }
-        outcome
+        panel
     }
 
     fn after(live: &'a LivePoll, now: Timestamp, visit: &Visit) -> Self {
         let (poll, state) = (&live.poll, live.poll.state(now));
         let voted = visit.after == After::Vote;
-        let mut outcome = Self::new(poll, if voted { thanks(visit.counts_later) } else { heading(state) });
-        outcome.votable = state == PollState::Open;
+        let mut panel = Self::new(poll, if voted { thanks(visit.counts_later) } else { heading(state) });
+        panel.votable = state == PollState::Open;
         if !poll.shows_results(visit.viewer, now) {
-            outcome.note = hidden(poll);
-            return outcome;
+            panel.note = hidden_note(poll);
+            return panel;
         }
         let latest = live.latest();
-        outcome.voters = words::ballots(latest.tallies.voters, outcome.ballot, outcome.votable);
-        outcome.rows = poll
+        panel.voters = words::ballots(latest.tallies.voters, panel.ballot, panel.votable);
+        panel.rows = poll
             .option_results(&latest.tallies)
             .map(|result| Row {
                 label: result.label,
@@ -218,21 +218,21 @@ impl<'a> Outcome<'a> {
             })
             .collect();
         if state == PollState::Closing {
-            outcome.note = "The last votes are being counted.";
+            panel.note = "The last votes are being counted.";
         } else if voted && state == PollState::Open {
-            outcome.note = soon(visit.counts_later);
+            panel.note = delay_note(visit.counts_later);
         }
-        outcome
+        panel
     }
 }
 
-/// What somebody is told whose vote was taken.
+/// The heading after a vote.
 fn thanks(counts_later: bool) -> &'static str {
     if counts_later { "Thank you, your vote is in" } else { "Thank you, your vote is counted" }
 }
 
-/// What goes with it beside a result.
-fn soon(counts_later: bool) -> &'static str {
+/// The note beside the result after a vote.
+fn delay_note(counts_later: bool) -> &'static str {
     if counts_later { "It shows in the result in a moment." } else { "" }
 }
 
@@ -243,8 +243,8 @@ fn heading(state: PollState) -> &'static str {
     }
 }
 
-/// What stands where the result would.
-fn hidden(poll: &Poll) -> &'static str {
+/// The note in place of a hidden result.
+fn hidden_note(poll: &Poll) -> &'static str {
     match poll.results {
         Visibility::Never | Visibility::Always => "The result of this poll is not shown here.",
         Visibility::AfterVote | Visibility::AfterClose => "The result will be here once the poll has closed.",

@@ -1,8 +1,8 @@
-//! What a browser gets for a vote sent by the page's form: an address that says for ten minutes that a ballot was taken,
-//! and a cookie, without which the address says so to nobody else. The choices are in the cookie alone.
+//! The receipt that a browser gets for a vote sent by the page's form: an address that proves for ten minutes that a ballot was
+//! accepted, and a cookie, without which the address proves nothing in another browser. The choices are in the cookie alone.
 //!
-//! Both are signed, so that any node that has the same secret can check them, and none has to remember anything. The
-//! ballot's id is in neither: whoever reads the address in a log can't find the ballot by it.
+//! Both are signed, so that any node with the same secret can verify them and no node keeps state. The ballot's id is in
+//! neither: the address in a log doesn't identify the ballot.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::HeaderMap;
@@ -13,40 +13,40 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, Poll};
 use uuid::Uuid;
 
-/// For how long a receipt is good, in seconds.
-const LIFE_S: i64 = 600;
+/// How long a receipt is valid, in seconds.
+const LIFETIME_S: i64 = 600;
 
-/// The name of the query's field that carries a receipt.
+/// The query parameter that contains a receipt.
 const FIELD: &str = "receipt";
 
-/// The key under which receipts are signed.
+/// The key with which receipts are signed.
 #[derive(Clone)]
 pub struct ReceiptKey([u8; 32]);
 
-/// A receipt as it is handed out.
+/// A receipt as issued.
 #[derive(Debug)]
 pub struct Receipt {
-    /// The address of the poll's page with the receipt in it.
+    /// The address of the poll's page, with the receipt in its query.
     pub address: HeaderValue,
-    /// The value of `Set-Cookie` that goes with it.
+    /// The value of `Set-Cookie` that is sent with it.
     pub cookie: HeaderValue,
 }
 
-/// What a request proves of a vote that came before it.
+/// What a request proves about an earlier vote.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Proof {
     /// This browser sent a ballot with these choices.
     Own(Vec<OptionId>),
-    /// A ballot was taken, and the browser that sent it keeps no cookies, or doesn't say where it comes from: it may be
-    /// somebody else.
+    /// A ballot was accepted, but the request has no valid cookie for it: the browser that voted keeps no cookies, or this is
+    /// another one.
     Unbound {
-        /// The browser was led here by our own page.
-        from_our_page: bool,
+        /// The request comes from a page of this server; if `false`, it has no `Sec-Fetch-Site`.
+        from_own_page: bool,
     },
 }
 
-/// Whether the query of an address has a receipt, good or not.
-pub fn is_in(query: &str) -> bool {
+/// Whether the query of an address contains a receipt, valid or not.
+pub fn is_present(query: &str) -> bool {
     token(query).is_some()
 }
 
@@ -60,45 +60,45 @@ impl ReceiptKey {
         Self(key)
     }
 
-    /// The receipt for a ballot that was taken at `now`, for the browser whose request had these headers.
-    pub fn issue(&self, poll: &Poll, id: BallotId, choices: &Choices, now: Timestamp, asked: &HeaderMap) -> Receipt {
+    /// The receipt for a ballot that was accepted at `now`, for the browser that sent these headers.
+    pub fn issue(&self, poll: &Poll, id: BallotId, choices: &Choices, now: Timestamp, headers: &HeaderMap) -> Receipt {
         let nonce = (self.mac(&format!("nonce {} {id}", poll.id.0)) >> 64) as u64;
-        let expires_s = now.0.div_euclid(1_000).saturating_add(LIFE_S);
+        let expires_s = now.0.div_euclid(1_000).saturating_add(LIFETIME_S);
         let choices: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
         let choices = choices.join(".");
         let address = self.mac(&address_text(poll, expires_s, nonce));
         let cookie = self.mac(&cookie_text(poll, nonce, &choices));
         let slug = &poll.slug;
-        // A browser keeps no `Secure` cookie of a page that came without TLS. Without a path, a cookie is for all that is
-        // beside the page, wherever a proxy has put that.
-        let from_https = asked.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+        // A browser keeps no `Secure` cookie from a page that was loaded without TLS. Without a path, a cookie applies to the
+        // pages beside this one, whatever path prefix a proxy adds.
+        let from_https = headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
         let secure = if from_https { "; Secure" } else { "" };
         let address = format!("/polls/{slug}?{FIELD}={expires_s:x}-{nonce:016x}-{address:032x}");
         let cookie = format!(
-            "{}={nonce:016x}-{choices}-{cookie:032x}; Max-Age={LIFE_S}; HttpOnly; SameSite=Lax{secure}",
+            "{}={nonce:016x}-{choices}-{cookie:032x}; Max-Age={LIFETIME_S}; HttpOnly; SameSite=Lax{secure}",
             cookie_name(poll),
         );
         let value = |text: String| HeaderValue::from_str(&text).expect("slugs and numbers fit in a header");
         Receipt { address: value(address), cookie: value(cookie) }
     }
 
-    /// What the query of an address and the headers of its request prove at `now`; `None` if the address has no receipt
-    /// that is good, or is somebody else's.
-    pub fn proof(&self, poll: &Poll, query: &str, asked: &HeaderMap, now: Timestamp) -> Option<Proof> {
+    /// What the query of an address and the headers of its request prove at `now`; `None` if the address has no valid receipt,
+    /// or the receipt belongs to another browser.
+    pub fn proof(&self, poll: &Poll, query: &str, headers: &HeaderMap, now: Timestamp) -> Option<Proof> {
         let nonce = self.nonce_of(poll, query, now)?;
-        if let Some(own) = cookies(asked).find_map(|(name, value)| self.own_choices(poll, nonce, name, value)) {
+        if let Some(own) = cookies(headers).find_map(|(name, value)| self.own_choices(poll, nonce, name, value)) {
             return Some(Proof::Own(own));
         }
-        // A browser says whether the page that led here was ours; old ones say nothing.
-        match asked.get("sec-fetch-site").map(HeaderValue::as_bytes) {
-            Some(b"same-origin") => Some(Proof::Unbound { from_our_page: true }),
-            None => Some(Proof::Unbound { from_our_page: false }),
+        // Browsers send whether the previous page was one of this server; old ones send nothing.
+        match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+            Some(b"same-origin") => Some(Proof::Unbound { from_own_page: true }),
+            None => Some(Proof::Unbound { from_own_page: false }),
             Some(_) => None,
         }
     }
 
-    /// The id of the poll's ballot that this id names: nobody else can tell it by the name. It has the same time, so that ids
-    /// ascend as names do.
+    /// The id of the poll's ballot with this name. It can't be computed without the key. It contains the same timestamp as the
+    /// name, so that ids ascend as names do.
     pub fn ballot_id(&self, poll: &Poll, name: Uuid) -> BallotId {
         let random = (self.mac(&format!("ballot {} {name}", poll.id.0)) >> 64) as u64;
         let variant = 0b10 << 62;
@@ -109,19 +109,19 @@ impl ReceiptKey {
         let mut parts = token(query)?.splitn(3, '-');
         let expires_s = i64::from_str_radix(parts.next()?, 16).ok()?;
         let nonce = u64::from_str_radix(parts.next()?, 16).ok()?;
-        let good = self.verifies(&address_text(poll, expires_s, nonce), parts.next()?);
-        (good && now.0.div_euclid(1_000) < expires_s).then_some(nonce)
+        let is_valid = self.verifies(&address_text(poll, expires_s, nonce), parts.next()?);
+        (is_valid && now.0.div_euclid(1_000) < expires_s).then_some(nonce)
     }
 
     fn own_choices(&self, poll: &Poll, nonce: u64, name: &str, value: &str) -> Option<Vec<OptionId>> {
         let mut parts = value.strip_prefix(&format!("{nonce:016x}-"))?.splitn(2, '-');
         let (choices, mac) = (parts.next()?, parts.next()?);
-        let good = name == cookie_name(poll) && self.verifies(&cookie_text(poll, nonce, choices), mac);
+        let is_valid = name == cookie_name(poll) && self.verifies(&cookie_text(poll, nonce, choices), mac);
         let ids: Option<Vec<_>> = choices.split('.').map(|id| id.parse().ok().map(OptionId)).collect();
-        ids.filter(|_| good)
+        ids.filter(|_| is_valid)
     }
 
-    /// Compares in constant time.
+    /// Whether `mac` is that of `text`; compared in constant time.
     fn verifies(&self, text: &str, mac: &str) -> bool {
         let Ok(mac) = u128::from_str_radix(mac, 16) else { return false };
         self.hmac(text).verify_truncated_left(&mac.to_be_bytes()).is_ok()
@@ -152,9 +152,9 @@ fn cookie_name(poll: &Poll) -> String {
     format!("vote-{}", poll.slug)
 }
 
-/// The cookies of a request: names and values.
-pub(super) fn cookies(asked: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lists = asked.get_all(COOKIE).iter().filter_map(|list| list.to_str().ok());
+/// The cookies of a request, as names and values.
+pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lists = headers.get_all(COOKIE).iter().filter_map(|list| list.to_str().ok());
     lists.flat_map(|list| list.split(';')).filter_map(|cookie| cookie.trim().split_once('='))
 }
 
@@ -181,8 +181,8 @@ mod tests {
     fn issued(key: &ReceiptKey, origin: &'static str) -> (String, String) {
         let id = BallotId("018f4d1e-7c00-7000-8000-000000000001".parse().unwrap());
         let choices = Choices::new([OptionId(1), OptionId(3)]).unwrap();
-        let asked = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
-        let receipt = key.issue(&poll(1), id, &choices, NOW, &asked);
+        let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
+        let receipt = key.issue(&poll(1), id, &choices, NOW, &headers);
         let query = receipt.address.to_str().unwrap().split_once('?').unwrap().1.to_owned();
         (query, receipt.cookie.to_str().unwrap().to_owned())
     }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn receipt_is_good_for_its_browser_on_any_node_for_ten_minutes() {
+    fn receipt_is_valid_on_any_node_for_ten_minutes() {
         let (query, cookie) = issued(&ReceiptKey::new([7; 32]), "https://vote.example");
         let other_node = ReceiptKey::new([7; 32]);
         let proof = |later_ms| other_node.proof(&poll(1), &query, &with_cookie(&cookie), NOW.plus_ms(later_ms));
@@ -206,20 +206,20 @@ mod tests {
     }
 
     #[test]
-    fn receipt_of_another_poll_key_or_hand_is_none() {
+    fn forged_or_foreign_receipt_is_rejected() {
         let key = ReceiptKey::new([7; 32]);
         let (query, cookie) = issued(&key, "null");
-        let asked = with_cookie(&cookie);
-        assert_eq!(key.proof(&poll(2), &query, &asked, NOW), None);
-        assert_eq!(ReceiptKey::new([8; 32]).proof(&poll(1), &query, &asked, NOW), None);
+        let headers = with_cookie(&cookie);
+        assert_eq!(key.proof(&poll(2), &query, &headers, NOW), None);
+        assert_eq!(ReceiptKey::new([8; 32]).proof(&poll(1), &query, &headers, NOW), None);
         for position in 0..query.len() {
             let mut forged = query.clone().into_bytes();
             forged[position] ^= 1;
             let forged = String::from_utf8(forged).unwrap();
-            assert_eq!(key.proof(&poll(1), &forged, &asked, NOW), None, "{forged}");
+            assert_eq!(key.proof(&poll(1), &forged, &headers, NOW), None, "{forged}");
         }
         for query in ["", "receipt", "receipt=", "receipt=-", "receipt=1-2-3", "receipt=ffffffffffffffff-1-1"] {
-            assert_eq!(key.proof(&poll(1), query, &asked, NOW), None, "{query}");
+            assert_eq!(key.proof(&poll(1), query, &headers, NOW), None, "{query}");
         }
     }
 
@@ -227,7 +227,7 @@ mod tests {
     fn forged_cookie_gives_no_choices() {
         let key = ReceiptKey::new([7; 32]);
         let (query, cookie) = issued(&key, "null");
-        let unbound = Some(Proof::Unbound { from_our_page: false });
+        let unbound = Some(Proof::Unbound { from_own_page: false });
         for forged in
             [cookie.replace("-1.3-", "-2-"), cookie.replace("vote-demo", "vote-other"), "vote-demo=".to_owned()]
         {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_else_with_the_address_is_not_taken_for_the_voter() {
+    fn address_alone_does_not_identify_the_voter() {
         let key = ReceiptKey::new([7; 32]);
         let (query, _) = issued(&key, "null");
         let proof = |site| {
@@ -244,6 +244,6 @@ mod tests {
             key.proof(&poll(1), &query, &HeaderMap::from_iter([(name, HeaderValue::from_static(site))]), NOW)
         };
         assert_eq!((proof("none"), proof("cross-site"), proof("same-site")), (None, None, None));
-        assert_eq!(proof("same-origin"), Some(Proof::Unbound { from_our_page: true }));
+        assert_eq!(proof("same-origin"), Some(Proof::Unbound { from_own_page: true }));
     }
 }

@@ -1,30 +1,30 @@
-//! What pages say to voters.
+//! The pages' texts for voters.
 
-use jiff::Timestamp as Instant;
+use jiff::Timestamp as JiffTimestamp;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{InvalidChoice, Kind, PercentBase, Poll};
 
 use super::super::error::Problem;
 use crate::view::rfc3339_text;
 
-/// A moment, for programs and for people.
+/// A time, for programs and for people.
 #[derive(Debug)]
-pub struct Moment {
-    /// As RFC 3339 has it.
+pub struct DisplayTime {
+    /// In RFC 3339 format.
     pub iso: String,
-    /// In words, in UTC: the script puts it in the visitor's own time.
+    /// As readable text, in UTC; the script converts it to the visitor's time zone.
     pub words: String,
 }
 
-impl Moment {
-    /// The moment `at`.
+impl DisplayTime {
+    /// The time `at`.
     pub fn new(at: Timestamp) -> Self {
-        let instant = Instant::from_millisecond(at.0).unwrap_or(Instant::MAX);
-        Self { iso: rfc3339_text(at), words: instant.strftime("%-d %B %Y, %H:%M UTC").to_string() }
+        let timestamp = JiffTimestamp::from_millisecond(at.0).unwrap_or(JiffTimestamp::MAX);
+        Self { iso: rfc3339_text(at), words: timestamp.strftime("%-d %B %Y, %H:%M UTC").to_string() }
     }
 }
 
-/// How many options to choose.
+/// The hint on how many options to choose.
 pub fn hint(poll: &Poll) -> String {
     let (min, max, options) = (poll.min_choices, poll.max_choices, poll.options.len());
     let all = usize::from(max) >= options;
@@ -38,32 +38,32 @@ pub fn hint(poll: &Poll) -> String {
     }
 }
 
-/// What to do about too few choices.
+/// The message for too few choices.
 pub fn too_few(min: u16) -> String {
     if min == 1 { "Choose an option first, then vote.".to_owned() } else { format!("Choose at least {min} options.") }
 }
 
-/// What to do about too many choices.
+/// The message for too many choices.
 pub fn too_many(max: u16) -> String {
     if max == 1 { "Choose only one option.".to_owned() } else { format!("Choose at most {max} options.") }
 }
 
-/// Why a vote isn't counted and what to do now. `retried`: an earlier try of the same vote may have been counted.
+/// Why a vote wasn't counted and what to do next. `retried`: an earlier attempt of the same vote may have been counted.
 pub fn message(problem: &Problem, retried: bool) -> String {
-    let words = match problem {
+    let text = match problem {
         Problem::InvalidChoice(InvalidChoice::None) => return too_few(1),
         Problem::InvalidChoice(InvalidChoice::TooFew { min }) => return too_few(*min),
         Problem::InvalidChoice(InvalidChoice::TooMany { max }) => return too_many(*max),
         Problem::InvalidChoice(InvalidChoice::Unknown(_)) => {
-            "One of those options is not in this poll. Look at the options again, then vote."
+            "One of those options is not in this poll. Check the options, then vote again."
         }
         Problem::BallotIdReused | Problem::AlreadyVoted(_) => {
-            "You had voted already. Your first vote stands; this one was not counted."
+            "You have already voted. Your first vote stands; this one was not counted."
         }
         Problem::BallotIdMissing => "Press Vote once more: then your vote is counted.",
         Problem::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
         Problem::PollClosed if retried => {
-            "This poll has closed. Your first try may have been counted; this one was not."
+            "This poll has closed. Your first attempt may have been counted; this one was not."
         }
         Problem::PollClosed => "This poll has closed, so your vote was not counted.",
         Problem::Overloaded => {
@@ -73,7 +73,7 @@ pub fn message(problem: &Problem, retried: bool) -> String {
             "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
         }
         Problem::OutcomeUnknown(..) => {
-            "Something broke, and we can't tell whether your vote was counted. Vote again from here: it counts once."
+            "Something went wrong, and we don't know if your vote was counted. Vote again from here: it counts once."
         }
         Problem::NotABallot(_)
         | Problem::BadRequest(_)
@@ -90,13 +90,14 @@ pub fn message(problem: &Problem, retried: bool) -> String {
         | Problem::ResultsUnavailable(_)
         | Problem::Internal(_) => "Your vote could not be read, so it was not counted. Choose again, then vote.",
     };
-    words.to_owned()
+    text.to_owned()
 }
 
-/// Title and text of a page that has no poll to show.
+/// The title and text of a page that shows no poll.
 pub fn without_poll(problem: &Problem) -> (&'static str, &'static str) {
     if matches!(problem, Problem::OriginNotAllowed) {
-        let text = "It was sent from a page of another site, which may not vote here. Vote on the poll's own page.";
+        let text =
+            "It was sent from a page of another site, which is not allowed to vote here. Vote on the poll's own page.";
         ("Your vote was not counted", text)
     } else if matches!(problem, Problem::NotFound) {
         ("There is nothing here", "Check the address.")
@@ -105,8 +106,8 @@ pub fn without_poll(problem: &Problem) -> (&'static str, &'static str) {
     }
 }
 
-/// What a ballot is called in this poll: where it has one choice, it is a vote; where it has several, each of them is.
-/// Nobody is kept from sending several ballots, so they are no voters.
+/// The word for a ballot in this poll: a vote where it has one choice, a ballot where it may have several, since there each
+/// choice is a vote. Not "voter", since a person may send several ballots.
 pub fn ballot(poll: &Poll) -> &'static str {
     match poll.kind {
         Kind::Single => "vote",
@@ -114,7 +115,7 @@ pub fn ballot(poll: &Poll) -> &'static str {
     }
 }
 
-/// What this poll's percentages are parts of, where they don't simply add up to 100 percent of the votes.
+/// What this poll's percentages are shares of; empty where they add up to 100 percent of the votes.
 pub fn base(poll: &Poll) -> &'static str {
     match (poll.kind, poll.percent_base) {
         (Kind::Single, _) => "",
@@ -125,22 +126,22 @@ pub fn base(poll: &Poll) -> &'static str {
     }
 }
 
-/// How many ballots, called so, were cast in a poll that takes more or no more.
-pub fn ballots(ballots: u64, called: &str, votable: bool) -> String {
+/// The number of ballots cast; `word` is the word for one, `votable` whether the poll accepts more.
+pub fn ballots(ballots: u64, word: &str, votable: bool) -> String {
     match ballots {
         0 if votable => "No votes yet".to_owned(),
         0 => "Nobody voted".to_owned(),
-        1 => format!("1 {called}"),
-        _ => format!("{} {called}s", grouped(ballots)),
+        1 => format!("1 {word}"),
+        _ => format!("{} {word}s", grouped(ballots)),
     }
 }
 
-/// How many chose an option.
+/// The number of votes for an option.
 pub fn votes(votes: u64) -> String {
     if votes == 1 { "1 vote".to_owned() } else { format!("{} votes", grouped(votes)) }
 }
 
-/// A number with a comma every three digits.
+/// A number with a comma as the thousands separator.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -161,17 +162,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hints_tell_the_limits() {
+    fn hint_states_the_limits() {
         let mut poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
-        let mut said = |min, max| {
+        let mut hint_for = |min, max| {
             (poll.min_choices, poll.max_choices) = (min, max);
             hint(&poll)
         };
-        assert_eq!(said(1, 5), "Choose all that apply");
-        assert_eq!(said(1, 3), "Choose up to 3");
-        assert_eq!(said(2, 5), "Choose at least 2");
-        assert_eq!(said(2, 3), "Choose 2 to 3");
-        assert_eq!(said(2, 2), "Choose 2");
+        assert_eq!(hint_for(1, 5), "Choose all that apply");
+        assert_eq!(hint_for(1, 3), "Choose up to 3");
+        assert_eq!(hint_for(2, 5), "Choose at least 2");
+        assert_eq!(hint_for(2, 3), "Choose 2 to 3");
+        assert_eq!(hint_for(2, 2), "Choose 2");
         poll.kind = Kind::Single;
         assert_eq!(hint(&poll), "Choose one");
     }
@@ -183,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_readable() {
-        let moment = Moment::new(Timestamp(1_800_000_000_000));
+    fn display_time_is_readable() {
+        let time = DisplayTime::new(Timestamp(1_800_000_000_000));
         assert_eq!(
-            (moment.iso.as_str(), moment.words.as_str()),
+            (time.iso.as_str(), time.words.as_str()),
             ("2027-01-15T08:00:00.000Z", "15 January 2027, 08:00 UTC")
         );
     }

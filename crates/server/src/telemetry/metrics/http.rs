@@ -1,0 +1,131 @@
+//! HTTP and admission metrics, kept per core and summed at a scrape.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+
+use crate::intake::BallotQueue;
+use crate::net::ConnectionMetrics;
+
+/// The reasons to reject a ballot: the problem codes of the responses.
+const REASONS: [&str; 19] = [
+    "origin_not_allowed",
+    "not_a_ballot",
+    "invalid_choice",
+    "too_large",
+    "body_unreadable",
+    "request_timeout",
+    "unsupported_content_encoding",
+    "unsupported_media_type",
+    "poll_not_found",
+    "poll_not_open",
+    "poll_closed",
+    "ballot_id_missing",
+    "ballot_id_reused",
+    "already_voted",
+    "overloaded",
+    "store_unavailable",
+    "queue_unavailable",
+    "outcome_unknown",
+    "internal",
+];
+
+/// HTTP metrics of one core; kept per core so that cores don't contend for a cache line.
+#[derive(Debug, Default)]
+pub struct HttpMetrics {
+    /// Responses, by the first digit of their status.
+    responses: [AtomicU64; 6],
+    /// Rejected ballots, in the order of [`REASONS`].
+    rejected: [AtomicU64; REASONS.len()],
+    /// The core's connections.
+    pub connections: ConnectionMetrics,
+    /// Response bytes that HTTP/2 clients haven't read yet.
+    pub unsent_bytes: Gauge,
+}
+
+impl HttpMetrics {
+    /// Counts a response with this status.
+    pub fn answered(&self, status: u16) {
+        if let Some(responses) = self.responses.get(usize::from(status / 100)) {
+            responses.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a ballot whose response was the problem with this code.
+    pub fn ballot_refused(&self, code: &str) {
+        let known = REASONS.iter().position(|reason| *reason == code);
+        debug_assert!(known.is_some(), "{code} is not a reason to reject a ballot");
+        if let Some(rejected) = known.and_then(|known| self.rejected.get(known)) {
+            rejected.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Sums the metrics of all cores at a scrape.
+#[derive(Debug)]
+pub(super) struct PerCore {
+    pub(super) http: Vec<Arc<HttpMetrics>>,
+    pub(super) ballot_queues: Vec<Arc<BallotQueue>>,
+}
+
+impl Collector for PerCore {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.encode_counters(&mut encoder)?;
+        let connections = self.http.iter().map(|core| core.connections.open.get()).sum();
+        gauge(&mut encoder, "connections", "Connections open now", connections)?;
+        let unsent = self.http.iter().map(|core| core.unsent_bytes.get()).sum();
+        gauge(&mut encoder, "unsent_bytes", "Bytes of HTTP/2 responses that clients have yet to take", unsent)?;
+        let waiting: usize = self.ballot_queues.iter().map(|ballot_queue| ballot_queue.waiting()).sum();
+        let help = "Ballots admitted and not yet durable";
+        gauge(&mut encoder, "ballots_waiting", help, i64::try_from(waiting).unwrap_or(i64::MAX))
+    }
+}
+
+impl PerCore {
+    fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let sum = |value: &dyn Fn(&HttpMetrics) -> u64| self.http.iter().map(|core| value(core)).sum();
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        let responses = (1..).zip(classes).map(|(class, name)| (name, sum(&|core| load(&core.responses[class]))));
+        family(encoder, "http_responses", "HTTP responses, by class of status", "class", responses)?;
+        let rejected = (0..).zip(REASONS).map(|(reason, name)| (name, sum(&|core| load(&core.rejected[reason]))));
+        let help =
+            "Ballots answered with an error, by its code; of outcome_unknown alone something may have been taken";
+        family(encoder, "ballots_refused", help, "reason", rejected)?;
+        let accepted = ConstCounter::new(self.http.iter().map(|core| core.connections.accepted.get()).sum::<u64>());
+        let help = "Connections accepted";
+        accepted.encode(encoder.encode_descriptor("connections_accepted", help, None, accepted.metric_type())?)?;
+        let admitted =
+            ConstCounter::new(self.ballot_queues.iter().map(|ballot_queue| ballot_queue.admitted()).sum::<u64>());
+        let help = "Ballots admitted";
+        admitted.encode(encoder.encode_descriptor("ballots_admitted", help, None, admitted.metric_type())?)
+    }
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn family<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    counts: impl Iterator<Item = (&'a str, u64)>,
+) -> fmt::Result {
+    let kind = ConstCounter::new(0u64).metric_type();
+    let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+    for (value, count) in counts {
+        ConstCounter::new(count).encode(family.encode_family(&[(label, value)])?)?;
+    }
+    Ok(())
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
+    let gauge = ConstGauge::new(value);
+    gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+}
