@@ -66,6 +66,16 @@ fn answers_are_the_same_over_both() {
 }
 
 #[test]
+fn refused_http_2_request_has_the_date_of_the_servers_clock() {
+    let server = TlsServer::start();
+    let client = Client::open(&server);
+    let accepted = client.request("GET", "/api/result", &[], b"");
+    let refused = client.request("GET", "/api/result", &[("host", "other.example")], b"");
+    refused.assert_problem(400, "bad_request");
+    assert_eq!(refused.header("date"), accepted.header("date"));
+}
+
+#[test]
 fn a_head_has_the_body_s_length_and_no_body() {
     let server = TlsServer::start();
     let client = Client::open(&server);

@@ -122,7 +122,9 @@ async fn respond<S: FastPath>(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     if let Some(status) = rules::http2_fault(&request) {
-        return Ok(error_body::error_response(status, core.error_body).map(ResponseBody::untimed));
+        let mut response = error_body::error_response(status, core.error_body).map(ResponseBody::untimed);
+        core.date.set(response.headers_mut());
+        return Ok(response);
     }
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let Some(in_flight) = streams.begin(if is_read { READ_BYTES } else { BALLOT_BYTES }).await else {
