@@ -2,8 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::url_parts::{Encoded, decode, no_account, parse_host};
+
+/// How long sending a message may take, its confirm included, unless set otherwise.
+const CONFIRM_MAX: Duration = Duration::from_secs(3);
 
 const EXAMPLE: &str = "amqp://user:password@host:5672/vhost";
 
@@ -17,12 +21,21 @@ pub struct QueueUrl {
     pub(super) password: String,
     pub(super) hosts: Vec<(String, u16)>,
     pub(super) vhost: String,
+    /// How long sending a message may take, its confirm included.
+    pub(super) confirm_max: Duration,
 }
 
 impl QueueUrl {
     /// Whether this is RabbitMQ's well-known default account.
     pub fn has_default_password(&self) -> bool {
         self.user == "guest" && self.password == "guest"
+    }
+
+    /// The same with another limit for sending a message, its confirm included; 3 seconds by default. A busy machine that runs
+    /// tests may take longer.
+    #[must_use]
+    pub fn with_confirm_max(self, confirm_max: Duration) -> Self {
+        Self { confirm_max, ..self }
     }
 }
 
@@ -76,6 +89,7 @@ impl FromStr for QueueUrl {
             password: decode(password, EXAMPLE)?,
             hosts: hosts.split(',').map(|host| parse_host(host, default_port, EXAMPLE)).collect::<Result<_, _>>()?,
             vhost: if vhost.is_empty() { "/".to_owned() } else { vhost },
+            confirm_max: CONFIRM_MAX,
         })
     }
 }

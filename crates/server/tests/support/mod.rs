@@ -37,6 +37,9 @@ use self::workers::TestWorker;
 /// How long a test waits for an answer before it fails.
 pub const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// How long a test's broker may take to confirm a message.
+const CONFIRM_MAX: Duration = Duration::from_secs(20);
+
 /// The threads that a server of parts serves on.
 pub const CORES: usize = 2;
 
@@ -80,8 +83,11 @@ impl TestServer {
         let beside = workers::settings();
         let mut all: Vec<_> = beside.iter().map(|(name, value)| (*name, value.as_str())).collect();
         all.extend(settings);
-        let mut server =
-            Self::launch(TestDatabase::new(), &all, async |config, clock| Server::start(config, Some(clock), 2).await);
+        let mut server = Self::launch(TestDatabase::new(), &all, async |config, clock| {
+            // On a busy machine a confirm may take longer than voters are to wait.
+            let queue = config.queue.clone().map(|queue| queue.with_confirm_max(CONFIRM_MAX));
+            Server::start(Config { queue, ..config }, Some(clock), 2).await
+        });
         let clock: Arc<dyn Clock> = server.clock.clone();
         if server.app.config.queue.is_some() {
             server.worker = Some(TestWorker::start(&server.app.config, clock));

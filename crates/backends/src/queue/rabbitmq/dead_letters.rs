@@ -18,7 +18,7 @@ use super::confirm_channel::{Address, ConfirmChannel};
 use super::connection::{RESPONSE_MAX, Session};
 use super::failure::{self, unavailable_because};
 use super::topology::Contents;
-use super::{BrokerConfig, SEND_MAX, next};
+use super::{BrokerConfig, next};
 use crate::queue::message::{MessageKey, NotAMessage, decode_ballots};
 
 /// The maximum number of messages per scan.
@@ -141,7 +141,7 @@ impl DeadLetters {
         while let Some(message) = scan.next().await? {
             if which.has(&message) {
                 let to = Address::Queue(&self.broker.topology.ballots);
-                let deadline = Instant::now() + SEND_MAX;
+                let deadline = Instant::now() + self.broker.url.confirm_max;
                 let (open, sent) = channel.send(to, &message.data, BasicProperties::default(), deadline).await;
                 sent?;
                 channel = open.ok_or_else(|| unavailable_because("the channel is closed"))?;

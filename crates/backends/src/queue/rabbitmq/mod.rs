@@ -37,7 +37,6 @@ mod unconfirmed;
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::Duration;
 
 use futures_core::Stream;
 
@@ -49,9 +48,6 @@ pub use self::result_publisher::RabbitResultPublisher;
 pub use self::result_subscriber::RabbitResultSubscriber;
 pub use self::topology::Topology;
 use super::QueueUrl;
-
-/// The timeout for publishing a message, including its confirm.
-const SEND_MAX: Duration = Duration::from_secs(3);
 
 /// AMQP's delivery mode for messages that are written to disk.
 const PERSISTENT: u8 = 2;

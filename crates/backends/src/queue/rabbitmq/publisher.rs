@@ -9,12 +9,12 @@ use throng_domain::ballot::Ballot;
 use throng_domain::queue::{Publisher, QueueError};
 use tokio::time::{Instant, timeout_at};
 
+use super::BrokerConfig;
 use super::failure::unavailable_because;
 use super::identity;
 use super::publisher_connection::PublisherConnection;
 use super::supervised_connection::SupervisedConnection;
 use super::unconfirmed::Unconfirmed;
-use super::{BrokerConfig, SEND_MAX};
 use crate::queue::message::{MessageKey, encode_ballots};
 
 const PURPOSE: &str = "ballots out";
@@ -160,7 +160,7 @@ impl RabbitPublisher {
 impl Publisher for RabbitPublisher {
     async fn publish(&self, ballots: &[Ballot]) -> Result<(), QueueError> {
         let message = encode_ballots(&self.key, ballots).map_err(|error| QueueError::Rejected(error.to_string()))?;
-        let deadline = Instant::now() + SEND_MAX;
+        let deadline = Instant::now() + self.broker.url.confirm_max;
         self.refusal()?;
         let Ok(opened) = timeout_at(deadline, self.publisher_connection()).await else {
             self.connection.request_check();

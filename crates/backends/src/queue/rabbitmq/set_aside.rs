@@ -9,11 +9,11 @@ use throng_domain::queue::QueueError;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, warn};
 
+use super::BrokerConfig;
 use super::confirm_channel::{Address, ConfirmChannel};
 use super::connection::Session;
 use super::dead_letters::{WHY, id_of};
 use super::failure::unavailable_because;
-use super::{BrokerConfig, SEND_MAX};
 use crate::queue::message::NotAMessage;
 
 /// The delay before a retry. The messages stay unacknowledged meanwhile.
@@ -93,7 +93,7 @@ impl SetAside {
         let mut channel = ConfirmChannel::open(&session).await?;
         for unreadable in &self.unreadable {
             let to = Address::Queue(&self.broker.topology.dead);
-            let deadline = Instant::now() + SEND_MAX;
+            let deadline = Instant::now() + self.broker.url.confirm_max;
             let (open, sent) = channel.send(to, &unreadable.body, properties(unreadable), deadline).await;
             sent?;
             durable.push(unreadable.number);

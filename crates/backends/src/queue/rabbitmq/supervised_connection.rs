@@ -10,13 +10,13 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::BrokerConfig;
 use super::alarms::{Alarm, Alarms};
 use super::confirm_channel::{Address, ConfirmChannel};
 use super::connection::{RESPONSE_MAX, Session};
 use super::failure::unavailable_because;
 use super::supervision::supervise;
 use super::unconfirmed::Unconfirmed;
-use super::{BrokerConfig, SEND_MAX};
 
 /// The channels, and so the messages in flight, of one connection.
 const CHANNELS_MAX: usize = 64;
@@ -148,7 +148,8 @@ impl SupervisedConnection {
         body: &[u8],
         properties: BasicProperties,
     ) -> Result<(), QueueError> {
-        let (state, deadline) = (&*self.state, Instant::now() + SEND_MAX);
+        let state = &*self.state;
+        let deadline = Instant::now() + state.broker.url.confirm_max;
         state.condition().refusal()?;
         let Ok(leased) = timeout_at(deadline, state.lease_channel()).await else {
             state.request_check();
