@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::new_poll::NewPoll;
 use crate::poll::{CLOSING_MS, Poll, PollId, Slug};
 use crate::rounds::Rounds;
-use crate::tally::Tallies;
+use crate::tally::{Tallies, TallyChange};
 
 /// Stores polls, ballots and tallies; and, through [`Rounds`], what has to be reported before a result is final.
 #[async_trait]
@@ -79,6 +79,13 @@ pub trait Store: Rounds {
     /// # Errors
     /// [`StoreError::Rejected`] if there is no such poll.
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError>;
+
+    /// Adds a change that no new ballot makes to the poll's tallies, in one transaction; returns the tallies with it. Changes are
+    /// relative, so concurrent ones add up. `seq` increases, also where the counts fall or stay as they are.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if there is no such poll or option, or if a count would fall below 0; nothing changed then.
+    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError>;
 
     /// The poll's tallies and, from the same snapshot, the counts computed from its ballots. Reads every ballot.
     ///

@@ -47,6 +47,27 @@ impl Tallies {
         }
     }
 
+    /// Checks that a change adds to options of this poll only, and that no count falls below 0 with it.
+    ///
+    /// # Errors
+    /// Why it can't be added.
+    pub fn check_change(&self, change: &TallyChange) -> Result<(), String> {
+        let falls_below_0 = |count: u64, added: i64| count.checked_add_signed(added).is_none();
+        if falls_below_0(self.voters, change.voters) {
+            return Err(format!("poll number {} would have fewer than 0 voters", self.poll.0));
+        }
+        for (option, added) in &change.counts {
+            match self.counts.iter().find(|(id, _)| id == option) {
+                None => return Err(format!("poll number {} has no option {}", self.poll.0, option.0)),
+                Some((_, count)) if falls_below_0(*count, *added) => {
+                    return Err(format!("option {} of poll number {} would fall below 0", option.0, self.poll.0));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether two results have the same counts, whatever their versions.
     pub fn counts_equal(&self, other: &Self) -> bool {
         self.poll == other.poll && self.voters == other.voters && self.counts == other.counts
@@ -80,6 +101,57 @@ impl Tallies {
         };
         // A share is at most 1,000 tenths, so this is exact.
         tenths.into_iter().map(|tenths| tenths as f64 / 10.0).collect()
+    }
+}
+
+/// A change of a poll's result: by new ballots, by a ballot that is replaced, withdrawn or voided, or a correction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TallyChange {
+    /// The poll.
+    pub poll: PollId,
+    /// How many voters are added; negative if removed.
+    pub voters: i64,
+    /// How many ballots that chose the option are added, per option; negative if removed. Each option once.
+    pub counts: Vec<(OptionId, i64)>,
+}
+
+impl TallyChange {
+    /// A change that adds nothing.
+    pub fn none(poll: PollId) -> Self {
+        Self { poll, voters: 0, counts: Vec::new() }
+    }
+
+    /// The change that turns one result's counts into another's.
+    pub fn between(from: &Tallies, to: &Tallies) -> Self {
+        let difference = |from: u64, to: u64| to.cast_signed().wrapping_sub(from.cast_signed());
+        let added = to.counts.iter().map(|(option, _)| *option);
+        let removed = from.counts.iter().map(|(option, _)| *option).filter(|option| to.count(*option) == 0);
+        let mut options: Vec<_> = added.chain(removed).collect();
+        options.sort_unstable();
+        options.dedup();
+        let counts = options.into_iter().map(|option| (option, difference(from.count(option), to.count(option))));
+        Self {
+            poll: from.poll,
+            voters: difference(from.voters, to.voters),
+            counts: counts.filter(|(_, difference)| *difference != 0).collect(),
+        }
+    }
+
+    /// Adds one ballot.
+    pub fn add(&mut self, choices: &Choices) {
+        self.voters += 1;
+        for chosen in choices.as_slice() {
+            match self.counts.iter_mut().find(|(id, _)| id == chosen) {
+                Some((_, count)) => *count += 1,
+                None => self.counts.push((*chosen, 1)),
+            }
+        }
+    }
+
+    /// By how much the change increases [`Tallies::seq`]: by one per added voter, and by at least one, also where no count
+    /// changes.
+    pub fn seq_increase(&self) -> i64 {
+        self.voters.max(1)
     }
 }
 

@@ -30,8 +30,9 @@ pub fn seed(file: &Path, count: u64, now_ms: u64) -> anyhow::Result<()> {
     let first_ms = now_ms - AGO_MS - count / BALLOTS_PER_MS;
     transaction.execute("UPDATE poll SET opens_at = ?1", [first_ms])?;
     let tallies = insert_ballots(&transaction, poll, count, first_ms)?;
-    // The tally of option 0 counts the ballots.
-    for (option, tally) in [(0, count)].iter().chain(&tallies) {
+    transaction
+        .execute("INSERT INTO result (poll_id, shard, seq, voters) VALUES (?1, 0, ?2, ?2)", params![poll, count])?;
+    for (option, tally) in &tallies {
         transaction.execute(
             "INSERT INTO tally (poll_id, option_id, shard, count) VALUES (?1, ?2, 0, ?3)",
             params![poll, option, tally],

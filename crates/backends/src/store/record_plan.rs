@@ -14,10 +14,11 @@ use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::{Outcome, Window};
-use throng_domain::tally::Tallies;
+use throng_domain::tally::{Tallies, TallyChange};
 
-/// The tally that counts a poll's ballots: no option has this id.
-pub(super) const BALLOTS: OptionId = OptionId(0);
+/// The tally in which versions of Throng before 0004_result counted a poll's voters: no option has this id. Their processes
+/// may still run, and add to it, while another one has migrated the schema.
+const VOTERS_BEFORE_0004: OptionId = OptionId(0);
 
 /// A batch within one transaction.
 #[derive(Debug)]
@@ -42,14 +43,6 @@ struct Key {
     counted: bool,
     /// The stored ballot that holds the key.
     holder: Option<(BallotId, Choices)>,
-}
-
-/// A count to add to a stored tally.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Change {
-    pub(super) poll: PollId,
-    pub(super) option: OptionId,
-    pub(super) count: u64,
 }
 
 /// A ballot that wasn't inserted although its key is free: the database's responses are inconsistent.
@@ -135,17 +128,15 @@ impl<'a> RecordPlan<'a> {
 
     /// What the counted ballots add to the tallies, ascending by poll and option, so that all transactions lock the
     /// rows in the same order.
-    pub(super) fn changes(&self) -> Vec<Change> {
+    pub(super) fn changes(&self) -> Vec<TallyChange> {
         let mut changes = Vec::new();
         for keys in self.keys.chunk_by(|left, right| left.poll == right.poll) {
-            let poll = keys[0].poll;
-            let mut sum = Tallies { poll, seq: 0, voters: 0, counts: Vec::new() };
+            let mut change = TallyChange::none(keys[0].poll);
             let counted = keys.iter().filter(|key| key.counted).filter_map(|key| key.candidate);
-            counted.for_each(|position| sum.add(&self.ballots[position].choices));
-            sum.counts.sort_unstable();
-            if sum.voters > 0 {
-                let counts = [(BALLOTS, sum.voters)].into_iter().chain(sum.counts);
-                changes.extend(counts.map(|(option, count)| Change { poll, option, count }));
+            counted.for_each(|position| change.add(&self.ballots[position].choices));
+            if change.voters > 0 {
+                change.counts.sort_unstable();
+                changes.push(change);
             }
         }
         changes
@@ -179,32 +170,41 @@ impl<'a> RecordPlan<'a> {
     }
 }
 
-/// Adds up a poll's stored tallies over all shards; `options` are the poll's own. `None` if there is no such poll.
-///
-/// Every change of the result counts at least one ballot, so the number of ballots is the result's version.
-///
-/// # Errors
-/// If there is a tally of an option that the poll doesn't have.
-pub(super) fn sum(
-    poll: PollId,
-    options: impl IntoIterator<Item = OptionId>,
-    stored: impl IntoIterator<Item = (OptionId, u64)>,
-) -> Result<Option<Tallies>, StrayTally> {
-    let mut counts: Vec<_> = options.into_iter().map(|option| (option, 0)).collect();
-    if counts.is_empty() {
-        return Ok(None);
-    }
-    counts.sort_unstable();
-    let mut tallies = Tallies { poll, seq: 0, voters: 0, counts };
-    for (option, count) in stored {
-        match tallies.counts.binary_search_by_key(&option, |(id, _)| *id) {
-            Ok(index) => tallies.counts[index].1 += count,
-            Err(_) if option == BALLOTS => tallies.voters += count,
-            Err(_) => return Err(StrayTally { poll, option }),
+/// A poll's stored tallies, added up over all shards.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    /// The poll's own options.
+    pub(super) options: Vec<OptionId>,
+    /// The counts of those that have a tally.
+    pub(super) counts: Vec<(OptionId, u64)>,
+    pub(super) seq: u64,
+    pub(super) voters: u64,
+}
+
+impl Sums {
+    /// The result; `None` if there is no such poll.
+    ///
+    /// # Errors
+    /// If there is a tally of an option that the poll doesn't have.
+    pub(super) fn tallies(self, poll: PollId) -> Result<Option<Tallies>, StrayTally> {
+        let mut counts: Vec<_> = self.options.into_iter().map(|option| (option, 0)).collect();
+        if counts.is_empty() {
+            return Ok(None);
         }
+        counts.sort_unstable();
+        let mut tallies = Tallies { poll, seq: self.seq, voters: self.voters, counts };
+        for (option, count) in self.counts {
+            match tallies.counts.binary_search_by_key(&option, |(id, _)| *id) {
+                Ok(index) => tallies.counts[index].1 += count,
+                Err(_) if option == VOTERS_BEFORE_0004 => {
+                    tallies.voters += count;
+                    tallies.seq += count;
+                }
+                Err(_) => return Err(StrayTally { poll, option }),
+            }
+        }
+        Ok(Some(tallies))
     }
-    tallies.seq = tallies.voters;
-    Ok(Some(tallies))
 }
 
 /// The outcome of a ballot that arrived at this time, if it can't be counted for that reason.
@@ -245,8 +245,9 @@ mod tests {
         BallotKey(number.to_be_bytes())
     }
 
-    fn change(poll: i64, option: u16, count: u64) -> Change {
-        Change { poll: PollId(poll), option: OptionId(option), count }
+    fn change(poll: i64, voters: i64, counts: &[(u16, i64)]) -> TallyChange {
+        let counts = counts.iter().map(|(option, count)| (OptionId(*option), *count)).collect();
+        TallyChange { poll: PollId(poll), voters, counts }
     }
 
     #[test]
@@ -258,8 +259,7 @@ mod tests {
         batch.count_all();
         assert_eq!(batch.unsettled().count(), 0);
         assert_eq!(batch.outcomes().unwrap(), vec![Outcome::Counted; 3]);
-        let changes = [change(1, 0, 2), change(1, 1, 1), change(1, 3, 2), change(2, 0, 1), change(2, 1, 1)];
-        assert_eq!(batch.changes(), changes);
+        assert_eq!(batch.changes(), [change(1, 2, &[(1, 1), (3, 2)]), change(2, 1, &[(1, 1)])]);
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         let taken = Outcome::KeyTaken { id: ballots[1].id, choices: ballots[1].choices.clone() };
         let expected = [taken.clone(), Outcome::Counted, Outcome::CountedBefore, taken, Outcome::Counted];
         assert_eq!(batch.outcomes().unwrap(), expected);
-        assert_eq!(batch.changes().len(), 4);
+        assert_eq!(batch.changes().len(), 2);
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
         let taken = Outcome::KeyTaken { id: ballots[3].id, choices: ballots[3].choices.clone() };
         let expected = [Outcome::CountedBefore, Outcome::Counted, taken, Outcome::CountedBefore];
         assert_eq!(batch.outcomes().unwrap(), expected);
-        assert_eq!(batch.changes(), [change(1, 0, 1), change(1, 1, 1)]);
+        assert_eq!(batch.changes(), [change(1, 1, &[(1, 1)])]);
     }
 
     #[test]
@@ -316,13 +316,15 @@ mod tests {
     }
 
     #[test]
-    fn stored_tallies_add_up_over_all_shards() {
-        let options = [OptionId(2), OptionId(1)];
-        let stored = [(BALLOTS, 3), (OptionId(2), 1), (BALLOTS, 4), (OptionId(2), 5)];
-        let tallies = sum(PollId(1), options, stored).unwrap().unwrap();
-        assert_eq!((tallies.seq, tallies.voters), (7, 7));
+    fn stored_tallies_add_up_with_those_of_earlier_versions() {
+        let options = || vec![OptionId(2), OptionId(1)];
+        let counts = vec![(OptionId(2), 1), (VOTERS_BEFORE_0004, 4), (OptionId(2), 5)];
+        let sums = Sums { options: options(), counts, seq: 9, voters: 3 };
+        let tallies = sums.tallies(PollId(1)).unwrap().unwrap();
+        assert_eq!((tallies.seq, tallies.voters), (13, 7));
         assert_eq!(tallies.counts, [(OptionId(1), 0), (OptionId(2), 6)]);
-        assert_eq!(sum(PollId(1), [], []).unwrap(), None);
-        assert!(sum(PollId(1), options, [(OptionId(3), 1)]).is_err());
+        assert_eq!(Sums::default().tallies(PollId(1)).unwrap(), None);
+        let stray = Sums { options: options(), counts: vec![(OptionId(3), 1)], ..Sums::default() };
+        assert!(stray.tallies(PollId(1)).is_err());
     }
 }

@@ -33,6 +33,10 @@ async fn interrupted_step_is_applied_again() {
     assert_eq!(store.polls_version().await.unwrap(), 1);
 }
 
+/// Makes the tables those of before 0004_result.
+const UNDO_4: &str = "INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, 0, shard, voters FROM result; \
+                      DROP TABLE result";
+
 #[tokio::test]
 async fn a_database_of_the_first_version_keeps_its_counts() {
     let (database, store) = OwnDatabase::with_store().await;
@@ -42,11 +46,22 @@ async fn a_database_of_the_first_version_keeps_its_counts() {
     let revert = "ALTER TABLE poll DROP COLUMN closed_at, DROP COLUMN final_at; \
                   DROP TABLE recording_round, recording_consumer, recording_queue; \
                   DELETE FROM schema_migration WHERE version >= 2";
-    execute(&mut database.connect().await, revert.to_owned()).await;
+    execute(&mut database.connect().await, format!("{UNDO_4}; {revert}")).await;
     // A store with connections that have used the old tables would get an error from the server.
     let store = database.open().await.unwrap();
-    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll", "0003_rounds"]);
-    assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before, vec![poll]));
+    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll", "0003_rounds", "0004_result"]);
+    assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before.clone(), vec![poll.clone()]));
+    record(&store, &[ballot(&poll, 3, &[2])]).await;
+    // A process of an earlier version, which still runs, adds to the tally of option 0.
+    let earlier = format!(
+        "INSERT INTO ballot SELECT poll_id, UNHEX(REPEAT('77', 16)), NULL, '[1]', accepted_at FROM ballot LIMIT 1; \
+         UPDATE tally SET count = count + 1 WHERE poll_id = {} AND option_id IN (0, 1)",
+        poll.id.0
+    );
+    execute(&mut database.connect().await, earlier).await;
+    let after = store.recount(poll.id).await.unwrap();
+    assert_eq!((after.tallies.seq, after.tallies.voters), (before.seq + 2, 4));
+    assert!(after.tallies.counts_equal(&after.ballots), "{after:?}");
 }
 
 #[tokio::test]
@@ -58,10 +73,10 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
     let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
     assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
     let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
-    let revert = "DROP TABLE recording_round, recording_consumer, recording_queue; DELETE FROM schema_migration WHERE version = 3";
-    execute(&mut database.connect().await, revert.to_owned()).await;
+    let revert = "DROP TABLE recording_round, recording_consumer, recording_queue; DELETE FROM schema_migration WHERE version >= 3";
+    execute(&mut database.connect().await, format!("{UNDO_4}; {revert}")).await;
     let store = database.open().await.unwrap();
-    assert_eq!(store.migrate().await.unwrap(), ["0003_rounds"]);
+    assert_eq!(store.migrate().await.unwrap(), ["0003_rounds", "0004_result"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
     assert_eq!(store.begin_round(0).await.unwrap().number, 1);
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::support::{OPENS_AT, ballot, counts, create, done, record, tallies, with_key_of};
 use crate::ballot::Ballot;
-use crate::poll::PollId;
-use crate::store::{Outcome, Store, Window};
+use crate::poll::{OptionId, PollId};
+use crate::store::{Outcome, Store, StoreError, Window};
+use crate::tally::TallyChange;
 
 /// A ballot is counted, and stored unchanged.
 pub async fn a_ballot_is_counted_and_kept(store: &dyn Store) {
@@ -152,6 +153,62 @@ pub async fn the_version_grows_only_with_a_change(store: &dyn Store) {
     record(store, &[ballot(&poll, 2, &[1]), ballot(&poll, 3, &[2])]).await;
     let last = seq().await;
     assert!(empty < first && first == repeated && repeated < last, "{empty} {first} {repeated} {last}");
+}
+
+/// The version increases with every change of the tallies that no new ballot makes: where a count falls, as with a ballot that is
+/// voided, and where none changes, as with a ballot that is replaced by an equal one.
+pub async fn the_version_grows_where_counts_fall_or_stay(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    record(store, &[ballot(&poll, 1, &[1, 2]), ballot(&poll, 2, &[1])]).await;
+    let before = tallies(store, &poll).await;
+    let voided =
+        TallyChange { voters: -1, counts: vec![(OptionId(1), -1), (OptionId(2), -1)], ..TallyChange::none(poll.id) };
+    let fallen = done(store.change_tallies(&voided).await);
+    assert_eq!((counts(&fallen), fallen.voters), (vec![1, 0, 0, 0, 0], 1));
+    assert!(fallen.seq > before.seq, "{before:?} {fallen:?}");
+    let equal = done(store.change_tallies(&TallyChange::none(poll.id)).await);
+    assert!(equal.counts_equal(&fallen) && equal.seq > fallen.seq, "{fallen:?} {equal:?}");
+    assert_eq!(done(store.tallies(poll.id).await), equal);
+    let counted = record(store, &[ballot(&poll, 3, &[1])]).await;
+    assert_eq!((counted.tallies[0].voters, counted.tallies[0].seq > equal.seq), (2, true));
+    // As `throng poll recount --repair` does.
+    let recount = done(store.recount(poll.id).await);
+    let repaired = done(store.change_tallies(&TallyChange::between(&recount.tallies, &recount.ballots)).await);
+    assert_eq!((counts(&repaired), repaired.voters), (vec![3, 1, 0, 0, 0], 3));
+}
+
+/// A change that can't be is rejected, and changes nothing.
+pub async fn an_impossible_change_is_rejected(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    record(store, &[ballot(&poll, 1, &[1])]).await;
+    let before = tallies(store, &poll).await;
+    let none = TallyChange::none(poll.id);
+    for change in [
+        TallyChange { voters: -2, ..none.clone() },
+        TallyChange { counts: vec![(OptionId(1), 1), (OptionId(2), -1)], ..none.clone() },
+        TallyChange { counts: vec![(OptionId(9), 1)], ..none.clone() },
+        TallyChange { counts: vec![(OptionId(0), 1)], ..none.clone() },
+        TallyChange::none(PollId(poll.id.0 + 1_000)),
+    ] {
+        let changed = store.change_tallies(&change).await;
+        assert!(matches!(changed, Err(StoreError::Rejected(_))), "{change:?}: {changed:?}");
+    }
+    assert_eq!(tallies(store, &poll).await, before);
+}
+
+/// Concurrent changes and batches add up.
+pub async fn concurrent_changes_add_up(store: &dyn Store) {
+    let poll = create(store, "poll").await;
+    let batches: Vec<Vec<Ballot>> =
+        (0..4u128).map(|batch| (0..25).map(|number| ballot(&poll, batch * 25 + number, &[1])).collect()).collect();
+    let added = TallyChange { voters: 1, counts: vec![(OptionId(2), 1)], ..TallyChange::none(poll.id) };
+    let [a, b, c, d] = &batches[..] else { unreachable!("four batches were made") };
+    let change = async || done(store.change_tallies(&added).await);
+    tokio::join!(record(store, a), change(), record(store, b), change(), record(store, c), change(), record(store, d));
+    let after = done(store.tallies(poll.id).await);
+    assert_eq!((after.voters, counts(&after)), (103, vec![100, 3, 0, 0, 0]));
+    let removed = TallyChange { voters: -3, counts: vec![(OptionId(2), -3)], ..TallyChange::none(poll.id) };
+    done(store.change_tallies(&removed).await);
 }
 
 /// A recount reads the ballots and results in the tallies.

@@ -33,6 +33,9 @@ macro_rules! store_contract {
             any_grouping_and_redelivery_counts_the_same
             parallel_batches_count_exactly
             the_version_grows_only_with_a_change
+            the_version_grows_where_counts_fall_or_stay
+            an_impossible_change_is_rejected
+            concurrent_changes_add_up
             a_recount_agrees_with_the_tallies
             ballots_are_read_in_pages
             poll_is_stored_as_created

@@ -117,7 +117,7 @@ fn copy_that_is_not_sound_is_neither_a_backup_nor_restored() {
     assert_eq!(fs::read(workspace.path("var/throng.db")).unwrap(), before);
     assert!(!workspace.path("var/throng.db.old").exists());
     let database = Connection::open(workspace.path("var/throng.db")).unwrap();
-    database.execute("INSERT INTO tally (poll_id, option_id, shard, count) VALUES (1, 0, 0, 210)", []).unwrap();
+    database.execute("INSERT INTO result (poll_id, shard, seq, voters) VALUES (1, 0, 210, 210)", []).unwrap();
     workspace.run("backup copy.db").fails(1, &["no backup was made", "the tallies of poll `demo` say 210 voters"]);
     assert!(!workspace.path("copy.db").exists());
 }

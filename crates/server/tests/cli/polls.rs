@@ -1,5 +1,6 @@
 //! `throng poll`, without a server.
 
+use rusqlite::Connection;
 use serde_json::json;
 use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::ballot::{Ballot, BallotId, Choices};
@@ -53,6 +54,15 @@ fn a_poll_lives_from_draft_to_close() {
     let recounted = workspace.run("poll recount song --json").json();
     assert_eq!((&recounted["equal"], &recounted["voters"]), (&json!(true), &json!({"tallies": 3, "ballots": 3})));
     assert!(workspace.run("poll recount song").succeeds().contains("agree"));
+    let spoil = "UPDATE tally SET count = count + 5 WHERE option_id = 1; UPDATE result SET voters = voters - 1";
+    Connection::open(workspace.path("var/throng.db")).unwrap().execute_batch(spoil).unwrap();
+    workspace.run("poll recount song").fails(1, &["don't agree", "--repair"]);
+    assert!(workspace.run("poll recount song --repair").succeeds().contains("were corrected"));
+    let recounted = workspace.run("poll recount song --repair --json").json();
+    assert_eq!((&recounted["equal"], &recounted["repaired"]), (&json!(true), &json!(false)));
+    let repaired = workspace.run("poll results song --json").json();
+    assert_eq!((&repaired["voters"], &repaired["options"]), (&results["voters"], &results["options"]));
+    assert!(repaired["seq"].as_u64() > results["seq"].as_u64(), "{repaired}");
 
     let closed = workspace.run("poll close song --json").json();
     assert_eq!(closed["state"], "closing");

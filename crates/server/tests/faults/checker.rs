@@ -40,14 +40,13 @@ impl Stored {
         let ballots = ballots.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
         let ballots = ballots.map(Result::unwrap);
         let ballots = ballots.map(|(id, choices)| (Uuid::from_bytes(id), serde_json::from_str(&choices).unwrap()));
-        // Option 0 counts the ballots, and their number is the result's version.
-        let voters = "SELECT coalesce(sum(count), 0) FROM tally WHERE option_id = 0";
-        let voters = snapshot.query_row(voters, [], |row| row.get(0)).unwrap();
-        let tallies = "SELECT option_id, sum(count) FROM tally WHERE option_id > 0 GROUP BY option_id";
+        let result = "SELECT coalesce(sum(voters), 0), coalesce(sum(seq), 0) FROM result";
+        let (voters, seq) = snapshot.query_row(result, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let tallies = "SELECT option_id, sum(count) FROM tally GROUP BY option_id";
         let mut tallies = snapshot.prepare(tallies).unwrap();
         let tallies = tallies.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let tallies = tallies.map(Result::unwrap).collect();
-        Self { ballots: ballots.collect(), tallies, voters, seq: voters, integrity }
+        Self { ballots: ballots.collect(), tallies, voters, seq, integrity }
     }
 
     /// How many ballots there are.

@@ -10,7 +10,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{Close, Mark, Outcome, Recorded, Recount, Store, StoreError, Window};
-use throng_domain::tally::Tallies;
+use throng_domain::tally::{Tallies, TallyChange};
 
 /// The one poll there is.
 pub const POLL: PollId = PollId(1);
@@ -105,6 +105,10 @@ impl Store for ScriptedStore {
 
     async fn tallies(&self, _: PollId) -> Result<Tallies, StoreError> {
         Ok(self.state.lock().unwrap().tallies.clone())
+    }
+
+    async fn change_tallies(&self, _: &TallyChange) -> Result<Tallies, StoreError> {
+        not_here()
     }
 
     async fn recount(&self, _: PollId) -> Result<Recount, StoreError> {

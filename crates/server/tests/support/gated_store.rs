@@ -9,7 +9,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{Close, Mark, Recorded, Recount, Store, StoreError, Window};
-use throng_domain::tally::Tallies;
+use throng_domain::tally::{Tallies, TallyChange};
 
 use super::ANSWER_MAX;
 
@@ -125,6 +125,10 @@ impl Store for GatedStore {
             return Err(fails());
         }
         self.store.tallies(poll).await
+    }
+
+    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
+        self.store.change_tallies(change).await
     }
 
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {

@@ -23,7 +23,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
-use throng_domain::tally::Tallies;
+use throng_domain::tally::{Tallies, TallyChange};
 use tokio::time::Instant;
 
 use self::connection::{Connections, PooledConnection, within};
@@ -115,6 +115,12 @@ impl Store for MySqlStore {
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         let found = self.read(async |reader| tallies::of_poll(reader, poll).await).await?;
         found.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
+        let add = async |writer: &mut MySqlConnection| tallies::change(writer, self.shard, change).await;
+        let ((), tallies) = self.write(add, &[change.poll]).await?;
+        tallies.into_iter().next().ok_or_else(|| no_such_poll(change.poll))
     }
 
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {

@@ -89,7 +89,7 @@ async fn attempt(
 
 /// Inserts all of these ballots and adds them to the tallies, or fails. Everything sent as text goes in one request:
 /// over TLS on one machine, each request saved is a few per cent of a small batch.
-async fn insert(writer: &mut MySqlConnection, ballots: &[&Ballot], add: Option<String>) -> sqlx::Result<()> {
+async fn insert(writer: &mut MySqlConnection, ballots: &[&Ballot], add: Vec<String>) -> sqlx::Result<()> {
     let (full, rest) = ballots.as_chunks::<INSERT_ROWS>();
     for ballots in full {
         insert_prepared(writer, ballots).await?;

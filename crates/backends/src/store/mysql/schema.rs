@@ -33,6 +33,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0003_rounds",
                 sql: include_str!("../../../migrations/mysql/0003_rounds.sql"),
             },
+            Migration {
+                version: 4,
+                name: "0004_result",
+                sql: include_str!("../../../migrations/mysql/0004_result.sql"),
+            },
         ]
     }
 }

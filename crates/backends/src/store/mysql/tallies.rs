@@ -1,19 +1,18 @@
 //! Tallies: changed together with the ballots, read separately.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::poll::{OptionId, PollId};
-use throng_domain::store::Recount;
-use throng_domain::tally::Tallies;
+use throng_domain::store::{Recount, StoreError};
+use throng_domain::tally::{Tallies, TallyChange};
 
-use super::READ_MAX;
 use super::connection::{simple_query, within};
-use super::error::corrupt;
-use super::polls::natural;
+use super::error::{StoreResult, before_commit, corrupt};
 use super::record::{self, list};
-use crate::store::record_plan::{self, Change};
+use super::{READ_MAX, no_such_poll};
+use crate::store::record_plan::Sums;
 
 /// How many shards a tally has: stores that record at the same time mostly write to different ones, and don't wait for
 /// each other's commits.
@@ -22,21 +21,48 @@ pub(super) const SHARDS: u64 = 64;
 /// The ballots that a recount reads at a time.
 const RECOUNT_PAGE: usize = 10_000;
 
-/// The statement that adds to the stored counts, in the order given; `None` if there is nothing to add.
-pub(super) fn add(changes: &[Change], shard: u64) -> Option<String> {
-    if changes.is_empty() {
-        return None;
-    }
-    // The added counts are a derived table: `VALUES(count)` is deprecated in MySQL, with a warning for every statement,
-    // and MySQL's replacement, an alias, isn't supported by MariaDB.
-    let mut sql = "INSERT INTO tally (poll_id, option_id, shard, count) SELECT * FROM (".to_owned();
-    for (position, Change { poll, option, count }) in changes.iter().enumerate() {
-        let row = if position == 0 { "SELECT" } else { " UNION ALL SELECT" };
-        write!(sql, "{row} {} AS p,{option} AS o,{shard} AS s,{count} AS n", poll.0)
-            .expect("writing to a String can't fail");
-    }
-    sql.push_str(") AS added ON DUPLICATE KEY UPDATE count = tally.count + added.n");
-    Some(sql)
+/// The statements that add to the stored counts, in the order given; none if there is nothing to add.
+pub(super) fn add(changes: &[TallyChange], shard: u64) -> Vec<String> {
+    let results = changes.iter().map(|change| {
+        let TallyChange { poll, voters, .. } = change;
+        format!("{} AS p,{shard} AS s,{} AS q,{voters} AS n", poll.0, change.seq_increase())
+    });
+    let counts = changes.iter().flat_map(|change| {
+        let row = |(option, count): &(OptionId, i64)| {
+            format!("{} AS p,{option} AS o,{shard} AS s,{count} AS n", change.poll.0)
+        };
+        change.counts.iter().map(row)
+    });
+    let results = upsert(
+        "result (poll_id, shard, seq, voters)",
+        results,
+        "seq = result.seq + added.q, voters = result.voters + added.n",
+    );
+    let counts = upsert("tally (poll_id, option_id, shard, count)", counts, "count = tally.count + added.n");
+    results.into_iter().chain(counts).collect()
+}
+
+/// Inserts rows, or updates the stored ones by them.
+fn upsert(table: &str, rows: impl Iterator<Item = String>, update: &str) -> Option<String> {
+    // The rows are a derived table: `VALUES(count)` is deprecated in MySQL, with a warning for every statement, and MySQL's
+    // replacement, an alias, isn't supported by MariaDB.
+    let rows = rows.collect::<Vec<_>>();
+    let added = rows.join(" UNION ALL SELECT ");
+    (!rows.is_empty()).then(|| {
+        format!("INSERT INTO {table} SELECT * FROM (SELECT {added}) AS added ON DUPLICATE KEY UPDATE {update}")
+    })
+}
+
+/// Adds a change in a transaction that the caller commits, unless that is rejected. No ballot is recorded in the poll meanwhile.
+pub(super) async fn change(writer: &mut MySqlConnection, shard: u64, change: &TallyChange) -> StoreResult<()> {
+    let begin = format!("START TRANSACTION; SELECT id FROM poll WHERE id = {} FOR UPDATE", change.poll.0);
+    simple_query(&mut *writer, &begin).await.map_err(before_commit)?;
+    let before = of_poll(writer, change.poll).await.map_err(before_commit)?;
+    let before = before.ok_or_else(|| no_such_poll(change.poll))?;
+    before.check_change(change).map_err(StoreError::Rejected)?;
+    let add = add(std::slice::from_ref(change), shard).join("; ");
+    simple_query(writer, &add).await.map_err(before_commit)?;
+    Ok(())
 }
 
 /// Commits, and reads the tallies of each of the polls that exist, in one request and response.
@@ -51,25 +77,36 @@ pub(super) async fn of_poll(reader: &mut MySqlConnection, poll: PollId) -> sqlx:
     Ok(sums(&polls, &simple_query(reader, &select(&polls)).await?)?.pop())
 }
 
-/// One statement, so one snapshot: the options in rows without a count, then the sums.
+/// One statement, so one snapshot: the options in rows without a count, then the sums of the tallies, then those of the results
+/// in rows without an option.
 fn select(polls: &[PollId]) -> String {
     let polls = list(polls);
     format!(
-        "SELECT poll_id, id, NULL AS count FROM `option` WHERE poll_id IN ({polls}) UNION ALL \
-         SELECT poll_id, option_id, CAST(SUM(count) AS SIGNED) FROM tally WHERE poll_id IN ({polls}) \
-         GROUP BY poll_id, option_id"
+        "SELECT poll_id, id, NULL AS count, NULL AS seq FROM `option` WHERE poll_id IN ({polls}) UNION ALL \
+         SELECT poll_id, option_id, CAST(SUM(count) AS SIGNED), NULL FROM tally WHERE poll_id IN ({polls}) \
+         GROUP BY poll_id, option_id UNION ALL \
+         SELECT poll_id, NULL, CAST(SUM(voters) AS SIGNED), CAST(SUM(seq) AS SIGNED) FROM result \
+         WHERE poll_id IN ({polls}) GROUP BY poll_id"
     )
 }
 
 fn sums(polls: &[PollId], rows: &[MySqlRow]) -> sqlx::Result<Vec<Tallies>> {
-    let stored: Vec<Stored> = rows.iter().map(Stored::from_row).collect::<sqlx::Result<_>>()?;
-    let sums = polls.iter().map(|poll| {
-        let of_poll = || stored.iter().filter(|stored| stored.poll == *poll);
-        let options = of_poll().filter(|stored| stored.count.is_none()).map(|stored| stored.option);
-        let counts = of_poll().filter_map(|stored| stored.count.map(|count| (stored.option, count)));
-        record_plan::sum(*poll, options, counts).map_err(corrupt)
-    });
-    sums.filter_map(Result::transpose).collect()
+    let mut sums: BTreeMap<PollId, Sums> = BTreeMap::new();
+    for row in rows {
+        let sums = sums.entry(PollId(row.try_get(0)?)).or_default();
+        let count = |column: usize| -> sqlx::Result<Option<u64>> {
+            row.try_get::<Option<i64>, _>(column)?.map(u64::try_from).transpose().map_err(corrupt)
+        };
+        let option = row.try_get::<Option<i64>, _>(1)?.map(u16::try_from).transpose().map_err(corrupt)?;
+        match (option.map(OptionId), count(2)?) {
+            (Some(option), Some(count)) => sums.counts.push((option, count)),
+            (Some(option), None) => sums.options.push(option),
+            (None, Some(voters)) => (sums.voters, sums.seq) = (voters, count(3)?.unwrap_or(0)),
+            (None, None) => {}
+        }
+    }
+    let tallies = |poll: &PollId| sums.remove(poll).and_then(|sums| sums.tallies(*poll).map_err(corrupt).transpose());
+    polls.iter().filter_map(tallies).collect()
 }
 
 /// Reads page by page, so that neither side holds all ballots and each page has its own deadline; all in one snapshot,
@@ -87,19 +124,5 @@ pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx:
         let Some(last) = page.last() else { return Ok(Some(Recount { tallies, ballots })) };
         after = Some(last.key);
         page.iter().for_each(|ballot| ballots.add(&ballot.choices));
-    }
-}
-
-/// An option of a poll, or the sum of its tally.
-struct Stored {
-    poll: PollId,
-    option: OptionId,
-    count: Option<u64>,
-}
-
-impl Stored {
-    fn from_row(row: &MySqlRow) -> sqlx::Result<Self> {
-        let count = row.try_get::<Option<i64>, _>(2)?.map(u64::try_from).transpose().map_err(corrupt)?;
-        Ok(Self { poll: PollId(row.try_get(0)?), option: OptionId(natural(row, 1)?), count })
     }
 }

@@ -21,7 +21,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
-use throng_domain::tally::Tallies;
+use throng_domain::tally::{Tallies, TallyChange};
 
 use self::connection::Connections;
 use self::error::{open_error, read_error};
@@ -94,6 +94,10 @@ impl Store for PostgresStore {
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         let found = self.connections.read(async |reader| tallies::of_poll(reader, poll).await).await?;
         found.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
+        self.connections.write(async |writer| tallies::change(writer, self.shard, change).await).await
     }
 
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {

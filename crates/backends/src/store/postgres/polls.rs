@@ -159,7 +159,7 @@ async fn lock_and_read(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<
     sqlx::query(&sql).bind(poll.0).fetch_optional(writer).await?.as_ref().map(poll_from).transpose()
 }
 
-async fn lock_exclusively(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<()> {
+pub(super) async fn lock_exclusively(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<()> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(poll)).execute(writer).await?;
     Ok(())
 }

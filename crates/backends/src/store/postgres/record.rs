@@ -83,8 +83,8 @@ async fn insert_all(writer: &mut PgConnection, shard: i32, batch: &RecordPlan<'_
         return Ok(());
     }
     let insert = insert_statement(tallies::ADD_PARAMETERS + 1);
-    let add = tallies::add_statement("WHERE (SELECT count(*) FROM inserted) > 0");
-    let sql = format!("WITH inserted AS ({insert} RETURNING 1) {add}");
+    let with = format!("inserted AS ({insert} RETURNING 1),");
+    let sql = tallies::add_statement(&with, "WHERE (SELECT count(*) FROM inserted) > 0");
     let query = tallies::bind_changes(sqlx::query(&sql), shard, &changes);
     bind_candidates(query, batch).execute(writer).await?;
     Ok(())

@@ -28,6 +28,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0003_rounds",
                 sql: include_str!("../../../migrations/postgres/0003_rounds.sql"),
             },
+            Migration {
+                version: 4,
+                name: "0004_result",
+                sql: include_str!("../../../migrations/postgres/0004_result.sql"),
+            },
         ]
     }
 }

@@ -4,46 +4,67 @@ use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
-use throng_domain::poll::{OptionId, PollId};
-use throng_domain::store::Recount;
-use throng_domain::tally::Tallies;
+use throng_domain::poll::PollId;
+use throng_domain::store::{Recount, StoreError};
+use throng_domain::tally::{Tallies, TallyChange};
 
-use super::super::record_plan::{self, Change};
+use super::super::record_plan::Sums;
 use super::connection::{Connections, Query, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, read_error};
-use super::polls::{Numbers, option_id, unsigned, word};
-use super::settings;
+use super::polls::{self, Numbers, option_id, unsigned, word};
+use super::{no_such_poll, settings};
 
 /// The ballots read at once by a recount.
 const PAGE: usize = 10_000;
 
 /// The number of parameters in [`add_statement`].
-pub(super) const ADD_PARAMETERS: usize = 4;
+pub(super) const ADD_PARAMETERS: usize = 7;
 
 /// Adds the changes to `shard`. They are in ascending order, so that two transactions that write to one shard don't deadlock.
-pub(super) async fn add(writer: &mut PgConnection, shard: i32, changes: &[Change]) -> sqlx::Result<()> {
+pub(super) async fn add(writer: &mut PgConnection, shard: i32, changes: &[TallyChange]) -> sqlx::Result<()> {
     if !changes.is_empty() {
-        bind_changes(sqlx::query(&add_statement("")), shard, changes).execute(writer).await?;
+        bind_changes(sqlx::query(&add_statement("", "")), shard, changes).execute(writer).await?;
     }
     Ok(())
 }
 
-/// The statement that adds the changes bound by [`bind_changes`], under `condition` (a `WHERE`, or empty).
-pub(super) fn add_statement(condition: &str) -> String {
+/// The statement that adds the changes bound by [`bind_changes`], after the common table expressions in `with` and under
+/// `condition` (a `WHERE`, or empty). Rows are locked in one order, those of results first: each part waits for the one before.
+pub(super) fn add_statement(with: &str, condition: &str) -> String {
     format!(
-        "INSERT INTO tally (poll_id, option_id, shard, count) \
-         SELECT poll_id, option_id, $1, count \
-         FROM unnest($2::bigint[], $3::integer[], $4::bigint[]) AS change (poll_id, option_id, count) {condition} \
+        "WITH {with} changed AS (\
+         INSERT INTO result (poll_id, shard, seq, voters) SELECT poll_id, $1, seq, voters \
+         FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS change (poll_id, seq, voters) {condition} \
+         ON CONFLICT (poll_id, shard) \
+         DO UPDATE SET seq = result.seq + excluded.seq, voters = result.voters + excluded.voters RETURNING 1) \
+         INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, option_id, $1, count \
+         FROM unnest($5::bigint[], $6::integer[], $7::bigint[]) AS change (poll_id, option_id, count) \
+         WHERE (SELECT count(*) FROM changed) > 0 \
          ON CONFLICT (poll_id, option_id, shard) DO UPDATE SET count = tally.count + excluded.count"
     )
 }
 
-pub(super) fn bind_changes<'q>(query: Query<'q>, shard: i32, changes: &[Change]) -> Query<'q> {
+pub(super) fn bind_changes<'q>(query: Query<'q>, shard: i32, changes: &[TallyChange]) -> Query<'q> {
+    let polls = changes.iter().map(|change| change.poll.0).collect::<Vec<_>>();
+    let counts = || changes.iter().flat_map(|change| change.counts.iter().map(|count| (change.poll, count)));
     query
         .bind(shard)
-        .bind(changes.iter().map(|change| change.poll.0).collect::<Vec<_>>())
-        .bind(changes.iter().map(|change| i32::from(change.option.0)).collect::<Vec<_>>())
-        .bind(changes.iter().map(|change| change.count.cast_signed()).collect::<Vec<_>>())
+        .bind(polls)
+        .bind(changes.iter().map(TallyChange::seq_increase).collect::<Vec<_>>())
+        .bind(changes.iter().map(|change| change.voters).collect::<Vec<_>>())
+        .bind(counts().map(|(poll, _)| poll.0).collect::<Vec<_>>())
+        .bind(counts().map(|(_, (option, _))| i32::from(option.0)).collect::<Vec<_>>())
+        .bind(counts().map(|(_, (_, count))| *count).collect::<Vec<_>>())
+}
+
+/// Adds a change in a transaction that the caller has begun and commits, unless that is rejected. No ballot is recorded in the
+/// poll meanwhile.
+pub(super) async fn change(writer: &mut PgConnection, shard: i32, change: &TallyChange) -> StoreResult<Tallies> {
+    polls::lock_exclusively(writer, change.poll).await.map_err(read_error)?;
+    let before = of_poll(writer, change.poll).await.map_err(read_error)?.ok_or_else(|| no_such_poll(change.poll))?;
+    before.check_change(change).map_err(StoreError::Rejected)?;
+    add(writer, shard, std::slice::from_ref(change)).await.map_err(read_error)?;
+    of_poll(writer, change.poll).await.map_err(read_error)?.ok_or_else(|| no_such_poll(change.poll))
 }
 
 /// Commits, and reads the tallies of those of the polls that exist, ascending.
@@ -60,31 +81,34 @@ pub(super) async fn of_poll(reader: &mut PgConnection, poll: PollId) -> sqlx::Re
     Ok(from(&rows)?.pop())
 }
 
-/// Every option of the polls, without a count, and every option with a tally, with its count: one statement, so one snapshot.
+/// Every option of the polls, every option with a tally and its count, and the rest of their results: one statement, so one
+/// snapshot. Rows of the poll, an option or null, a count or the voters, and `seq`.
 fn select(polls: &[PollId]) -> String {
     let numbers = Numbers(polls);
     format!(
-        "SELECT poll_id, id, NULL::bigint FROM option WHERE poll_id IN ({numbers}) \
-         UNION ALL SELECT poll_id, option_id, sum(count)::bigint FROM tally WHERE poll_id IN ({numbers}) \
-         GROUP BY poll_id, option_id"
+        "SELECT poll_id, id, NULL::bigint, NULL::bigint FROM option WHERE poll_id IN ({numbers}) \
+         UNION ALL SELECT poll_id, option_id, sum(count)::bigint, NULL FROM tally WHERE poll_id IN ({numbers}) \
+         GROUP BY poll_id, option_id \
+         UNION ALL SELECT poll_id, NULL, sum(voters)::bigint, sum(seq)::bigint FROM result \
+         WHERE poll_id IN ({numbers}) GROUP BY poll_id"
     )
 }
 
-/// A poll's options, and the counts of those that have a tally.
-type OfPoll = (Vec<OptionId>, Vec<(OptionId, u64)>);
-
 fn from(rows: &[PgRow]) -> sqlx::Result<Vec<Tallies>> {
-    let mut polls: BTreeMap<PollId, OfPoll> = BTreeMap::new();
+    let mut polls: BTreeMap<PollId, Sums> = BTreeMap::new();
     for row in rows {
-        let (options, counts) = polls.entry(PollId(row.try_get(0)?)).or_default();
-        let option = option_id(row.try_get(1)?)?;
-        match row.try_get::<Option<i64>, _>(2)? {
-            Some(count) => counts.push((option, unsigned(count)?)),
-            None => options.push(option),
+        let sums = polls.entry(PollId(row.try_get(0)?)).or_default();
+        let (option, count) = (row.try_get::<Option<i32>, _>(1)?, row.try_get::<Option<i64>, _>(2)?);
+        match (option.map(option_id).transpose()?, count) {
+            (Some(option), Some(count)) => sums.counts.push((option, unsigned(count)?)),
+            (Some(option), None) => sums.options.push(option),
+            (None, Some(voters)) => (sums.voters, sums.seq) = (unsigned(voters)?, unsigned(row.try_get::<i64, _>(3)?)?),
+            (None, None) => {}
         }
     }
-    let sum = |(poll, (options, counts))| record_plan::sum(poll, options, counts).transpose();
-    polls.into_iter().filter_map(sum).map(|sum| sum.map_err(|error| sqlx::Error::Decode(error.into()))).collect()
+    let tallies = |(poll, sums): (PollId, Sums)| sums.tallies(poll).transpose();
+    let tallies = polls.into_iter().filter_map(tallies);
+    tallies.map(|tallies| tallies.map_err(|error| sqlx::Error::Decode(error.into()))).collect()
 }
 
 /// Reads page by page, each with its own deadline: how long all of it takes depends on the poll.

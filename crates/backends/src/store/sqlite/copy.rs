@@ -91,7 +91,7 @@ pub(super) fn copy_pages(source: &Connection, to: &Path, mut pace: Option<&mut P
 /// Checks a database that no process writes to: SQLite's own check of its pages, and each poll's tallies against its
 /// ballots. `log` is that of the server whose votes take precedence, if there is one.
 pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
-    let mut database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(read_error)?;
+    let mut database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(read_error)?;
     if schema::states(&database)?.iter().all(|state| !state.applied) {
         return Err(StoreError::Rejected(format!("{} is no database of Throng's", path.display())));
     }
@@ -110,13 +110,16 @@ pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
     if integrity != "ok" {
         return Err(corrupt(integrity));
     }
+    // The schema of an earlier version is brought up to date for the check alone: the rollback leaves the copy as it was.
+    let database = database.transaction().map_err(read_error)?;
+    schema::apply_missing(&database)?;
     let mut checked = Checked::default();
-    for poll in polls::all(&database).map_err(read_error)? {
-        let Some(recount) = tallies::recount(&database, poll.id).map_err(read_error)? else { continue };
+    for (poll, slug) in polls::slugs(&database).map_err(read_error)? {
+        let Some(recount) = tallies::recount_within(&database, poll).map_err(read_error)? else { continue };
         if !recount.tallies.counts_equal(&recount.ballots) {
             return Err(corrupt(format!(
-                "the tallies of poll `{}` say {} voters, its ballots are {}",
-                poll.slug, recount.tallies.voters, recount.ballots.voters
+                "the tallies of poll `{slug}` say {} voters, its ballots are {}",
+                recount.tallies.voters, recount.ballots.voters
             )));
         }
         checked.polls += 1;

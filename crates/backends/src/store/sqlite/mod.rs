@@ -34,7 +34,7 @@ use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     Close, Database, LogState, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window,
 };
-use throng_domain::tally::Tallies;
+use throng_domain::tally::{Tallies, TallyChange};
 
 pub use self::copy::{Checked, copy};
 use self::error::{StoreResult, read_error};
@@ -189,6 +189,11 @@ impl Store for SqliteStore {
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         self.read(move |reader| tallies::of_poll(reader, poll)).await?.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
+        let change = change.clone();
+        self.write(move |writer| tallies::change(writer, &change)).await
     }
 
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {

@@ -24,6 +24,12 @@ pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     Ok(polls)
 }
 
+/// The number and the slug of every poll.
+pub(super) fn slugs(reader: &Connection) -> rusqlite::Result<Vec<(PollId, String)>> {
+    let mut polls = reader.prepare_cached("SELECT id, slug FROM poll ORDER BY id")?;
+    polls.query_map([], |row| Ok((PollId(row.get(0)?), row.get(1)?)))?.collect()
+}
+
 pub(super) fn version(reader: &Connection) -> rusqlite::Result<u64> {
     reader.prepare_cached("SELECT version FROM polls_version")?.query_row([], |row| row.get(0))
 }

@@ -7,7 +7,7 @@ use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
 use throng_domain::store::{Outcome, Recorded, StoreError, Window};
-use throng_domain::tally::Tallies;
+use throng_domain::tally::TallyChange;
 
 use super::error::{StoreResult, read_error, write_error};
 use super::{polls, tallies};
@@ -39,7 +39,7 @@ fn insert_and_count(writer: &Connection, ballots: &[Ballot]) -> rusqlite::Result
     )?;
     for (poll, positions) in by_poll_and_key(ballots) {
         let window = polls::window(writer, poll)?;
-        let mut change = Tallies { poll, seq: 0, voters: 0, counts: Vec::new() };
+        let mut change = TallyChange::none(poll);
         for position in positions {
             let ballot = &ballots[position];
             let outcome = match refusal(window, ballot.accepted_at) {

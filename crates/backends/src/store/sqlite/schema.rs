@@ -25,6 +25,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0003_rounds",
                 sql: include_str!("../../../migrations/sqlite/0003_rounds.sql"),
             },
+            Migration {
+                version: 4,
+                name: "0004_result",
+                sql: include_str!("../../../migrations/sqlite/0004_result.sql"),
+            },
         ]
     }
 }
@@ -32,11 +37,7 @@ pub fn migrations() -> &'static [Migration] {
 pub(super) fn migrate(writer: &mut Connection) -> StoreResult<Vec<&'static str>> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
     let current = known_version(&transaction)?;
-    let mut applied = Vec::new();
-    for migration in migrations().iter().filter(|migration| migration.version > current) {
-        transaction.execute_batch(migration.sql).map_err(write_error)?;
-        applied.push(migration.name);
-    }
+    let applied = apply_missing(&transaction)?;
     if current == 0 && !applied.is_empty() {
         let marks = first_marks(&transaction)?;
         transaction.pragma_update(None, "application_id", marks.id()).map_err(write_error)?;
@@ -44,6 +45,17 @@ pub(super) fn migrate(writer: &mut Connection) -> StoreResult<Vec<&'static str>>
     if !applied.is_empty() {
         transaction.pragma_update(None, "user_version", migrations().len()).map_err(write_error)?;
         transaction.commit().map_err(write_error)?;
+    }
+    Ok(applied)
+}
+
+/// Applies the missing steps in the caller's transaction, and returns their names; doesn't store the new version.
+pub(super) fn apply_missing(transaction: &Connection) -> StoreResult<Vec<&'static str>> {
+    let current = known_version(transaction)?;
+    let mut applied = Vec::new();
+    for migration in migrations().iter().filter(|migration| migration.version > current) {
+        transaction.execute_batch(migration.sql).map_err(write_error)?;
+        applied.push(migration.name);
     }
     Ok(applied)
 }

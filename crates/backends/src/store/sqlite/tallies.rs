@@ -1,51 +1,65 @@
 //! Tallies: changed together with the ballots, read separately.
 
-use rusqlite::{Connection, params};
-use throng_domain::poll::{OptionId, PollId};
-use throng_domain::store::Recount;
-use throng_domain::tally::Tallies;
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use throng_domain::poll::PollId;
+use throng_domain::store::{Recount, StoreError};
+use throng_domain::tally::{Tallies, TallyChange};
 
+use super::error::{StoreResult, read_error, write_error};
 use super::polls::{option_ids, word};
 
 /// The shard that this store writes to: there is one writer, so one shard is enough.
 const SHARD: i64 = 0;
 
-/// The tally that counts a poll's ballots: no option has this id.
-const BALLOTS: OptionId = OptionId(0);
-
-/// Adds `change`'s counts to the stored ones; its `seq` is ignored.
-pub(super) fn add(writer: &Connection, change: &Tallies) -> rusqlite::Result<()> {
+/// Adds a change to the stored counts.
+pub(super) fn add(writer: &Connection, change: &TallyChange) -> rusqlite::Result<()> {
+    let mut result = writer.prepare_cached(
+        "INSERT INTO result (poll_id, shard, seq, voters) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (poll_id, shard) DO UPDATE SET seq = seq + excluded.seq, voters = voters + excluded.voters",
+    )?;
+    result.execute(params![change.poll.0, SHARD, change.seq_increase(), change.voters])?;
     let mut tally = writer.prepare_cached(
         "INSERT INTO tally (poll_id, option_id, shard, count) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (poll_id, option_id, shard) DO UPDATE SET count = count + excluded.count",
     )?;
-    for (option, count) in [(BALLOTS, change.voters)].iter().chain(&change.counts) {
+    for (option, count) in &change.counts {
         tally.execute(params![change.poll.0, option.0, SHARD, count])?;
     }
     Ok(())
 }
 
+/// Adds a change in a transaction of its own, unless that is rejected.
+pub(super) fn change(writer: &mut Connection, change: &TallyChange) -> StoreResult<Tallies> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
+    let before = within(&transaction, change.poll).map_err(read_error)?;
+    let before = before.ok_or_else(|| StoreError::Rejected(format!("there is no poll number {}", change.poll.0)))?;
+    before.check_change(change).map_err(StoreError::Rejected)?;
+    add(&transaction, change).map_err(write_error)?;
+    let after = within(&transaction, change.poll).map_err(write_error)?;
+    transaction.commit().map_err(write_error)?;
+    Ok(after.unwrap_or(before))
+}
+
 /// The poll's tallies; `None` if there is no such poll. The caller's transaction makes the reads one snapshot.
-///
-/// Every change of the result counts at least one ballot, so the number of ballots is the result's version.
 pub(super) fn within(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Tallies>> {
     let options = option_ids(reader, poll)?;
     if options.is_empty() {
         return Ok(None);
     }
+    let mut result = reader.prepare_cached("SELECT seq, voters FROM result WHERE poll_id = ?1 AND shard = ?2")?;
+    let result = result.query_row([poll.0, SHARD], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (seq, voters) = result.unwrap_or_default();
     let counts = options.into_iter().map(|option| (option, 0)).collect();
-    let mut tallies = Tallies { poll, seq: 0, voters: 0, counts };
+    let mut tallies = Tallies { poll, seq, voters, counts };
     let mut stored = reader.prepare_cached("SELECT option_id, count FROM tally WHERE poll_id = ?1")?;
     let mut rows = stored.query([poll.0])?;
     while let Some(row) = rows.next()? {
         let (option, count): (u16, u64) = (row.get(0)?, row.get(1)?);
         match tallies.counts.iter_mut().find(|(id, _)| id.0 == option) {
             Some((_, total)) => *total += count,
-            None if option == BALLOTS.0 => tallies.voters += count,
             None => return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::from(option))),
         }
     }
-    tallies.seq = tallies.voters;
     Ok(Some(tallies))
 }
 
@@ -54,8 +68,12 @@ pub(super) fn of_poll(reader: &Connection, poll: PollId) -> rusqlite::Result<Opt
 }
 
 pub(super) fn recount(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Recount>> {
-    let snapshot = reader.unchecked_transaction()?;
-    let Some(tallies) = within(&snapshot, poll)? else { return Ok(None) };
+    recount_within(&*reader.unchecked_transaction()?, poll)
+}
+
+/// As [`recount`], in the caller's transaction.
+pub(super) fn recount_within(snapshot: &Connection, poll: PollId) -> rusqlite::Result<Option<Recount>> {
+    let Some(tallies) = within(snapshot, poll)? else { return Ok(None) };
     let zero = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
     let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };
     let mut all = snapshot.prepare("SELECT choices FROM ballot WHERE poll_id = ?1")?;

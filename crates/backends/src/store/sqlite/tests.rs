@@ -292,6 +292,18 @@ fn migrations_are_numbered_by_their_names() {
     }
 }
 
+/// Undoes 0004_result.
+const UNDO_4: &str = "INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, 0, shard, voters FROM result; \
+                      DROP TABLE result; PRAGMA user_version = 3;";
+
+/// Undoes 0003_rounds.
+const UNDO_3: &str = "DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue; \
+                      PRAGMA user_version = 2;";
+
+/// Undoes 0002_end_of_a_poll.
+const UNDO_2: &str =
+    "ALTER TABLE poll DROP COLUMN closed_at; ALTER TABLE poll DROP COLUMN final_at; PRAGMA user_version = 1;";
+
 #[tokio::test]
 async fn file_of_the_first_version_keeps_its_counts() {
     let directory = tempfile::tempdir().unwrap();
@@ -299,11 +311,31 @@ async fn file_of_the_first_version_keeps_its_counts() {
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
     let before = tallies(&store, &poll).await;
-    let undone = "ALTER TABLE poll DROP COLUMN closed_at; ALTER TABLE poll DROP COLUMN final_at; \
-                  DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue; PRAGMA user_version = 1";
-    store.lock_writer().connection.execute_batch(undone).unwrap();
-    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll", "0003_rounds"]);
-    assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before, vec![poll]));
+    store.lock_writer().connection.execute_batch(&[UNDO_4, UNDO_3, UNDO_2].concat()).unwrap();
+    assert_eq!(store.migrate().await.unwrap(), ["0002_end_of_a_poll", "0003_rounds", "0004_result"]);
+    assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before.clone(), vec![poll.clone()]));
+    record(&store, &[ballot(&poll, 3, &[2])]).await;
+    let after = store.recount(poll.id).await.unwrap();
+    assert_eq!((after.tallies.seq, after.tallies.voters), (before.seq + 1, 3));
+    assert!(after.tallies.counts_equal(&after.ballots));
+}
+
+#[tokio::test]
+async fn copy_of_an_earlier_version_is_checked_and_stays_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("throng.db");
+    {
+        let store = fresh(directory.path().to_owned()).await;
+        let poll = create(&store, "poll").await;
+        record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
+        store.lock_writer().connection.execute_batch(&[UNDO_4, UNDO_3, UNDO_2].concat()).unwrap();
+    }
+    let to = tempfile::NamedTempFile::new().unwrap();
+    assert_eq!(copy(&path, to.path()).unwrap(), Checked { polls: 1, ballots: 2 });
+    let copied = Connection::open(to.path()).unwrap();
+    let version: u32 = copied.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    let voters: u64 = copied.query_row("SELECT count FROM tally WHERE option_id = 0", [], |row| row.get(0)).unwrap();
+    assert_eq!((version, voters), (1, 2));
 }
 
 #[tokio::test]
@@ -316,9 +348,8 @@ async fn file_of_the_second_version_keeps_counts_and_marks() {
     let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
     assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
     let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
-    let undone = "DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue; PRAGMA user_version = 2";
-    store.lock_writer().connection.execute_batch(undone).unwrap();
-    assert_eq!(store.migrate().await.unwrap(), ["0003_rounds"]);
+    store.lock_writer().connection.execute_batch(&[UNDO_4, UNDO_3].concat()).unwrap();
+    assert_eq!(store.migrate().await.unwrap(), ["0003_rounds", "0004_result"]);
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
     assert_eq!(store.begin_round(0).await.unwrap().number, 1);
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use throng_domain::poll::{OptionId, Poll, Slug};
 use throng_domain::store::{Recount as Counted, Store};
+use throng_domain::tally::TallyChange;
 
 use super::find;
 use crate::cli::table::{Side, Table};
@@ -16,10 +17,16 @@ use crate::cli::{Json, write_json};
 ///
 /// Both are read as of one point in time, so the comparison is exact also while votes arrive. It reads every ballot, which
 /// takes a while for millions. Exits with 0 if the two agree, with 1 if they don't.
+///
+/// With --repair, tallies that don't agree are corrected by the difference, and the result gets a later version. A server that
+/// runs shows the corrected result with the next vote.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Recount {
     /// Slug of the poll
     slug: Slug,
+    /// Correct the tallies if they don't agree with the ballots
+    #[arg(long)]
+    repair: bool,
     #[command(flatten)]
     json: Json,
 }
@@ -29,6 +36,7 @@ pub(in crate::cli) struct Recount {
 struct View<'a> {
     poll: &'a str,
     equal: bool,
+    repaired: bool,
     voters: Row<'a>,
     options: Vec<Row<'a>>,
 }
@@ -49,19 +57,26 @@ impl Recount {
         let poll = find(store, &self.slug).await?;
         let counted = store.recount(poll.id).await?;
         let equal = counted.tallies.counts_equal(&counted.ballots);
+        let repaired = self.repair && !equal;
+        if repaired {
+            store.change_tallies(&TallyChange::between(&counted.tallies, &counted.ballots)).await?;
+        }
         let voters = Row { id: None, label: None, tallies: counted.tallies.voters, ballots: counted.ballots.voters };
         let options = rows(&poll, &counted);
         if self.json.json {
-            write_json(out, &View { poll: poll.slug.as_str(), equal, voters, options })?;
+            write_json(out, &View { poll: poll.slug.as_str(), equal, repaired, voters, options })?;
         } else {
             write_table(out, &voters, &options)?;
-            if equal {
-                writeln!(out, "\nThe tallies agree with the ballots.")?;
+            match (equal, repaired) {
+                (true, _) => writeln!(out, "\nThe tallies agree with the ballots.")?,
+                (false, true) => writeln!(out, "\nThe tallies were corrected. They agree with the ballots now.")?,
+                (false, false) => {}
             }
         }
-        if !equal {
+        if !equal && !repaired {
             bail!(
-                "the tallies of `{}` don't agree with its ballots; the ballots are the truth: keep the database as it is",
+                "the tallies of `{}` don't agree with its ballots; the ballots are the truth: keep a copy of the database, then \
+                 correct the tallies with --repair",
                 poll.slug
             );
         }
