@@ -6,6 +6,9 @@
 //! encoding.
 
 mod ballots;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+mod fixtures;
 mod reader;
 mod tallies;
 
@@ -22,7 +25,12 @@ pub const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// choices each.
 pub const PUBLISHED_BYTES_MAX: usize = 512 * 1024;
 
+/// The format that is written.
 const VERSION: u8 = 1;
+
+/// The oldest format that is read: that of the release before. So workers are upgraded first, and read what both write.
+const VERSION_MIN: u8 = 1;
+
 const HEADER_BYTES: usize = 2;
 const CODE_BYTES: usize = 32;
 
@@ -50,7 +58,7 @@ pub enum NotAMessage {
     #[error("it has {0} bytes; a message has {min} to {BYTES_MAX}", min = HEADER_BYTES + CODE_BYTES)]
     Size(usize),
     /// Written by a newer version of Throng, or by other software.
-    #[error("it has format version {0}; this version of Throng supports only version {VERSION}")]
+    #[error("it has format version {0}; this version of Throng supports {VERSION_MIN} to {VERSION}")]
     Version(u8),
     /// Forged, damaged, or authenticated with another key.
     #[error("its authentication code is invalid: it was published with another APP_SECRET, or modified in transit")]
@@ -100,7 +108,7 @@ fn open<'a>(key: &MessageKey, message: &'a [u8], kind: Kind) -> Result<&'a [u8],
     let (signed, code) = message.split_last_chunk::<CODE_BYTES>().ok_or_else(|| size.clone())?;
     let (header, contents) = signed.split_first_chunk::<HEADER_BYTES>().ok_or(size)?;
     let [version, actual_kind] = *header;
-    if version != VERSION {
+    if !(VERSION_MIN..=VERSION).contains(&version) {
         return Err(NotAMessage::Version(version));
     }
     key.0.clone().chain_update(signed).verify_slice(code).map_err(|_| NotAMessage::Forged)?;

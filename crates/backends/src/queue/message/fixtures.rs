@@ -1,0 +1,38 @@
+//! Messages as released versions wrote them, under the key of 32 bytes of 7. A format that is no longer read may go; none may
+//! change.
+
+use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::{OptionId, PollId};
+use throng_domain::tally::Tallies;
+use uuid::Uuid;
+
+use super::{MessageKey, decode_ballots, decode_tallies};
+
+/// Format 1, written by commit ab27aa1.
+const BALLOTS_1: &str = "0101030102018f4d1e7c007000800000000000000180f8b9dfe96302010103018f4d1e7c007000800000000000000100020101000\
+                         4018f4d1e7c00700080000000000000020909090909090909090909090909090989f8b9dfe96301ffff039568c08db4a1d8f348ed\
+                         0d15732f548c4210670175feead0622be58464b5ac32";
+const TALLIES_1: &str = "01020202ac02ab020201c801030003000001ffff03ffffffffffffffffff01680b7b1582d9c5797e13f0b30e52104098d8f97bf22\
+                         c8aa4388db74c6b1ca68b";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
+    digits.as_chunks().0.iter().map(|[high, low]| high << 4 | low).collect()
+}
+
+#[test]
+fn messages_of_format_1_are_read() {
+    let key = MessageKey::new(&[7; 32]);
+    let choices = |ids: &[u16]| Choices::new(ids.iter().map(|id| OptionId(*id))).unwrap();
+    let id = |number: u128| BallotId(Uuid::from_u128(0x018f_4d1e_7c00_7000_8000_0000_0000_0000 + number));
+    let own = Ballot::unlimited(PollId(1), id(1), choices(&[1, 3]), Timestamp(1_715_000_000_000));
+    let keyed =
+        Ballot { key: BallotKey([9; 16]), ..Ballot::unlimited(PollId(2), id(2), choices(&[65_535]), Timestamp(-5)) };
+    assert_eq!(decode_ballots(&key, &bytes(BALLOTS_1)).unwrap(), [own.clone(), own, keyed]);
+    let tallies = [
+        Tallies { poll: PollId(1), seq: 300, voters: 299, counts: vec![(OptionId(1), 200), (OptionId(3), 0)] },
+        Tallies { poll: PollId(-2), seq: 0, voters: 0, counts: vec![(OptionId(65_535), u64::MAX)] },
+    ];
+    assert_eq!(decode_tallies(&key, &bytes(TALLIES_1)).unwrap(), tallies);
+}
