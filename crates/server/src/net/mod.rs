@@ -15,6 +15,7 @@ mod core_context;
 mod cores;
 mod date;
 mod deadlines;
+mod error_response;
 mod http1;
 mod http2;
 mod listen;

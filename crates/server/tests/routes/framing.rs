@@ -38,7 +38,7 @@ fn assert_refused(server: &TestServer, bytes: &[u8], status: u16) {
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(120)]).into_owned();
     let answer = connection.try_answer().unwrap_or_else(|| panic!("no answer to {shown:?}"));
     assert_eq!(answer.status, status, "{shown:?}");
-    answer.assert_problem(status, "bad_request");
+    answer.assert_bad_request(status);
     assert_eq!(answer.header("connection"), Some("close"), "{shown:?}");
     assert!(connection.is_closed(), "{shown:?}");
 }
@@ -350,7 +350,7 @@ fn a_bad_request_after_a_good_one_takes_nothing_away_from_it() {
     let bad = post("content-length: 1\r\ncontent-length: 2\r\n", "");
     connection.send(&[post("content-length: 3\r\n", "[1]"), bad].concat());
     server.assert_result(&connection.answer(), ONE);
-    connection.answer().assert_problem(400, "bad_request");
+    connection.answer().assert_bad_request(400);
     assert!(connection.is_closed());
     assert_eq!(server.get("/api/result").text(), ONE);
 }

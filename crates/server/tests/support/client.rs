@@ -151,6 +151,16 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    /// Fails unless this rejects a request that isn't valid HTTP: as a problem, or with a bare status where the HTTP library can't
+    /// parse it.
+    #[track_caller]
+    pub fn assert_bad_request(&self, status: u16) {
+        match self.header("content-type") {
+            Some(_) => self.assert_problem(status, "bad_request"),
+            None => assert_eq!((self.status, &self.body[..]), (status, &b""[..])),
+        }
+    }
+
     /// Fails unless this is a problem of that status and code, in the form that all of them have.
     #[track_caller]
     pub fn assert_problem(&self, status: u16, code: &str) {

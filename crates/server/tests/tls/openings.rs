@@ -126,7 +126,7 @@ fn nobody_else_names_a_client() {
     for (header, _) in headers() {
         let mut connection = server.connect();
         connection.send(&[header, b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[1]"].concat());
-        connection.answer().assert_problem(400, "bad_request");
+        connection.answer().assert_bad_request(400);
         assert!(connection.is_closed());
     }
     assert_logged("set PROXY_PROTOCOL=true");
@@ -139,7 +139,7 @@ fn what_a_port_does_not_speak_is_logged() {
     let server = TestServer::start();
     let mut connection = server.connect();
     connection.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
-    connection.answer().assert_problem(400, "bad_request");
+    connection.answer().assert_bad_request(400);
     assert_logged("set TLS_CERTIFICATE");
     let server = TlsServer::start();
     let mut connection = Connection::open(server.server.address);

@@ -23,7 +23,7 @@ fn votes_come_by_http_1_1() {
         assert_eq!(connection.request("POST", "/api/submit", &[], b"[1]").status, 200);
         connection.request("POST", "/api/submit", &[], b"[9]").assert_problem(422, "invalid_choice");
         connection.send(b"nonsense\r\n\r\n");
-        connection.answer().assert_problem(400, "bad_request");
+        connection.answer().assert_bad_request(400);
         assert!(connection.is_closed());
     }
     assert_eq!(server.server.stored_voters(), 10);

@@ -1,7 +1,6 @@
 //! HTTP/1.1 on one connection: the fast path for simple requests, then the library. A connection that begins with HTTP/2 is
 //! served as HTTP/2.
 
-pub(super) mod error_body;
 mod fast_path;
 pub(super) mod simple_request;
 pub(super) mod timeout_stream;
@@ -30,7 +29,7 @@ use super::core_context::{CoreContext, HEAD_BYTES_MAX, Waits};
 use super::opening::{self, Opening};
 use super::service::FastPath;
 use super::write_timeout::Transport;
-use super::{http2, rules};
+use super::{error_response, http2, rules};
 
 /// The maximum number of headers in a request.
 const HEADERS_MAX: usize = 64;
@@ -42,7 +41,7 @@ pub(super) async fn serve<S: FastPath, T: Transport>(
     core: &Arc<CoreContext<S>>,
     Waits { first_byte_by, idle_max }: Waits,
 ) -> Result<(), hyper::Error> {
-    let mut stream = TimeoutStream::new(transport, core.error_body, first_byte_by, idle_max);
+    let mut stream = TimeoutStream::new(transport, first_byte_by, idle_max);
     let next = match fast_path::run(&mut stream, peer, core).await {
         Ok(Exit::ToLibrary { is_first: true }) => opening::find(&mut stream).await.map(Some),
         Ok(Exit::ToLibrary { is_first: false }) => Ok(Some(Opening::Http1)),
@@ -112,7 +111,7 @@ async fn respond<S: FastPath>(
     unread: Arc<Unread>,
 ) -> Result<Response<Body>, Infallible> {
     let (mut response, keeps_alive) = match rules::http1_fault(&request) {
-        Some(status) => (error_body::error_response(status, core.error_body), false),
+        Some(status) => (error_response::error_response(status, core.error_body), false),
         None => {
             let (is_head, is_sent) = (*request.method() == Method::HEAD, !request.headers().contains_key(EXPECT));
             let request = request.map(|body| TrackedBody::new(body, is_sent, &unread));

@@ -16,9 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::super::deadlines::REQUEST_MAX;
 use super::super::rewound::Rewound;
-use super::super::service::ErrorBody;
 use super::super::write_timeout::{Transport, WriteTimeout, late};
-use super::error_body::Replacement;
 
 /// The interim response that hyper sends to a client that waits for it before the body. It isn't the response yet, so the
 /// request's deadline stays.
@@ -36,7 +34,6 @@ pub(in crate::net) struct TimeoutStream<T> {
     /// The deadline of the current phase; `None` until the first wait in it.
     deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    replacement: Replacement,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +57,7 @@ impl Phase {
 impl<T: Transport> TimeoutStream<T> {
     /// Wraps `transport`. The deadline of its first byte is `first_byte_by`; the first byte of each later request may take
     /// `idle_max`.
-    pub(in crate::net) fn new(transport: T, error_body: ErrorBody, first_byte_by: Instant, idle_max: Duration) -> Self {
+    pub(in crate::net) fn new(transport: T, first_byte_by: Instant, idle_max: Duration) -> Self {
         Self {
             stream: WriteTimeout::new(transport),
             put_back: Bytes::new(),
@@ -68,7 +65,6 @@ impl<T: Transport> TimeoutStream<T> {
             idle_max,
             deadline: Some(first_byte_by),
             timer: None,
-            replacement: Replacement::new(error_body),
         }
     }
 
@@ -120,25 +116,6 @@ impl<T: Transport> TimeoutStream<T> {
         }
         Poll::Pending
     }
-
-    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let sent = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        if !bytes.ends_with(CONTINUE) {
-            self.enter(Phase::Idle);
-        }
-        Poll::Ready(sent)
-    }
-
-    fn poll_send_replacement(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(unsent) = self.replacement.unsent() {
-            let sent = ready!(self.poll_send(context, &unsent))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.replacement.sent(sent);
-        }
-        Poll::Ready(Ok(()))
-    }
 }
 
 impl<T: Transport> AsyncRead for TimeoutStream<T> {
@@ -166,11 +143,11 @@ impl<T: Transport> AsyncRead for TimeoutStream<T> {
 
 impl<T: Transport> AsyncWrite for TimeoutStream<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_send_replacement(context))?;
-        if self.replacement.replace(bytes) {
-            return Poll::Ready(Ok(bytes.len()));
+        let sent = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        if !bytes.ends_with(CONTINUE) {
+            self.enter(Phase::Idle);
         }
-        self.poll_send(context, bytes)
+        Poll::Ready(sent)
     }
 
     fn poll_write_vectored(
@@ -188,12 +165,10 @@ impl<T: Transport> AsyncWrite for TimeoutStream<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_send_replacement(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_send_replacement(context))?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
@@ -202,7 +177,6 @@ impl<T: Transport> AsyncWrite for TimeoutStream<T> {
 mod tests {
     use std::future::poll_fn;
 
-    use bytes::Bytes;
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
@@ -213,7 +187,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (TimeoutStream::new(stream, |_| Bytes::new(), Instant::now() + FIRST_BYTE_MAX, IDLE_MAX), client)
+        (TimeoutStream::new(stream, Instant::now() + FIRST_BYTE_MAX, IDLE_MAX), client)
     }
 
     async fn read(stream: &mut TimeoutStream<TcpStream>) -> usize {

@@ -28,10 +28,9 @@ use self::streams::Streams;
 pub(super) use self::unsent::UnsentBytes;
 use self::unsent::{BALLOT_BYTES, READ_BYTES};
 use super::core_context::{CoreContext, HEAD_BYTES_MAX, Waits};
-use super::http1::error_body;
-use super::rules;
 use super::service::FastPath;
 use super::write_timeout::{Transport, WriteTimeout};
+use super::{error_response, rules};
 
 /// The maximum number of concurrent requests on a connection.
 const STREAMS_MAX: u32 = 128;
@@ -122,13 +121,13 @@ async fn respond<S: FastPath>(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     if let Some(status) = rules::http2_fault(&request) {
-        let mut response = error_body::error_response(status, core.error_body).map(ResponseBody::untimed);
+        let mut response = error_response::error_response(status, core.error_body).map(ResponseBody::untimed);
         core.date.set(response.headers_mut());
         return Ok(response);
     }
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let Some(in_flight) = streams.begin(if is_read { READ_BYTES } else { BALLOT_BYTES }).await else {
-        let mut response = error_body::overloaded(core.error_body).map(ResponseBody::untimed);
+        let mut response = error_response::overloaded(core.error_body).map(ResponseBody::untimed);
         core.date.set(response.headers_mut());
         return Ok(response);
     };
