@@ -92,7 +92,8 @@ impl LatencyLimit {
             let latency_us = if is_set { NO_IDLE_US } else { NO_LIMIT_US };
             self.device.write_all(&latency_us.to_ne_bytes())?;
             self.is_set = is_set;
-            debug!(latency_us, "limited the wake-up latency of processors");
+            let change = if is_set { "set" } else { "removed" };
+            debug!(latency_us, "the limit of processors' wake-up latency was {change}");
         }
         Ok(())
     }

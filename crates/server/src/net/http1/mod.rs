@@ -80,7 +80,8 @@ async fn serve_by_library<S: FastPath, T: Transport>(
     });
     let connection = http1::Builder::new()
         .keep_alive(true)
-        // A client may close its sending half after its request; an accepted ballot is recorded in any case.
+        // A client may close its sending half after its request. Until there is a response, the library doesn't watch for a
+        // client that disconnects: an accepted ballot is recorded in any case.
         .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
