@@ -29,7 +29,7 @@ pub trait Store: Rounds {
     ///
     /// Whether a ballot arrived in time is decided here, by its `accepted_at` against the poll's opening and closing
     /// times as of this transaction; a ballot that is already stored stays counted, whenever it is sent again. A poll
-    /// that is [final](Mark::Final) accepts no ballot, whenever that arrived: its tallies no longer change.
+    /// that is [final](Mark::Final) accepts no ballot, whenever that arrived: only [`Self::change_tallies`] changes its tallies.
     ///
     /// May block its thread until the commit: call it from a thread that has nothing else to do.
     ///

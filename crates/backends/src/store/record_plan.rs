@@ -18,7 +18,7 @@ use throng_domain::tally::{Tallies, TallyChange};
 
 /// The tally in which versions of Throng before 0004_result counted a poll's voters: no option has this id. Their processes
 /// may still run, and add to it, while another one has migrated the schema.
-const VOTERS_BEFORE_0004: OptionId = OptionId(0);
+pub(super) const VOTERS_BEFORE_0004: OptionId = OptionId(0);
 
 /// A batch within one transaction.
 #[derive(Debug)]
@@ -50,9 +50,9 @@ struct Key {
 #[error("a ballot was not inserted, and there is none with its key")]
 pub(super) struct Unsettled;
 
-/// A tally for an option that the poll doesn't have.
+/// A tally for an option that the poll doesn't have, or with a sum below 0.
 #[derive(Debug, thiserror::Error)]
-#[error("poll {} has a tally for option {}, which it doesn't have", .poll.0, .option.0)]
+#[error("poll {} has a tally for option {}, which it doesn't have, or with a sum below 0", .poll.0, .option.0)]
 pub(super) struct StrayTally {
     poll: PollId,
     option: OptionId,
@@ -176,34 +176,41 @@ pub(super) struct Sums {
     /// The poll's own options.
     pub(super) options: Vec<OptionId>,
     /// The counts of those that have a tally.
-    pub(super) counts: Vec<(OptionId, u64)>,
-    pub(super) seq: u64,
-    pub(super) voters: u64,
+    pub(super) counts: Vec<(OptionId, i64)>,
+    pub(super) seq: i64,
+    /// Without those of [`VOTERS_BEFORE_0004`]; so a correction may make it negative.
+    pub(super) voters: i64,
 }
 
 impl Sums {
     /// The result; `None` if there is no such poll.
     ///
     /// # Errors
-    /// If there is a tally of an option that the poll doesn't have.
-    pub(super) fn tallies(self, poll: PollId) -> Result<Option<Tallies>, StrayTally> {
+    /// If there is a tally of an option that the poll doesn't have, or a sum below 0.
+    pub(super) fn tallies(mut self, poll: PollId) -> Result<Option<Tallies>, StrayTally> {
         let mut counts: Vec<_> = self.options.into_iter().map(|option| (option, 0)).collect();
         if counts.is_empty() {
             return Ok(None);
         }
         counts.sort_unstable();
-        let mut tallies = Tallies { poll, seq: self.seq, voters: self.voters, counts };
         for (option, count) in self.counts {
-            match tallies.counts.binary_search_by_key(&option, |(id, _)| *id) {
-                Ok(index) => tallies.counts[index].1 += count,
+            match counts.binary_search_by_key(&option, |(id, _)| *id) {
+                Ok(index) => counts[index].1 += count,
                 Err(_) if option == VOTERS_BEFORE_0004 => {
-                    tallies.voters += count;
-                    tallies.seq += count;
+                    self.voters += count;
+                    self.seq += count;
                 }
                 Err(_) => return Err(StrayTally { poll, option }),
             }
         }
-        Ok(Some(tallies))
+        let natural = |option: OptionId, sum: i64| u64::try_from(sum).map_err(|_| StrayTally { poll, option });
+        let counts = counts.into_iter().map(|(option, count)| Ok((option, natural(option, count)?)));
+        Ok(Some(Tallies {
+            poll,
+            seq: natural(VOTERS_BEFORE_0004, self.seq)?,
+            voters: natural(VOTERS_BEFORE_0004, self.voters)?,
+            counts: counts.collect::<Result<_, _>>()?,
+        }))
     }
 }
 
@@ -324,6 +331,11 @@ mod tests {
         assert_eq!((tallies.seq, tallies.voters), (13, 7));
         assert_eq!(tallies.counts, [(OptionId(1), 0), (OptionId(2), 6)]);
         assert_eq!(Sums::default().tallies(PollId(1)).unwrap(), None);
+        let corrected = Sums { options: options(), counts: vec![(VOTERS_BEFORE_0004, 9)], seq: 1, voters: -2 };
+        let corrected = corrected.tallies(PollId(1)).unwrap().unwrap();
+        assert_eq!((corrected.seq, corrected.voters), (10, 7));
+        let negative = Sums { options: options(), voters: -1, ..Sums::default() };
+        assert!(negative.tallies(PollId(1)).is_err());
         let stray = Sums { options: options(), counts: vec![(OptionId(3), 1)], ..Sums::default() };
         assert!(stray.tallies(PollId(1)).is_err());
     }

@@ -6,6 +6,7 @@ use throng_domain::contract::support::{ballot, create, record, tallies};
 use throng_domain::rounds::Rounds;
 use throng_domain::store::{Database, Store, StoreError};
 use throng_domain::store::{Mark, Window};
+use throng_domain::tally::TallyChange;
 
 use super::{OwnDatabase, execute};
 
@@ -62,6 +63,9 @@ async fn a_database_of_the_first_version_keeps_its_counts() {
     let after = store.recount(poll.id).await.unwrap();
     assert_eq!((after.tallies.seq, after.tallies.voters), (before.seq + 2, 4));
     assert!(after.tallies.counts_equal(&after.ballots), "{after:?}");
+    let removed = TallyChange { voters: -4, ..TallyChange::none(poll.id) };
+    let changed = store.change_tallies(&removed).await.unwrap();
+    assert_eq!((changed.seq, changed.voters), (before.seq + 3, 0));
 }
 
 #[tokio::test]

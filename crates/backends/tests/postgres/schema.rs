@@ -5,6 +5,7 @@ use throng_domain::ballot::Ballot;
 use throng_domain::contract::support::{OPENS_AT, ballot, create, done, record, tallies};
 use throng_domain::rounds::Rounds as _;
 use throng_domain::store::{Database as _, Mark, MigrationState, Store as _, StoreError, Window};
+use throng_domain::tally::TallyChange;
 
 use super::ballots;
 use super::database::{Database, url};
@@ -56,6 +57,9 @@ async fn a_database_of_the_first_version_keeps_its_counts() {
     let after = done(store.recount(poll.id).await);
     assert_eq!((after.tallies.seq, after.tallies.voters), (before.seq + 2, 4));
     assert!(after.tallies.counts_equal(&after.ballots), "{after:?}");
+    let removed = TallyChange { voters: -4, ..TallyChange::none(poll.id) };
+    let changed = done(store.change_tallies(&removed).await);
+    assert_eq!((changed.seq, changed.voters), (before.seq + 3, 0));
 }
 
 #[tokio::test]

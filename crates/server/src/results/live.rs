@@ -71,7 +71,7 @@ impl LivePoll {
         }
         let view = ResultsView::new(&self.poll, &snapshot, now, stale);
         let json = serde_json::to_vec(&view).expect("a result has only strings for keys").into();
-        // The version counts changes by ballots; a close, a corrected label or staleness changes the response too. The tag is
+        // The version counts changes of the tallies; a close, a corrected label or staleness changes the response too. The tag is
         // weak, since `as_of` changes while everything else stays the same.
         let suffix = if stale { "-stale" } else { "" };
         let etag = format!("W/\"{}-{}-{}{suffix}\"", snapshot.tallies.seq, self.poll.version, state.as_str());

@@ -40,6 +40,7 @@ impl Stored {
         let ballots = ballots.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
         let ballots = ballots.map(Result::unwrap);
         let ballots = ballots.map(|(id, choices)| (Uuid::from_bytes(id), serde_json::from_str(&choices).unwrap()));
+        // In no test a process of an earlier version counts voters under option 0.
         let result = "SELECT coalesce(sum(voters), 0), coalesce(sum(seq), 0) FROM result";
         let (voters, seq) = snapshot.query_row(result, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let tallies = "SELECT option_id, sum(count) FROM tally GROUP BY option_id";

@@ -28,7 +28,8 @@ pub const PUBLISHED_BYTES_MAX: usize = 512 * 1024;
 /// The format that is written.
 const VERSION: u8 = 1;
 
-/// The oldest format that is read: that of the release before. So workers are upgraded first, and read what both write.
+/// The oldest format that is read: that of the release before. So workers are upgraded first, and read what both write. A worker
+/// has to write results in the format of the release before: the web nodes that read them are upgraded last.
 const VERSION_MIN: u8 = 1;
 
 const HEADER_BYTES: usize = 2;

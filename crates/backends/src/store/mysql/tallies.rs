@@ -94,14 +94,11 @@ fn sums(polls: &[PollId], rows: &[MySqlRow]) -> sqlx::Result<Vec<Tallies>> {
     let mut sums: BTreeMap<PollId, Sums> = BTreeMap::new();
     for row in rows {
         let sums = sums.entry(PollId(row.try_get(0)?)).or_default();
-        let count = |column: usize| -> sqlx::Result<Option<u64>> {
-            row.try_get::<Option<i64>, _>(column)?.map(u64::try_from).transpose().map_err(corrupt)
-        };
         let option = row.try_get::<Option<i64>, _>(1)?.map(u16::try_from).transpose().map_err(corrupt)?;
-        match (option.map(OptionId), count(2)?) {
+        match (option.map(OptionId), row.try_get::<Option<i64>, _>(2)?) {
             (Some(option), Some(count)) => sums.counts.push((option, count)),
             (Some(option), None) => sums.options.push(option),
-            (None, Some(voters)) => (sums.voters, sums.seq) = (voters, count(3)?.unwrap_or(0)),
+            (None, Some(voters)) => (sums.voters, sums.seq) = (voters, row.try_get(3)?),
             (None, None) => {}
         }
     }

@@ -11,7 +11,7 @@ use throng_domain::tally::{Tallies, TallyChange};
 use super::super::record_plan::Sums;
 use super::connection::{Connections, Query, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, read_error};
-use super::polls::{self, Numbers, option_id, unsigned, word};
+use super::polls::{self, Numbers, option_id, word};
 use super::{no_such_poll, settings};
 
 /// The ballots read at once by a recount.
@@ -70,7 +70,8 @@ pub(super) async fn change(writer: &mut PgConnection, shard: i32, change: &Tally
 /// Commits, and reads the tallies of those of the polls that exist, ascending.
 ///
 /// They are read in one request with the commit, by a statement after it: before the commit, what others have committed
-/// meanwhile would not be visible. Later reads see at least as many ballots, so their number never decreases.
+/// meanwhile would not be visible. Later reads see at least these changes, so that `seq` never
+/// decreases.
 pub(super) async fn commit(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<Vec<Tallies>> {
     from(&simple_query(writer, &format!("COMMIT; {}", select(polls))).await?)
 }
@@ -100,9 +101,9 @@ fn from(rows: &[PgRow]) -> sqlx::Result<Vec<Tallies>> {
         let sums = polls.entry(PollId(row.try_get(0)?)).or_default();
         let (option, count) = (row.try_get::<Option<i32>, _>(1)?, row.try_get::<Option<i64>, _>(2)?);
         match (option.map(option_id).transpose()?, count) {
-            (Some(option), Some(count)) => sums.counts.push((option, unsigned(count)?)),
+            (Some(option), Some(count)) => sums.counts.push((option, count)),
             (Some(option), None) => sums.options.push(option),
-            (None, Some(voters)) => (sums.voters, sums.seq) = (unsigned(voters)?, unsigned(row.try_get::<i64, _>(3)?)?),
+            (None, Some(voters)) => (sums.voters, sums.seq) = (voters, row.try_get(3)?),
             (None, None) => {}
         }
     }

@@ -125,11 +125,14 @@ pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
         checked.polls += 1;
         checked.ballots += recount.ballots.voters;
     }
-    let strays = "SELECT count(*) FROM tally WHERE poll_id NOT IN (SELECT id FROM poll)";
+    let strays = "SELECT count(*) FROM (SELECT poll_id FROM tally UNION ALL SELECT poll_id FROM result) \
+                  WHERE poll_id NOT IN (SELECT id FROM poll)";
     match database.query_row(strays, [], |row| row.get(0)).map_err(read_error)? {
-        0_u64 => Ok(checked),
-        strays => Err(corrupt(format!("{strays} tallies belong to polls that don't exist"))),
+        0_u64 => {}
+        strays => return Err(corrupt(format!("{strays} tallies belong to polls that don't exist"))),
     }
+    database.rollback().map_err(write_error)?;
+    Ok(checked)
 }
 
 /// Aborts the queries of `reader`, with an error, once the log has become too long because of them.

@@ -1,12 +1,14 @@
 //! Tallies: changed together with the ballots, read separately.
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
-use throng_domain::poll::PollId;
+use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::{Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use super::error::{StoreResult, read_error, write_error};
 use super::polls::{option_ids, word};
+use crate::store::record_plan::Sums;
 
 /// The shard that this store writes to: there is one writer, so one shard is enough.
 const SHARD: i64 = 0;
@@ -49,18 +51,10 @@ pub(super) fn within(reader: &Connection, poll: PollId) -> rusqlite::Result<Opti
     let mut result = reader.prepare_cached("SELECT seq, voters FROM result WHERE poll_id = ?1 AND shard = ?2")?;
     let result = result.query_row([poll.0, SHARD], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let (seq, voters) = result.unwrap_or_default();
-    let counts = options.into_iter().map(|option| (option, 0)).collect();
-    let mut tallies = Tallies { poll, seq, voters, counts };
     let mut stored = reader.prepare_cached("SELECT option_id, count FROM tally WHERE poll_id = ?1")?;
-    let mut rows = stored.query([poll.0])?;
-    while let Some(row) = rows.next()? {
-        let (option, count): (u16, u64) = (row.get(0)?, row.get(1)?);
-        match tallies.counts.iter_mut().find(|(id, _)| id.0 == option) {
-            Some((_, total)) => *total += count,
-            None => return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::from(option))),
-        }
-    }
-    Ok(Some(tallies))
+    let counts = stored.query_map([poll.0], |row| Ok((OptionId(row.get(0)?), row.get(1)?)))?;
+    let sums = Sums { options, counts: counts.collect::<rusqlite::Result<_>>()?, seq, voters };
+    sums.tallies(poll).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, error.into()))
 }
 
 pub(super) fn of_poll(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Tallies>> {

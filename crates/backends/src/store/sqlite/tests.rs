@@ -318,6 +318,9 @@ async fn file_of_the_first_version_keeps_its_counts() {
     let after = store.recount(poll.id).await.unwrap();
     assert_eq!((after.tallies.seq, after.tallies.voters), (before.seq + 1, 3));
     assert!(after.tallies.counts_equal(&after.ballots));
+    let removed = TallyChange { voters: -3, ..TallyChange::none(poll.id) };
+    let changed = store.change_tallies(&removed).await.unwrap();
+    assert_eq!((changed.seq, changed.voters), (before.seq + 2, 0));
 }
 
 #[tokio::test]

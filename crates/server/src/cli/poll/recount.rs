@@ -10,6 +10,7 @@ use throng_domain::store::{Recount as Counted, Store};
 use throng_domain::tally::TallyChange;
 
 use super::find;
+use crate::cli::database::retry_conflicts;
 use crate::cli::table::{Side, Table};
 use crate::cli::{Json, write_json};
 
@@ -18,8 +19,8 @@ use crate::cli::{Json, write_json};
 /// Both are read as of one point in time, so the comparison is exact also while votes arrive. It reads every ballot, which
 /// takes a while for millions. Exits with 0 if the two agree, with 1 if they don't.
 ///
-/// With --repair, tallies that don't agree are corrected by the difference, and the result gets a later version. A server that
-/// runs shows the corrected result with the next vote.
+/// With --repair, tallies that don't agree are corrected by the difference, also of a final result, which then gets a later
+/// version. A server with an SQLite file shows it with the next vote, or after a restart; others within seconds.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Recount {
     /// Slug of the poll
@@ -59,7 +60,15 @@ impl Recount {
         let equal = counted.tallies.counts_equal(&counted.ballots);
         let repaired = self.repair && !equal;
         if repaired {
-            store.change_tallies(&TallyChange::between(&counted.tallies, &counted.ballots)).await?;
+            let change = TallyChange::between(&counted.tallies, &counted.ballots);
+            retry_conflicts(async || Ok(store.change_tallies(&change).await?)).await?;
+            let again = store.recount(poll.id).await?;
+            if !again.tallies.counts_equal(&again.ballots) {
+                bail!(
+                    "the tallies of `{}` were corrected, and differ again: is another repair running? Run this again",
+                    poll.slug
+                );
+            }
         }
         let voters = Row { id: None, label: None, tallies: counted.tallies.voters, ballots: counted.ballots.voters };
         let options = rows(&poll, &counted);
