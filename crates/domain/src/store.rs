@@ -266,6 +266,21 @@ pub struct Recount {
     pub ballots: Tallies,
 }
 
+impl Recount {
+    /// Of the stored tallies, and of what all ballots add up to.
+    pub fn new(tallies: Tallies, ballots: &TallyChange) -> Self {
+        let mut counts: Vec<_> = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
+        for (option, count) in &ballots.counts {
+            match counts.iter_mut().find(|(id, _)| id == option) {
+                Some((_, counted)) => *counted = count.unsigned_abs(),
+                None => counts.push((*option, count.unsigned_abs())),
+            }
+        }
+        let ballots = Tallies { poll: tallies.poll, seq: tallies.seq, voters: ballots.voters.unsigned_abs(), counts };
+        Self { tallies, ballots }
+    }
+}
+
 /// The log of a database in a file: it holds commits that aren't in the file yet, and is reset once all of them are,
 /// unless a process still reads an older state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -36,17 +36,6 @@ impl Tallies {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 
-    /// Adds one ballot. `seq` is unchanged: it counts changes of the stored result, not ballots.
-    pub fn add(&mut self, choices: &Choices) {
-        self.voters += 1;
-        for chosen in choices.as_slice() {
-            match self.counts.iter_mut().find(|(id, _)| id == chosen) {
-                Some((_, count)) => *count += 1,
-                None => self.counts.push((*chosen, 1)),
-            }
-        }
-    }
-
     /// Checks that a change adds to options of this poll only, and that no count falls below 0 with it.
     ///
     /// # Errors
@@ -124,9 +113,7 @@ impl TallyChange {
     /// The change that turns one result's counts into another's.
     pub fn between(from: &Tallies, to: &Tallies) -> Self {
         let difference = |from: u64, to: u64| to.cast_signed().wrapping_sub(from.cast_signed());
-        let added = to.counts.iter().map(|(option, _)| *option);
-        let removed = from.counts.iter().map(|(option, _)| *option).filter(|option| to.count(*option) == 0);
-        let mut options: Vec<_> = added.chain(removed).collect();
+        let mut options: Vec<_> = from.counts.iter().chain(&to.counts).map(|(option, _)| *option).collect();
         options.sort_unstable();
         options.dedup();
         let counts = options.into_iter().map(|option| (option, difference(from.count(option), to.count(option))));

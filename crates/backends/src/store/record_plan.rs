@@ -18,7 +18,7 @@ use throng_domain::tally::{Tallies, TallyChange};
 
 /// The tally in which versions of Throng before 0004_result counted a poll's voters: no option has this id. Their processes
 /// may still run, and add to it, while another one has migrated the schema.
-pub(super) const VOTERS_BEFORE_0004: OptionId = OptionId(0);
+const VOTERS_BEFORE_0004: OptionId = OptionId(0);
 
 /// A batch within one transaction.
 #[derive(Debug)]

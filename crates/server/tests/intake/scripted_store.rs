@@ -64,7 +64,11 @@ impl Store for ScriptedStore {
         state.tried.extend(ballots.iter().map(|ballot| (ballot.id, step)));
         match step {
             Step::Record => {
-                ballots.iter().for_each(|ballot| state.tallies.add(&ballot.choices));
+                for chosen in ballots.iter().flat_map(|ballot| ballot.choices.as_slice()) {
+                    let count = state.tallies.counts.iter_mut().find(|(option, _)| option == chosen).unwrap();
+                    count.1 += 1;
+                }
+                state.tallies.voters += ballots.len() as u64;
                 state.tallies.seq += 1;
                 let own = |ballot: &Ballot| Outcome::KeyTaken { id: ballot.id, choices: ballot.choices.clone() };
                 Ok(Recorded { outcomes: ballots.iter().map(own).collect(), tallies: vec![state.tallies.clone()] })

@@ -33,7 +33,7 @@ fn haproxy_tells_a_clients_address() {
     tell_addresses(Front::haproxy, 24);
 }
 
-/// Clients at different addresses, on the lane for plain requests and beside it, honest and not.
+/// Clients at different addresses, on the fast path and off it, honest and not.
 fn tell_addresses(start: fn(SocketAddr) -> Front, net: u8) {
     let server = server();
     let front = start(server.address);
@@ -66,7 +66,7 @@ fn who_is_no_proxy_of_ours_is_not_believed() {
 }
 
 #[test]
-fn a_proxy_of_ours_is_believed_on_either_lane() {
+fn trusted_proxy_names_the_client_on_either_path() {
     let server = server();
     let mut connection = server.connect();
     for (method, path) in [("POST", "/api/submit"), ("GET", "/api/v1/polls/demo")] {

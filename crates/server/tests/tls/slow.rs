@@ -122,7 +122,7 @@ fn greedy(server: &TlsServer) -> Vec<(&'static str, TlsStream, Vec<u8>)> {
     let http2 = || server.http2().into_stream(EVERY);
     vec![
         ("HTTP/1.1: never reads", server.stream(&["http/1.1"]), requests),
-        ("HTTP/1.1: never reads on the lane", server.stream(&["http/1.1"]), plain),
+        ("HTTP/1.1: never reads on the fast path", server.stream(&["http/1.1"]), plain),
         ("HTTP/2: never reads", http2(), frame(PING, 0, 0, &[0; 8]).repeat(100)),
     ]
 }

@@ -113,12 +113,11 @@ pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx:
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
     within(READ_MAX, simple_query(&mut *reader, begin)).await??;
     let Some(tallies) = within(READ_MAX, of_poll(reader, poll)).await?? else { return Ok(None) };
-    let zero = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
-    let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };
+    let mut ballots = TallyChange::none(poll);
     let mut after = None;
     loop {
         let page = within(READ_MAX, record::stored(reader, poll, after, RECOUNT_PAGE)).await??;
-        let Some(last) = page.last() else { return Ok(Some(Recount { tallies, ballots })) };
+        let Some(last) = page.last() else { return Ok(Some(Recount::new(tallies, &ballots))) };
         after = Some(last.key);
         page.iter().for_each(|ballot| ballots.add(&ballot.choices));
     }

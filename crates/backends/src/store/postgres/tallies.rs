@@ -118,8 +118,7 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
         let mut pooled = within(WORK_MAX, connections.take()).await?;
         let reader = &mut pooled.connection;
         let Some(tallies) = within(WORK_MAX, open_ballots(reader, poll)).await? else { return Ok(None) };
-        let zero = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
-        let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };
+        let mut ballots = TallyChange::none(poll);
         let fetch = format!("FETCH {PAGE} FROM ballots");
         loop {
             let page = simple_query(&mut *reader, &fetch);
@@ -133,7 +132,7 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
         }
         within(WORK_MAX, simple_query(reader, "COMMIT")).await?;
         pooled.release();
-        Ok(Some(Recount { tallies, ballots }))
+        Ok(Some(Recount::new(tallies, &ballots)))
     };
     counted.await.map_err(read_error)
 }

@@ -68,12 +68,11 @@ pub(super) fn recount(reader: &Connection, poll: PollId) -> rusqlite::Result<Opt
 /// As [`recount`], in the caller's transaction.
 pub(super) fn recount_within(snapshot: &Connection, poll: PollId) -> rusqlite::Result<Option<Recount>> {
     let Some(tallies) = within(snapshot, poll)? else { return Ok(None) };
-    let zero = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
-    let mut ballots = Tallies { voters: 0, counts: zero, ..tallies.clone() };
+    let mut ballots = TallyChange::none(poll);
     let mut all = snapshot.prepare("SELECT choices FROM ballot WHERE poll_id = ?1")?;
     let mut rows = all.query([poll.0])?;
     while let Some(row) = rows.next()? {
         ballots.add(&word(row, 0)?);
     }
-    Ok(Some(Recount { tallies, ballots }))
+    Ok(Some(Recount::new(tallies, &ballots)))
 }

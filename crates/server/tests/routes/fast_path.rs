@@ -1,8 +1,8 @@
-//! Plain requests, which have a lane of their own: nobody can tell by the answers.
+//! The fast path for simple requests: its responses are those of the HTTP library.
 
 use crate::support::{Answer, TestServer};
 
-/// The answers to one request, on the lane and from HTTP's library: a length with zeros before it is valid and not plain.
+/// The answers to one request, on the fast path and from the HTTP library: a length with zeros before it is valid and not plain.
 fn both(server: &TestServer, method: &str, path: &str, headers: &str, body: &str) -> [Answer; 2] {
     let length = body.len();
     let plain = if method == "GET" { String::new() } else { format!("content-length: {length}\r\n") };
@@ -28,7 +28,7 @@ fn assert_alike([plain, library]: &[Answer; 2]) {
 }
 
 #[test]
-fn the_lane_answers_as_the_library_does() {
+fn fast_path_responds_as_the_library_does() {
     let server = TestServer::start();
     for body in ["", "null", "[]", "[0]", "[6]", "[1.5]", "[1,2", "\u{feff}[1]", "[1]x"] {
         assert_alike(&both(&server, "POST", "/api/submit", "", body));
@@ -56,7 +56,7 @@ fn listed_origins_are_answered_alike() {
 }
 
 #[test]
-fn a_connection_goes_from_the_lane_to_the_library_and_counts_every_ballot_once() {
+fn connection_that_leaves_the_fast_path_counts_every_ballot_once() {
     let server = TestServer::start();
     let mut connection = server.connect();
     let vote = "POST /api/submit HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n[1]";
