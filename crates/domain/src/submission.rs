@@ -37,7 +37,7 @@ pub struct Submission {
     /// The sender's id for the ballot, unless it is given outside of the body.
     pub ballot_id: Option<BallotId>,
     /// The option ids chosen.
-    pub choices: Vec<OptionId>,
+    pub choices: SentOptions,
 }
 
 impl Submission {

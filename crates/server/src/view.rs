@@ -4,9 +4,7 @@ use jiff::Timestamp as JiffTimestamp;
 use serde::{Serialize, Serializer};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Kind, PercentBase, Poll, PollOption, PollState, Visibility};
-use throng_domain::tally::OptionResult;
-
-use crate::results::Snapshot;
+use throng_domain::tally::{OptionResult, Tallies};
 
 /// A poll, without anything specific to the client.
 #[derive(Debug, Serialize)]
@@ -67,21 +65,21 @@ pub struct ResultsView<'a> {
 }
 
 impl<'a> ResultsView<'a> {
-    /// The poll's result at `now`. It is provisional until no further ballot can be counted.
-    pub fn new(poll: &'a Poll, snapshot: &'a Snapshot, now: Timestamp, stale: bool) -> Self {
+    /// The poll's result at `now`, from its tallies as of `as_of`. It is provisional until no further ballot can be counted.
+    pub fn new(poll: &'a Poll, tallies: &'a Tallies, as_of: Timestamp, now: Timestamp, stale: bool) -> Self {
         let state = poll.state(now);
         Self {
             poll: poll.slug.as_str(),
             kind: poll.kind,
             percent_base: poll.percent_base,
-            seq: snapshot.tallies.seq,
+            seq: tallies.seq,
             state,
             provisional: state != PollState::Final,
-            as_of: snapshot.as_of,
+            as_of,
             stale,
-            voters: snapshot.tallies.voters,
-            selections: snapshot.tallies.selections(),
-            options: poll.option_results(&snapshot.tallies).collect(),
+            voters: tallies.voters,
+            selections: tallies.selections(),
+            options: poll.option_results(tallies).collect(),
         }
     }
 }

@@ -13,10 +13,10 @@ use throng_domain::store::{Mark, StoreError};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::App;
 use super::rounds::BegunRounds;
 use crate::closing::WaitsFor;
 use crate::intake::{BallotQueue, CONFIRMED_WITHIN_MS};
+use crate::state::App;
 
 /// The most polls that are marked in one transaction.
 const MARK_MAX: usize = 1_000;

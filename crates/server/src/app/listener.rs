@@ -8,8 +8,9 @@ use throng_domain::clock::Clock;
 use tokio::sync::{oneshot, watch};
 
 use crate::config::Config;
-use crate::http::{self, Dependency, Gateway, ReadinessGate};
+use crate::http::{self, Gateway, ReadinessGate};
 use crate::net::{Background, Core, Cores, Listen, Shutdown, Tls};
+use crate::state::Dependency;
 use crate::telemetry::metrics::HttpMetrics;
 
 /// Listens for all cores.

@@ -12,7 +12,6 @@ use throng_domain::queue::{Publisher, QueueError, ResultSubscriber};
 use throng_domain::store::StoreError;
 use tracing::{error, info, warn};
 
-use super::App;
 use super::clock_watch::ClockWatch;
 use super::database_clock::DatabaseClock;
 use super::ends::PollEnds;
@@ -20,6 +19,7 @@ use crate::closing::WaitsFor;
 use crate::intake::{BallotQueue, IntakeFailure, PublishLoop, RecorderThread};
 use crate::net::{Background, Cores, Shutdown, Tls};
 use crate::sched::cpu_latency;
+use crate::state::App;
 use crate::telemetry::log_rate_limiter::LogRateLimiter;
 
 /// The interval between checks for polls that another process, such as `throng poll close`, has changed.

@@ -17,17 +17,16 @@ use tracing::{info, warn};
 use super::database_clock::DatabaseClock;
 use super::listener::{Listener, cant_serve};
 use super::server::{RecordMode, Server};
-use super::{
-    App, BrokerClients, CoreState, Parts, StartupWait, cant_use, create_demo_poll, open_cache, open_database,
-    refuse_lossy,
-};
+use super::{BrokerClients, Parts, StartupWait, cant_use, create_demo_poll, open_cache, open_database, refuse_lossy};
 use crate::config::{AppEnv, Config};
-use crate::http::{self, Dependency, Gateway};
+use crate::http::{self, Gateway};
 use crate::intake::{
-    BALLOTS_WAITING_MAX, BallotIds, BallotQueue, BatchFailureLog, PublishLoop, Recorder, RecorderThread,
+    AdmissionCollector, BALLOTS_WAITING_MAX, BallotIds, BallotQueue, BatchFailureLog, PublishLoop, Recorder,
+    RecorderThread,
 };
 use crate::net::{self, Background, Tls};
 use crate::results::{LivePolls, ResultSource};
+use crate::state::{App, CoreState, Dependency};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
 
 impl Server {
@@ -119,7 +118,7 @@ impl Frame {
     ) -> anyhow::Result<Self> {
         let tls = config.tls.clone().map(Tls::open).transpose()?.map(Arc::new);
         let ballot_queues: Vec<_> = (0..cores).map(|_| BallotQueue::new(ballots_waiting_max / cores)).collect();
-        let metrics = Metrics::new(&ballot_queues);
+        let metrics = Metrics::new(cores, Box::new(AdmissionCollector(ballot_queues.clone())));
         let listener = Listener::new(&config, clock, &metrics.http, tls.clone(), missing);
         Ok(Self { config, ballot_queues, metrics, tls, listener })
     }
@@ -129,7 +128,7 @@ impl Frame {
         let app = Arc::new(App {
             shutdown: Arc::clone(listener.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
-            receipts: config.receipt_key()?,
+            receipt_key: config.receipt_key()?,
             config,
             clock: Arc::clone(&source.clock),
             source,

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::{Config, Wait};
-use crate::http::Dependency;
+use crate::state::Dependency;
 use crate::telemetry::log_rate_limiter::LogRateLimiter;
 
 /// The shortest time between two attempts, in milliseconds. The time is random, so that many nodes don't retry at once.

@@ -12,10 +12,6 @@ use super::write_message;
 use crate::app::StartupWait;
 use crate::config::Config;
 
-/// Maximum attempts at a write that conflicts with another process's write, or with a change of the same poll. Each attempt
-/// waits for the other by itself.
-const ATTEMPTS_MAX: usize = 5;
-
 /// The database, which must exist and have this version's schema: a command on polls neither creates a database nor migrates
 /// one.
 pub(super) async fn open_current(config: &Config) -> anyhow::Result<Arc<dyn Database>> {
@@ -78,58 +74,6 @@ pub(super) async fn retry_unavailable<T>(
     StartupWait::new(config, &clock).until_available(on_unavailable, attempt).await
 }
 
-/// Retries `write`, up to [`ATTEMPTS_MAX`] attempts, while other writes conflict with it: closing a poll must succeed while
-/// many clients vote in it. Each call of `write` must decide anew what to write.
-pub(super) async fn retry_conflicts<T>(mut write: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    for _ in 1..ATTEMPTS_MAX {
-        match write().await {
-            Err(error) if is_retryable(&error) => {}
-            done => return done,
-        }
-    }
-    write().await.map_err(|error| {
-        if is_retryable(&error) {
-            error.context("nothing was changed; try again when there is less load")
-        } else {
-            error
-        }
-    })
-}
-
-fn is_retryable(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(StoreError::Conflict(_) | StoreError::Unavailable(_)))
-}
-
 fn cant_open(config: &Config) -> String {
     format!("can't open {}", config.database)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn run_failing(failures: usize, error: fn() -> anyhow::Error) -> (usize, anyhow::Result<()>) {
-        let mut attempts = 0;
-        let done = retry_conflicts(async || {
-            attempts += 1;
-            if attempts > failures { Ok(()) } else { Err(error()) }
-        });
-        let done = done.await;
-        (attempts, done)
-    }
-
-    #[tokio::test]
-    async fn conflict_is_retried_a_limited_number_of_times() {
-        let conflict = || StoreError::Conflict("changed meanwhile".to_owned()).into();
-        assert!(matches!(run_failing(2, conflict).await, (3, Ok(()))));
-        let (attempts, done) = run_failing(100, conflict).await;
-        assert_eq!(attempts, ATTEMPTS_MAX);
-        assert!(done.unwrap_err().to_string().contains("nothing was changed"));
-    }
-
-    #[tokio::test]
-    async fn rejected_write_is_not_retried() {
-        let rejected = || StoreError::Rejected("no".to_owned()).into();
-        assert!(matches!(run_failing(1, rejected).await, (1, Err(_))));
-    }
 }

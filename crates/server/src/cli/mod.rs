@@ -20,7 +20,6 @@ mod poll;
 mod schema;
 mod serve;
 mod table;
-mod time_arg;
 mod worker;
 
 use std::io::{self, Write as _};

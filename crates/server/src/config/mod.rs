@@ -2,6 +2,7 @@
 //!
 //! Every setting is described in [`SETTINGS`], from which `throng help` and the errors take their texts.
 
+mod cors_origins;
 mod dotenv;
 mod otlp;
 mod public_url;
@@ -11,6 +12,7 @@ mod show;
 mod sources;
 mod text_file;
 mod tls;
+mod trusted_proxies;
 mod values;
 mod wait;
 
@@ -23,16 +25,18 @@ use throng_backends::queue::{MessageKey, QueueUrl};
 use throng_backends::store::DatabaseUrl;
 use throng_domain::poll::Slug;
 
+use self::cors_origins::ANY_WITH_CREDENTIALS;
+pub use self::cors_origins::CorsOrigins;
 pub use self::otlp::OtlpEndpoint;
 pub use self::public_url::PublicUrl;
-pub use self::secret::AppSecret;
+pub use self::secret::{AppSecret, DerivedKey};
 pub use self::settings::{SETTINGS, Setting};
 pub use self::show::{Shown, show};
 pub use self::sources::{Sources, flag_of};
+pub use self::trusted_proxies::TrustedProxies;
 use self::values::{Address, IdleTimeout, LogFilter, Port, Seconds};
 pub use self::values::{AppEnv, QueuePrefix};
 pub use self::wait::Wait;
-use crate::http::{ANY_WITH_CREDENTIALS, CorsOrigins, ReceiptKey, TrustedProxies};
 use crate::net::{IdleTimeouts, TlsFiles};
 
 const SECRET_MISSING: &str = "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one";
@@ -177,7 +181,7 @@ impl Config {
             Some(secret) => secret.clone(),
             None => AppSecret::kept_for_dev()?,
         };
-        Ok(MessageKey::new(&secret.derive("queue messages")))
+        Ok(MessageKey::new(&secret.derive("queue messages").0))
     }
 
     /// The key that signs a vote's receipts for browsers. A server that doesn't share its database needs no secret: it uses a
@@ -185,13 +189,12 @@ impl Config {
     ///
     /// # Errors
     /// If the secret has to be generated, in dev, and can't be stored.
-    pub fn receipt_key(&self) -> anyhow::Result<ReceiptKey> {
-        let key = match &self.app_secret {
+    pub fn receipt_key(&self) -> anyhow::Result<DerivedKey> {
+        Ok(match &self.app_secret {
             Some(secret) => secret.derive("page receipts"),
             None if self.has_other_nodes() => AppSecret::kept_for_dev()?.derive("page receipts"),
-            None => rand::random(),
-        };
-        Ok(ReceiptKey::new(key))
+            None => DerivedKey(rand::random()),
+        })
     }
 
     /// Whether other servers may serve the same polls.

@@ -7,7 +7,7 @@ use axum::http::header::LOCATION;
 use axum::http::uri::{Authority, PathAndQuery};
 use axum::http::{HeaderMap, HeaderValue, Uri};
 
-use crate::http::browser_origin;
+use super::cors_origins::browser_origin;
 
 /// How the paths of the server's own routes begin, after the prefix.
 const OWN_PATHS: [&str; 6] = ["/api/", "/polls/", "/assets/", "/livez", "/readyz", "/metrics"];

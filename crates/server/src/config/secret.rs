@@ -21,12 +21,16 @@ const DEV_SECRET_PATH: &str = "var/app_secret";
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppSecret(String);
 
+/// A key for one purpose; it is never displayed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DerivedKey(pub [u8; 32]);
+
 impl AppSecret {
-    /// A key for one purpose: HMAC-SHA256 of the purpose's name under the secret.
-    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+    /// The key for one purpose: HMAC-SHA256 of the purpose's name under the secret.
+    pub fn derive(&self, purpose: &str) -> DerivedKey {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).expect("HMAC takes keys of any length");
         mac.update(purpose.as_bytes());
-        mac.finalize().into_bytes().into()
+        DerivedKey(mac.finalize().into_bytes().into())
     }
 
     /// The secret shared by the servers and workers that are started in one directory, generated on first use.
@@ -66,6 +70,12 @@ fn store_once(path: &Path, secret: &[u8]) -> std::io::Result<()> {
 impl fmt::Debug for AppSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AppSecret(…)")
+    }
+}
+
+impl fmt::Debug for DerivedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DerivedKey(…)")
     }
 }
 

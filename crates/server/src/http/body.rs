@@ -11,7 +11,7 @@ use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::header::CONTENT_ENCODING;
 
-use super::error::Problem;
+use super::problem::Problem;
 
 /// The largest body that any route accepts, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;

@@ -7,7 +7,7 @@ use hyper::header::{FORWARDED, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::forwarded::{X_FORWARDED_FOR, client_address};
-use super::proxies::TrustedProxies;
+use crate::config::TrustedProxies;
 use crate::net::SimpleRequest;
 
 /// The header with the request id, which links a proxy's log, the server's log and a client's report.

@@ -1,84 +1,81 @@
-//! Which pages of other sites may read the responses of the public routes and send them JSON. Which pages may send a ballot,
+//! Which pages of other sites may read the responses of the public API and send it JSON. Which pages may send a ballot,
 //! including as text, is decided in [`super::origin`].
 //!
-//! No route that other sites may call reads a cookie, so responses allow credentials only if this is configured: for pages
-//! whose requests carry credentials for an authenticating proxy in front of Throng.
+//! A router has to ask for this with [`share`]: what isn't public, such as metrics, gets it neither by its address nor by
+//! accident. No public route reads a cookie, so responses allow credentials only if this is configured: for pages whose requests
+//! carry credentials for an authenticating proxy in front of Throng.
 
-use std::str::FromStr;
+use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderValue,
-    VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
+    CACHE_CONTROL, HeaderValue, ORIGIN, VARY,
 };
-use hyper::{HeaderMap, Uri};
+use hyper::{HeaderMap, Method, StatusCode};
+
+use super::panic::catch_panic;
+use crate::config::CorsOrigins;
+use crate::state::CoreState;
 
 /// The response headers exposed to pages: the version of a result, the time to wait before a retry, and the id to report.
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, x-request-id");
 
-/// The origins whose pages may call the public routes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CorsOrigins {
-    /// Every origin; never with credentials.
-    Any,
-    /// These origins; if empty, only that of this server.
-    Listed(Vec<HeaderValue>),
-    /// These origins, and their requests may carry credentials such as cookies.
-    ListedWithCredentials(Vec<HeaderValue>),
+/// Lets pages of the configured origins call every route of `router`, and read its errors.
+pub fn share(router: Router<Arc<CoreState>>, core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
+    router.layer(from_fn_with_state(Arc::clone(core), respond_to_page))
 }
 
-/// The error text for allowing every origin together with credentials.
-pub const ANY_WITH_CREDENTIALS: &str = "requires a list of origins, not `*`: browsers don't let a page read such a \
-    response, and allowing each requesting origin instead would let any page act for its visitor; list your pages' \
-    origins in CORS_ALLOW_ORIGIN, or set this to false";
+async fn respond_to_page(State(core): State<Arc<CoreState>>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut response = if is_preflight(request.method(), request.headers()) {
+        preflight_response()
+    } else {
+        catch_panic(next.run(request)).await
+    };
+    allow(&core.app.config.cors_origins, origin.as_ref(), response.headers_mut());
+    response
+}
 
-impl CorsOrigins {
-    /// The same origins, with credentials allowed; `None` for [`Self::Any`].
-    pub fn with_credentials(self) -> Option<Self> {
-        match self {
-            Self::Any => None,
-            Self::Listed(origins) | Self::ListedWithCredentials(origins) => Some(Self::ListedWithCredentials(origins)),
+/// Whether a browser asks, before a page's request, what the page may send.
+pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The response to a preflight request: the methods and request headers that a page may send.
+pub fn preflight_response() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers
+        .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, idempotency-key, if-none-match"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+/// Adds the headers that let a page of `origin` read the response.
+///
+/// With [`CorsOrigins::Any`], a response with `Cache-Control` gets them even without an `origin`: a cache may later serve it to
+/// a page of another site.
+pub fn allow(origins: &CorsOrigins, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    match origins {
+        CorsOrigins::Any if origin.is_none() && !headers.contains_key(CACHE_CONTROL) => {}
+        CorsOrigins::Any => {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         }
-    }
-
-    /// Whether `origin` is listed, or every origin is allowed.
-    pub fn contains(&self, origin: &[u8]) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Listed(origins) | Self::ListedWithCredentials(origins) => {
-                origins.iter().any(|listed| listed.as_bytes() == origin)
+        CorsOrigins::Listed(listed) => drop(allow_listed(listed, origin, headers)),
+        CorsOrigins::ListedWithCredentials(listed) => {
+            if allow_listed(listed, origin, headers) {
+                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             }
         }
-    }
-
-    /// Adds the headers that let a page of `origin` read the response.
-    ///
-    /// With [`Self::Any`], a response with `Cache-Control` gets them even without an `origin`: a cache may later serve it to a
-    /// page of another site.
-    pub fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-        match self {
-            Self::Any if origin.is_none() && !headers.contains_key(CACHE_CONTROL) => {}
-            Self::Any => {
-                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-                headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-            }
-            Self::Listed(origins) => drop(allow_listed(origins, origin, headers)),
-            Self::ListedWithCredentials(origins) => {
-                if allow_listed(origins, origin, headers) {
-                    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-                }
-            }
-        }
-    }
-
-    /// Adds the headers of a preflight response: the methods and request headers that a page may send.
-    pub fn allow_preflight(headers: &mut HeaderMap) {
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-        headers.insert(
-            ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static("content-type, idempotency-key, if-none-match"),
-        );
-        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     }
 }
 
@@ -89,108 +86,4 @@ fn allow_listed(listed: &[HeaderValue], origin: Option<&HeaderValue>, headers: &
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     true
-}
-
-/// `*`, or origins such as `https://www.example.com`, separated by commas.
-impl FromStr for CorsOrigins {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim() == "*" {
-            return Ok(Self::Any);
-        }
-        let listed = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(browser_origin);
-        listed.collect::<Result<_, _>>().map(Self::Listed)
-    }
-}
-
-/// One origin in the form that browsers send: in lower case, without the default port of its scheme. Hybrid apps have a scheme
-/// of their own, such as `capacitor://localhost`.
-///
-/// # Errors
-/// A description of what is wrong with it.
-pub fn browser_origin(text: &str) -> Result<HeaderValue, String> {
-    let wrong = |why: &str| format!("`{text}` is not an origin: {why}, such as https://www.example.com");
-    if text == "*" || text.contains('*') {
-        return Err(wrong("write `*` alone to allow every origin, or list each origin"));
-    }
-    if !text.is_ascii() {
-        return Err(wrong("write an internationalized name as browsers send it, beginning with xn--"));
-    }
-    let uri: Uri = text.parse().map_err(|_| wrong("write a scheme and a host"))?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(wrong("write a scheme and a host"));
-    };
-    let default_port = match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        "ftp" | "file" | "ws" | "wss" => return Err(wrong("write http:// or https://")),
-        _ => None,
-    };
-    if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() || text.contains('#') {
-        return Err(wrong("write a scheme, a host and optionally a port, and nothing after them"));
-    }
-    let host = authority.host().to_ascii_lowercase();
-    let port = match authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':')) {
-        None | Some("") => None,
-        Some(port) => Some(port.parse::<u16>().map_err(|_| wrong("write a port from 1 to 65535"))?),
-    };
-    let origin = match port.filter(|port| Some(*port) != default_port) {
-        Some(port) => format!("{scheme}://{host}:{port}"),
-        None => format!("{scheme}://{host}"),
-    };
-    HeaderValue::from_str(&origin).map_err(|_| wrong("write a scheme and a host"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn origins_are_exact() {
-        let listed: CorsOrigins = "https://a.example, http://b.example:8080".parse().unwrap();
-        let allowed = |origin: &'static str| {
-            let mut headers = HeaderMap::new();
-            listed.allow(Some(&HeaderValue::from_static(origin)), &mut headers);
-            assert_eq!(headers[VARY], "Origin");
-            headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
-        };
-        assert!(allowed("https://a.example") && allowed("http://b.example:8080"));
-        for other in ["null", "http://a.example", "https://a.example.evil.com", "https://evil.com"] {
-            assert!(!allowed(other), "{other}");
-        }
-        for wrong in [
-            "a.example",
-            "null",
-            "ftp://a.example",
-            "https://a.example,*",
-            "https://*.a.example",
-            "https://a.example/page",
-            "https://a.example/?",
-            "https://a.example#top",
-            "https://user@a.example",
-            "https://a.example:99999",
-            "https://b\u{fc}cher.example",
-        ] {
-            let error = wrong.parse::<CorsOrigins>().unwrap_err();
-            assert!(error.contains("such as https://www.example.com"), "{wrong}: {error}");
-        }
-    }
-
-    #[test]
-    fn origins_are_written_as_browsers_do() {
-        for (text, sent) in [
-            ("HTTPS://News.Example", "https://news.example"),
-            ("https://news.example/", "https://news.example"),
-            ("https://news.example:443", "https://news.example"),
-            ("http://news.example:80/", "http://news.example"),
-            ("http://news.example:443", "http://news.example:443"),
-            ("https://news.example:08443", "https://news.example:8443"),
-            ("http://[::1]:3000", "http://[::1]:3000"),
-            ("capacitor://localhost", "capacitor://localhost"),
-        ] {
-            let expected = CorsOrigins::Listed(vec![HeaderValue::from_str(sent).unwrap()]);
-            assert_eq!(text.parse(), Ok(expected), "{text}");
-        }
-    }
 }

@@ -1,41 +1,35 @@
 //! The processing that all requests share, before and after routing.
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, ORIGIN};
+use hyper::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use smallvec::SmallVec;
 use throng_domain::ballot::BallotId;
 use tower::ServiceExt as _;
 
+use super::api::compat;
+use super::api::{RESULT, SUBMIT};
 use super::body::{read, require_no_coding};
 use super::client_info::ClientInfo;
-use super::compat;
-use super::cors::CorsOrigins;
-use super::error::Problem;
+use super::cors;
 use super::idempotency::ballot_id;
-use super::origin;
+use super::origin::{self, Peer};
 use super::pages;
+use super::panic::catch_panic;
+use super::problem::Problem;
 use super::request_log::{RequestLine, RequestLog};
-use crate::app::CoreState;
+use crate::config::CorsOrigins;
 use crate::net::{FastPath, RequestBody, Service, SimpleMethod, SimpleRequest};
+use crate::state::CoreState;
 
-/// The prefix of the routes that pages of other sites may call.
-pub(super) const PUBLIC: &str = "/api/";
-
-/// The two compatibility routes.
-const SUBMIT: &str = "/api/submit";
-const RESULT: &str = "/api/result";
-
-/// One core's service: the routes and their common processing. A panic becomes a response, CORS headers are added, every
-/// response is counted, and failures are logged.
+/// One core's service: the routes and their common processing. A panic becomes a response, every response is counted, and
+/// failures are logged.
 #[derive(Debug)]
 pub struct Gateway {
     router: Router,
@@ -64,27 +58,10 @@ impl Gateway {
         Self { router, core, log: RequestLog::default() }
     }
 
-    /// Runs `route`, catches its panics, and completes its response. `origin` is that of the page that sent the request;
-    /// `public` is whether pages of other sites may read the response.
-    async fn complete<B: From<Bytes>>(
-        &self,
-        request_line: RequestLine<'_>,
-        route: impl Future<Output = Response<B>>,
-        public: bool,
-        origin: Option<&HeaderValue>,
-    ) -> Response<B> {
-        let result = AssertUnwindSafe(route).catch_unwind().await;
-        let mut response = result.unwrap_or_else(|panic| {
-            let message = panic.downcast_ref::<&str>().copied();
-            let message = message.or(panic.downcast_ref::<String>().map(String::as_str));
-            let message = message.unwrap_or("no message");
-            Problem::Internal(Some(format!("panicked: {message}"))).response()
-        });
+    /// Logs and counts a request's response.
+    fn complete<B>(&self, request_line: RequestLine<'_>, mut response: Response<B>) -> Response<B> {
         let app = &self.core.app;
         self.log.log_response(request_line, &mut response, &app.config.trusted_proxies, || app.clock.now());
-        if public {
-            app.config.cors_origins.allow(origin, response.headers_mut());
-        }
         self.core.metrics.answered(response.status().as_u16());
         response
     }
@@ -98,57 +75,62 @@ impl Gateway {
         }
     }
 
-    async fn compat<B: From<Bytes>>(&self, route: Compat, id: Option<BallotId>, body: &[u8]) -> Response<B> {
-        let response = match route {
-            Compat::Submit => compat::submit(&self.core, id, body).await.inspect_err(|why| self.core.refused(why)),
-            Compat::Result => compat::result(&self.core).await,
+    /// The response of a compatibility route to a page of `origin`, or to a client that isn't a page.
+    async fn compat<B: From<Bytes>>(
+        &self,
+        route: impl Future<Output = Result<Response<B>, Problem>>,
+        origin: Option<&HeaderValue>,
+    ) -> Response<B> {
+        let route = async { route.await.unwrap_or_else(|problem| problem.response()) };
+        let mut response = catch_panic(route).await;
+        cors::allow(&self.core.app.config.cors_origins, origin, response.headers_mut());
+        response
+    }
+
+    async fn submit<B: From<Bytes>>(&self, id: Option<BallotId>, body: &[u8]) -> Result<Response<B>, Problem> {
+        compat::submit(&self.core, id, body).await.inspect_err(|problem| problem.count(&self.core))
+    }
+
+    async fn read_and_submit<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Result<Response, Problem> {
+        let (head, body) = request.into_parts();
+        let read = async {
+            origin::require_allowed(&self.core.app.config, &head.uri, &head.headers, peer)?;
+            require_no_coding(&head.headers)?;
+            let id = ballot_id(&head.headers, head.uri.query(), None)?;
+            Ok((id, read(body).await?))
         };
-        response.unwrap_or_else(|problem| problem.response())
+        let (id, body) = read.await.inspect_err(|problem: &Problem| problem.count(&self.core))?;
+        self.submit(id, &body).await
     }
 
     /// Most requests under load are for the two compatibility routes, which have no path parameters: they are matched here, and
     /// only the others go through the router.
-    async fn route<B: RequestBody>(&self, request: Request<B>, public: bool, peer: IpAddr) -> Response {
-        // Every POST, to any route, carries a ballot.
-        if request.method() == Method::POST
-            && !origin::may_vote(&self.core.app.config, request.uri(), request.headers(), peer)
-        {
-            self.core.refused(&Problem::OriginNotAllowed);
-            return pages::refused_without_poll(
-                &self.core.app.config.public_url,
-                Problem::OriginNotAllowed,
-                request.uri(),
-                request.headers(),
-            );
-        }
+    async fn route<B: RequestBody>(&self, mut request: Request<B>, peer: IpAddr) -> Response {
         match (request.uri().path(), request.method()) {
             (SUBMIT, &Method::POST) => {
-                let id = require_no_coding(request.headers())
-                    .and_then(|()| ballot_id(request.headers(), request.uri().query(), None));
-                let parsed = match id {
-                    Ok(id) => read(request.into_body()).await.map(|body| (id, body)),
-                    Err(problem) => Err(problem),
-                };
-                match parsed.inspect_err(|why| self.core.refused(why)) {
-                    Ok((id, body)) => self.compat(Compat::Submit, id, &body).await,
-                    Err(problem) => problem.response(),
-                }
+                let origin = request.headers().get(ORIGIN).cloned();
+                self.compat(self.read_and_submit(request, peer), origin.as_ref()).await
             }
-            (RESULT, &(Method::GET | Method::HEAD)) => self.compat(Compat::Result, None, &[]).await,
-            (_, &Method::OPTIONS) if public && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
-                preflight_response()
+            (RESULT, &(Method::GET | Method::HEAD)) => {
+                self.compat(compat::result(&self.core), request.headers().get(ORIGIN)).await
             }
             ("*", &Method::OPTIONS) => options_response(HeaderValue::from_static("GET, HEAD, POST")),
             _ if let Some(address) = pages::canonical_address(request.uri()) => moved_permanently(address),
             // Boxed: the future is large, and most connections never need it.
             (_, method) => {
                 let is_options = method == Method::OPTIONS;
-                match Box::pin(self.router.clone().oneshot(request)).await {
-                    Ok(response) if is_options && response.status() == StatusCode::METHOD_NOT_ALLOWED => {
-                        options_response(response.headers().get(ALLOW).cloned().unwrap_or(HeaderValue::from_static("")))
+                request.extensions_mut().insert(Peer(peer));
+                let router = async {
+                    match self.router.clone().oneshot(request).await {
+                        Ok(response) => response,
+                        Err(never) => match never {},
                     }
-                    Ok(response) => response,
-                    Err(never) => match never {},
+                };
+                let response = Box::pin(catch_panic(router)).await;
+                if is_options && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                    options_response(response.headers().get(ALLOW).cloned().unwrap_or(HeaderValue::from_static("")))
+                } else {
+                    response
                 }
             }
         }
@@ -163,11 +145,8 @@ impl Service for Gateway {
         let trusted = &self.core.app.config.trusted_proxies;
         let client = ClientInfo::of(request.headers(), peer, trusted, RequestLog::arrival());
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let public = uri.path().starts_with(PUBLIC);
-        let origin = request.headers().get(ORIGIN).cloned();
-        let request_line = RequestLine { method: method.as_str(), path: uri.path(), client };
-        let mut response =
-            self.complete(request_line, self.route(request, public, peer), public, origin.as_ref()).await;
+        let response = self.route(request, peer).await;
+        let mut response = self.complete(RequestLine { method: method.as_str(), path: uri.path(), client }, response);
         self.core.app.config.public_url.prefix_location(response.headers_mut());
         response
     }
@@ -196,12 +175,12 @@ impl FastPath for Gateway {
         &self,
         AcceptedRequest { client, route, origin, body }: AcceptedRequest,
     ) -> hyper::Response<Bytes> {
-        let (method, path) = match route {
-            Compat::Submit => ("POST", SUBMIT),
-            Compat::Result => ("GET", RESULT),
+        let origin = origin.as_ref();
+        let (method, path, response) = match route {
+            Compat::Submit => ("POST", SUBMIT, self.compat(self.submit(None, &body), origin).await),
+            Compat::Result => ("GET", RESULT, self.compat(compat::result(&self.core), origin).await),
         };
-        self.complete(RequestLine { method, path, client }, self.compat(route, None, &body), true, origin.as_ref())
-            .await
+        self.complete(RequestLine { method, path, client }, response)
     }
 }
 
@@ -219,12 +198,5 @@ fn moved_permanently(address: HeaderValue) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(LOCATION, address);
-    response
-}
-
-pub(super) fn preflight_response() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    CorsOrigins::allow_preflight(response.headers_mut());
     response
 }

@@ -10,7 +10,7 @@ use hyper::header::HeaderName;
 use throng_domain::ballot::BallotId;
 use throng_domain::submission::parse_ballot_id;
 
-use super::error::Problem;
+use super::problem::Problem;
 
 /// The header's name.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -8,9 +8,9 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use super::error::Problem;
-use super::results::{json, uncached};
-use crate::app::CoreState;
+use super::problem::Problem;
+use super::response::{json, uncached};
+use crate::state::{CoreState, Dependency};
 
 /// The body of a successful health check.
 pub const OK: Bytes = Bytes::from_static(b"{\"status\":\"ok\"}");
@@ -30,11 +30,11 @@ pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Prob
     match &core.publisher {
         // Behind a broker, ballots are accepted without the store.
         Some(publisher) if publisher.is_ready() => {}
-        Some(_) => return Err(Problem::QueueUnavailable),
+        Some(_) => return Err(Problem::NotReady(Dependency::Queue, None)),
         None if !app.writable.load(Ordering::Relaxed) => {
-            return Err(Problem::StoreUnavailable(Some("the database is not writable".to_owned())));
+            return Err(Problem::NotReady(Dependency::Store, Some("the database is not writable".to_owned())));
         }
-        None => drop(app.source.store.polls_version().await?),
+        None => drop(app.source.store.polls_version().await.map_err(Problem::store_not_ready)?),
     }
     Ok(uncached(json(OK)))
 }

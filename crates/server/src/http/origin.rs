@@ -6,20 +6,60 @@
 //! header was not sent by a page.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::{Extension, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use hyper::header::{HOST, HeaderName, HeaderValue, ORIGIN};
-use hyper::{HeaderMap, Uri};
+use hyper::{HeaderMap, Method, Uri};
 
-use super::cors::CorsOrigins;
-use crate::config::Config;
+use super::problem::Problem;
+use crate::config::{Config, CorsOrigins};
+use crate::state::CoreState;
 
 /// The relation of a request's origin to the server: `same-origin`, `same-site`, `cross-site` or `none`.
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// The address of the connection that a request arrived on; an extension of each request that takes the router.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// The response to a ballot whose page may not send one.
+type Refuse = fn(&CoreState, Problem, &Uri, &HeaderMap) -> Response;
+
+/// Refuses every `POST` to a route of `router` that was sent by a page which may not send ballots.
+pub fn protect(router: Router<Arc<CoreState>>, core: &Arc<CoreState>, refuse: Refuse) -> Router<Arc<CoreState>> {
+    router.layer(from_fn_with_state((Arc::clone(core), refuse), require_allowed_page))
+}
+
+async fn require_allowed_page(
+    State((core, refuse)): State<(Arc<CoreState>, Refuse)>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method() == Method::POST
+        && let Err(problem) = require_allowed(&core.app.config, request.uri(), request.headers(), peer)
+    {
+        problem.count(&core);
+        return refuse(&core, problem, request.uri(), request.headers());
+    }
+    next.run(request).await
+}
+
 /// Whether a request with this target and these headers, sent by `peer`, may carry a ballot.
-pub fn may_vote(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> bool {
+///
+/// # Errors
+/// [`Problem::OriginNotAllowed`].
+pub fn require_allowed(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> Result<(), Problem> {
+    if may_vote(config, uri, headers, peer) { Ok(()) } else { Err(Problem::OriginNotAllowed) }
+}
+
+fn may_vote(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> bool {
     if config.cors_origins == CorsOrigins::Any {
         return true;
     }

@@ -9,48 +9,24 @@ use std::sync::{Arc, OnceLock};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use hyper::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use hyper::{Method, Request};
+use hyper::Request;
+use hyper::header::ORIGIN;
 use throng_domain::clock::Clock;
 use tokio::sync::watch;
 
+use super::api;
 use super::body::read;
 use super::client_info::ClientInfo;
-use super::gateway::{AcceptedRequest, Gateway, PUBLIC, preflight_response};
+use super::cors;
+use super::gateway::{AcceptedRequest, Gateway};
 use super::operations::OK;
+use super::problem::Problem;
 use super::request_log::{RequestLine, RequestLog};
-use super::results::{json, uncached};
-use super::{CorsOrigins, Problem, TrustedProxies};
-use crate::config::{Config, PublicUrl};
+use super::response::{json, uncached};
+use crate::config::{Config, CorsOrigins, PublicUrl, TrustedProxies};
 use crate::net::{FastPath, RequestBody, Service, SimpleRequest};
+use crate::state::Dependency;
 use crate::telemetry::metrics::HttpMetrics;
-
-/// A dependency without which a server or a worker can't start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dependency {
-    /// The database.
-    Store,
-    /// The broker.
-    Queue,
-}
-
-impl Dependency {
-    /// Its name in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Store => "the database",
-            Self::Queue => "the broker",
-        }
-    }
-
-    /// Why requests are refused while it is unavailable. The log has the cause.
-    pub fn problem(self) -> Problem {
-        match self {
-            Self::Store => Problem::StoreUnavailable(None),
-            Self::Queue => Problem::QueueUnavailable,
-        }
-    }
-}
 
 /// One core's service: closed until [`Self::open`] is called, then its [`Gateway`].
 #[derive(Debug)]
@@ -96,22 +72,21 @@ impl ReadinessGate {
         let without_prefix = self.public_url.without_prefix(request.uri());
         let path = without_prefix.as_ref().unwrap_or(request.uri()).path().to_owned();
         let method = request.method().clone();
-        let public = path.starts_with(PUBLIC);
+        let public = api::is_public(&path);
         let origin = request.headers().get(ORIGIN).cloned();
-        let is_preflight = public && method == Method::OPTIONS;
-        let mut response = if is_preflight && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-            preflight_response()
+        let mut response = if public && cors::is_preflight(&method, request.headers()) {
+            cors::preflight_response()
         } else if path == "/livez" {
             uncached(json::<Body>(OK))
         } else {
             // The body is read first: a client that is still writing might not see the response.
-            let problem = read(request.into_body()).await.err().unwrap_or_else(|| self.missing.borrow().problem());
-            problem.into_response()
+            let unread = read(request.into_body()).await.err();
+            unread.unwrap_or_else(|| Problem::NotReady(*self.missing.borrow(), None)).into_response()
         };
         let request_line = RequestLine { method: method.as_str(), path: &path, client };
         self.log.log_response(request_line, &mut response, &self.trusted_proxies, || self.clock.now());
         if public {
-            self.cors_origins.allow(origin.as_ref(), response.headers_mut());
+            cors::allow(&self.cors_origins, origin.as_ref(), response.headers_mut());
         }
         self.metrics.answered(response.status().as_u16());
         response

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use tracing::{Level, debug, enabled, error, warn};
 
 use super::client_info::{ClientInfo, X_REQUEST_ID};
-use super::error::Failure;
-use super::proxies::TrustedProxies;
+use super::problem::Failure;
+use crate::config::TrustedProxies;
 use crate::telemetry::log_rate_limiter::LogRateLimiter;
 
 /// The target by which these lines are filtered.

@@ -14,6 +14,7 @@
 //!
 //! An admitted ballot is recorded even if the client disconnects: the ballot queue owns it, not the handler.
 
+mod admission;
 mod ballot_ids;
 mod ballot_queue;
 mod batch_failure_log;
@@ -23,6 +24,7 @@ mod recorder;
 use bytes::Bytes;
 use throng_domain::store::Outcome;
 
+pub use self::admission::AdmissionCollector;
 pub use self::ballot_ids::BallotIds;
 pub use self::ballot_queue::BallotQueue;
 pub use self::batch_failure_log::BatchFailureLog;

@@ -69,8 +69,8 @@ impl LivePoll {
         {
             return Arc::clone(current);
         }
-        let view = ResultsView::new(&self.poll, &snapshot, now, stale);
-        let json = serde_json::to_vec(&view).expect("a result has only strings for keys").into();
+        let view = ResultsView::new(&self.poll, &snapshot.tallies, snapshot.as_of, now, stale);
+        let json = serde_json::value::to_raw_value(&view).expect("a result has only strings for keys");
         // The version counts changes of the tallies; a close, a corrected label or staleness changes the response too. The tag is
         // weak, since `as_of` changes while everything else stays the same.
         let suffix = if stale { "-stale" } else { "" };

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollState;
 use throng_domain::tally::Tallies;
@@ -56,7 +57,7 @@ pub struct Rendered {
     /// and whether the result was stale.
     pub kind: (u64, Timestamp, PollState, bool),
     /// The JSON.
-    pub json: Bytes,
+    pub json: Box<RawValue>,
     /// Its entity tag, quotes included.
     pub etag: String,
 }

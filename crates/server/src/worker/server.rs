@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::warn;
 
-use crate::http::{Dependency, OK, Problem, error_body, json, openmetrics, uncached};
+use crate::http::{OK, Problem, error_body, json, openmetrics, uncached};
 use crate::net::{
     ConnectionMetrics, Core, Cores, FastPath, IdleTimeouts, Listen, RequestBody, Service, Shutdown, SimpleRequest,
     find_free,
 };
+use crate::state::Dependency;
 use crate::telemetry::metrics::WorkerMetrics;
 
 /// A worker's state, as its HTTP endpoints report it.
@@ -103,12 +104,14 @@ async fn readyz(health: &Health) -> Response {
     if health.stop.is_cancelled() {
         return Problem::ShuttingDown.into_response();
     }
-    let Some(store) = health.store.get() else { return health.missing.borrow().problem().into_response() };
+    let Some(store) = health.store.get() else {
+        return Problem::NotReady(*health.missing.borrow(), None).into_response();
+    };
     match store.polls_version().await {
         Ok(_) => uncached(json(OK)),
         Err(error) => {
             warn!(%error, "the store can't be read");
-            Problem::from(error).into_response()
+            Problem::store_not_ready(error).into_response()
         }
     }
 }

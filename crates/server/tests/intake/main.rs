@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use throng::intake::{BallotQueue, Disposition, IntakeFailure, Recorder, SubmitError, Submitted};
+use throng::intake::{AdmissionCollector, BallotQueue, Disposition, IntakeFailure, Recorder, SubmitError, Submitted};
 use throng::results::{LivePolls, ResultSource};
 use throng::telemetry::metrics::{DatabaseLogMetrics, Metrics};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
@@ -71,7 +71,7 @@ async fn vote(
         polls: Arc::new(LivePolls::load("demo".parse().unwrap(), &source).await.unwrap()),
         store,
         clock,
-        metrics: Metrics::new(&ballot_queues).intake,
+        metrics: Metrics::new(ballot_queues.len(), Box::new(AdmissionCollector(ballot_queues.to_vec()))).intake,
         database_log: DatabaseLogMetrics::default(),
         failure_log: Arc::default(),
         writable: Arc::default(),

@@ -2,18 +2,15 @@
 
 use std::io::Write;
 
-use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
-use throng_domain::clock::{Clock, Timestamp};
+use throng_domain::clock::Clock;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Kind, PercentBase, Slug, Visibility};
-use throng_domain::store::{Store, StoreError};
 
-use super::write_changed;
-use crate::cli::time_arg::TimeArg;
-use crate::cli::{Json, database, write_json};
-use crate::view::PollView;
+use super::{advise, write_poll};
+use crate::cli::Json;
+use crate::polls::{PollService, Schedule, TimeArg};
 
 /// Create a poll
 ///
@@ -67,28 +64,20 @@ Examples:
       --opens-at 2026-07-01T20:00:00+02:00 --results after_close";
 
 impl Create {
-    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
-        let json = self.json.json;
-        let new = self.into_new_poll(clock.now())?;
-        let poll = database::retry_conflicts(async || match store.create_poll(new.clone()).await {
-            // The slug is taken; a retry would fail too.
-            Err(StoreError::Conflict(why)) => bail!(why),
-            created => Ok(created?),
-        });
-        let poll = poll.await?;
-        if json { write_json(out, &PollView::new(&poll, clock.now())) } else { write_changed(out, &poll, clock.now()) }
+    pub(super) async fn run(
+        self,
+        polls: PollService<'_>,
+        clock: &dyn Clock,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let json = self.json;
+        let (new, schedule) = self.into_new_poll();
+        let poll = polls.create(new, schedule).await.map_err(advise)?;
+        write_poll(&poll, clock.now(), json, out)
     }
 
-    fn into_new_poll(self, now: Timestamp) -> anyhow::Result<NewPoll> {
-        let opens_at = self.opens_at.map(|opens_at| opens_at.resolve(now, now));
-        let closes_at = match (self.closes_at, opens_at) {
-            (Some(TimeArg::After { .. }), None) => {
-                bail!(
-                    "a delay in --closes-at counts from the opening: give --opens-at too, or an absolute time to close at"
-                )
-            }
-            (closes_at, _) => closes_at.map(|closes_at| closes_at.resolve(now, opens_at.unwrap_or(now))),
-        };
+    fn into_new_poll(self) -> (NewPoll, Schedule) {
+        let schedule = Schedule { opens_at: self.opens_at, closes_at: self.closes_at };
         let new = NewPoll {
             slug: self.slug,
             title: self.title,
@@ -96,20 +85,13 @@ impl Create {
             kind: self.kind,
             min_choices: self.min,
             max_choices: self.max,
-            opens_at,
-            closes_at,
+            opens_at: None,
+            closes_at: None,
             results: self.results,
             percent_base: self.percent_base,
             labels: self.labels,
         };
-        let mut faults = new.faults();
-        if closes_at.is_some_and(|closes_at| closes_at <= now) {
-            faults.push("its close has passed already; give a later --closes-at".to_owned());
-        }
-        if !faults.is_empty() {
-            bail!("the poll can't be created:\n  {}", faults.join("\n  "));
-        }
-        Ok(new)
+        (new, schedule)
     }
 }
 
@@ -127,51 +109,18 @@ mod tests {
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp(1_800_000_000_000);
-
     #[derive(Parser)]
     struct Given {
         #[command(flatten)]
         create: Create,
     }
 
-    fn new_poll(more: &[&str]) -> anyhow::Result<NewPoll> {
-        let given = ["create", "song", "--title", "Best?", "--option", "A", "--option", "B"];
-        Given::try_parse_from(given.iter().chain(more)).unwrap().create.into_new_poll(NOW)
-    }
-
-    #[test]
-    fn window_follows_the_arguments() {
-        let window = |more: &[&str]| new_poll(more).map(|new| (new.opens_at, new.closes_at)).unwrap();
-        let hour = 3_600_000;
-        assert_eq!(window(&[]), (None, None));
-        assert_eq!(window(&["--opens-at", "now"]), (Some(NOW), None));
-        assert_eq!(
-            window(&["--opens-at", "+1h", "--closes-at", "+2h"]),
-            (Some(NOW.plus_ms(hour)), Some(NOW.plus_ms(3 * hour)))
-        );
-        assert_eq!(window(&["--closes-at", "2027-01-15T09:00:00Z"]), (None, Some(NOW.plus_ms(hour))));
-    }
-
     #[test]
     fn labels_may_begin_with_a_hyphen() {
         let given =
             ["create", "t", "--title", "-5 \u{b0}C?", "--option", "-5 \u{b0}C", "--option=--", "--intro", "- so"];
-        let new = Given::try_parse_from(given).unwrap().create.into_new_poll(NOW).unwrap();
+        let (new, _) = Given::try_parse_from(given).unwrap().create.into_new_poll();
         assert_eq!(new.labels, ["-5 \u{b0}C", "--"]);
         assert_eq!((new.title.as_str(), new.intro.as_str()), ("-5 \u{b0}C?", "- so"));
-    }
-
-    #[test]
-    fn all_faults_are_reported_at_once() {
-        let error = new_poll(&["--max", "3", "--opens-at", "now", "--closes-at", "2020-01-01T00:00:00Z"]).unwrap_err();
-        for expected in ["at most 3 choices", "`multiple`", "closes before it opens", "has passed"] {
-            assert!(error.to_string().contains(expected), "{expected}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_draft_has_no_opening_to_count_from() {
-        assert!(new_poll(&["--closes-at", "+2h"]).unwrap_err().to_string().contains("--opens-at"));
     }
 }

@@ -11,10 +11,11 @@ use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::Store;
 
-use super::find;
+use super::advise;
 use crate::cli::output::Output;
 use crate::cli::write_json;
 use crate::config::Config;
+use crate::polls::PollService;
 use crate::view::rfc3339_text;
 
 /// Ballots read at once, which bounds an export's memory however many there are.
@@ -58,8 +59,14 @@ enum Format {
 }
 
 impl Export {
-    pub(super) async fn run(self, store: &dyn Store, config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
-        let poll = find(store, &self.slug).await?;
+    pub(super) async fn run(
+        self,
+        polls: PollService<'_>,
+        store: &dyn Store,
+        config: &Config,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let poll = polls.find(&self.slug).await.map_err(advise)?;
         let format = if self.json { Format::Jsonl } else { self.format };
         let total = store.tallies(poll.id).await?.voters;
         match self.output.filter(|path| path != Path::new("-")) {

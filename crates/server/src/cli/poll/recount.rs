@@ -6,13 +6,12 @@ use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 use throng_domain::poll::{OptionId, Poll, Slug};
-use throng_domain::store::{Recount as Counted, Store};
-use throng_domain::tally::TallyChange;
+use throng_domain::store::Recount as Counted;
 
-use super::find;
-use crate::cli::database::retry_conflicts;
+use super::advise;
 use crate::cli::table::{Side, Table};
 use crate::cli::{Json, write_json};
+use crate::polls::PollService;
 
 /// Count a poll's ballots again and compare the counts with its tallies
 ///
@@ -54,21 +53,13 @@ struct Row<'a> {
 }
 
 impl Recount {
-    pub(super) async fn run(self, store: &dyn Store, out: &mut dyn Write) -> anyhow::Result<()> {
-        let poll = find(store, &self.slug).await?;
-        let counted = store.recount(poll.id).await?;
+    pub(super) async fn run(self, polls: PollService<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
+        let poll = polls.find(&self.slug).await.map_err(advise)?;
+        let counted = polls.recount(&poll).await?;
         let equal = counted.tallies.counts_equal(&counted.ballots);
         let repaired = self.repair && !equal;
         if repaired {
-            let change = TallyChange::between(&counted.tallies, &counted.ballots);
-            retry_conflicts(async || Ok(store.change_tallies(&change).await?)).await?;
-            let again = store.recount(poll.id).await?;
-            if !again.tallies.counts_equal(&again.ballots) {
-                bail!(
-                    "the tallies of `{}` were corrected, and differ again: is another repair running? Run this again",
-                    poll.slug
-                );
-            }
+            polls.repair(&poll, &counted).await?;
         }
         let voters = Row { id: None, label: None, tallies: counted.tallies.voters, ballots: counted.ballots.voters };
         let options = rows(&poll, &counted);

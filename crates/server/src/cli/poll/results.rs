@@ -8,12 +8,12 @@ use throng_domain::clock::Clock;
 use throng_domain::poll::{PollState, Slug};
 use throng_domain::store::Store;
 
-use super::{find, state_text};
+use super::{advise, state_text};
 use crate::cli::table::{Side, Table, plain};
 use crate::cli::{Json, write_json};
 use crate::closing::WaitsFor;
 use crate::config::Config;
-use crate::results::Snapshot;
+use crate::polls::PollService;
 use crate::view::ResultsView;
 
 /// Percent per character of a bar.
@@ -33,16 +33,17 @@ pub(in crate::cli) struct Results {
 impl Results {
     pub(super) async fn run(
         self,
+        polls: PollService<'_>,
         store: &dyn Store,
         clock: &dyn Clock,
         config: &Config,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
-        let poll = find(store, &self.slug).await?;
+        let poll = polls.find(&self.slug).await.map_err(advise)?;
         let tallies = store.tallies(poll.id).await?;
         let now = clock.now();
         if self.json.json {
-            return write_json(out, &ResultsView::new(&poll, &Snapshot::new(tallies, now), now, false));
+            return write_json(out, &ResultsView::new(&poll, &tallies, now, now, false));
         }
         writeln!(out, "{}", plain(&poll.title))?;
         writeln!(out, "The poll is {}.", state_text(&poll, now))?;

@@ -5,11 +5,11 @@ use std::io::Write;
 use clap::Args;
 use throng_domain::clock::Clock;
 use throng_domain::poll::{Poll, Slug};
-use throng_domain::store::Store;
 
-use super::{find, state_text};
+use super::{advise, state_text};
 use crate::cli::table::{Side, Table, plain};
 use crate::cli::{Json, write_json};
+use crate::polls::PollService;
 use crate::view::PollView;
 
 /// Show a poll's options and state
@@ -24,8 +24,13 @@ pub(in crate::cli) struct Show {
 }
 
 impl Show {
-    pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
-        let poll = find(store, &self.slug).await?;
+    pub(super) async fn run(
+        self,
+        polls: PollService<'_>,
+        clock: &dyn Clock,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let poll = polls.find(&self.slug).await.map_err(advise)?;
         let now = clock.now();
         if self.json.json {
             return write_json(out, &PollView::new(&poll, now));

@@ -3,15 +3,12 @@
 use std::io::Write;
 
 use clap::Args;
-use throng_domain::clock::{Clock, Timestamp};
-use throng_domain::poll::{Poll, PollState, Slug};
-use throng_domain::store::{Close as ClosePoll, Store, Window};
-use throng_domain::window::WindowFault;
+use throng_domain::clock::Clock;
+use throng_domain::poll::Slug;
 
-use super::{find, write_changed};
-use crate::cli::time_arg::TimeArg;
-use crate::cli::{Json, database, write_json};
-use crate::view::{PollView, rfc3339_text};
+use super::{advise, write_poll};
+use crate::cli::Json;
+use crate::polls::{PollService, TimeArg};
 
 /// Open a poll, now or later
 ///
@@ -67,102 +64,30 @@ Examples:
   throng poll close song --at 2026-07-01T22:00:00+02:00";
 
 impl Open {
-    /// `heard_ms`: see [`Close::run`].
     pub(super) async fn run(
         self,
-        store: &dyn Store,
+        polls: PollService<'_>,
         clock: &dyn Clock,
-        heard_ms: i64,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
-        let poll = change(store, clock, &self.slug, |poll, now| {
-            let opens_at = self.at.resolve(now, now);
-            let closes_at = self.closes_at.map(|closes_at| closes_at.resolve(now, opens_at));
-            // A poll that opens before every node knows of a change counts as open: it can't be postponed any more.
-            match (poll.state(now.plus_ms(heard_ms)), poll.opens_at) {
-                _ if self.again => poll.reopened(now, closes_at),
-                (PollState::Open, Some(opens_at)) => Err(WindowFault::Open { opens_at }),
-                _ => poll.opened(now, opens_at, closes_at),
-            }
-        });
-        write_poll(&poll.await?, clock.now(), self.json, out)
+        let opened = if self.again {
+            polls.reopen(&self.slug, self.closes_at).await
+        } else {
+            polls.open(&self.slug, self.at, self.closes_at).await
+        };
+        write_poll(&opened.map_err(advise)?, clock.now(), self.json, out)
     }
 }
 
 impl Close {
-    /// `heard_ms`: how long it takes until every node knows of a change, in milliseconds. The close is no earlier, since what a
-    /// node accepted after it would not count; nor is it postponed beyond the close that the nodes know of.
     pub(super) async fn run(
         self,
-        store: &dyn Store,
+        polls: PollService<'_>,
         clock: &dyn Clock,
-        heard_ms: i64,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
-        let closed = database::retry_conflicts(async || {
-            let (poll, now) = (find(store, &self.slug).await?, clock.now());
-            let close = ClosePoll { at: self.at.resolve(now, now), heard_ms };
-            // An estimate: the store decides.
-            let expected = close.moment(poll.closes_at, now).filter(|_| close.at >= now).unwrap_or(close.at);
-            poll.closed(now, expected).map_err(|fault| anyhow::Error::msg(fault_text(&poll.slug, fault)))?;
-            Ok(store.close_poll(poll.id, poll.version, close).await?)
-        });
+        let closed = polls.close(&self.slug, self.at).await.map_err(advise)?;
         // A poll that closes at once does so within this millisecond.
-        write_poll(&closed.await?, clock.now().plus_ms(1), self.json, out)
-    }
-}
-
-/// Sets the window that `decide` returns for the poll as it is when the window is stored.
-async fn change(
-    store: &dyn Store,
-    clock: &dyn Clock,
-    slug: &Slug,
-    decide: impl Fn(&Poll, Timestamp) -> Result<Window, WindowFault>,
-) -> anyhow::Result<Poll> {
-    database::retry_conflicts(async || {
-        let poll = find(store, slug).await?;
-        let window = decide(&poll, clock.now()).map_err(|fault| anyhow::Error::msg(fault_text(&poll.slug, fault)))?;
-        Ok(store.set_window(poll.id, poll.version, window).await?)
-    })
-    .await
-}
-
-fn write_poll(poll: &Poll, now: Timestamp, json: Json, out: &mut dyn Write) -> anyhow::Result<()> {
-    if json.json { write_json(out, &PollView::new(poll, now)) } else { write_changed(out, poll, now) }
-}
-
-/// The error, and what to do instead.
-fn fault_text(slug: &Slug, fault: WindowFault) -> String {
-    match fault {
-        WindowFault::Draft => {
-            format!("the poll `{slug}` is a draft, so there is nothing to close; to open it: throng poll open {slug}")
-        }
-        WindowFault::NotOpenYet { opens_at } => format!(
-            "the poll `{slug}` opens only at {}; close it --at a later moment, or open it later: throng poll open \
-             {slug} --at WHEN",
-            rfc3339_text(opens_at)
-        ),
-        WindowFault::Open { opens_at } => format!(
-            "the poll `{slug}` is open already, from {} on; to set when it closes: throng poll close {slug} --at WHEN",
-            rfc3339_text(opens_at)
-        ),
-        WindowFault::Closed { closes_at } => format!(
-            "the poll `{slug}` is closed already, since {}; to let it take ballots again: throng poll open {slug} \
-             --again",
-            rfc3339_text(closes_at)
-        ),
-        WindowFault::NotClosed => {
-            format!("the poll `{slug}` isn't closed, so it can't be opened again; see throng poll show {slug}")
-        }
-        WindowFault::ClosesInThePast { closes_at } => format!(
-            "{} has passed, and what was counted since would have come too late; choose a later moment to close \
-             `{slug}`",
-            rfc3339_text(closes_at)
-        ),
-        WindowFault::ClosesBeforeOpening { opens_at, closes_at } => format!(
-            "the poll `{slug}` would close at {}, before it opens at {}; give a later --closes-at",
-            rfc3339_text(closes_at),
-            rfc3339_text(opens_at)
-        ),
+        write_poll(&closed, clock.now().plus_ms(1), self.json, out)
     }
 }

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 
-use super::super::error::Problem;
+use super::super::problem::Problem;
 
 /// The style sheet.
 pub const CSS: Asset = Asset::new("css", "text/css; charset=utf-8", include_str!("../../../../../web/poll.css"));

@@ -48,7 +48,13 @@ impl BallotAddress {
 
 /// The id of the ballot that the query of an address names, if the browser that requests it at `now` is the one that was
 /// redirected there.
-pub fn ballot_id(poll: &Poll, key: &ReceiptKey, query: &str, headers: &HeaderMap, now: Timestamp) -> Option<BallotId> {
+pub fn ballot_id(
+    poll: &Poll,
+    key: ReceiptKey<'_>,
+    query: &str,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Option<BallotId> {
     let name = name_in(query)?;
     let is_in_cookie = || {
         let own = cookies(headers).filter(|(cookie, _)| *cookie == cookie_name(poll));
@@ -109,10 +115,10 @@ mod tests {
 
     #[test]
     fn ballot_is_bound_to_its_browser() {
-        let (poll, key) = (poll(1, "demo"), ReceiptKey::new([7; 32]));
+        let (poll, key) = (poll(1, "demo"), ReceiptKey(&DerivedKey([7; 32])));
         let issued = BallotAddress::new(&poll, name());
         let query = issued.address.to_str().unwrap().strip_prefix("/polls/demo/ballot?").unwrap().to_owned();
-        let id = |pairs: &[(&'static str, &str)], now| ballot_id(&poll, &key, &query, &headers(pairs), now);
+        let id = |pairs: &[(&'static str, &str)], now| ballot_id(&poll, key, &query, &headers(pairs), now);
         let cookie = issued.cookie.to_str().unwrap().split(';').next().unwrap();
         let own = id(&[("cookie", cookie)], LATER).unwrap();
         assert_eq!(own.0.get_version_num(), 7);
@@ -136,21 +142,21 @@ mod tests {
 
     #[test]
     fn id_depends_on_poll_and_key() {
-        let key = ReceiptKey::new([7; 32]);
+        let key = ReceiptKey(&DerivedKey([7; 32]));
         let query = format!("id={}", name());
-        let id = |poll: &Poll, key: &ReceiptKey| ballot_id(poll, key, &query, &headers(&[]), NOW).unwrap();
-        let own = id(&poll(1, "demo"), &key);
-        assert_ne!(own, id(&poll(2, "demo"), &key));
-        assert_ne!(own, id(&poll(1, "demo"), &ReceiptKey::new([8; 32])));
+        let id = |poll: &Poll, key: ReceiptKey<'_>| ballot_id(poll, key, &query, &headers(&[]), NOW).unwrap();
+        let own = id(&poll(1, "demo"), key);
+        assert_ne!(own, id(&poll(2, "demo"), key));
+        assert_ne!(own, id(&poll(1, "demo"), ReceiptKey(&DerivedKey([8; 32]))));
     }
 
     #[test]
     fn invalid_names_give_no_ballot_id() {
-        let key = ReceiptKey::new([7; 32]);
+        let key = ReceiptKey(&DerivedKey([7; 32]));
         let version_4 = "id=018f4d1e-7c00-4000-8000-000000000001";
         for query in ["", "id", "id=", "id=x", "a=b", version_4] {
             let headers = headers(&[("sec-fetch-site", "same-origin")]);
-            assert_eq!(ballot_id(&poll(1, "demo"), &key, query, &headers, NOW), None, "{query}");
+            assert_eq!(ballot_id(&poll(1, "demo"), key, query, &headers, NOW), None, "{query}");
         }
     }
 }

@@ -6,7 +6,7 @@ use throng_domain::ballot::BallotId;
 use throng_domain::poll::OptionId;
 use throng_domain::submission;
 
-use super::super::error::Problem;
+use super::super::problem::Problem;
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 

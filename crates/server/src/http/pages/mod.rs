@@ -9,12 +9,12 @@ mod assets;
 mod ballot_address;
 mod form;
 mod page;
+mod policy;
 mod receipt;
-mod words;
+mod texts;
 
 use std::sync::Arc;
 
-use askama::Template;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -32,32 +32,28 @@ use throng_domain::poll::{PollState, Viewer};
 use self::ballot_address::BallotAddress;
 use self::form::BallotForm;
 use self::page::{After, PlainPage, PollPage, Visit};
-use self::receipt::Proof;
-pub use self::receipt::ReceiptKey;
-use super::ballots::{accepted, settle};
+use self::policy::Page;
+use self::receipt::{Proof, ReceiptKey};
+use super::api::poll_path::PollPath;
 use super::body::WholeBody;
-use super::error::Problem;
-use super::poll_path::PollPath;
-use super::results::{cached, uncached};
-use crate::app::CoreState;
+use super::origin;
+use super::problem::Problem;
+use super::response::{cached, uncached};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
+use crate::state::CoreState;
+use crate::voting::{self, MissingId, Refusal, Vote};
 
-/// Pages load resources from this server only, run no inline script except [`assets::BALLOT_ID_SCRIPT`], which is allowed by
-/// its digest, send forms to this server only, and can't be framed.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I='; \
-     style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
-
-/// The pages' routes.
-pub fn router() -> Router<Arc<CoreState>> {
-    Router::new()
+/// The pages' routes, for one core.
+pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
+    let routes = Router::new()
         .route("/", get(show_default))
         .route("/polls/{slug}", get(show).post(vote))
         .route("/polls/{slug}/ballot", get(show_ballot))
-        .route("/assets/{name}", get(assets::show))
+        .route("/assets/{name}", get(assets::show));
+    origin::protect(routes, core, |core, problem, uri, headers| {
+        refused_without_poll(&core.app.config.public_url, problem, uri, headers)
+    })
 }
 
 /// `GET /`: the default poll.
@@ -88,7 +84,7 @@ async fn show(
     let _ = core.app.refresh_result(&live, now).await;
     let query = query.unwrap_or_default();
     let visit = Visit::new(&core.app.config.public_url, core.app.is_behind_broker());
-    let visit = match core.app.receipts.proof(&live.poll, &query, &headers, now) {
+    let visit = match ReceiptKey(&core.app.receipt_key).proof(&live.poll, &query, &headers, now) {
         None if !receipt::is_present(&query) => return cached(html(&PollPage::new(&live, now, visit))),
         None => visit,
         Some(Proof::Own(own)) => Visit { after: After::Vote, own, viewer: Viewer::Voter, ..visit },
@@ -114,7 +110,7 @@ async fn show_ballot(
     let now = core.app.clock.now();
     let query = query.unwrap_or_default();
     let is_open = live.poll.state(now) == PollState::Open;
-    let mut ballot_id = ballot_address::ballot_id(&live.poll, &core.app.receipts, &query, &headers, now);
+    let mut ballot_id = ballot_address::ballot_id(&live.poll, ReceiptKey(&core.app.receipt_key), &query, &headers, now);
     if ballot_id.is_none() && is_open && ballot_address::is_just_made(&query, now) {
         // Redirected here from another site, without cookies: a new ballot, whose id no other client can know and to which
         // going back doesn't return.
@@ -147,7 +143,7 @@ async fn vote(
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Response {
-    let refuse = |why: &Problem| core.refused(why);
+    let refuse = |problem: &Problem| problem.count(&core);
     let live = match live.inspect_err(refuse) {
         Ok(PollPath(live)) => live,
         Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
@@ -158,14 +154,25 @@ async fn vote(
         Ok(form) => form,
         Err(problem) => return refused(&live, now, visit, BallotForm::default(), new_id(), problem),
     };
-    let id = form.ballot_id.unwrap_or_else(new_id);
-    match cast_form(&core, &live, &form, id, now).await.inspect_err(refuse) {
-        Ok(choices) => {
-            let receipt = core.app.receipts.issue(&live.poll, id, &choices, now, &headers);
+    match cast(&core, &live, &form).await.inspect_err(refuse) {
+        Ok((id, choices)) => {
+            let receipt = ReceiptKey(&core.app.receipt_key).issue(&live.poll, id, &choices, now, &headers);
             see_other(receipt.address, receipt.cookie)
         }
-        Err(problem) => refused(&live, now, visit, form, id, problem),
+        Err(problem) => {
+            let id = form.ballot_id.unwrap_or_else(new_id);
+            refused(&live, now, visit, form, id, problem)
+        }
     }
+}
+
+/// Casts the ballot on a form. Without an id it is refused, since it could be sent twice: the page with the error has an id in
+/// its form.
+async fn cast(core: &CoreState, live: &LivePoll, form: &BallotForm) -> Result<(BallotId, Choices), Problem> {
+    let choices = form.choices.iter().copied().collect();
+    let vote = Vote { choices, ballot_id: form.ballot_id, missing_id: MissingId::Refuse };
+    let cast = voting::cast(core, &live.poll, vote).await?;
+    Ok((cast.ballot_id, cast.choices))
 }
 
 /// A redirect to an address for this browser alone, with its cookie.
@@ -174,23 +181,6 @@ fn see_other(address: HeaderValue, cookie: HeaderValue) -> Response {
     response.headers_mut().insert(LOCATION, address);
     response.headers_mut().insert(SET_COOKIE, cookie);
     uncached(response)
-}
-
-async fn cast_form(
-    core: &CoreState,
-    live: &LivePoll,
-    form: &BallotForm,
-    id: BallotId,
-    now: Timestamp,
-) -> Result<Choices, Problem> {
-    let choices = live.poll.choices(form.choices.iter().copied())?;
-    let ballot = accepted(core, &live.poll, id, choices.clone(), now)?;
-    if form.ballot_id.is_none() {
-        // Sent twice, it would be two ballots. The page with the error has an id in its form.
-        return Err(if live.poll.is_closed(now) { Problem::PollClosed } else { Problem::BallotIdMissing });
-    }
-    settle(core, ballot).await?;
-    Ok(choices)
 }
 
 /// The page again, with an error message, the choices made, and an id for the ballot to be sent from it.
@@ -202,13 +192,13 @@ fn refused(
     id: BallotId,
     problem: Problem,
 ) -> Response {
-    let retry = form.retry || matches!(problem, Problem::OutcomeUnknown(..));
-    let message = Some(words::message(&problem, form.retry));
+    let retry = form.retry || matches!(problem, Problem::Refused(Refusal::OutcomeUnknown(_)));
+    let message = Some(texts::message(&problem, form.retry));
     // If an earlier ballot stands, the visitor is a voter, and the page shows the result.
-    let earlier_choices = if let Problem::AlreadyVoted(choices) = &problem {
-        Some(choices.as_slice().to_vec())
-    } else {
-        matches!(problem, Problem::BallotIdReused).then(Vec::new)
+    let earlier_choices = match &problem {
+        Problem::Refused(Refusal::AlreadyVoted(choices)) => Some(choices.as_slice().to_vec()),
+        Problem::Refused(Refusal::BallotIdReused) => Some(Vec::new()),
+        _ => None,
     };
     let visit = match earlier_choices {
         Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },
@@ -248,17 +238,17 @@ pub fn refused_without_poll(site: &PublicUrl, problem: Problem, uri: &Uri, heade
     response
 }
 
-fn html(page: &impl Template) -> Response {
+fn html(page: &impl Page) -> Response {
     as_page(Response::new(Body::empty()), page)
 }
 
 /// `response` with a page as its body; its status and other headers stay.
-fn as_page(mut response: Response, page: &impl Template) -> Response {
+fn as_page<P: Page>(mut response: Response, page: &P) -> Response {
     let text = page.render().expect("a page is written to a String, which can't fail");
     *response.body_mut() = Body::from(text);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(CONTENT_SECURITY_POLICY, P::POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Not `no-referrer`: with it, a form's POST would have the `Origin` `null`.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -277,6 +267,7 @@ mod tests {
 
     use super::*;
     use crate::results::{LivePolls, ResultSource};
+    use crate::state::Dependency;
 
     #[tokio::test]
     async fn server_errors_show_the_form_again() {
@@ -290,13 +281,13 @@ mod tests {
         let live = Arc::clone(polls.current().default_poll().unwrap());
         let id: uuid::Uuid = "018f4d1e-7c00-7000-8000-000000000001".parse().unwrap();
         let id = BallotId(id);
-        for (problem, status, retry_after, retry, words) in [
-            (Problem::Overloaded, 503, Some("1"), false, "Too many people are voting"),
-            (Problem::StoreUnavailable(None), 503, Some("1"), false, "be stored at this moment"),
-            (Problem::OutcomeUnknown(Some(id), None), 500, None, true, "it counts once"),
+        for (refusal, status, retry_after, retry, words) in [
+            (Refusal::Overloaded, 503, Some("1"), false, "Too many people are voting"),
+            (Refusal::Unavailable(Dependency::Store), 503, Some("1"), false, "be stored at this moment"),
+            (Refusal::OutcomeUnknown(id), 500, None, true, "it counts once"),
         ] {
             let form = BallotForm { choices: vec![OptionId(2)], ballot_id: Some(id), retry: false };
-            let response = refused(&live, now, Visit::new(&PublicUrl::default(), false), form, id, problem);
+            let response = refused(&live, now, Visit::new(&PublicUrl::default(), false), form, id, refusal.into());
             assert_eq!(response.status(), status);
             assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);
             let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -306,26 +297,5 @@ mod tests {
             assert!(page.contains(&with_id), "{page}");
             assert_eq!(page.contains(r#"name="retry""#), retry, "{page}");
         }
-    }
-
-    #[test]
-    fn policy_contains_the_inline_script_digest() {
-        use sha2::Digest as _;
-        let digest = sha2::Sha256::digest(assets::BALLOT_ID_SCRIPT);
-        let expected = format!("'sha256-{}'", base64(&digest));
-        assert!(POLICY.to_str().unwrap().contains(&expected), "write {expected} into POLICY");
-        assert!(!assets::BALLOT_ID_SCRIPT.contains("</"), "the HTML parser would end the script there");
-    }
-
-    /// Base64 with padding (RFC 4648).
-    fn base64(bytes: &[u8]) -> String {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let digit = |bits: usize| char::from(DIGITS[bits & 63]);
-        let group = |chunk: &[u8]| -> String {
-            let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(chunk.get(at).copied().unwrap_or(0)));
-            let digits = [18, 12, 6, 0].map(|shift| digit(bits >> shift));
-            (0..4).map(|at| if at <= chunk.len() { digits[at] } else { '=' }).collect()
-        };
-        bytes.chunks(3).map(group).collect()
     }
 }

@@ -5,9 +5,9 @@ use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Kind, OptionId, Poll, PollState, Viewer, Visibility};
 
-use super::super::error::Problem;
+use super::super::problem::Problem;
 use super::assets;
-use super::words::{self, DisplayTime};
+use super::texts::{self, DisplayTime};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
@@ -73,7 +73,7 @@ pub struct PlainPage {
 impl PlainPage {
     /// The page that describes `problem`.
     pub fn new(site: &PublicUrl, problem: &Problem) -> Self {
-        let (title, text) = words::without_poll(problem);
+        let (title, text) = texts::without_poll(problem);
         Self { site: site.clone(), title, text }
     }
 }
@@ -166,14 +166,14 @@ impl<'a> Form<'a> {
             panel.note = hidden_note(poll);
         }
         Self {
-            hint: words::hint(poll),
+            hint: texts::hint(poll),
             input: match poll.kind {
                 Kind::Single => "radio",
                 Kind::Multiple => "checkbox",
             },
             options,
-            too_few: words::too_few(poll.min_choices),
-            too_many: words::too_many(poll.max_choices),
+            too_few: texts::too_few(poll.min_choices),
+            too_many: texts::too_many(poll.max_choices),
             ballot_id: visit.ballot_id,
             retry: visit.retry,
             closes_at: poll.closes_at.map(DisplayTime::new),
@@ -184,7 +184,7 @@ impl<'a> Form<'a> {
 
 impl<'a> ResultPanel<'a> {
     fn new(poll: &Poll, heading: &'static str) -> Self {
-        let (ballot, base) = (words::ballot(poll), words::base(poll));
+        let (ballot, base) = (texts::ballot(poll), texts::base(poll));
         Self { heading, rows: Vec::new(), voters: String::new(), ballot, base, note: "", at: None, votable: false }
     }
 
@@ -207,13 +207,13 @@ impl<'a> ResultPanel<'a> {
             return panel;
         }
         let latest = live.latest();
-        panel.voters = words::ballots(latest.tallies.voters, panel.ballot, panel.votable);
+        panel.voters = texts::ballots(latest.tallies.voters, panel.ballot, panel.votable);
         panel.rows = poll
             .option_results(&latest.tallies)
             .map(|result| Row {
                 label: result.label,
                 percent: result.percent,
-                count: words::votes(result.count),
+                count: texts::votes(result.count),
                 own: voted && visit.own.contains(&result.id),
             })
             .collect();

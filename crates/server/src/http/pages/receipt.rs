@@ -13,6 +13,8 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, Poll};
 use uuid::Uuid;
 
+use crate::config::DerivedKey;
+
 /// How long a receipt is valid, in seconds.
 const LIFETIME_S: i64 = 600;
 
@@ -20,8 +22,8 @@ const LIFETIME_S: i64 = 600;
 const FIELD: &str = "receipt";
 
 /// The key with which receipts are signed.
-#[derive(Clone)]
-pub struct ReceiptKey([u8; 32]);
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiptKey<'a>(pub &'a DerivedKey);
 
 /// A receipt as issued.
 #[derive(Debug)]
@@ -54,14 +56,9 @@ fn token(query: &str) -> Option<&str> {
     query.split('&').find_map(|field| field.strip_prefix(FIELD)?.strip_prefix('='))
 }
 
-impl ReceiptKey {
-    /// The key with these bytes.
-    pub fn new(key: [u8; 32]) -> Self {
-        Self(key)
-    }
-
+impl ReceiptKey<'_> {
     /// The receipt for a ballot that was accepted at `now`, for the browser that sent these headers.
-    pub fn issue(&self, poll: &Poll, id: BallotId, choices: &Choices, now: Timestamp, headers: &HeaderMap) -> Receipt {
+    pub fn issue(self, poll: &Poll, id: BallotId, choices: &Choices, now: Timestamp, headers: &HeaderMap) -> Receipt {
         let nonce = (self.mac(&format!("nonce {} {id}", poll.id.0)) >> 64) as u64;
         let expires_s = now.0.div_euclid(1_000).saturating_add(LIFETIME_S);
         let choices: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
@@ -84,7 +81,7 @@ impl ReceiptKey {
 
     /// What the query of an address and the headers of its request prove at `now`; `None` if the address has no valid receipt,
     /// or the receipt belongs to another browser.
-    pub fn proof(&self, poll: &Poll, query: &str, headers: &HeaderMap, now: Timestamp) -> Option<Proof> {
+    pub fn proof(self, poll: &Poll, query: &str, headers: &HeaderMap, now: Timestamp) -> Option<Proof> {
         let nonce = self.nonce_of(poll, query, now)?;
         if let Some(own) = cookies(headers).find_map(|(name, value)| self.own_choices(poll, nonce, name, value)) {
             return Some(Proof::Own(own));
@@ -99,13 +96,13 @@ impl ReceiptKey {
 
     /// The id of the poll's ballot with this name. It can't be computed without the key. It contains the same timestamp as the
     /// name, so that ids ascend as names do.
-    pub fn ballot_id(&self, poll: &Poll, name: Uuid) -> BallotId {
+    pub fn ballot_id(self, poll: &Poll, name: Uuid) -> BallotId {
         let random = (self.mac(&format!("ballot {} {name}", poll.id.0)) >> 64) as u64;
         let variant = 0b10 << 62;
         BallotId(Uuid::from_u64_pair(name.as_u64_pair().0, variant | (random >> 2)))
     }
 
-    fn nonce_of(&self, poll: &Poll, query: &str, now: Timestamp) -> Option<u64> {
+    fn nonce_of(self, poll: &Poll, query: &str, now: Timestamp) -> Option<u64> {
         let mut parts = token(query)?.splitn(3, '-');
         let expires_s = i64::from_str_radix(parts.next()?, 16).ok()?;
         let nonce = u64::from_str_radix(parts.next()?, 16).ok()?;
@@ -113,7 +110,7 @@ impl ReceiptKey {
         (is_valid && now.0.div_euclid(1_000) < expires_s).then_some(nonce)
     }
 
-    fn own_choices(&self, poll: &Poll, nonce: u64, name: &str, value: &str) -> Option<Vec<OptionId>> {
+    fn own_choices(self, poll: &Poll, nonce: u64, name: &str, value: &str) -> Option<Vec<OptionId>> {
         let mut parts = value.strip_prefix(&format!("{nonce:016x}-"))?.splitn(2, '-');
         let (choices, mac) = (parts.next()?, parts.next()?);
         let is_valid = name == cookie_name(poll) && self.verifies(&cookie_text(poll, nonce, choices), mac);
@@ -122,19 +119,19 @@ impl ReceiptKey {
     }
 
     /// Whether `mac` is that of `text`; compared in constant time.
-    fn verifies(&self, text: &str, mac: &str) -> bool {
+    fn verifies(self, text: &str, mac: &str) -> bool {
         let Ok(mac) = u128::from_str_radix(mac, 16) else { return false };
         self.hmac(text).verify_truncated_left(&mac.to_be_bytes()).is_ok()
     }
 
     /// The first 128 bits of the text's HMAC.
-    fn mac(&self, text: &str) -> u128 {
+    fn mac(self, text: &str) -> u128 {
         let mac: [u8; 32] = self.hmac(text).finalize().into_bytes().into();
         u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"))
     }
 
-    fn hmac(&self, text: &str) -> Hmac<Sha256> {
-        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+    fn hmac(self, text: &str) -> Hmac<Sha256> {
+        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0.0).expect("HMAC takes keys of any length");
         hmac.update(text.as_bytes());
         hmac
     }
@@ -158,12 +155,6 @@ pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)>
     lists.flat_map(|list| list.split(';')).filter_map(|cookie| cookie.trim().split_once('='))
 }
 
-impl std::fmt::Debug for ReceiptKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ReceiptKey(…)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use throng_domain::new_poll::NewPoll;
@@ -178,7 +169,7 @@ mod tests {
     }
 
     /// The query of a receipt's address, and its cookie.
-    fn issued(key: &ReceiptKey, origin: &'static str) -> (String, String) {
+    fn issued(key: ReceiptKey<'_>, origin: &'static str) -> (String, String) {
         let id = BallotId("018f4d1e-7c00-7000-8000-000000000001".parse().unwrap());
         let choices = Choices::new([OptionId(1), OptionId(3)]).unwrap();
         let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
@@ -194,24 +185,24 @@ mod tests {
 
     #[test]
     fn receipt_is_valid_on_any_node_for_ten_minutes() {
-        let (query, cookie) = issued(&ReceiptKey::new([7; 32]), "https://vote.example");
-        let other_node = ReceiptKey::new([7; 32]);
+        let (query, cookie) = issued(ReceiptKey(&DerivedKey([7; 32])), "https://vote.example");
+        let other_node = ReceiptKey(&DerivedKey([7; 32]));
         let proof = |later_ms| other_node.proof(&poll(1), &query, &with_cookie(&cookie), NOW.plus_ms(later_ms));
         let own = Some(Proof::Own(vec![OptionId(1), OptionId(3)]));
         assert_eq!((proof(0), proof(599_000), proof(600_000)), (own, proof(0), None));
         for part in ["HttpOnly", "SameSite=Lax", "Secure", "Max-Age=600"] {
             assert!(cookie.contains(part), "{cookie}");
         }
-        assert!(!issued(&other_node, "http://vote.example").1.contains("Secure"));
+        assert!(!issued(other_node, "http://vote.example").1.contains("Secure"));
     }
 
     #[test]
     fn forged_or_foreign_receipt_is_rejected() {
-        let key = ReceiptKey::new([7; 32]);
-        let (query, cookie) = issued(&key, "null");
+        let key = ReceiptKey(&DerivedKey([7; 32]));
+        let (query, cookie) = issued(key, "null");
         let headers = with_cookie(&cookie);
         assert_eq!(key.proof(&poll(2), &query, &headers, NOW), None);
-        assert_eq!(ReceiptKey::new([8; 32]).proof(&poll(1), &query, &headers, NOW), None);
+        assert_eq!(ReceiptKey(&DerivedKey([8; 32])).proof(&poll(1), &query, &headers, NOW), None);
         for position in 0..query.len() {
             let mut forged = query.clone().into_bytes();
             forged[position] ^= 1;
@@ -225,8 +216,8 @@ mod tests {
 
     #[test]
     fn forged_cookie_gives_no_choices() {
-        let key = ReceiptKey::new([7; 32]);
-        let (query, cookie) = issued(&key, "null");
+        let key = ReceiptKey(&DerivedKey([7; 32]));
+        let (query, cookie) = issued(key, "null");
         let unbound = Some(Proof::Unbound { from_own_page: false });
         for forged in
             [cookie.replace("-1.3-", "-2-"), cookie.replace("vote-demo", "vote-other"), "vote-demo=".to_owned()]
@@ -237,8 +228,8 @@ mod tests {
 
     #[test]
     fn address_alone_does_not_identify_the_voter() {
-        let key = ReceiptKey::new([7; 32]);
-        let (query, _) = issued(&key, "null");
+        let key = ReceiptKey(&DerivedKey([7; 32]));
+        let (query, _) = issued(key, "null");
         let proof = |site| {
             let name = hyper::header::HeaderName::from_static("sec-fetch-site");
             key.proof(&poll(1), &query, &HeaderMap::from_iter([(name, HeaderValue::from_static(site))]), NOW)

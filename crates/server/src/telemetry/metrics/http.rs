@@ -9,7 +9,6 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 
-use crate::intake::BallotQueue;
 use crate::net::ConnectionMetrics;
 
 /// The reasons to reject a ballot: the problem codes of the responses.
@@ -68,27 +67,21 @@ impl HttpMetrics {
 
 /// Sums the metrics of all cores at a scrape.
 #[derive(Debug)]
-pub(super) struct PerCore {
-    pub(super) http: Vec<Arc<HttpMetrics>>,
-    pub(super) ballot_queues: Vec<Arc<BallotQueue>>,
-}
+pub(super) struct PerCore(pub(super) Vec<Arc<HttpMetrics>>);
 
 impl Collector for PerCore {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_counters(&mut encoder)?;
-        let connections = self.http.iter().map(|core| core.connections.open.get()).sum();
+        let connections = self.0.iter().map(|core| core.connections.open.get()).sum();
         gauge(&mut encoder, "connections", "Connections open now", connections)?;
-        let unsent = self.http.iter().map(|core| core.unsent_bytes.get()).sum();
-        gauge(&mut encoder, "unsent_bytes", "Bytes of HTTP/2 responses that clients have yet to take", unsent)?;
-        let waiting: usize = self.ballot_queues.iter().map(|ballot_queue| ballot_queue.waiting()).sum();
-        let help = "Ballots admitted and not yet durable";
-        gauge(&mut encoder, "ballots_waiting", help, i64::try_from(waiting).unwrap_or(i64::MAX))
+        let unsent = self.0.iter().map(|core| core.unsent_bytes.get()).sum();
+        gauge(&mut encoder, "unsent_bytes", "Bytes of HTTP/2 responses that clients have yet to take", unsent)
     }
 }
 
 impl PerCore {
     fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let sum = |value: &dyn Fn(&HttpMetrics) -> u64| self.http.iter().map(|core| value(core)).sum();
+        let sum = |value: &dyn Fn(&HttpMetrics) -> u64| self.0.iter().map(|core| value(core)).sum();
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         let responses = (1..).zip(classes).map(|(class, name)| (name, sum(&|core| load(&core.responses[class]))));
         family(encoder, "http_responses", "HTTP responses, by class of status", "class", responses)?;
@@ -96,13 +89,9 @@ impl PerCore {
         let help =
             "Ballots answered with an error, by its code; of outcome_unknown alone something may have been taken";
         family(encoder, "ballots_refused", help, "reason", rejected)?;
-        let accepted = ConstCounter::new(self.http.iter().map(|core| core.connections.accepted.get()).sum::<u64>());
+        let accepted = ConstCounter::new(self.0.iter().map(|core| core.connections.accepted.get()).sum::<u64>());
         let help = "Connections accepted";
-        accepted.encode(encoder.encode_descriptor("connections_accepted", help, None, accepted.metric_type())?)?;
-        let admitted =
-            ConstCounter::new(self.ballot_queues.iter().map(|ballot_queue| ballot_queue.admitted()).sum::<u64>());
-        let help = "Ballots admitted";
-        admitted.encode(encoder.encode_descriptor("ballots_admitted", help, None, admitted.metric_type())?)
+        accepted.encode(encoder.encode_descriptor("connections_accepted", help, None, accepted.metric_type())?)
     }
 }
 

@@ -13,6 +13,7 @@ mod results;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -29,7 +30,6 @@ use self::http::PerCore;
 pub use self::intake::{BatchFailure, IntakeMetrics};
 pub use self::results::ResultsMetrics;
 use crate::closing::WaitsFor;
-use crate::intake::BallotQueue;
 
 /// The metrics of a web node.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The metrics of a process whose cores have these ballot queues.
-    pub fn new(ballot_queues: &[Arc<BallotQueue>]) -> Self {
+    /// The metrics of a process with so many `cores`; `admission` collects those of their ballot queues.
+    pub fn new(cores: usize, admission: Box<dyn Collector>) -> Self {
         let mut registry = Registry::with_prefix("throng");
         let intake = Arc::new(IntakeMetrics::register(&mut registry));
         intake.register_confirms(&mut registry);
@@ -79,8 +79,9 @@ impl Metrics {
             "1 while the broker is there and would lose what it confirms or refuses it, until its settings are changed",
         );
         let polls_closing = register_polls_closing(&mut registry);
-        let http: Vec<Arc<HttpMetrics>> = ballot_queues.iter().map(|_| Arc::default()).collect();
-        registry.register_collector(Box::new(PerCore { http: http.clone(), ballot_queues: ballot_queues.to_vec() }));
+        let http: Vec<Arc<HttpMetrics>> = (0..cores).map(|_| Arc::default()).collect();
+        registry.register_collector(Box::new(PerCore(http.clone())));
+        registry.register_collector(admission);
         let database_log = DatabaseLogMetrics::register(&mut registry);
         let log_lines_dropped = register_log(&mut registry);
         Self {

@@ -1,19 +1,9 @@
-//! Results: the same object for every client, which a cache in front may keep for one second.
+//! Responses, and who may cache them.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, StatusCode};
-use throng_domain::clock::Timestamp;
-use throng_domain::poll::Viewer;
-
-use super::error::Problem;
-use super::poll_path::PollPath;
-use crate::app::CoreState;
-use crate::results::LivePoll;
 
 /// `Cache-Control` of a response that must not be cached.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -28,29 +18,6 @@ const CDN_CACHE_CONTROL: (HeaderName, HeaderValue) = (
     HeaderName::from_static("cdn-cache-control"),
     HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5"),
 );
-
-/// `GET /api/v1/polls/{slug}/results`.
-pub async fn show(
-    State(core): State<Arc<CoreState>>,
-    PollPath(live): PollPath,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let now = core.app.clock.now();
-    if !live.poll.shows_results(Viewer::Anybody, now) {
-        return Err(Problem::ResultsHidden);
-    }
-    refresh_result(&core, &live, now).await?;
-    let rendered = live.rendered(now, core.app.age_max_ms());
-    Ok(tagged(rendered.json.clone(), &rendered.etag, &headers))
-}
-
-/// Refreshes the poll's result if it is older than allowed: see [`App::refresh_result`](crate::app::App::refresh_result).
-///
-/// # Errors
-/// [`Problem::ResultsUnavailable`] if it can't be read.
-pub async fn refresh_result(core: &CoreState, live: &LivePoll, now: Timestamp) -> Result<(), Problem> {
-    core.app.refresh_result(live, now).await.map_err(|error| Problem::ResultsUnavailable(Some(error.to_string())))
-}
 
 /// A JSON response. A response to POST needs no `Cache-Control`: no cache stores it (RFC 9111, 3).
 pub fn json<B: From<Bytes>>(body: Bytes) -> Response<B> {

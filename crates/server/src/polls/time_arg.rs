@@ -1,4 +1,4 @@
-//! A time given on the command line.
+//! A time as an operator gives it.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ const DELAY_MAX_MS: i64 = 100 * 365 * 24 * 3_600 * 1_000;
 
 /// `now`, an absolute time, or a delay after another time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TimeArg {
+pub enum TimeArg {
     /// `now`.
     Now,
     /// `2026-07-01T20:00:00+02:00`, or `2026-07-01T20:00[Europe/Paris]`.
@@ -24,7 +24,7 @@ pub(super) enum TimeArg {
 
 impl TimeArg {
     /// The time meant; a delay counts from `start`.
-    pub(super) fn resolve(self, now: Timestamp, start: Timestamp) -> Timestamp {
+    pub fn resolve(self, now: Timestamp, start: Timestamp) -> Timestamp {
         match self {
             Self::Now => now,
             Self::At(at) => at,

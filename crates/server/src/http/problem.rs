@@ -6,9 +6,11 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 use throng_domain::ballot::{BallotId, Choices};
-use throng_domain::poll::InvalidChoice;
 use throng_domain::store::StoreError;
 use throng_domain::submission::NotABallot;
+
+use crate::state::{CoreState, Dependency};
+use crate::voting::Refusal;
 
 /// An error in handling a request.
 #[derive(Debug)]
@@ -35,32 +37,16 @@ pub enum Problem {
     UnsupportedMediaType,
     /// The body isn't a ballot.
     NotABallot(String),
-    /// The ballot's choices aren't valid in this poll.
-    InvalidChoice(InvalidChoice),
-    /// The form contains no ballot id.
-    BallotIdMissing,
-    /// Another ballot with this id has other choices.
-    BallotIdReused,
-    /// The voter already has a ballot in this poll, with its choices.
-    AlreadyVoted(Choices),
-    /// The poll isn't open yet.
-    PollNotOpen,
-    /// The poll is closed.
-    PollClosed,
+    /// The vote isn't counted.
+    Refused(Refusal),
     /// The results aren't visible now or to this client.
     ResultsHidden,
     /// The results can't be read.
     ResultsUnavailable(Cause),
-    /// Too many ballots are pending.
-    Overloaded,
-    /// The store is unavailable.
-    StoreUnavailable(Cause),
-    /// The broker accepts no ballots.
-    QueueUnavailable,
+    /// This server can't be used yet, or now, since this dependency is unavailable.
+    NotReady(Dependency, Cause),
     /// The server is shutting down; other servers may be ready.
     ShuttingDown,
-    /// A write failed, and whether the ballot with this id was counted is unknown.
-    OutcomeUnknown(Option<BallotId>, Cause),
     /// An internal error.
     Internal(Cause),
 }
@@ -118,31 +104,13 @@ impl Problem {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
             }
             Self::NotABallot(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_ballot", "The body isn't a ballot"),
-            Self::InvalidChoice(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_choice", "Invalid choice"),
-            Self::BallotIdMissing => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_missing", "The form has no ballot id")
-            }
-            Self::BallotIdReused => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
-            }
-            Self::AlreadyVoted(_) => (StatusCode::CONFLICT, "already_voted", "This voter has already voted"),
-            Self::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
-            Self::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
+            Self::Refused(refusal) => refusal_kind(refusal),
             Self::ResultsHidden => (StatusCode::FORBIDDEN, "results_hidden", "The results aren't public"),
             Self::ResultsUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "results_unavailable", "The results are temporarily unavailable")
             }
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded"),
-            Self::StoreUnavailable(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
-            }
-            Self::QueueUnavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", "Ballots can't be queued right now")
-            }
+            Self::NotReady(dependency, _) => unavailable(*dependency),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is shutting down"),
-            Self::OutcomeUnknown(..) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "It is unknown whether the ballot was counted")
-            }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error"),
         }
     }
@@ -167,29 +135,11 @@ impl Problem {
             Self::UnsupportedContentEncoding => "Send the body uncompressed, without Content-Encoding.".into(),
             Self::UnsupportedMediaType => "Send application/json or text/plain.".into(),
             Self::NotABallot(why) => why.clone(),
-            Self::InvalidChoice(why) => format!("{why}."),
-            Self::BallotIdMissing => {
-                "Send the form with a ballot_id, so that it counts once if it is sent twice.".into()
-            }
-            Self::BallotIdReused => {
-                "A ballot with this id was sent with other choices. Use a new id for a new ballot.".into()
-            }
-            Self::AlreadyVoted(_) => "Each voter has one vote in this poll; the first ballot stands.".into(),
-            Self::PollNotOpen => {
-                "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()
-            }
-            Self::PollClosed => "The ballot was not counted: it arrived after the poll had closed.".into(),
+            Self::Refused(refusal) => refusal_detail(refusal),
             Self::ResultsHidden => "The poll shows its results only to voters, only after its close, or never.".into(),
             Self::ResultsUnavailable(_) => "Send the request again after the number of seconds in Retry-After.".into(),
-            Self::Overloaded | Self::StoreUnavailable(_) | Self::QueueUnavailable => {
-                "Nothing was accepted. Send the same ballot again after the number of seconds in Retry-After.".into()
-            }
+            Self::NotReady(..) => NOTHING_ACCEPTED.into(),
             Self::ShuttingDown => "Send requests to another server, or to this one after its restart.".into(),
-            Self::OutcomeUnknown(..) => {
-                "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. \
-                Without the id it may count twice."
-                    .into()
-            }
             Self::Internal(_) => {
                 "The error is logged. A ballot sent again counts once if it has the same ballot_id, and may \
                 count twice without one."
@@ -199,15 +149,21 @@ impl Problem {
     }
 
     fn cause(&self) -> Cause {
-        if let Self::ResultsUnavailable(cause)
-        | Self::StoreUnavailable(cause)
-        | Self::OutcomeUnknown(_, cause)
-        | Self::Internal(cause) = self
-        {
+        if let Self::ResultsUnavailable(cause) | Self::NotReady(_, cause) | Self::Internal(cause) = self {
             cause.clone()
         } else {
             None
         }
+    }
+
+    /// The problem of a server whose store can't be read.
+    pub fn store_not_ready(error: StoreError) -> Self {
+        Self::NotReady(Dependency::Store, Some(error.to_string()))
+    }
+
+    /// Counts the vote that ended with this problem in the core's metrics.
+    pub fn count(&self, core: &CoreState) {
+        core.metrics.ballot_refused(self.code());
     }
 
     /// The response for this problem.
@@ -229,18 +185,78 @@ impl Problem {
 
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
-        let choices = if let Self::AlreadyVoted(choices) = self { Some(choices) } else { None };
-        let ballot_id = if let Self::OutcomeUnknown(ballot_id, _) = self { *ballot_id } else { None };
+        let choices = if let Self::Refused(Refusal::AlreadyVoted(choices)) = self { Some(choices) } else { None };
+        let ballot_id = if let Self::Refused(Refusal::OutcomeUnknown(id)) = self { Some(*id) } else { None };
         let (detail, status) = (&*self.detail(), status.as_u16());
         let details = Details { r#type: "about:blank", title, status, detail, code, choices, ballot_id };
         serde_json::to_vec(&details).expect("problem details have only strings for keys").into()
     }
 }
 
+/// What the client can do after a 503: nothing was accepted.
+const NOTHING_ACCEPTED: &str =
+    "Nothing was accepted. Send the same ballot again after the number of seconds in Retry-After.";
+
+/// Status, code and title of a refused vote.
+fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
+    match refusal {
+        Refusal::InvalidChoice(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_choice", "Invalid choice"),
+        Refusal::BallotIdMissing => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_missing", "The form has no ballot id")
+        }
+        Refusal::BallotIdReused => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
+        }
+        Refusal::AlreadyVoted(_) => (StatusCode::CONFLICT, "already_voted", "This voter has already voted"),
+        Refusal::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
+        Refusal::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
+        Refusal::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded"),
+        Refusal::Unavailable(dependency) => unavailable(*dependency),
+        Refusal::OutcomeUnknown(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "It is unknown whether the ballot was counted")
+        }
+    }
+}
+
+fn unavailable(dependency: Dependency) -> (StatusCode, &'static str, &'static str) {
+    match dependency {
+        Dependency::Store => {
+            (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
+        }
+        Dependency::Queue => {
+            (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", "Ballots can't be queued right now")
+        }
+    }
+}
+
+/// What the sender of a refused vote can do next.
+fn refusal_detail(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::InvalidChoice(why) => format!("{why}."),
+        Refusal::BallotIdMissing => {
+            "Send the form with a ballot_id, so that it counts once if it is sent twice.".into()
+        }
+        Refusal::BallotIdReused => {
+            "A ballot with this id was sent with other choices. Use a new id for a new ballot.".into()
+        }
+        Refusal::AlreadyVoted(_) => "Each voter has one vote in this poll; the first ballot stands.".into(),
+        Refusal::PollNotOpen => {
+            "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()
+        }
+        Refusal::PollClosed => "The ballot was not counted: it arrived after the poll had closed.".into(),
+        Refusal::Overloaded | Refusal::Unavailable(_) => NOTHING_ACCEPTED.into(),
+        Refusal::OutcomeUnknown(_) => {
+            "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. \
+            Without the id it may count twice."
+                .into()
+        }
+    }
+}
+
 /// The body of an error response that is sent before a request is routed.
 pub fn error_body(status: StatusCode) -> Bytes {
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        Problem::Overloaded.body()
+        Problem::Refused(Refusal::Overloaded).body()
     } else {
         Problem::BadRequest(status).body()
     }
@@ -258,21 +274,8 @@ impl From<NotABallot> for Problem {
     }
 }
 
-impl From<InvalidChoice> for Problem {
-    fn from(error: InvalidChoice) -> Self {
-        Self::InvalidChoice(error)
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        let cause = Some(error.to_string());
-        match error {
-            StoreError::Unavailable(_) | StoreError::Displaced(_) => Self::StoreUnavailable(cause),
-            StoreError::Unknown(_) => Self::OutcomeUnknown(None, cause),
-            StoreError::Conflict(_) | StoreError::Rejected(_) | StoreError::WriteFailed(_) | StoreError::Corrupt(_) => {
-                Self::Internal(cause)
-            }
-        }
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }

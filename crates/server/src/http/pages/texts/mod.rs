@@ -4,8 +4,9 @@ use jiff::Timestamp as JiffTimestamp;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{InvalidChoice, Kind, PercentBase, Poll};
 
-use super::super::error::Problem;
+use super::super::problem::Problem;
 use crate::view::rfc3339_text;
+use crate::voting::Refusal;
 
 /// A time, for programs and for people.
 #[derive(Debug)]
@@ -50,45 +51,34 @@ pub fn too_many(max: u16) -> String {
 
 /// Why a vote wasn't counted and what to do next. `retried`: an earlier attempt of the same vote may have been counted.
 pub fn message(problem: &Problem, retried: bool) -> String {
-    let text = match problem {
-        Problem::InvalidChoice(InvalidChoice::None) => return too_few(1),
-        Problem::InvalidChoice(InvalidChoice::TooFew { min }) => return too_few(*min),
-        Problem::InvalidChoice(InvalidChoice::TooMany { max }) => return too_many(*max),
-        Problem::InvalidChoice(InvalidChoice::Unknown(_)) => {
+    let Problem::Refused(refusal) = problem else {
+        return "Your vote could not be read, so it was not counted. Choose again, then vote.".to_owned();
+    };
+    let text = match refusal {
+        Refusal::InvalidChoice(InvalidChoice::None) => return too_few(1),
+        Refusal::InvalidChoice(InvalidChoice::TooFew { min }) => return too_few(*min),
+        Refusal::InvalidChoice(InvalidChoice::TooMany { max }) => return too_many(*max),
+        Refusal::InvalidChoice(InvalidChoice::Unknown(_)) => {
             "One of those options is not in this poll. Check the options, then vote again."
         }
-        Problem::BallotIdReused | Problem::AlreadyVoted(_) => {
+        Refusal::BallotIdReused | Refusal::AlreadyVoted(_) => {
             "You have already voted. Your first vote stands; this one was not counted."
         }
-        Problem::BallotIdMissing => "Press Vote once more: then your vote is counted.",
-        Problem::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
-        Problem::PollClosed if retried => {
+        Refusal::BallotIdMissing => "Press Vote once more: then your vote is counted.",
+        Refusal::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
+        Refusal::PollClosed if retried => {
             "This poll has closed. Your first attempt may have been counted; this one was not."
         }
-        Problem::PollClosed => "This poll has closed, so your vote was not counted.",
-        Problem::Overloaded => {
+        Refusal::PollClosed => "This poll has closed, so your vote was not counted.",
+        Refusal::Overloaded => {
             "Too many people are voting at this moment, so your vote was not counted. Vote again in a few seconds."
         }
-        Problem::StoreUnavailable(_) | Problem::QueueUnavailable | Problem::ShuttingDown => {
+        Refusal::Unavailable(_) => {
             "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
         }
-        Problem::OutcomeUnknown(..) => {
+        Refusal::OutcomeUnknown(_) => {
             "Something went wrong, and we don't know if your vote was counted. Vote again from here: it counts once."
         }
-        Problem::NotABallot(_)
-        | Problem::BadRequest(_)
-        | Problem::NotFound
-        | Problem::PollNotFound
-        | Problem::OriginNotAllowed
-        | Problem::MethodNotAllowed
-        | Problem::TooLarge
-        | Problem::BodyUnreadable
-        | Problem::RequestTimeout
-        | Problem::UnsupportedContentEncoding
-        | Problem::UnsupportedMediaType
-        | Problem::ResultsHidden
-        | Problem::ResultsUnavailable(_)
-        | Problem::Internal(_) => "Your vote could not be read, so it was not counted. Choose again, then vote.",
     };
     text.to_owned()
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Path};
 use hyper::http::request::Parts;
 
-use super::error::Problem;
-use crate::app::CoreState;
+use crate::http::problem::Problem;
 use crate::results::LivePoll;
+use crate::state::CoreState;
 
 /// The poll whose slug is in the path. A slug that can't be decoded is treated as a poll that doesn't exist.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use axum::response::Response;
 use hyper::HeaderMap;
 
 use super::poll_path::PollPath;
-use super::results::tagged;
-use crate::app::CoreState;
+use crate::http::response::tagged;
+use crate::state::CoreState;
 use crate::view::PollView;
 
 /// `GET /api/v1/polls/{slug}`.

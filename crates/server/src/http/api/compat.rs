@@ -5,14 +5,15 @@
 
 use axum::response::Response;
 use bytes::Bytes;
-use throng_domain::ballot::{Ballot, BallotId};
+use throng_domain::ballot::BallotId;
 use throng_domain::poll::Viewer;
 use throng_domain::submission;
 
-use super::ballots::{accepted, settle};
-use super::error::Problem;
-use super::results::{json, refresh_result, uncached};
-use crate::app::CoreState;
+use super::results::refresh_result;
+use crate::http::problem::Problem;
+use crate::http::response::{json, uncached};
+use crate::state::CoreState;
+use crate::voting::{self, MissingId, Vote};
 
 const HIDDEN: Bytes = Bytes::from_static(b"{}");
 
@@ -23,28 +24,17 @@ const HIDDEN: Bytes = Bytes::from_static(b"{}");
 /// Why the ballot wasn't counted.
 pub async fn submit<B: From<Bytes>>(
     core: &CoreState,
-    id: Option<BallotId>,
+    ballot_id: Option<BallotId>,
     body: &[u8],
 ) -> Result<Response<B>, Problem> {
-    let (ballot, is_visible) = accept(core, id, body)?;
-    let submitted = settle(core, ballot).await?;
-    Ok(json(if is_visible { submitted.result } else { HIDDEN }))
-}
-
-/// The ballot in the body, and whether its voter may see the result.
-fn accept(core: &CoreState, id: Option<BallotId>, body: &[u8]) -> Result<(Ballot, bool), Problem> {
-    let polls = core.app.polls.current();
-    let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
-    let choices = live.poll.choices(submission::parse_compat(body)?)?;
-    let now = core.app.clock.now();
-    let id = match id {
-        Some(id) => id,
-        // A ballot without an id of its own can't have been recorded before.
-        None if live.poll.is_closed(now) => return Err(Problem::PollClosed),
-        None => core.app.next_ballot_id(now),
+    let casting = {
+        let polls = core.app.polls.current();
+        let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
+        let choices = submission::parse_compat(body)?;
+        voting::cast(core, &live.poll, Vote { choices, ballot_id, missing_id: MissingId::Generate })
     };
-    let ballot = accepted(core, &live.poll, id, choices, now)?;
-    Ok((ballot, live.poll.shows_results(Viewer::Voter, now)))
+    let cast = casting.await?;
+    Ok(json(if cast.shows_results { cast.compat_result } else { HIDDEN }))
 }
 
 /// `GET /api/result`: the current result.

@@ -3,47 +3,29 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The number of bits in an address.
-const BITS: u32 = Ipv6Addr::BITS;
+use ipnet::{IpNet, Ipv6Net};
 
-/// The networks in which the trusted proxies are; empty unless configured.
+/// The bits before the IPv4 address in the IPv6 address that it maps to.
+const MAPPED_PREFIX_BITS: u8 = 96;
+
+/// The networks in which the trusted proxies are; empty unless configured. IPv4 networks are stored as the IPv6 networks they
+/// map to, so that both forms of an address match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<Network>);
-
-/// A network of IPv6 addresses. An IPv4 network is stored as the IPv6 network it maps to, so that both forms of an address
-/// match.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
-    first: u128,
-    prefix_bits: u32,
-}
+pub struct TrustedProxies(Vec<Ipv6Net>);
 
 impl TrustedProxies {
     /// Whether `address` is in one of the networks.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let number = number(address);
-        self.0.iter().any(|network| network.contains(number))
+        let address = mapped(address);
+        self.0.iter().any(|network| network.contains(&address))
     }
 }
 
-impl Network {
-    fn contains(self, number: u128) -> bool {
-        self.first_of(number) == self.first
-    }
-
-    /// The first address of the network with this prefix length that contains `number`.
-    fn first_of(self, number: u128) -> u128 {
-        let host_bits = BITS - self.prefix_bits;
-        number.checked_shr(host_bits).map_or(0, |network| network << host_bits)
-    }
-}
-
-fn number(address: IpAddr) -> u128 {
+fn mapped(address: IpAddr) -> Ipv6Addr {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,
     }
-    .to_bits()
 }
 
 /// Networks such as `10.0.0.0/8` or `2001:db8::/32`, or single addresses, separated by commas.
@@ -51,30 +33,20 @@ impl FromStr for TrustedProxies {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let listed = text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(str::parse);
+        let listed = text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(parse_network);
         listed.collect::<Result<_, _>>().map(Self)
     }
 }
 
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a network: write it like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1");
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let own_bits = if address.is_ipv4() { 32 } else { BITS };
-        let prefix_bits = match prefix {
-            Some(prefix) => prefix.parse().ok().filter(|bits| *bits <= own_bits).ok_or_else(wrong)?,
-            None => own_bits,
-        };
-        let network = Self { first: number(address), prefix_bits: prefix_bits + (BITS - own_bits) };
-        if network.first_of(network.first) == network.first {
-            Ok(network)
-        } else {
-            Err(format!("`{text}` has bits set after its prefix; write the network's first address"))
-        }
+fn parse_network(text: &str) -> Result<Ipv6Net, String> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let network: IpNet = network
+        .map_err(|_| format!("`{text}` is not a network: write it like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1"))?;
+    if network.trunc() != network {
+        return Err(format!("`{text}` has bits set after its prefix; write the network's first address"));
     }
+    let own_prefix_bits = if network.addr().is_ipv4() { MAPPED_PREFIX_BITS } else { 0 };
+    Ok(Ipv6Net::new_assert(mapped(network.addr()), own_prefix_bits + network.prefix_len()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,44 @@
+//! The public API: the two compatibility routes and version 1. Pages of other sites may call it (see [`super::cors`]).
+
+mod ballots;
+pub mod compat;
+pub mod poll_path;
+mod polls;
+mod results;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+
+use super::cors;
+use super::origin;
+use super::problem::Problem;
+use crate::state::CoreState;
+
+/// The paths of the compatibility routes.
+pub const SUBMIT: &str = "/api/submit";
+pub const RESULT: &str = "/api/result";
+
+/// The API's routes, for one core.
+pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
+    let routes = Router::new()
+        // The gateway handles these before the router, so a request that arrives here has another method.
+        .route("/submit", post(async || Problem::NotFound))
+        .route("/result", get(async || Problem::NotFound))
+        .route("/v1/polls/{slug}", get(polls::show))
+        .route("/v1/polls/{slug}/ballots", post(ballots::submit))
+        .route("/v1/polls/{slug}/results", get(results::show))
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed);
+    let routes = Router::new().nest("/api", routes);
+    let routes = origin::protect(routes, core, |_, problem, _, _| problem.into_response());
+    cors::share(routes, core)
+}
+
+/// Whether pages of other sites may read the response at this path while there is no router yet: it says only that the server
+/// isn't ready.
+pub fn is_public(path: &str) -> bool {
+    path.starts_with("/api/")
+}

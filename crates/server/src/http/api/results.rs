@@ -1,0 +1,39 @@
+//! Results: the same object for every client, which a cache in front may keep for one second.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::HeaderMap;
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::Viewer;
+
+use super::poll_path::PollPath;
+use crate::http::problem::Problem;
+use crate::http::response::tagged;
+use crate::results::LivePoll;
+use crate::state::CoreState;
+
+/// `GET /api/v1/polls/{slug}/results`.
+pub async fn show(
+    State(core): State<Arc<CoreState>>,
+    PollPath(live): PollPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let now = core.app.clock.now();
+    if !live.poll.shows_results(Viewer::Anybody, now) {
+        return Err(Problem::ResultsHidden);
+    }
+    refresh_result(&core, &live, now).await?;
+    let rendered = live.rendered(now, core.app.age_max_ms());
+    Ok(tagged(Bytes::copy_from_slice(rendered.json.get().as_bytes()), &rendered.etag, &headers))
+}
+
+/// Refreshes the poll's result if it is older than allowed: see [`App::refresh_result`](crate::state::App::refresh_result).
+///
+/// # Errors
+/// [`Problem::ResultsUnavailable`] if it can't be read.
+pub async fn refresh_result(core: &CoreState, live: &LivePoll, now: Timestamp) -> Result<(), Problem> {
+    core.app.refresh_result(live, now).await.map_err(|error| Problem::ResultsUnavailable(Some(error.to_string())))
+}

@@ -1,0 +1,58 @@
+//! What a page may load, run and send, and which pages may frame it: its `Content-Security-Policy`.
+
+use askama::Template;
+use hyper::header::HeaderValue;
+
+use super::page::{PlainPage, PollPage};
+
+/// A page, with its policy.
+pub trait Page: Template {
+    /// The value of `Content-Security-Policy`.
+    const POLICY: HeaderValue;
+}
+
+/// A poll's page loads resources from this server only, runs no inline script except
+/// [`BALLOT_ID_SCRIPT`](super::assets::BALLOT_ID_SCRIPT), which is allowed by its digest, sends forms to this server only, and
+/// can't be framed.
+impl Page for PollPage<'_> {
+    const POLICY: HeaderValue = HeaderValue::from_static(
+        "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I='; \
+         style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    );
+}
+
+/// A page without a poll has text only.
+impl Page for PlainPage {
+    const POLICY: HeaderValue = HeaderValue::from_static(
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; \
+         form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::pages::assets;
+
+    #[test]
+    fn policy_contains_the_inline_script_digest() {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(assets::BALLOT_ID_SCRIPT);
+        let expected = format!("'sha256-{}'", base64(&digest));
+        assert!(PollPage::POLICY.to_str().unwrap().contains(&expected), "write {expected} into POLICY");
+        assert!(!assets::BALLOT_ID_SCRIPT.contains("</"), "the HTML parser would end the script there");
+    }
+
+    /// Base64 with padding (RFC 4648).
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digit = |bits: usize| char::from(DIGITS[bits & 63]);
+        let group = |chunk: &[u8]| -> String {
+            let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(chunk.get(at).copied().unwrap_or(0)));
+            let digits = [18, 12, 6, 0].map(|shift| digit(bits >> shift));
+            (0..4).map(|at| if at <= chunk.len() { digits[at] } else { '=' }).collect()
+        };
+        bytes.chunks(3).map(group).collect()
+    }
+}

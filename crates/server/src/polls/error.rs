@@ -1,0 +1,46 @@
+//! Why a poll wasn't changed.
+
+use throng_domain::poll::Slug;
+use throng_domain::store::StoreError;
+use throng_domain::window::WindowFault;
+
+/// Why a poll wasn't changed. Nothing was, except where [`Self::Store`] says that the outcome is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// There is no poll with this slug.
+    #[error("there is no poll `{slug}`")]
+    NotFound {
+        /// The slug.
+        slug: Slug,
+        /// The latest of the existing polls.
+        named: Vec<Slug>,
+        /// How many polls there are.
+        polls: usize,
+    },
+    /// Another poll has this slug.
+    #[error("{0}")]
+    SlugTaken(String),
+    /// The poll would break these rules.
+    #[error("the poll can't be created:\n  {}", .0.join("\n  "))]
+    Invalid(Vec<String>),
+    /// The close was given as a delay after the opening, and the poll has none.
+    #[error("a delay until the close counts from the opening, which isn't set")]
+    NoOpeningToCountFrom,
+    /// The poll can't be opened or closed as requested.
+    #[error("the poll `{slug}` can't be opened or closed so")]
+    Window {
+        /// Its slug.
+        slug: Slug,
+        /// Why not.
+        fault: WindowFault,
+    },
+    /// Other changes were faster each time. The same change may succeed when there is less load.
+    #[error("nothing was changed; try again when there is less load")]
+    Busy(#[source] StoreError),
+    /// The tallies were corrected, and differ from the ballots again.
+    #[error("the tallies of `{0}` were corrected, and differ again: is another repair running? Run this again")]
+    DiffersAgain(Slug),
+    /// The store's error.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

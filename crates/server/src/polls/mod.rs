@@ -1,0 +1,111 @@
+//! Creating, opening, closing and recounting polls: the one place for it, whoever asks.
+//!
+//! A poll may change while it is being changed here. Each change is decided by the poll as it is stored, written together with
+//! the version that it was decided by, and decided anew if another one was faster.
+
+mod create;
+mod error;
+mod recount;
+mod time_arg;
+mod window;
+
+use throng_domain::clock::Clock;
+use throng_domain::poll::{Poll, Slug};
+use throng_domain::store::{Store, StoreError};
+
+pub use self::create::Schedule;
+pub use self::error::PollError;
+pub use self::time_arg::TimeArg;
+use crate::config::Config;
+
+/// The most polls that are named in the error about one that doesn't exist.
+const NAMED_MAX: usize = 10;
+
+/// The most attempts at a change that conflicts with another one. Each attempt waits for the other by itself, so that a poll can
+/// be closed while many clients vote in it.
+const ATTEMPTS_MAX: usize = 5;
+
+/// How long it takes until every server knows of a change, in milliseconds: a server checks four times per second, and its
+/// estimate of the database's time and this process's are each off by up to half a round trip.
+const HEARD_MS: i64 = 1_000;
+
+/// Changes the polls of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct PollService<'a> {
+    store: &'a dyn Store,
+    clock: &'a dyn Clock,
+    heard_ms: i64,
+}
+
+impl<'a> PollService<'a> {
+    /// For the polls of `store`, by the clock that the servers of this `config` go by.
+    pub fn new(store: &'a dyn Store, clock: &'a dyn Clock, config: &Config) -> Self {
+        Self { store, clock, heard_ms: heard_ms(config) }
+    }
+
+    /// The poll with this slug.
+    ///
+    /// # Errors
+    /// [`PollError::NotFound`], or those of the store.
+    pub async fn find(&self, slug: &Slug) -> Result<Poll, PollError> {
+        if let Some(poll) = self.store.poll(slug).await? {
+            return Ok(poll);
+        }
+        let polls = self.store.polls().await?;
+        // The latest polls are those in use.
+        let named = polls.iter().rev().take(NAMED_MAX).map(|poll| poll.slug.clone()).collect();
+        Err(PollError::NotFound { slug: slug.clone(), named, polls: polls.len() })
+    }
+}
+
+/// How long it takes until every node knows of a change, in milliseconds: 0 where the process that records judges each ballot
+/// itself. A database that several servers may share doesn't show whether they accept ballots through a broker, so it counts as
+/// if they did.
+fn heard_ms(config: &Config) -> i64 {
+    if config.queue.is_some() || config.database.is_shared() { HEARD_MS } else { 0 }
+}
+
+/// The result of `change`, which is attempted up to [`ATTEMPTS_MAX`] times while other changes conflict with it.
+///
+/// # Errors
+/// [`PollError::Busy`] if the last attempt failed so too; every other error at once.
+async fn retry_conflicts<T>(mut change: impl AsyncFnMut() -> Result<T, PollError>) -> Result<T, PollError> {
+    for _ in 1..ATTEMPTS_MAX {
+        match change().await {
+            Err(PollError::Store(StoreError::Conflict(_) | StoreError::Unavailable(_))) => {}
+            done => return done,
+        }
+    }
+    change().await.map_err(|error| match error {
+        PollError::Store(error @ (StoreError::Conflict(_) | StoreError::Unavailable(_))) => PollError::Busy(error),
+        error => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn run_failing(failures: usize, error: fn() -> StoreError) -> (usize, Result<(), PollError>) {
+        let mut attempts = 0;
+        let done = retry_conflicts(async || {
+            attempts += 1;
+            if attempts > failures { Ok(()) } else { Err(error().into()) }
+        });
+        let done = done.await;
+        (attempts, done)
+    }
+
+    #[tokio::test]
+    async fn conflict_is_retried_a_limited_number_of_times() {
+        let conflict = || StoreError::Conflict("changed meanwhile".to_owned());
+        assert!(matches!(run_failing(2, conflict).await, (3, Ok(()))));
+        assert!(matches!(run_failing(100, conflict).await, (ATTEMPTS_MAX, Err(PollError::Busy(_)))));
+    }
+
+    #[tokio::test]
+    async fn rejected_change_is_not_retried() {
+        let rejected = || StoreError::Rejected("no".to_owned());
+        assert!(matches!(run_failing(1, rejected).await, (1, Err(PollError::Store(_)))));
+    }
+}

@@ -1,0 +1,126 @@
+//! From a vote to a ballot that counts.
+
+use bytes::Bytes;
+use throng_domain::ballot::{Ballot, BallotId, Choices};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::{Poll, PollState, Viewer};
+use throng_domain::store::Outcome;
+use throng_domain::submission::SentOptions;
+
+use super::Refusal;
+use crate::intake::{Disposition, SubmitError, Submitted};
+use crate::state::{CoreState, Dependency};
+
+/// A vote as a route has parsed it.
+#[derive(Debug)]
+pub struct Vote {
+    /// The chosen options, not yet checked against the poll.
+    pub choices: SentOptions,
+    /// The ballot's id, if the client sent one. A ballot with an id counts once however often it is sent.
+    pub ballot_id: Option<BallotId>,
+    /// What becomes of a vote without an id.
+    pub missing_id: MissingId,
+}
+
+/// What becomes of a vote without a ballot id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingId {
+    /// The server generates one: sent again, the vote is another ballot.
+    Generate,
+    /// It is refused.
+    Refuse,
+}
+
+/// A ballot that counts.
+#[derive(Debug)]
+pub struct Cast {
+    /// Its id, as sent or generated.
+    pub ballot_id: BallotId,
+    /// What it chose.
+    pub choices: Choices,
+    /// When it arrived, by the clock that opens and closes polls.
+    pub accepted_at: Timestamp,
+    /// Whether it is counted already.
+    pub status: Status,
+    /// Whether its voter may see the poll's result now.
+    pub shows_results: bool,
+    /// The poll's counts as the compatibility routes send them; with this ballot, if it is counted already.
+    pub compat_result: Bytes,
+}
+
+/// How far a ballot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Counted: the latest result includes it.
+    Counted,
+    /// Durable at the broker, from which a worker will count it.
+    Accepted,
+}
+
+/// Makes a ballot of `vote`, which arrives now, and submits it to the core's ballot queue.
+///
+/// The ballot is admitted, or refused, before the returned future is polled: `poll` isn't held while the ballot waits. An
+/// admitted ballot is recorded even if the future is dropped.
+///
+/// # Errors
+/// The [`Refusal`].
+pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Output = Result<Cast, Refusal>> + use<'a> {
+    let now = core.app.clock.now();
+    let shows_results = poll.shows_results(Viewer::Voter, now);
+    let ballot = ballot(core, poll, vote, now);
+    async move {
+        let ballot = ballot?;
+        let (ballot_id, choices) = (ballot.id, ballot.choices.clone());
+        let Submitted { disposition, result } =
+            core.ballot_queue.submit(ballot).await.map_err(|error| refusal(core, ballot_id, error))?;
+        let status = status(disposition, ballot_id)?;
+        Ok(Cast { ballot_id, choices, accepted_at: now, status, shows_results, compat_result: result })
+    }
+}
+
+/// The ballot, if the poll accepts it now.
+fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<Ballot, Refusal> {
+    let choices = poll.choices(vote.choices)?;
+    refuse_outside_window(core, poll, now)?;
+    let id = match (vote.ballot_id, vote.missing_id) {
+        (Some(id), _) => id,
+        // A vote without an id can't have been recorded before the close.
+        (None, _) if poll.is_closed(now) => return Err(Refusal::PollClosed),
+        (None, MissingId::Generate) => core.app.next_ballot_id(now),
+        (None, MissingId::Refuse) => return Err(Refusal::BallotIdMissing),
+    };
+    Ok(Ballot::unlimited(poll.id, id, choices, poll.arrival(now)))
+}
+
+/// Refuses what can't count any more, or not yet.
+///
+/// Without a broker, the store decides whether a ballot is too late: one sent again after the close, because its response was
+/// lost, gets the same response as the first time. Behind a broker the store isn't queried here, and a ballot that will not
+/// count must not be accepted, so the close is checked here.
+fn refuse_outside_window(core: &CoreState, poll: &Poll, now: Timestamp) -> Result<(), Refusal> {
+    match poll.state(now) {
+        PollState::Draft | PollState::Scheduled => Err(Refusal::PollNotOpen),
+        PollState::Closing | PollState::Final if core.app.is_behind_broker() => Err(Refusal::PollClosed),
+        PollState::Open | PollState::Closing | PollState::Final => Ok(()),
+    }
+}
+
+fn status(disposition: Disposition, id: BallotId) -> Result<Status, Refusal> {
+    match disposition {
+        Disposition::Accepted => Ok(Status::Accepted),
+        Disposition::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(Status::Counted),
+        Disposition::Recorded(Outcome::KeyTaken { id: holder, .. }) if holder == id => Err(Refusal::BallotIdReused),
+        Disposition::Recorded(Outcome::KeyTaken { choices, .. }) => Err(Refusal::AlreadyVoted(choices)),
+        Disposition::Recorded(Outcome::TooEarly) => Err(Refusal::PollNotOpen),
+        Disposition::Recorded(Outcome::TooLate) => Err(Refusal::PollClosed),
+    }
+}
+
+fn refusal(core: &CoreState, id: BallotId, error: SubmitError) -> Refusal {
+    match error {
+        SubmitError::Busy => Refusal::Overloaded,
+        SubmitError::Unavailable if core.app.is_behind_broker() => Refusal::Unavailable(Dependency::Queue),
+        SubmitError::Unavailable => Refusal::Unavailable(Dependency::Store),
+        SubmitError::Unknown => Refusal::OutcomeUnknown(id),
+    }
+}

@@ -1,0 +1,38 @@
+//! Why a vote isn't counted.
+
+use throng_domain::ballot::{BallotId, Choices};
+use throng_domain::poll::InvalidChoice;
+
+use crate::state::Dependency;
+
+/// Why a vote isn't counted. After every refusal but [`OutcomeUnknown`](Self::OutcomeUnknown) it certainly wasn't.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its choices aren't valid in this poll.
+    #[error("{0}")]
+    InvalidChoice(#[from] InvalidChoice),
+    /// It has no ballot id, and could count twice if it were sent again.
+    #[error("the vote has no ballot id")]
+    BallotIdMissing,
+    /// Another ballot with this id has other choices.
+    #[error("the ballot id belongs to another ballot")]
+    BallotIdReused,
+    /// The voter already has a ballot in this poll, with these choices.
+    #[error("this voter has already voted")]
+    AlreadyVoted(Choices),
+    /// The poll isn't open yet.
+    #[error("the poll isn't open yet")]
+    PollNotOpen,
+    /// The poll is closed.
+    #[error("the poll is closed")]
+    PollClosed,
+    /// Too many ballots are waiting. The same vote may be accepted a moment later.
+    #[error("too many ballots are waiting")]
+    Overloaded,
+    /// What has to accept the ballot is unavailable. The same vote may be accepted later.
+    #[error("{} accepts no ballots", .0.name())]
+    Unavailable(Dependency),
+    /// A write failed, and whether this ballot was counted is unknown. Sent again with the same id, it counts once.
+    #[error("it is unknown whether the ballot {0} was counted")]
+    OutcomeUnknown(BallotId),
+}
