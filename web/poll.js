@@ -24,6 +24,7 @@ function enhance(form) {
   const button = form.querySelector("button");
   const message = form.querySelector(".message");
   const status = form.querySelector(".status");
+  const texts = JSON.parse(form.dataset.texts);
   let ballot = null;
   let maybeCounted = form.elements.namedItem("retry") !== null;
 
@@ -39,8 +40,8 @@ function enhance(form) {
       refuse(fault);
       return;
     }
-    wait("Sending your vote…");
-    const sent = await send(form.dataset.ballots, ballot, (failure) => wait(`${reason(failure)} Still trying…`));
+    wait(texts.sending);
+    const sent = await send(form.dataset.ballots, ballot, (failure) => wait(`${reason(failure)} ${texts.still_trying}`));
     maybeCounted ||= sent.maybeCounted;
     if (sent.counted) {
       const { results, status: fate } = sent.counted;
@@ -51,12 +52,15 @@ function enhance(form) {
       sendAsForm();
     } else {
       fieldset.disabled = maybeCounted;
-      refuse(`${reason(sent)} ${maybeCounted
-        ? "We don't know yet whether your vote arrived. Try again: it counts once."
-        : "Your vote is not counted yet: try again."}`);
-      button.textContent = "Try again";
+      refuse(`${reason(sent)} ${maybeCounted ? texts.maybe_counted : texts.not_counted_yet}`);
+      button.textContent = texts.try_again;
     }
   });
+
+  function reason({ offline, notTaken }) {
+    if (offline) return texts.offline;
+    return notTaken ? texts.crowded : texts.unreachable;
+  }
 
   // Back from another page, the form is as it was left.
   addEventListener("pageshow", ({ persisted }) => {
@@ -102,11 +106,6 @@ function enhance(form) {
     }
     form.submit();
   }
-}
-
-function reason({ offline, notTaken }) {
-  if (offline) return "There is no connection to the server. Are you offline?";
-  return notTaken ? "Too many people are voting at this moment." : "The server does not answer.";
 }
 
 // Sends until there is a response that settles it: {counted} with its body, or {refused}. After so many tries, what the
@@ -217,12 +216,13 @@ function showResults(outcome, choices, results) {
   const list = outcome.querySelector(".results");
   if (!list) return;
   const model = outcomeOf().querySelector(".result");
-  list.replaceChildren(...results.options.map((option) => resultRow(model, option, choices)));
+  const votes = JSON.parse(list.dataset.count);
+  list.replaceChildren(...results.options.map((option) => resultRow(model, option, choices, votes)));
   const voters = outcome.querySelector(".voters");
-  voters.textContent = counted(results.voters, voters.dataset.one);
+  voters.textContent = counted(results.voters, JSON.parse(voters.dataset.count));
 }
 
-function resultRow(model, option, choices) {
+function resultRow(model, option, choices, votes) {
   const row = model.cloneNode(true);
   const own = choices.includes(option.id);
   row.classList.toggle("own", own);
@@ -230,12 +230,12 @@ function resultRow(model, option, choices) {
   row.querySelector("bdi").textContent = option.label;
   row.querySelector(".share").textContent = `${option.percent}%`;
   row.querySelector(".fill").setAttribute("width", `${option.percent}%`);
-  row.querySelector(".count").textContent = counted(option.count, "vote");
+  row.querySelector(".count").textContent = counted(option.count, votes);
   return row;
 }
 
-function counted(number, word) {
-  return `${number.toLocaleString("en-US")} ${word}${number === 1 ? "" : "s"}`;
+function counted(number, { one, other }) {
+  return (number === 1 ? one : other).replace("#", number.toLocaleString(document.documentElement.lang));
 }
 
 function showLocalTimes() {

@@ -72,14 +72,18 @@ fn heard_ms(config: &Config) -> i64 {
 async fn retry_conflicts<T>(mut change: impl AsyncFnMut() -> Result<T, PollError>) -> Result<T, PollError> {
     for _ in 1..ATTEMPTS_MAX {
         match change().await {
-            Err(PollError::Store(StoreError::Conflict(_) | StoreError::Unavailable(_))) => {}
+            Err(PollError::Store(error)) if is_conflict(&error) => {}
             done => return done,
         }
     }
-    change().await.map_err(|error| match error {
-        PollError::Store(error @ (StoreError::Conflict(_) | StoreError::Unavailable(_))) => PollError::Busy(error),
-        error => error,
-    })
+    match change().await {
+        Err(PollError::Store(error)) if is_conflict(&error) => Err(PollError::Busy(error)),
+        done => done,
+    }
+}
+
+fn is_conflict(error: &StoreError) -> bool {
+    matches!(error, StoreError::Conflict(_) | StoreError::Unavailable(_))
 }
 
 #[cfg(test)]

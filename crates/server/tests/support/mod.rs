@@ -14,10 +14,11 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use throng::app::{App, BrokerClients, Parts, Server};
+use throng::app::{BrokerClients, Parts, Server};
 use throng::config::{Config, Sources};
 use throng::intake::IntakeFailure;
 use throng::net::IdleTimeouts;
+use throng::state::App;
 
 use throng_backends::store::DatabaseUrl;
 use throng_backends::store::sqlite::SqliteStore;

@@ -94,6 +94,7 @@ mod tests {
     use throng_domain::poll::PollId;
 
     use super::*;
+    use crate::config::DerivedKey;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
     const LATER: Timestamp = Timestamp(NOW.0 + REDIRECT_MAX_MS + 1);

@@ -34,6 +34,7 @@ use self::form::BallotForm;
 use self::page::{After, PlainPage, PollPage, Visit};
 use self::policy::Page;
 use self::receipt::{Proof, ReceiptKey};
+use self::texts::Texts;
 use super::api::poll_path::PollPath;
 use super::body::WholeBody;
 use super::origin;
@@ -193,12 +194,12 @@ fn refused(
     problem: Problem,
 ) -> Response {
     let retry = form.retry || matches!(problem, Problem::Refused(Refusal::OutcomeUnknown(_)));
-    let message = Some(texts::message(&problem, form.retry));
+    let message = Some(Texts::of(&live.poll).message(&problem, form.retry));
     // If an earlier ballot stands, the visitor is a voter, and the page shows the result.
-    let earlier_choices = match &problem {
-        Problem::Refused(Refusal::AlreadyVoted(choices)) => Some(choices.as_slice().to_vec()),
-        Problem::Refused(Refusal::BallotIdReused) => Some(Vec::new()),
-        _ => None,
+    let earlier_choices = if let Problem::Refused(Refusal::AlreadyVoted(choices)) = &problem {
+        Some(choices.as_slice().to_vec())
+    } else {
+        matches!(problem, Problem::Refused(Refusal::BallotIdReused)).then(Vec::new)
     };
     let visit = match earlier_choices {
         Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },

@@ -7,7 +7,7 @@ use throng_domain::poll::{Kind, OptionId, Poll, PollState, Viewer, Visibility};
 
 use super::super::problem::Problem;
 use super::assets;
-use super::texts::{self, DisplayTime};
+use super::texts::{DisplayTime, PlainText, Plural, Texts};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
@@ -66,15 +66,15 @@ impl Visit {
 #[template(path = "plain.html")]
 pub struct PlainPage {
     site: PublicUrl,
-    title: &'static str,
-    text: &'static str,
+    texts: &'static Texts,
+    content: PlainText,
 }
 
 impl PlainPage {
     /// The page that describes `problem`.
     pub fn new(site: &PublicUrl, problem: &Problem) -> Self {
-        let (title, text) = texts::without_poll(problem);
-        Self { site: site.clone(), title, text }
+        let texts = Texts::without_poll();
+        Self { site: site.clone(), texts, content: texts.plain(problem) }
     }
 }
 
@@ -83,6 +83,7 @@ impl PlainPage {
 #[template(path = "poll.html")]
 pub struct PollPage<'a> {
     site: PublicUrl,
+    texts: &'static Texts,
     poll: &'a Poll,
     message: Option<String>,
     /// Whether a browser without script is redirected to the page whose form has an id.
@@ -120,8 +121,8 @@ struct ResultPanel<'a> {
     heading: &'static str,
     rows: Vec<Row<'a>>,
     voters: String,
-    /// The word for one ballot in this poll.
-    ballot: &'static str,
+    /// The word for the ballots in this poll.
+    ballots: Plural,
     /// What the percentages are shares of, where that needs an explanation.
     base: &'static str,
     note: &'static str,
@@ -139,114 +140,115 @@ struct Row<'a> {
 impl<'a> PollPage<'a> {
     /// The page of `live` at `now`.
     pub fn new(live: &'a LivePoll, now: Timestamp, visit: Visit) -> Self {
-        let poll = &live.poll;
+        let (poll, texts) = (&live.poll, Texts::of(&live.poll));
         let shown = match poll.state(now) {
-            PollState::Draft | PollState::Scheduled => Shown::ResultPanel(ResultPanel::before(poll)),
-            PollState::Open if visit.after == After::Nothing => Shown::Form(Form::new(poll, now, &visit)),
+            PollState::Draft | PollState::Scheduled => Shown::ResultPanel(ResultPanel::before(poll, texts)),
+            PollState::Open if visit.after == After::Nothing => Shown::Form(Form::new(poll, texts, now, &visit)),
             PollState::Open | PollState::Closing | PollState::Final => {
-                Shown::ResultPanel(ResultPanel::after(live, now, &visit))
+                Shown::ResultPanel(ResultPanel::after(live, texts, now, &visit))
             }
         };
         let leads_on = matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
-        Self { site: visit.site, poll, message: visit.message, leads_on, shown }
+        Self { site: visit.site, texts, poll, message: visit.message, leads_on, shown }
     }
 }
 
 impl<'a> Form<'a> {
-    fn new(poll: &'a Poll, now: Timestamp, visit: &Visit) -> Self {
+    fn new(poll: &'a Poll, texts: &'static Texts, now: Timestamp, visit: &Visit) -> Self {
         let options = poll.options.iter();
         let options =
             options.map(|o| FormOption { id: o.id, label: &o.label, chosen: visit.own.contains(&o.id) }).collect();
-        let mut panel = ResultPanel::new(poll, thanks(visit.counts_later));
+        let mut panel = ResultPanel::new(poll, texts, thanks(texts, visit.counts_later));
         panel.votable = true;
         if poll.shows_results(Viewer::Voter, now) {
-            panel.note = delay_note(visit.counts_later);
+            panel.note = delay_note(texts, visit.counts_later);
             panel.rows.push(Row { label: "", percent: 0.0, count: String::new(), own: true });
         } else {
-            panel.note = hidden_note(poll);
+            panel.note = hidden_note(texts, poll);
         }
         Self {
-            hint: texts::hint(poll),
+            hint: (texts.hint)(poll),
             input: match poll.kind {
                 Kind::Single => "radio",
                 Kind::Multiple => "checkbox",
             },
             options,
-            too_few: texts::too_few(poll.min_choices),
-            too_many: texts::too_many(poll.max_choices),
+            too_few: (texts.too_few)(poll.min_choices),
+            too_many: (texts.too_many)(poll.max_choices),
             ballot_id: visit.ballot_id,
             retry: visit.retry,
-            closes_at: poll.closes_at.map(DisplayTime::new),
+            closes_at: poll.closes_at.map(|closes_at| texts.time(closes_at)),
             panel,
         }
     }
 }
 
 impl<'a> ResultPanel<'a> {
-    fn new(poll: &Poll, heading: &'static str) -> Self {
-        let (ballot, base) = (texts::ballot(poll), texts::base(poll));
-        Self { heading, rows: Vec::new(), voters: String::new(), ballot, base, note: "", at: None, votable: false }
+    fn new(poll: &Poll, texts: &'static Texts, heading: &'static str) -> Self {
+        let (ballots, base) = (texts.ballots_of(poll), texts.percent_base(poll));
+        Self { heading, rows: Vec::new(), voters: String::new(), ballots, base, note: "", at: None, votable: false }
     }
 
-    fn before(poll: &Poll) -> Self {
-        let mut panel = Self::new(poll, "This poll is not open yet");
+    fn before(poll: &Poll, texts: &'static Texts) -> Self {
+        let mut panel = Self::new(poll, texts, texts.not_open_yet);
         if let Some(opens_at) = poll.opens_at {
-            panel.note = "It opens on";
-            panel.at = Some(DisplayTime::new(opens_at));
+            panel.note = texts.opens_on;
+            panel.at = Some(texts.time(opens_at));
         }
         panel
     }
 
-    fn after(live: &'a LivePoll, now: Timestamp, visit: &Visit) -> Self {
+    fn after(live: &'a LivePoll, texts: &'static Texts, now: Timestamp, visit: &Visit) -> Self {
         let (poll, state) = (&live.poll, live.poll.state(now));
         let voted = visit.after == After::Vote;
-        let mut panel = Self::new(poll, if voted { thanks(visit.counts_later) } else { heading(state) });
+        let mut panel =
+            Self::new(poll, texts, if voted { thanks(texts, visit.counts_later) } else { heading(texts, state) });
         panel.votable = state == PollState::Open;
         if !poll.shows_results(visit.viewer, now) {
-            panel.note = hidden_note(poll);
+            panel.note = hidden_note(texts, poll);
             return panel;
         }
         let latest = live.latest();
-        panel.voters = texts::ballots(latest.tallies.voters, panel.ballot, panel.votable);
+        panel.voters = texts.ballots_cast(poll, latest.tallies.voters, panel.votable);
         panel.rows = poll
             .option_results(&latest.tallies)
             .map(|result| Row {
                 label: result.label,
                 percent: result.percent,
-                count: texts::votes(result.count),
+                count: texts.count(texts.votes, result.count),
                 own: voted && visit.own.contains(&result.id),
             })
             .collect();
         if state == PollState::Closing {
-            panel.note = "The last votes are being counted.";
+            panel.note = texts.counting_last;
         } else if voted && state == PollState::Open {
-            panel.note = delay_note(visit.counts_later);
+            panel.note = delay_note(texts, visit.counts_later);
         }
         panel
     }
 }
 
 /// The heading after a vote.
-fn thanks(counts_later: bool) -> &'static str {
-    if counts_later { "Thank you, your vote is in" } else { "Thank you, your vote is counted" }
+fn thanks(texts: &'static Texts, counts_later: bool) -> &'static str {
+    if counts_later { texts.vote_accepted } else { texts.vote_counted }
 }
 
 /// The note beside the result after a vote.
-fn delay_note(counts_later: bool) -> &'static str {
-    if counts_later { "It shows in the result in a moment." } else { "" }
+fn delay_note(texts: &'static Texts, counts_later: bool) -> &'static str {
+    if counts_later { texts.shown_later } else { "" }
 }
 
-fn heading(state: PollState) -> &'static str {
+fn heading(texts: &'static Texts, state: PollState) -> &'static str {
     match state {
-        PollState::Final => "The final result",
-        PollState::Draft | PollState::Scheduled | PollState::Open | PollState::Closing => "The result so far",
+        PollState::Final => texts.final_result,
+        PollState::Draft | PollState::Scheduled | PollState::Open | PollState::Closing => texts.result_so_far,
     }
 }
 
 /// The note in place of a hidden result.
-fn hidden_note(poll: &Poll) -> &'static str {
+fn hidden_note(texts: &'static Texts, poll: &Poll) -> &'static str {
     match poll.results {
-        Visibility::Never | Visibility::Always => "The result of this poll is not shown here.",
-        Visibility::AfterVote | Visibility::AfterClose => "The result will be here once the poll has closed.",
+        Visibility::Never | Visibility::Always => texts.result_hidden,
+        Visibility::AfterVote | Visibility::AfterClose => texts.result_after_close,
     }
 }

@@ -1,0 +1,135 @@
+//! The pages' texts in English.
+
+use throng_domain::poll::{InvalidChoice, Kind, Poll};
+
+use super::{PlainText, Plural, ScriptTexts, Texts};
+use crate::voting::Refusal;
+
+/// The table.
+pub static ENGLISH: Texts = Texts {
+    lang: "en",
+    vote_button: "Vote",
+    back_to_ballot: "Back to the ballot",
+    your_choice: "Your choice",
+    open_until: "Open until",
+    not_counted: "Not counted:",
+    date_format: "%-d %B %Y, %H:%M UTC",
+    thousands_separator: ',',
+    vote_counted: "Thank you, your vote is counted",
+    vote_accepted: "Thank you, your vote is in",
+    shown_later: "It shows in the result in a moment.",
+    not_open_yet: "This poll is not open yet",
+    opens_on: "It opens on",
+    result_so_far: "The result so far",
+    final_result: "The final result",
+    counting_last: "The last votes are being counted.",
+    result_hidden: "The result of this poll is not shown here.",
+    result_after_close: "The result will be here once the poll has closed.",
+    no_votes_yet: "No votes yet",
+    nobody_voted: "Nobody voted",
+    percent_of_ballots: "Percentages are shares of the ballots. A ballot may choose several options, so they can add up to more \
+                         than 100%.",
+    percent_of_choices: "Percentages are shares of all choices made.",
+    votes: Plural { one: "# vote", other: "# votes" },
+    ballots: Plural { one: "# ballot", other: "# ballots" },
+    hint,
+    too_few,
+    too_many,
+    refused,
+    unreadable: "Your vote could not be read, so it was not counted. Choose again, then vote.",
+    origin_not_allowed: PlainText {
+        title: "Your vote was not counted",
+        text: "It was sent from a page of another site, which is not allowed to vote here. Vote on the poll's own page.",
+    },
+    nothing_here: PlainText { title: "There is nothing here", text: "Check the address." },
+    no_such_poll: PlainText {
+        title: "There is no such poll",
+        text: "It may have been renamed or taken down. Check the address.",
+    },
+    script: ScriptTexts {
+        sending: "Sending your vote…",
+        still_trying: "Still trying…",
+        offline: "There is no connection to the server. Are you offline?",
+        crowded: "Too many people are voting at this moment.",
+        unreachable: "The server does not answer.",
+        maybe_counted: "We don't know yet whether your vote arrived. Try again: it counts once.",
+        not_counted_yet: "Your vote is not counted yet: try again.",
+        try_again: "Try again",
+    },
+};
+
+fn hint(poll: &Poll) -> String {
+    let (min, max, options) = (poll.min_choices, poll.max_choices, poll.options.len());
+    let all = usize::from(max) >= options;
+    match poll.kind {
+        Kind::Single => "Choose one".to_owned(),
+        Kind::Multiple if min == max => format!("Choose {min}"),
+        Kind::Multiple if min <= 1 && all => "Choose all that apply".to_owned(),
+        Kind::Multiple if min <= 1 => format!("Choose up to {max}"),
+        Kind::Multiple if all => format!("Choose at least {min}"),
+        Kind::Multiple => format!("Choose {min} to {max}"),
+    }
+}
+
+fn too_few(min: u16) -> String {
+    if min == 1 { "Choose an option first, then vote.".to_owned() } else { format!("Choose at least {min} options.") }
+}
+
+fn too_many(max: u16) -> String {
+    if max == 1 { "Choose only one option.".to_owned() } else { format!("Choose at most {max} options.") }
+}
+
+fn refused(refusal: &Refusal, retried: bool) -> String {
+    let text = match refusal {
+        Refusal::InvalidChoice(InvalidChoice::None) => return too_few(1),
+        Refusal::InvalidChoice(InvalidChoice::TooFew { min }) => return too_few(*min),
+        Refusal::InvalidChoice(InvalidChoice::TooMany { max }) => return too_many(*max),
+        Refusal::InvalidChoice(InvalidChoice::Unknown(_)) => {
+            "One of those options is not in this poll. Check the options, then vote again."
+        }
+        Refusal::BallotIdReused | Refusal::AlreadyVoted(_) => {
+            "You have already voted. Your first vote stands; this one was not counted."
+        }
+        Refusal::BallotIdMissing => "Press Vote once more: then your vote is counted.",
+        Refusal::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
+        Refusal::PollClosed if retried => {
+            "This poll has closed. Your first attempt may have been counted; this one was not."
+        }
+        Refusal::PollClosed => "This poll has closed, so your vote was not counted.",
+        Refusal::Overloaded => {
+            "Too many people are voting at this moment, so your vote was not counted. Vote again in a few seconds."
+        }
+        Refusal::Unavailable(_) => {
+            "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
+        }
+        Refusal::OutcomeUnknown(_) => {
+            "Something went wrong, and we don't know if your vote was counted. Vote again from here: it counts once."
+        }
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::clock::Timestamp;
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll::PollId;
+
+    use super::*;
+
+    #[test]
+    fn hint_states_the_limits() {
+        let mut poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
+        let mut hint_for = |min, max| {
+            (poll.min_choices, poll.max_choices) = (min, max);
+            hint(&poll)
+        };
+        assert_eq!(hint_for(1, 5), "Choose all that apply");
+        assert_eq!(hint_for(1, 3), "Choose up to 3");
+        assert_eq!(hint_for(2, 5), "Choose at least 2");
+        assert_eq!(hint_for(2, 3), "Choose 2 to 3");
+        assert_eq!(hint_for(2, 2), "Choose 2");
+        poll.kind = Kind::Single;
+        assert_eq!(hint(&poll), "Choose one");
+    }
+}
