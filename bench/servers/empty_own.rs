@@ -13,9 +13,8 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response};
 use prometheus_client::metrics::gauge::Gauge;
-use throng::net::{
-    ConnectionMetrics, Core, Cores, FastPath, IdleTimeouts, Listen, RequestBody, Service, Shutdown, SimpleRequest,
-};
+use throng::net::{Core, Cores, FastPath, IdleTimeouts, Listen, RequestBody, Service, Shutdown, SimpleRequest};
+use throng::telemetry::metrics::ConnectionMetrics;
 use throng_domain::clock::{Clock, SystemClock};
 use tower::ServiceExt as _;
 

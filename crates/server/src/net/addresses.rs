@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::core_context::IsProxy;
 use super::listen::LOG_EVERY;
+
+/// Whether an address belongs to a trusted proxy.
+pub type IsProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// The bits of an IPv6 address that identify a network.
 const NETWORK: u128 = !(u64::MAX as u128);

@@ -4,8 +4,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,12 +11,13 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use super::addresses::Share;
-use super::core_context::{CoreContext, Waits};
-use super::deadlines::{FIRST_BYTE_MAX, PROXY_PROBED_AFTER};
+use super::core_context::CoreContext;
+use super::deadlines::{FIRST_BYTE_MAX, PROXY_PROBED_AFTER, Waits};
 use super::service::FastPath;
 use super::tls::{self, Protocol, Tls};
 use super::write_timeout::late;
 use super::{http1, http2, proxy_protocol};
+use crate::telemetry::metrics::ConnectionMetrics;
 
 /// An open connection's permit and metrics, released when it closes.
 pub(super) struct ConnectionGuard {
@@ -39,15 +38,6 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.connections.open.dec();
     }
-}
-
-/// One core's connection metrics; clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct ConnectionMetrics {
-    /// Connections open now.
-    pub open: Gauge,
-    /// Connections accepted so far.
-    pub accepted: Counter,
 }
 
 /// Serves an accepted connection in its own task.

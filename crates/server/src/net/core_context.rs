@@ -3,13 +3,11 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use throng_domain::clock::Clock;
-use tokio::time::Instant;
 use tracing::warn;
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, IsProxy};
 use super::date::Date;
 use super::deadlines::IdleTimeouts;
 use super::http2::UnsentBytes;
@@ -18,12 +16,6 @@ use super::service::ErrorBody;
 use super::shutdown::Shutdown;
 use super::tls::Tls;
 use crate::telemetry::log_rate_limiter::LogRateLimiter;
-
-/// The longest request head (request line and headers), in bytes.
-pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
-
-/// Whether an address belongs to a trusted proxy.
-pub type IsProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// A core's service, and the state that its connections share.
 pub(super) struct CoreContext<S> {
@@ -45,15 +37,6 @@ pub(super) struct CoreContext<S> {
     pub(super) clock: Arc<dyn Clock>,
     /// Limits log lines about connections with an unexpected protocol.
     pub(super) unexpected: LogRateLimiter,
-}
-
-/// How long a client may send nothing.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waits {
-    /// The deadline of the first byte. It includes the TLS handshake and, with HTTP/2, the whole head of the first request.
-    pub(super) first_byte_by: Instant,
-    /// From a response to the next request's first byte.
-    pub(super) idle_max: Duration,
 }
 
 impl<S> CoreContext<S> {

@@ -12,9 +12,9 @@ use tokio::runtime::Runtime;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, warn};
 
-use super::addresses::Addresses;
-use super::connection::{self, ConnectionGuard, ConnectionMetrics};
-use super::core_context::{CoreContext, IsProxy};
+use super::addresses::{Addresses, IsProxy};
+use super::connection::{self, ConnectionGuard};
+use super::core_context::CoreContext;
 use super::date::Date;
 use super::deadlines::IdleTimeouts;
 use super::http2::UnsentBytes;
@@ -24,6 +24,7 @@ use super::shutdown::Shutdown;
 use super::tls::Tls;
 use crate::sched::{affinity, policy};
 use crate::telemetry::log_rate_limiter::LogRateLimiter;
+use crate::telemetry::metrics::ConnectionMetrics;
 
 /// A core's background work. It completes by itself once the shutdown has ended: see [`Shutdown::ended`].
 pub type Background = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

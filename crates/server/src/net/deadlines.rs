@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// From accepting a connection to its first byte. It includes the TLS handshake and, with HTTP/2, the whole head of the first
 /// request.
 pub(super) const FIRST_BYTE_MAX: Duration = Duration::from_secs(8);
@@ -40,6 +42,15 @@ impl Default for IdleTimeouts {
     fn default() -> Self {
         Self { clients: IDLE_MAX, proxies: PROXY_IDLE_MAX }
     }
+}
+
+/// How long a client may send nothing on one connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// The deadline of the first byte: see [`FIRST_BYTE_MAX`].
+    pub(super) first_byte_by: Instant,
+    /// From a response to the next request's first byte.
+    pub(super) idle_max: Duration,
 }
 
 /// How long a client may read nothing of a response.

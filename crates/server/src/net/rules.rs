@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 use hyper::header::{HOST, TRANSFER_ENCODING};
 use hyper::{Request, StatusCode, Version};
 
-use super::core_context::HEAD_BYTES_MAX;
+/// The longest request head (request line and headers), in bytes.
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// The status with which an HTTP/1 request is rejected, if it breaks a rule.
 pub(super) fn http1_fault<B>(request: &Request<B>) -> Option<StatusCode> {

@@ -20,11 +20,10 @@ use tracing::warn;
 
 use crate::http::{OK, Problem, error_body, json, openmetrics, uncached};
 use crate::net::{
-    ConnectionMetrics, Core, Cores, FastPath, IdleTimeouts, Listen, RequestBody, Service, Shutdown, SimpleRequest,
-    find_free,
+    Core, Cores, FastPath, IdleTimeouts, Listen, RequestBody, Service, Shutdown, SimpleRequest, find_free,
 };
 use crate::state::Dependency;
-use crate::telemetry::metrics::WorkerMetrics;
+use crate::telemetry::metrics::{ConnectionMetrics, WorkerMetrics};
 
 /// A worker's state, as its HTTP endpoints report it.
 #[derive(Debug)]

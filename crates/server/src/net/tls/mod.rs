@@ -2,6 +2,7 @@
 
 mod certificate;
 mod renewal;
+mod stamp;
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 pub use self::certificate::{TlsFaults, TlsFiles};
-use self::renewal::Stamp;
+use self::stamp::Stamp;
 use super::write_timeout::{WriteTimeout, late};
 
 /// The protocols offered by ALPN, in order of preference (RFC 7301).

@@ -1,9 +1,6 @@
 //! Certificate renewal without a restart or a signal: the server detects and loads new files by itself.
 
 use std::convert::Infallible;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,26 +8,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
-use super::{Tls, TlsFiles};
+use super::Tls;
+use super::stamp::Stamp;
 
 /// How often the files are checked.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
-
-/// Metadata of two files, which changes if one of them is replaced or written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp([Option<[i64; 5]>; 2]);
-
-impl Stamp {
-    pub(super) fn of(files: &TlsFiles) -> Self {
-        let stamp = |path: &Path| std::fs::metadata(path).ok().map(|metadata| stamp(&metadata));
-        Self([stamp(&files.certificate), stamp(&files.key)])
-    }
-}
-
-fn stamp(metadata: &Metadata) -> [i64; 5] {
-    let (device, file, size) = (metadata.dev(), metadata.ino(), metadata.size());
-    [device.cast_signed(), file.cast_signed(), size.cast_signed(), metadata.mtime(), metadata.mtime_nsec()]
-}
 
 impl Tls {
     /// Loads new files for as long as it is polled. Files that can't be used change nothing, and the reason is logged.

@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 
-use crate::net::ConnectionMetrics;
+use super::connections::ConnectionMetrics;
 
 /// The reasons to reject a ballot: the problem codes of the responses.
 const REASONS: [&str; 19] = [

@@ -4,6 +4,7 @@
 //! known before the first ballot, and every handle is obtained then; the only exception is in [`database_log`].
 
 mod broadcaster;
+mod connections;
 mod consumer;
 mod database_log;
 mod http;
@@ -22,6 +23,7 @@ use throng_backends::queue::rabbitmq::Messages;
 use throng_domain::clock::Clock;
 
 pub use self::broadcaster::BroadcasterMetrics;
+pub use self::connections::ConnectionMetrics;
 pub use self::consumer::ConsumerMetrics;
 use self::consumer::Consumers;
 pub use self::database_log::DatabaseLogMetrics;
