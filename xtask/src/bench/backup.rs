@@ -10,11 +10,13 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use super::contender::{Processors, Request, start_throng};
+use super::bench_env::BenchEnv;
+use super::contender::{Processors, start_throng};
 use super::machine::Machine;
 use super::report::{Fact, Report};
+use super::request::Request;
 use super::server::Server;
-use super::{BenchEnv, load, machine, seed};
+use super::{load, machine, seed};
 use crate::command;
 use crate::packages::{self, SETPRIV};
 use crate::stopwatch::{Stopwatch, wait_until};

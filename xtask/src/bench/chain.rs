@@ -2,13 +2,16 @@
 
 use anyhow::Context as _;
 
-use super::contender::{Contender, Kind, Request};
+use super::bench_env::BenchEnv;
+use super::contender::{Contender, Kind};
 use super::machine::Machine;
+use super::plan::Plan;
 use super::process::Processes;
 use super::report::{Comparison, Fact, Ratio, Report};
+use super::request::Request;
 use super::runs::{self, Run};
 use super::scaled_out::{self, ScaledOut};
-use super::{BenchEnv, Plan, load, machine, print_faults};
+use super::{load, machine};
 use crate::packages::{self, SETPRIV};
 use crate::services::{self, Services};
 
@@ -52,7 +55,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<bool> {
     ];
     let date = machine::today();
     Report { name: "chain", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }.publish(&plan.out)?;
-    Ok(print_faults(&faults))
+    Ok(runs::print_faults(&faults))
 }
 
 fn contenders(bench_env: &BenchEnv, services: &Services) -> anyhow::Result<[Contender; 4]> {

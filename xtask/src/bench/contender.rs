@@ -4,48 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::one_database::OneDatabase;
+use super::request::Request;
 use super::scaled_out::ScaledOut;
 use super::server::Server;
-use super::tls_database::OneDatabase;
 use crate::packages;
 
 /// The response of the empty servers: the same bytes as for a vote.
 const RESPONSE: &str = r#"{"1":100000,"2":0,"3":100000,"4":0,"5":0}"#;
-
-/// A client's request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// A ballot in the default poll.
-    Vote,
-    /// The default poll's result.
-    Result,
-}
-
-impl Request {
-    /// Its method.
-    pub fn method(self) -> &'static str {
-        match self {
-            Self::Vote => "POST",
-            Self::Result => "GET",
-        }
-    }
-
-    /// Its path.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Vote => "/api/submit",
-            Self::Result => "/api/result",
-        }
-    }
-
-    /// Its body. Every ballot chooses option 1, so that option's tally is the number of ballots.
-    pub fn body(self) -> Option<&'static str> {
-        match self {
-            Self::Vote => Some("[1,3]"),
-            Self::Result => None,
-        }
-    }
-}
 
 /// A server, and the request that it gets.
 #[derive(Clone, Debug)]

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 
-use super::contender::Request;
+use super::bench_env::BenchEnv;
 use super::machine::Machine;
 use super::report::{Fact, Report};
+use super::request::Request;
 use super::runs::ballots_counted;
 use super::scaled_out::{self, ScaledOut};
-use super::{BenchEnv, load, machine};
+use super::{load, machine};
 use crate::packages::{self, SETPRIV};
 use crate::services::{Kind, Services};
 use crate::stopwatch::{Stopwatch, wait_checking_rarely};

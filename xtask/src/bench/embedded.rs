@@ -2,11 +2,14 @@
 
 use anyhow::Context as _;
 
-use super::contender::{Contender, Database, Kind, Processors, Request};
+use super::bench_env::BenchEnv;
+use super::contender::{Contender, Database, Kind, Processors};
 use super::machine::Machine;
+use super::plan::Plan;
 use super::report::{Comparison, Fact, Ratio, Report, median};
+use super::request::Request;
 use super::runs::{self, Run};
-use super::{BenchEnv, Plan, contender, load, machine, print_faults};
+use super::{contender, load, machine};
 use crate::packages::{self, Program};
 
 const NGINX: Program = Program { name: "nginx", package: "nginx" };
@@ -60,7 +63,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<bool> {
     ];
     Report { name: "embedded", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }
         .publish(&plan.out)?;
-    Ok(print_faults(&faults))
+    Ok(runs::print_faults(&faults))
 }
 
 fn contenders(bench_env: &BenchEnv) -> [Contender; 7] {

@@ -2,10 +2,13 @@
 
 use clap::Args;
 
-use super::contender::{Contender, Database, Kind, Processors, Request, start_throng};
+use super::bench_env::BenchEnv;
+use super::contender::{Contender, Database, Kind, Processors, start_throng};
 use super::machine::Machine;
+use super::plan::Plan;
 use super::report::{Comparison, Ratio, Report};
-use super::{BenchEnv, Plan, load, machine, print_faults, runs, seed};
+use super::request::Request;
+use super::{load, machine, runs, seed};
 use crate::packages;
 use crate::stopwatch::Stopwatch;
 
@@ -68,5 +71,5 @@ pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
     let facts = Vec::new();
     Report { name: "growth", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }
         .publish(&plan.out)?;
-    Ok(print_faults(&faults))
+    Ok(runs::print_faults(&faults))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::contender::Request;
+use super::request::Request;
 
 /// How long a response may take.
 const RESPONSE_MAX: Duration = Duration::from_secs(10);

@@ -9,12 +9,13 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::contender::Request;
+use super::bench_env::BenchEnv;
 use super::http::fetch;
 use super::machine::Machine;
 use super::report::{Fact, Report};
+use super::request::Request;
 use super::scaled_out::{self, ScaledOut};
-use super::{BenchEnv, http, load, machine};
+use super::{http, load, machine};
 use crate::packages::{self, SETPRIV};
 use crate::services::{Kind, Services};
 use crate::stopwatch::{Stopwatch, wait_until};

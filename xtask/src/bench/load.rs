@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use super::contender::Request;
+use super::request::Request;
 use crate::command;
 use crate::packages::Program;
 

@@ -2,6 +2,7 @@
 //! absolute figures aren't.
 
 mod backup;
+mod bench_env;
 mod chain;
 mod contender;
 mod drain;
@@ -11,21 +12,20 @@ mod http;
 mod lag;
 mod load;
 mod machine;
+mod one_database;
+mod plan;
 mod process;
 mod report;
+mod request;
 mod runs;
 mod scaled_out;
 mod seed;
 mod server;
 mod tls_database;
 
-use std::path::PathBuf;
+use clap::Subcommand;
 
-use anyhow::Context as _;
-use clap::{Args, Subcommand};
-use serde::Serialize;
-
-use crate::command;
+use self::plan::Plan;
 
 /// The benchmarks.
 #[derive(Debug, Subcommand)]
@@ -46,21 +46,6 @@ pub enum Bench {
     Backup(backup::Options),
 }
 
-/// How long is measured.
-#[derive(Clone, Debug, Args, Serialize)]
-pub struct Plan {
-    /// Rounds; each has every contender once at each number of connections
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds of one measurement
-    #[arg(long, default_value_t = 5)]
-    seconds: u32,
-    /// Where the results are stored
-    #[arg(long, default_value = "bench/results")]
-    #[serde(skip)]
-    out: PathBuf,
-}
-
 /// Runs a benchmark. Returns whether there were no faults; a bar that isn't reached is only shown.
 ///
 /// # Errors
@@ -75,37 +60,4 @@ pub fn run(bench: &Bench) -> anyhow::Result<bool> {
         Bench::Growth(options) => growth::run(options),
         Bench::Backup(options) => backup::run(options),
     }
-}
-
-/// The binaries that are measured, and a directory for their files.
-struct BenchEnv {
-    release: PathBuf,
-    scratch: PathBuf,
-}
-
-impl BenchEnv {
-    /// Builds the binaries.
-    fn open() -> anyhow::Result<Self> {
-        let build = "build --release --package throng --bin throng --example empty_axum --example empty_own";
-        command::run(&mut command::cargo(build))?;
-        let metadata = command::metadata()?;
-        let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
-        let (release, scratch) = (PathBuf::from(target).join("release"), PathBuf::from(target).join("bench"));
-        std::fs::create_dir_all(&scratch)?;
-        Ok(Self { release, scratch })
-    }
-
-    fn throng(&self) -> PathBuf {
-        self.release.join("throng")
-    }
-
-    fn example(&self, name: &str) -> PathBuf {
-        self.release.join("examples").join(name)
-    }
-}
-
-/// Prints the faults; returns whether there are none.
-fn print_faults(faults: &[String]) -> bool {
-    faults.iter().for_each(|fault| println!("fault: {fault}"));
-    faults.is_empty()
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Plan;
 use super::machine::Machine;
+use super::plan::Plan;
 use super::runs::Run;
 
 /// Two contenders to compare, and the ratio that is required.

@@ -7,10 +7,12 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::contender::{Contender, Request};
+use super::contender::Contender;
 use super::http::fetch;
+use super::plan::Plan;
+use super::request::Request;
 use super::server::Server;
-use super::{Plan, load, machine};
+use super::{load, machine};
 use crate::stopwatch::{Stopwatch, wait_until};
 
 /// Seconds of load before a measurement begins.
@@ -97,6 +99,12 @@ pub fn faults(runs: &[Run]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Prints the faults; returns whether there are none.
+pub fn print_faults(faults: &[String]) -> bool {
+    faults.iter().for_each(|fault| println!("fault: {fault}"));
+    faults.is_empty()
 }
 
 fn one(plan: &Plan, contender: &Contender, round: usize, connections: usize, scratch: &Path) -> anyhow::Result<Run> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, bail};
 
-use super::contender::Request;
+use super::request::Request;
 use super::server::Server;
 use crate::command;
 use crate::services::{Kind, Services};

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::contender::Request;
 use super::http::fetch;
 use super::process::Processes;
+use super::request::Request;
 use crate::command;
 use crate::packages::SETPRIV;
 use crate::stopwatch::{Stopwatch, wait_until};

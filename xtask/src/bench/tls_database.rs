@@ -1,19 +1,18 @@
 //! `cargo xtask bench tls-database`: the cost of TLS to a database on the same machine, with votes recorded by the web node and
 //! with a queue that is drained.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use anyhow::Context as _;
 use clap::Args;
 
-use super::contender::{Contender, Kind, Request};
+use super::bench_env::BenchEnv;
+use super::contender::{Contender, Kind};
 use super::machine::Machine;
+use super::one_database::OneDatabase;
+use super::plan::Plan;
 use super::report::{Comparison, Fact, Ratio, Report};
-use super::scaled_out::{self, ScaledOut, create_database};
-use super::server::Server;
-use super::{BenchEnv, Plan, drain, load, machine, print_faults, runs};
+use super::request::Request;
+use super::scaled_out::{self, ScaledOut};
+use super::{drain, load, machine, runs};
 use crate::packages::{self, SETPRIV};
 use crate::services::{self, Services};
 
@@ -40,34 +39,6 @@ pub struct Options {
     /// Ballots on the queue before a worker starts
     #[arg(long, default_value_t = 1_000_000)]
     ballots: u64,
-}
-
-/// Throng directly on a database server.
-#[derive(Clone, Debug)]
-pub struct OneDatabase {
-    program: PathBuf,
-    kind: services::Kind,
-    server: String,
-    /// Distinguishes its databases from those of others.
-    name: &'static str,
-    options: &'static str,
-    next_number: Arc<AtomicU32>,
-}
-
-impl OneDatabase {
-    /// Starts it on a new database.
-    ///
-    /// # Errors
-    /// If the database can't be created, or Throng doesn't respond.
-    pub fn start(&self, directory: &Path) -> anyhow::Result<Server> {
-        let name = format!("bench_{}_{}", self.name, self.next_number.fetch_add(1, Ordering::Relaxed));
-        create_database(self.kind, &self.server, &name)?;
-        let url = format!("{}/{name}{}", self.server, self.options);
-        Server::start(&self.program, directory, Request::Result, |command, address| {
-            command.args(["--listen", &address.to_string(), "--database-url", &url]);
-            Ok(())
-        })
-    }
 }
 
 /// Runs the benchmark, prints the report and stores it.
@@ -107,7 +78,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let date = machine::today();
     let report = Report { name: "tls-database", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs };
     report.publish(&plan.out)?;
-    Ok(print_faults(&faults))
+    Ok(runs::print_faults(&faults))
 }
 
 fn contender(
@@ -119,7 +90,6 @@ fn contender(
     services: &Services,
 ) -> anyhow::Result<Contender> {
     let server = services.url(kind).context("the database isn't running")?;
-    let next_number = Arc::default();
-    let database = OneDatabase { program: bench_env.throng(), kind, server, name: short, options, next_number };
+    let database = OneDatabase::on(short, kind, bench_env.throng(), server, options);
     Ok(Contender { name, kind: Kind::OneDatabase(database), request: Request::Vote })
 }

@@ -1,0 +1,34 @@
+//! What every benchmark needs: the binaries, and a directory.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::command;
+
+/// The binaries that are measured, and a directory for their files.
+pub(super) struct BenchEnv {
+    pub(super) release: PathBuf,
+    pub(super) scratch: PathBuf,
+}
+
+impl BenchEnv {
+    /// Builds the binaries.
+    pub(super) fn open() -> anyhow::Result<Self> {
+        let build = "build --release --package throng --bin throng --example empty_axum --example empty_own";
+        command::run(&mut command::cargo(build))?;
+        let metadata = command::metadata()?;
+        let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
+        let (release, scratch) = (PathBuf::from(target).join("release"), PathBuf::from(target).join("bench"));
+        std::fs::create_dir_all(&scratch)?;
+        Ok(Self { release, scratch })
+    }
+
+    pub(super) fn throng(&self) -> PathBuf {
+        self.release.join("throng")
+    }
+
+    pub(super) fn example(&self, name: &str) -> PathBuf {
+        self.release.join("examples").join(name)
+    }
+}
