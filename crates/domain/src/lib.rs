@@ -20,4 +20,5 @@ pub mod store;
 pub mod submission;
 pub mod tally;
 pub mod text;
+pub mod waits_for;
 pub mod window;

@@ -161,6 +161,17 @@ pub trait ResultSubscriber: Send + std::fmt::Debug {
     async fn next(&mut self) -> Vec<Tallies>;
 }
 
+/// The numbers of messages and consumers at a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Messages {
+    /// Messages of ballots that are ready for delivery, without those delivered and unacknowledged.
+    pub ballots: u64,
+    /// Messages that no worker could read.
+    pub dead: u64,
+    /// Consumers of the ballots' queue, one for each connection of each worker. Without any, nothing is recorded.
+    pub consumers: u64,
+}
+
 /// Why a call to a queue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {

@@ -6,7 +6,6 @@
 
 pub mod app;
 pub mod cli;
-mod closing;
 pub mod config;
 pub mod http;
 pub mod intake;

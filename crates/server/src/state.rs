@@ -3,10 +3,9 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use throng_backends::queue::rabbitmq::Messages;
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::{Clock, Timestamp};
-use throng_domain::queue::Publisher;
+use throng_domain::queue::{Messages, Publisher};
 use throng_domain::store::StoreError;
 use tokio_util::sync::CancellationToken;
 

@@ -11,9 +11,9 @@ use throng_domain::queue::{BallotConsumer, Publisher, QueueError, ResultPublishe
 
 pub use self::message::MessageKey;
 use self::rabbitmq::{
-    BrokerConfig, DeadLetters, Depth, RabbitBallotConsumer, RabbitPublisher, RabbitResultPublisher,
-    RabbitResultSubscriber, Topology,
+    BrokerConfig, RabbitBallotConsumer, RabbitPublisher, RabbitResultPublisher, RabbitResultSubscriber, Topology,
 };
+pub use self::rabbitmq::{DeadLetter, DeadLetters, Depth, OpenedLetter, SCAN_MAX, Selection};
 pub use self::url::QueueUrl;
 
 /// A web node's connections to the broker.

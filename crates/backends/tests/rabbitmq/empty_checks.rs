@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions};
 use lapin::types::FieldTable;
-use throng_backends::queue::rabbitmq::{RabbitBallotConsumer, Selection};
+use throng_backends::queue::Selection;
+use throng_backends::queue::rabbitmq::RabbitBallotConsumer;
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{BallotConsumer, CheckProgress, Delivery, EmptyCheck, Publisher};
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use throng_backends::queue::rabbitmq::{Depth, Messages};
+use throng_backends::queue::Depth;
 use throng_domain::ballot::Ballot;
-use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, Publisher, QueueError};
+use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, Messages, Publisher, QueueError};
 
 use super::fixture::with_fixture;
 use super::{ballots, eventually, next, within};

@@ -1,8 +1,7 @@
 //! Unreadable messages: each is set aside individually, where it can be shown, replayed and dropped.
 
-use throng_backends::queue::MessageKey;
 use throng_backends::queue::message::encode_ballots;
-use throng_backends::queue::rabbitmq::{Depth, Selection};
+use throng_backends::queue::{Depth, MessageKey, Selection};
 use throng_domain::queue::{BallotConsumer, Publisher};
 
 use super::fixture::{Fixture, key, with_fixture};

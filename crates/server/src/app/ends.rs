@@ -10,11 +10,11 @@ use std::time::Duration;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{CLOSING_MS, Poll, PollId};
 use throng_domain::store::{Mark, StoreError};
+use throng_domain::waits_for::WaitsFor;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::rounds::BegunRounds;
-use crate::closing::WaitsFor;
 use crate::intake::{BallotQueue, CONFIRMED_WITHIN_MS};
 use crate::state::App;
 

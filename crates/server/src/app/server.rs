@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use throng_backends::queue::rabbitmq::{Depth, Messages};
+use throng_backends::queue::Depth;
 use throng_backends::store;
 use throng_domain::poll::PollState;
-use throng_domain::queue::{Publisher, QueueError, ResultSubscriber};
+use throng_domain::queue::{Messages, Publisher, QueueError, ResultSubscriber};
 use throng_domain::store::StoreError;
+use throng_domain::waits_for::WaitsFor;
 use tracing::{error, info, warn};
 
 use super::clock_watch::ClockWatch;
 use super::database_clock::DatabaseClock;
 use super::ends::PollEnds;
-use crate::closing::WaitsFor;
 use crate::intake::{BallotQueue, IntakeFailure, PublishLoop, RecorderThread};
 use crate::net::{Background, Cores, Shutdown, Tls};
 use crate::sched::cpu_latency;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use throng_backends::queue;
-use throng_backends::queue::rabbitmq::{DeadLetter, OpenedLetter, SCAN_MAX, Selection};
+use throng_backends::queue::{DeadLetter, OpenedLetter, SCAN_MAX, Selection};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
 

@@ -7,17 +7,17 @@ use std::time::Duration;
 use anyhow::bail;
 use serde::Serialize;
 use throng_backends::queue::QueueUrl;
-use throng_backends::queue::rabbitmq::Messages;
 use throng_backends::store::{DatabaseUrl, sqlite};
 use throng_backends::{cache, queue, store};
 use throng_domain::clock::{Clock, SystemClock, Timestamp};
 use throng_domain::poll::{Poll, PollId, PollState};
+use throng_domain::queue::Messages;
 use throng_domain::store::{Database, LogReader, LogState, StoreError};
+use throng_domain::waits_for::WaitsFor;
 
 use super::counted::counted;
 use super::{Flags, Json, print, write_json};
 use crate::app::{BROKER_WATCH, CLOCK_SKEW_MAX_MS, cant_use, watch_broker};
-use crate::closing::WaitsFor;
 use crate::config::{AppEnv, Config};
 
 /// Maximum dead letters that are read for their reasons.

@@ -1,23 +1,12 @@
 //! Queue depth: the messages waiting to be recorded, the dead letters, and the consumers.
 
 use lapin::Channel;
-use throng_domain::queue::QueueError;
+use throng_domain::queue::{Messages, QueueError};
 use tokio::sync::Mutex;
 
 use super::BrokerConfig;
 use super::connection::Session;
 use super::topology::Contents;
-
-/// The numbers of messages and consumers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Messages {
-    /// Messages of ballots that are ready for delivery, without those delivered and unacknowledged.
-    pub ballots: u64,
-    /// Messages that no worker could read.
-    pub dead: u64,
-    /// Consumers of the ballots' queue, one for each connection of each worker. Without any, nothing is recorded.
-    pub consumers: u64,
-}
 
 /// Reads the queue depth, on a connection of its own that is opened on demand.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ use futures_core::Stream;
 
 pub use self::consumer::RabbitBallotConsumer;
 pub use self::dead_letters::{DeadLetter, DeadLetters, OpenedLetter, SCAN_MAX, Selection};
-pub use self::depth::{Depth, Messages};
+pub use self::depth::Depth;
 pub use self::publisher::RabbitPublisher;
 pub use self::result_publisher::RabbitResultPublisher;
 pub use self::result_subscriber::RabbitResultSubscriber;

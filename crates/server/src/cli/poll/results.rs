@@ -7,11 +7,11 @@ use throng_backends::queue;
 use throng_domain::clock::Clock;
 use throng_domain::poll::{PollState, Slug};
 use throng_domain::store::Store;
+use throng_domain::waits_for::WaitsFor;
 
 use super::{advise, state_text};
 use crate::cli::table::{Side, Table, plain};
 use crate::cli::{Json, write_json};
-use crate::closing::WaitsFor;
 use crate::config::Config;
 use crate::polls::PollService;
 use crate::view::ResultsView;

@@ -19,8 +19,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use throng_backends::queue::rabbitmq::Messages;
 use throng_domain::clock::Clock;
+use throng_domain::queue::Messages;
+use throng_domain::waits_for::WaitsFor;
 
 pub use self::broadcaster::BroadcasterMetrics;
 pub use self::connections::ConnectionMetrics;
@@ -31,7 +32,6 @@ pub use self::http::HttpMetrics;
 use self::http::PerCore;
 pub use self::intake::{BatchFailure, IntakeMetrics};
 pub use self::results::ResultsMetrics;
-use crate::closing::WaitsFor;
 
 /// The metrics of a web node.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Why the result of a closed poll isn't final yet, behind a broker: for the metrics, `throng doctor` and `throng poll
 //! results`.
 
-use throng_backends::queue::rabbitmq::Messages;
+use crate::queue::Messages;
 
 /// What the result waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
