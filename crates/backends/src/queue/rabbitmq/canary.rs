@@ -15,11 +15,10 @@ use throng_domain::queue::QueueError;
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::confirm_channel::{Address, ConfirmChannel};
+use super::confirm_channel::{Address, ConfirmChannel, Unconfirmed};
 use super::connection::{RESPONSE_MAX, Session};
 use super::failure::{self, unavailable_because};
 use super::topology::Topology;
-use super::unconfirmed::Unconfirmed;
 use crate::queue::message::PUBLISHED_BYTES_MAX;
 
 /// The messages after which a queue of length one is full: the broker checks the length before it adds a message.

@@ -2,13 +2,14 @@
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation};
-use throng_domain::queue::QueueError;
+use throng_domain::queue::{QueueError, Source};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::PERSISTENT;
 use super::connection::{RESPONSE_MAX, Session};
 use super::failure::{self, unavailable_because};
-use super::unconfirmed::Unconfirmed;
+
+/// AMQP's delivery mode for messages that are written to disk.
+pub(super) const PERSISTENT: u8 = 2;
 
 /// A channel in confirm mode that publishes one message at a time.
 ///
@@ -24,6 +25,29 @@ pub(super) enum Address<'a> {
     Queue(&'a str),
     /// The queues bound to this exchange, possibly none.
     Exchange(&'a str),
+}
+
+/// Why a message wasn't confirmed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unconfirmed {
+    /// The queue doesn't exist. The message was not enqueued.
+    #[error("the broker returned the message: {0}")]
+    Returned(String),
+    /// The broker sent a nack. The message was not enqueued.
+    #[error("the broker refused the message: its queue is full, or has no majority")]
+    Refused,
+    /// No confirm before the deadline; it may still arrive.
+    #[error("the broker didn't confirm the message in time")]
+    TimedOut,
+    /// The connection was closed before. The message was not sent.
+    #[error("the connection was lost before the message was sent")]
+    NotSent,
+    /// The connection was lost with the message in flight.
+    #[error("the connection was lost before the broker confirmed the message: {0}")]
+    Lost(#[source] Source),
+    /// The channel is not in confirm mode.
+    #[error("publisher confirms are not enabled")]
+    NotRequested,
 }
 
 impl ConfirmChannel {
@@ -76,4 +100,27 @@ impl ConfirmChannel {
 
 fn lost(error: lapin::Error) -> Unconfirmed {
     Unconfirmed::Lost(Box::new(error))
+}
+
+impl Unconfirmed {
+    /// Whether the outcome is final: no further response to this message will arrive.
+    pub(super) fn is_settled(&self) -> bool {
+        match self {
+            Self::Returned(_) | Self::Refused => true,
+            Self::NotSent | Self::TimedOut | Self::Lost(_) | Self::NotRequested => false,
+        }
+    }
+}
+
+impl From<Unconfirmed> for QueueError {
+    fn from(unconfirmed: Unconfirmed) -> Self {
+        match unconfirmed {
+            Unconfirmed::Returned(_) | Unconfirmed::Refused | Unconfirmed::NotSent => {
+                Self::Unavailable(Box::new(unconfirmed))
+            }
+            Unconfirmed::TimedOut | Unconfirmed::Lost(_) | Unconfirmed::NotRequested => {
+                Self::Unknown(Box::new(unconfirmed))
+            }
+        }
+    }
 }

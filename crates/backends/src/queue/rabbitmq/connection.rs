@@ -3,8 +3,10 @@
 //! The AMQP library's automatic recovery is not used: operations in flight when a connection is lost have an unknown outcome,
 //! and the caller that has to report it must see the loss.
 
+use std::future::poll_fn;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +15,10 @@ use lapin::tcp::{AMQPUriTcpExt, TLSConfig};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, Event};
 use throng_domain::queue::QueueError;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::super::QueueUrl;
 use super::failure::{self, unavailable_because};
+use crate::queue::url::QueueUrl;
 
 /// The timeout for connecting to one host.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
@@ -29,6 +31,12 @@ const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// Either side closes a connection after receiving nothing for twice this time.
 pub(super) const HEARTBEAT_SECONDS: u16 = 5;
+
+/// The first delay between attempts to connect.
+const DELAY_MIN: Duration = Duration::from_millis(100);
+
+/// The longest one: short, so that votes are accepted soon after the broker becomes available.
+const DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// A connection, closed in the background when dropped.
 pub(super) struct Session {
@@ -136,6 +144,28 @@ impl Drop for Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("open", &self.is_open()).finish_non_exhaustive()
+    }
+}
+
+/// The next item of a stream.
+pub(super) async fn next<S: Stream>(mut stream: Pin<&mut S>) -> Option<S::Item> {
+    poll_fn(|context| stream.as_mut().poll_next(context)).await
+}
+
+/// The delay between attempts to connect: doubles after each attempt, up to [`DELAY_MAX`].
+#[derive(Debug)]
+pub(super) struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(DELAY_MIN)
+    }
+}
+
+impl Backoff {
+    pub(super) async fn wait(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(DELAY_MAX);
     }
 }
 

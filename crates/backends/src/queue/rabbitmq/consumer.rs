@@ -11,14 +11,13 @@ use throng_domain::clock::Clock;
 use throng_domain::queue::{BallotConsumer, CheckProgress, Delivery, DeliveryTag, EmptyCheck, QueueError};
 use tracing::{error, info, warn};
 
-use super::BrokerConfig;
-use super::backoff::Backoff;
-use super::empty_check::{QueueState, check_empty};
+use super::connection::Backoff;
 use super::failure::unavailable_because;
 use super::identity;
+use super::inspection::{QueueState, check_empty};
 use super::set_aside::{SetAside, Unreadable};
-use super::subscription::{Source, Subscription};
-use super::unacknowledged::Unacknowledged;
+use super::subscription::{Source, Subscription, Unacknowledged};
+use super::topology::BrokerConfig;
 use crate::queue::message::{MessageKey, decode_ballots};
 
 /// The prefetch count: enough messages for several full transactions, and at most some megabytes.

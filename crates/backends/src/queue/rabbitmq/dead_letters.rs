@@ -15,10 +15,10 @@ use throng_domain::queue::QueueError;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::confirm_channel::{Address, ConfirmChannel};
-use super::connection::{RESPONSE_MAX, Session};
+use super::connection::{RESPONSE_MAX, Session, next};
 use super::failure::{self, unavailable_because};
-use super::topology::Contents;
-use super::{BrokerConfig, next};
+use super::inspection::{Contents, inspect};
+use super::topology::BrokerConfig;
 use crate::queue::message::{MessageKey, NotAMessage, decode_ballots};
 
 /// The maximum number of messages per scan.
@@ -171,7 +171,7 @@ impl DeadLetters {
     }
 
     /// Scans with a consumer, because a scan may hold messages: the consumer is visible to the workers' check that the queues
-    /// are empty (see `empty_check`).
+    /// are empty (see `inspection`).
     async fn scan(&self, limit: usize) -> Result<Scan<'_>, QueueError> {
         let (topology, channel) = (&self.broker.topology, self.session.channel().await?);
         // Messages that are set aside meanwhile are last, and not scanned: otherwise a replay might never end.
@@ -192,7 +192,7 @@ impl DeadLetters {
     async fn count_when_unscanned(&self, channel: &Channel) -> Result<usize, QueueError> {
         let (topology, until) = (&self.broker.topology, Instant::now() + OTHER_SCAN_MAX);
         loop {
-            let Contents { messages, consumers } = topology.inspect(channel, &topology.dead).await?;
+            let Contents { messages, consumers } = inspect(channel, &topology.dead).await?;
             if consumers == 0 || Instant::now() >= until {
                 return Ok(messages as usize);
             }
@@ -225,7 +225,7 @@ impl Scan<'_> {
     /// The end, if the queue is empty: another scan holds or has removed the expected messages.
     async fn end_of_queue(&self) -> Result<Option<Delivery>, QueueError> {
         let topology = &self.dead_letters.broker.topology;
-        match topology.inspect(&self.channel, &topology.dead).await?.messages {
+        match inspect(&self.channel, &topology.dead).await?.messages {
             0 => Ok(None),
             _ => Err(unavailable_because("timed out waiting for a message")),
         }

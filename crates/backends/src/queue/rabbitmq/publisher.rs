@@ -9,12 +9,12 @@ use throng_domain::ballot::Ballot;
 use throng_domain::queue::{Publisher, QueueError};
 use tokio::time::{Instant, timeout_at};
 
-use super::BrokerConfig;
+use super::confirm_channel::Unconfirmed;
 use super::failure::unavailable_because;
 use super::identity;
 use super::publisher_connection::PublisherConnection;
 use super::supervised_connection::SupervisedConnection;
-use super::unconfirmed::Unconfirmed;
+use super::topology::BrokerConfig;
 use crate::queue::message::{MessageKey, encode_ballots};
 
 const PURPOSE: &str = "ballots out";

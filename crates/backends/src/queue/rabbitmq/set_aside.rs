@@ -9,11 +9,11 @@ use throng_domain::queue::QueueError;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, warn};
 
-use super::BrokerConfig;
 use super::confirm_channel::{Address, ConfirmChannel};
 use super::connection::Session;
 use super::dead_letters::{WHY, id_of};
 use super::failure::unavailable_because;
+use super::topology::BrokerConfig;
 use crate::queue::message::NotAMessage;
 
 /// The delay before a retry. The messages stay unacknowledged meanwhile.

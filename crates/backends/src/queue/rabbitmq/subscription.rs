@@ -1,5 +1,6 @@
-//! A consumer on a connection of its own.
+//! A consumer on a connection of its own, and its deliveries that aren't acknowledged yet.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,10 +13,9 @@ use lapin::{Channel, Consumer};
 use throng_domain::queue::QueueError;
 use tokio::time::timeout;
 
-use super::BrokerConfig;
 use super::connection::{RESPONSE_MAX, Session};
 use super::failure::{self, unavailable_because};
-use super::unacknowledged::Ack;
+use super::topology::BrokerConfig;
 
 /// What is consumed.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +94,127 @@ impl Subscription {
         match timeout(RESPONSE_MAX, acknowledging).await {
             Ok(acknowledged) => acknowledged.map_err(failure::unavailable),
             Err(_) => Err(unavailable_because("timed out sending acknowledgements")),
+        }
+    }
+}
+
+/// The deliveries of one connection, by delivery tag, which the broker counts from 1.
+#[derive(Debug, Default)]
+pub(super) struct Unacknowledged {
+    open: BTreeSet<u64>,
+    /// Tags below one already delivered that haven't arrived yet: the response to a `basic.get` takes another path than the
+    /// deliveries to a consumer.
+    expected: BTreeSet<u64>,
+    last: u64,
+}
+
+/// An acknowledgement to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ack {
+    pub(super) number: u64,
+    /// Whether it includes all deliveries before it.
+    pub(super) multiple: bool,
+}
+
+impl Unacknowledged {
+    pub(super) fn delivered(&mut self, number: u64) {
+        self.expected.extend(self.last + 1..number);
+        self.expected.remove(&number);
+        self.last = self.last.max(number);
+        self.open.insert(number);
+    }
+
+    /// The highest tag delivered; 0 before the first delivery.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Whether all tags up to this one were delivered and acknowledged.
+    pub(super) fn are_done_up_to(&self, number: u64) -> bool {
+        self.first_open() > number
+    }
+
+    /// Removes `numbers`; returns the fewest acknowledgements that cover exactly these. Unknown tags are skipped: the broker
+    /// closes the channel if a tag is acknowledged twice.
+    pub(super) fn done(&mut self, numbers: impl IntoIterator<Item = u64>) -> Vec<Ack> {
+        let done: BTreeSet<u64> = numbers.into_iter().filter(|number| self.open.remove(number)).collect();
+        let first_open = self.first_open();
+        let together = done.range(..first_open).next_back().copied();
+        let together = together.map(|number| Ack { number, multiple: true });
+        let singly = done.range(first_open..).map(|number| Ack { number: *number, multiple: false });
+        together.into_iter().chain(singly).collect()
+    }
+
+    /// The first tag that isn't acknowledged, whether it has arrived or not.
+    fn first_open(&self) -> u64 {
+        self.open.first().into_iter().chain(self.expected.first()).min().copied().unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(number: u64) -> Ack {
+        Ack { number, multiple: false }
+    }
+
+    fn up_to(number: u64) -> Ack {
+        Ack { number, multiple: true }
+    }
+
+    fn delivered(numbers: impl IntoIterator<Item = u64>) -> Unacknowledged {
+        let mut unacknowledged = Unacknowledged::default();
+        numbers.into_iter().for_each(|number| unacknowledged.delivered(number));
+        unacknowledged
+    }
+
+    #[test]
+    fn leading_deliveries_are_acknowledged_together() {
+        let mut unacknowledged = delivered(1..=9);
+        assert_eq!(unacknowledged.done([3, 1, 2]), [up_to(3)]);
+        assert_eq!(unacknowledged.done([4, 6, 8]), [up_to(4), one(6), one(8)]);
+        assert_eq!(unacknowledged.done([5, 9]), [up_to(6 - 1), one(9)]);
+        assert_eq!(unacknowledged.done([7]), [up_to(7)]);
+    }
+
+    #[test]
+    fn delivery_is_acknowledged_once() {
+        let mut unacknowledged = delivered([1, 2]);
+        assert_eq!(unacknowledged.done([1, 1]), [up_to(1)]);
+        assert_eq!(unacknowledged.done([1, 7]), []);
+    }
+
+    #[test]
+    fn delivery_that_has_not_arrived_is_not_acknowledged() {
+        let mut unacknowledged = delivered([1, 4]);
+        assert_eq!(unacknowledged.done([4]), [one(4)]);
+        assert!(!unacknowledged.are_done_up_to(1));
+        assert_eq!(unacknowledged.done([1]), [up_to(1)]);
+        assert!(unacknowledged.are_done_up_to(1) && !unacknowledged.are_done_up_to(2));
+        (2..4).for_each(|number| unacknowledged.delivered(number));
+        assert!(!unacknowledged.are_done_up_to(4));
+        assert_eq!(unacknowledged.done([2, 3]), [up_to(3)]);
+        assert!(unacknowledged.are_done_up_to(4) && unacknowledged.last() == 4);
+    }
+
+    proptest! {
+        /// Modelled on a broker that applies acknowledgements as the protocol defines.
+        #[test]
+        fn broker_receives_exactly_what_was_done(batches in vec(vec(1..40_u64, 0..8), 0..12)) {
+            let mut unacknowledged = delivered(1..40);
+            let (mut kept, mut broker): (BTreeSet<u64>, BTreeSet<u64>) = ((1..40).collect(), (1..40).collect());
+            for numbers in batches {
+                for Ack { number, multiple } in unacknowledged.done(numbers.iter().copied()) {
+                    prop_assert!(broker.remove(&number), "{number} is acknowledged twice");
+                    broker.retain(|kept| !multiple || *kept > number);
+                }
+                kept.retain(|number| !numbers.contains(number));
+                prop_assert_eq!(&broker, &kept);
+            }
         }
     }
 }

@@ -1,25 +1,30 @@
 //! A connection for publishing that is monitored and reconnected in the background.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use lapin::BasicProperties;
 use lapin::uri::AMQPUri;
+use lapin::{BasicProperties, Channel, Event};
 use throng_domain::queue::QueueError;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at};
+use tracing::{error, info, warn};
 
-use super::BrokerConfig;
 use super::alarms::{Alarm, Alarms};
-use super::confirm_channel::{Address, ConfirmChannel};
-use super::connection::{RESPONSE_MAX, Session};
-use super::failure::unavailable_because;
-use super::supervision::supervise;
-use super::unconfirmed::Unconfirmed;
+use super::canary::Canary;
+use super::confirm_channel::{Address, ConfirmChannel, Unconfirmed};
+use super::connection::{Backoff, RESPONSE_MAX, Session, next};
+use super::failure::{self, unavailable_because};
+use super::topology::BrokerConfig;
 
 /// The channels, and so the messages in flight, of one connection.
 const CHANNELS_MAX: usize = 64;
+
+/// The interval of checks of the topology, when none is requested earlier.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// A connection for publishing, with one channel per message in flight; channels are reused. It reconnects until it is
 /// dropped. May be used from any runtime; its supervision runs on the one that opened it. Publisher connections connect to
@@ -32,15 +37,15 @@ pub(super) struct SupervisedConnection {
 
 /// State shared by a connection's users and its supervision.
 #[derive(Debug)]
-pub(super) struct SupervisionState {
-    pub(super) broker: BrokerConfig,
-    pub(super) purpose: &'static str,
+struct SupervisionState {
+    broker: BrokerConfig,
+    purpose: &'static str,
     /// Whether a canary detects policies that lose confirmed messages.
-    pub(super) has_canary: bool,
+    has_canary: bool,
     /// Whether it is known if messages can be published.
     is_known: watch::Sender<bool>,
     /// Requests an immediate check.
-    pub(super) check_requested: Notify,
+    check_requested: Notify,
     /// The alarms reported on the publisher connections to the same endpoint.
     alarms: Arc<Alarms>,
     /// The number of connections so far.
@@ -177,6 +182,13 @@ impl Drop for SupervisedConnection {
 }
 
 impl SupervisionState {
+    /// Connects and declares the topology.
+    async fn connect(&self) -> Result<(Arc<Session>, Channel), QueueError> {
+        let session = Session::open(&self.broker.url, self.purpose).await?;
+        let control = self.broker.topology.establish(&session).await?;
+        Ok((Arc::new(session), control))
+    }
+
     /// An unused channel, opened if there is none.
     async fn lease_channel(&self) -> Result<LeasedChannel<'_>, QueueError> {
         let permit = self.permits.acquire().await.map_err(|error| QueueError::Unavailable(Box::new(error)))?;
@@ -206,7 +218,7 @@ impl SupervisionState {
         self.check_requested.notify_one();
     }
 
-    pub(super) fn connected(&self, session: Arc<Session>) {
+    fn connected(&self, session: Arc<Session>) {
         self.update(|condition| {
             let rejected = condition.rejected.take();
             let session = Some(session);
@@ -215,22 +227,22 @@ impl SupervisionState {
         });
     }
 
-    pub(super) fn disconnected(&self) {
+    fn disconnected(&self) {
         self.update(|condition| {
             *condition = Condition { rejected: condition.rejected.take(), ..Condition::default() };
         });
     }
 
-    pub(super) fn blocked(&self, reason: Option<String>) {
+    fn blocked(&self, reason: Option<String>) {
         self.update(|condition| condition.blocked = reason);
     }
 
-    pub(super) fn is_blocked(&self) -> bool {
+    fn is_blocked(&self) -> bool {
         self.condition().blocked.is_some()
     }
 
     /// The check has completed: the topology exists, and messages may be published unless there is a reason for `rejected`.
-    pub(super) fn checked(&self, rejected: Option<String>) {
+    fn checked(&self, rejected: Option<String>) {
         self.update(|condition| (condition.check_pending, condition.rejected) = (false, rejected));
     }
 
@@ -242,6 +254,113 @@ impl SupervisionState {
 
     fn condition(&self) -> MutexGuard<'_, Condition> {
         self.condition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a connection open for as long as it is polled.
+async fn supervise(state: Arc<SupervisionState>, mut session: Arc<Session>, mut control: Channel) {
+    let mut canary = state.has_canary.then(Canary::default);
+    loop {
+        let connected_at = Instant::now();
+        let lost = tokio::select! {
+            lost = listen(&state, &session) => lost,
+            lost = check(&state, &session, &control, canary.as_mut()) => lost,
+        };
+        canary.iter_mut().for_each(Canary::reconnected);
+        state.disconnected();
+        session.abort();
+        warn!(why = %lost, purpose = state.purpose, "connection to the broker lost; nothing is published until it is restored");
+        // Limits the rate of reconnects, which are expensive for the broker, where each connection is lost at once.
+        sleep_until(connected_at + CHECK_EVERY).await;
+        (session, control) = reconnect(&state).await;
+        state.connected(Arc::clone(&session));
+        info!(purpose = state.purpose, "reconnected to the broker");
+    }
+}
+
+/// Handles the connection's events until it is lost; returns why.
+async fn listen(state: &SupervisionState, session: &Session) -> QueueError {
+    let mut events = pin!(session.events());
+    while let Some(event) = next(events.as_mut()).await {
+        match event {
+            Event::ConnectionBlocked(reason) => {
+                warn!(reason, purpose = state.purpose, "the broker takes nothing for now");
+                state.blocked(Some(reason));
+            }
+            Event::ConnectionUnblocked => {
+                info!(purpose = state.purpose, "the broker takes messages again");
+                state.blocked(None);
+            }
+            // Errors of channels arrive here as well; the users of the channel handle them.
+            Event::Error(error) if !session.is_open() => return QueueError::Unavailable(Box::new(error)),
+            Event::Error(_) | Event::Connected | Event::SendFlow(_) => {}
+            _ => {}
+        }
+    }
+    unavailable_because("the connection is closed")
+}
+
+/// Checks periodically that the topology exists and works, until something is missing or the broker doesn't respond; returns
+/// why. Skipped while the broker blocks publishers: it doesn't read requests then.
+async fn check(
+    state: &SupervisionState,
+    session: &Session,
+    control: &Channel,
+    mut canary: Option<&mut Canary>,
+) -> QueueError {
+    let mut due = interval(CHECK_EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = due.tick() => {}
+            () = state.check_requested.notified() => {}
+        }
+        if state.is_blocked() {
+            // Its queue isn't used meanwhile, so that the broker may expire it.
+            if let Some(canary) = &mut canary {
+                canary.reconnected();
+            }
+            continue;
+        }
+        let topology = &state.broker.topology;
+        let checked = async {
+            if let Some(missing) = topology.missing(control).await? {
+                let error = failure::of_missing(missing);
+                if let Some(canary) = &mut canary {
+                    error!(%error, "a queue or exchange was deleted; it is declared again");
+                    if topology.is_never_consumed(missing) {
+                        canary.queue_was_deleted(topology);
+                        state.checked(canary.loss());
+                    }
+                }
+                return Err(error);
+            }
+            match &mut canary {
+                Some(canary) => canary.check(topology, session).await,
+                None => Ok(()),
+            }
+        };
+        match checked.await {
+            Ok(()) => state.checked(None),
+            Err(QueueError::Rejected(reason)) => state.checked(Some(reason)),
+            Err(_) if state.is_blocked() => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+async fn reconnect(state: &SupervisionState) -> (Arc<Session>, Channel) {
+    let (mut backoff, mut logged) = (Backoff::default(), false);
+    loop {
+        match state.connect().await {
+            Ok(connected) => return connected,
+            Err(error @ QueueError::Rejected(_)) if !logged => {
+                error!(%error, purpose = state.purpose, "the broker is reachable, but can't be used");
+                logged = true;
+            }
+            Err(QueueError::Rejected(_) | QueueError::Unavailable(_) | QueueError::Unknown(_)) => {}
+        }
+        backoff.wait().await;
     }
 }
 

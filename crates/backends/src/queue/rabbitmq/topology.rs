@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lapin::message::Delivery;
 use lapin::options::{
     BasicGetOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
     QueueDeleteOptions, QueuePurgeOptions,
@@ -14,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::{RESPONSE_MAX, Session};
 use super::failure::{self, unavailable_because};
+use crate::queue::url::QueueUrl;
 
 /// The maximum size of the ballots' queue in bytes: some 200 million ballots. Beyond it ballots are refused; none is dropped.
 const BALLOTS_BYTES_MAX: i64 = 8 * 1024 * 1024 * 1024;
@@ -68,12 +68,13 @@ pub struct Topology {
     ballots_messages_max: i64,
 }
 
-/// What the broker reports about a queue.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Contents {
-    /// The messages ready for delivery, without those delivered and unacknowledged.
-    pub(super) messages: u32,
-    pub(super) consumers: u32,
+/// A broker, and the topology that Throng declares on it.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// Its address and credentials.
+    pub url: QueueUrl,
+    /// Its queues and exchanges.
+    pub topology: Topology,
 }
 
 impl Topology {
@@ -137,7 +138,8 @@ impl Topology {
                 }
             }
             for name in [&self.dead, &self.ballots] {
-                match contents(channel, name).await {
+                let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+                match channel.queue_declare(name.as_str().into(), passive, FieldTable::default()).await {
                     Ok(_) => {}
                     Err(error) if failure::is_missing(&error) => return Ok(Some(name.as_str())),
                     Err(error) => return Err(failure::unavailable(error)),
@@ -222,24 +224,6 @@ impl Topology {
         }
     }
 
-    /// The numbers of messages and consumers of a queue.
-    pub(super) async fn inspect(&self, channel: &Channel, name: &str) -> Result<Contents, QueueError> {
-        match timeout(RESPONSE_MAX, contents(channel, name)).await {
-            Ok(Ok(contents)) => Ok(contents),
-            Ok(Err(error)) => Err(failure::unavailable(error)),
-            Err(_) => Err(unavailable_because("timed out reading the size of a queue")),
-        }
-    }
-
-    /// Gets the first message of a queue, if there is one. Only the queue's leader can respond.
-    pub(super) async fn get(&self, channel: &Channel, name: &str) -> Result<Option<Delivery>, QueueError> {
-        match timeout(RESPONSE_MAX, channel.basic_get(name.into(), BasicGetOptions::default())).await {
-            Ok(Ok(got)) => Ok(got.map(|message| message.delivery)),
-            Ok(Err(error)) => Err(failure::unavailable(error)),
-            Err(_) => Err(unavailable_because("timed out getting a message")),
-        }
-    }
-
     async fn declare_quorum_queue(
         &self,
         channel: &Channel,
@@ -280,12 +264,6 @@ impl Topology {
             ("x-max-length-bytes", DEAD_BYTES_MAX.into()),
         ])
     }
-}
-
-async fn contents(channel: &Channel, name: &str) -> lapin::Result<Contents> {
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let queue = channel.queue_declare(name.into(), passive, FieldTable::default()).await?;
-    Ok(Contents { messages: queue.message_count(), consumers: queue.consumer_count() })
 }
 
 /// Full after two messages, which stay in the queue.

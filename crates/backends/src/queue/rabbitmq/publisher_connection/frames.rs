@@ -3,14 +3,31 @@
 use std::io;
 
 use amq_protocol::frame::{AMQPFrame, WriteContext, gen_frame, parse_frame};
+use amq_protocol::protocol::{AMQPClass, channel, connection};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-
-use super::ConnectionError;
 
 /// The maximum size of a frame: far above that of any frame that a broker sends on a publisher connection.
 const FRAME_MAX: usize = 1024 * 1024;
 
 const READ_AT_ONCE: usize = 4 * 1024;
+
+/// The only channel of the connection.
+pub(super) const CHANNEL: u16 = 1;
+
+/// Why a connection can't be used any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectionError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the connection ended unexpectedly")]
+    Ended,
+    #[error("the broker closed the connection: {0}")]
+    Closed(String),
+    #[error("no heartbeat from the broker")]
+    HeartbeatTimeout,
+    #[error("the broker violated the protocol: {0}")]
+    Protocol(String),
+}
 
 /// Reads frames.
 pub(super) struct FrameReader<R> {
@@ -82,6 +99,24 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         self.sink.flush().await?;
         self.is_flushed = true;
         Ok(())
+    }
+}
+
+impl ConnectionError {
+    /// The error for a method that isn't expected: a close, or a protocol violation.
+    pub(super) fn unexpected(method: &AMQPClass) -> Self {
+        match method {
+            AMQPClass::Connection(connection::AMQPMethod::Close(close)) => Self::Closed(close.reply_text.to_string()),
+            AMQPClass::Channel(channel::AMQPMethod::Close(close)) => Self::Closed(close.reply_text.to_string()),
+            AMQPClass::Basic(_)
+            | AMQPClass::Connection(_)
+            | AMQPClass::Channel(_)
+            | AMQPClass::Access(_)
+            | AMQPClass::Exchange(_)
+            | AMQPClass::Queue(_)
+            | AMQPClass::Tx(_)
+            | AMQPClass::Confirm(_) => Self::Protocol(format!("unexpected method {method:?}")),
+        }
     }
 }
 

@@ -9,8 +9,7 @@ use amq_protocol::types::{AMQPValue, FieldTable};
 use amq_protocol::uri::AMQPUri;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::frames::{FrameReader, FrameWriter};
-use super::{CHANNEL, ConnectionError};
+use super::frames::{CHANNEL, ConnectionError, FrameReader, FrameWriter};
 use crate::queue::rabbitmq::connection::HEARTBEAT_SECONDS;
 
 /// The size of a frame in addition to its payload.

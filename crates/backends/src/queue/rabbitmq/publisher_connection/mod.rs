@@ -11,9 +11,6 @@ mod handshake;
 mod task;
 mod unconfirmed_set;
 
-use std::io;
-
-use amq_protocol::protocol::{AMQPClass, channel, connection};
 use amq_protocol::tcp::AMQPUriTcpExt as _;
 use amq_protocol::uri::AMQPUri;
 use throng_domain::queue::QueueError;
@@ -24,14 +21,11 @@ use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 use self::frames::{FrameReader, FrameWriter};
 use self::task::{ConnectionTask, Outgoing};
 use super::alarms::Alarm;
+use super::confirm_channel::Unconfirmed;
 use super::failure;
-use super::unconfirmed::Unconfirmed;
 
 /// The messages that may be queued for the connection's task, which takes them at once.
 const OUTGOING_MAX: usize = 16;
-
-/// The only channel of the connection.
-const CHANNEL: u16 = 1;
 
 /// A connection that publishes to one queue; not recovered once it is lost. Closed in the background when dropped, if its
 /// runtime keeps running long enough.
@@ -40,21 +34,6 @@ pub(super) struct PublisherConnection {
     outgoing: mpsc::Sender<Outgoing>,
     task: JoinHandle<()>,
     cluster: Option<String>,
-}
-
-/// Why a connection can't be used any more.
-#[derive(Debug, thiserror::Error)]
-enum ConnectionError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("the connection ended unexpectedly")]
-    Ended,
-    #[error("the broker closed the connection: {0}")]
-    Closed(String),
-    #[error("no heartbeat from the broker")]
-    HeartbeatTimeout,
-    #[error("the broker violated the protocol: {0}")]
-    Protocol(String),
 }
 
 impl PublisherConnection {
@@ -98,23 +77,5 @@ impl PublisherConnection {
         drop(self.outgoing);
         // A panic of the task was reported when it occurred.
         let _ = self.task.await;
-    }
-}
-
-impl ConnectionError {
-    /// The error for a method that isn't expected: a close, or a protocol violation.
-    fn unexpected(method: &AMQPClass) -> Self {
-        match method {
-            AMQPClass::Connection(connection::AMQPMethod::Close(close)) => Self::Closed(close.reply_text.to_string()),
-            AMQPClass::Channel(channel::AMQPMethod::Close(close)) => Self::Closed(close.reply_text.to_string()),
-            AMQPClass::Basic(_)
-            | AMQPClass::Connection(_)
-            | AMQPClass::Channel(_)
-            | AMQPClass::Access(_)
-            | AMQPClass::Exchange(_)
-            | AMQPClass::Queue(_)
-            | AMQPClass::Tx(_)
-            | AMQPClass::Confirm(_) => Self::Protocol(format!("unexpected method {method:?}")),
-        }
     }
 }

@@ -9,13 +9,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
-use super::frames::{FrameReader, FrameWriter};
+use super::frames::{CHANNEL, ConnectionError, FrameReader, FrameWriter};
 use super::handshake::{Negotiated, connection_frame};
 use super::unconfirmed_set::{Sender, UnconfirmedSet};
-use super::{CHANNEL, ConnectionError};
-use crate::queue::rabbitmq::PERSISTENT;
 use crate::queue::rabbitmq::alarms::Alarm;
-use crate::queue::rabbitmq::unconfirmed::Unconfirmed;
+use crate::queue::rabbitmq::confirm_channel::{PERSISTENT, Unconfirmed};
 
 /// The timeout for closing a connection.
 const CLOSE_MAX: Duration = Duration::from_secs(1);

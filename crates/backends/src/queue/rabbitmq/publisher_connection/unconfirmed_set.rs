@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-use crate::queue::rabbitmq::unconfirmed::Unconfirmed;
+use crate::queue::rabbitmq::confirm_channel::Unconfirmed;
 
 /// Receives the outcome of a message.
 pub(super) type Sender = oneshot::Sender<Result<(), Unconfirmed>>;

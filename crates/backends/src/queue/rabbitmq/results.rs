@@ -1,21 +1,62 @@
-//! Consuming the tallies that workers publish.
+//! The tallies that workers publish to all nodes.
 
 use std::future::poll_fn;
 
 use async_trait::async_trait;
-use throng_domain::queue::{QueueError, ResultSubscriber};
+use lapin::BasicProperties;
+use throng_domain::queue::{QueueError, ResultPublisher, ResultSubscriber};
 use throng_domain::tally::Tallies;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
-use super::BrokerConfig;
-use super::backoff::Backoff;
+use super::confirm_channel::Address;
+use super::connection::Backoff;
 use super::failure::unavailable_because;
-use super::subscription::{Source, Subscription};
-use super::unacknowledged::Ack;
-use crate::queue::message::{MessageKey, decode_tallies};
+use super::subscription::{Ack, Source, Subscription};
+use super::supervised_connection::SupervisedConnection;
+use super::topology::BrokerConfig;
+use crate::queue::message::{MessageKey, TALLIES_MAX, decode_tallies, encode_tallies};
 
-/// The prefetch count.
+/// The prefetch count of a subscriber.
 const UNACKNOWLEDGED_MAX: u16 = 16;
+
+/// Publishes to a fanout exchange. Messages are transient; waiting for the confirm only limits the rate to what the broker
+/// can handle.
+#[derive(Debug)]
+pub struct RabbitResultPublisher {
+    broker: BrokerConfig,
+    key: MessageKey,
+    connection: SupervisedConnection,
+}
+
+impl RabbitResultPublisher {
+    /// Connects. Messages are authenticated with `key`.
+    ///
+    /// # Errors
+    /// [`QueueError::Rejected`] if an operator has to change the broker or its URL, [`QueueError::Unavailable`] if the broker
+    /// can't be reached.
+    pub async fn connect(broker: BrokerConfig, key: MessageKey) -> Result<Self, QueueError> {
+        let connection = SupervisedConnection::open(broker.clone(), "results out", false).await?;
+        Ok(Self { broker, key, connection })
+    }
+}
+
+#[async_trait]
+impl ResultPublisher for RabbitResultPublisher {
+    async fn publish(&self, tallies: &[Tallies]) -> Result<(), QueueError> {
+        for tallies in tallies.chunks(TALLIES_MAX) {
+            let message =
+                encode_tallies(&self.key, tallies).map_err(|error| QueueError::Rejected(error.to_string()))?;
+            let to = Address::Exchange(&self.broker.topology.results);
+            match self.connection.send(to, &message, BasicProperties::default()).await {
+                Ok(()) => {}
+                // It may have reached some nodes.
+                Err(QueueError::Unknown(error)) => debug!(error, "it is unknown whether tallies were published"),
+                Err(error @ (QueueError::Unavailable(_) | QueueError::Rejected(_))) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Consumes an exclusive queue, which is deleted with the connection.
 #[derive(Debug)]
