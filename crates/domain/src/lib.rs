@@ -1,11 +1,11 @@
 //! The domain of Throng: polls, options, ballots and tallies, and the rules that hold between them.
 //!
 //! Nothing here uses SQL or HTTP, reads a clock (except [`clock`]) or draws a random number. Start with [`ballot::Ballot`], the
-//! one thing that this system must never lose. [`poll::Poll`] determines who may cast one and when; [`store::Store`] is the
-//! interface to the database that stores it, [`queue`] has the interfaces to the broker that carries it there.
+//! one thing that this system must never lose. [`poll::Poll`] determines who may cast one and when; [`store`] has the
+//! interfaces to the database that stores it, [`queue`] those to the broker that carries it there.
 //!
-//! To add a database, implement [`store::Store`] and run the suite of the `contract` module (feature `contract`)
-//! against it: the trait's documentation is the contract, the suite verifies it.
+//! To add a database, implement the traits of [`store`] and run the suite of the `contract` module (feature `contract`)
+//! against it: the traits' documentation is the contract, the suite verifies it.
 
 pub mod ballot;
 pub mod cache;

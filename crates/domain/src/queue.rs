@@ -1,7 +1,7 @@
 //! The interfaces to a broker between the nodes that accept ballots and the workers that record them.
 //!
 //! Delivery is at least once, in no guaranteed order: a ballot may be delivered again after a crash, an outage or a
-//! lost confirm, and [`Store::record`](crate::store::Store::record) makes that harmless. A broker must never lose a
+//! lost confirm, and [`BallotStore::record`](crate::store::BallotStore::record) makes that harmless. A broker must never lose a
 //! ballot that it confirmed.
 //!
 //! Each role has a trait of its own, so that a web node can't consume and a worker can't publish by accident. Every

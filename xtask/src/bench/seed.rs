@@ -96,7 +96,7 @@ mod tests {
     use throng_backends::store::sqlite::SqliteStore;
     use throng_domain::clock::Timestamp;
     use throng_domain::new_poll::NewPoll;
-    use throng_domain::store::{Database as _, Store as _};
+    use throng_domain::store::{BallotStore as _, PollStore as _, Schema as _};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::contract::support::{ballot, create, done, record, tallies};
 use throng_domain::poll::{OptionId, Poll};
-use throng_domain::store::{Outcome, Store};
+use throng_domain::store::{BallotStore as _, Outcome, Store};
 
 use super::OwnDatabase;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::Row;
 use throng_backends::store::mysql::MySqlStore;
 use throng_domain::contract::support::{ballot, create, record, tallies};
-use throng_domain::store::{Database, Outcome, Store, StoreError};
+use throng_domain::store::{BallotStore as _, Outcome, PollStore as _, Schema as _, StoreError};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 

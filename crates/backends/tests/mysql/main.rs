@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 use sqlx::{Connection, MySqlConnection};
 use throng_backends::store::mysql::MySqlStore;
 use throng_backends::store::{DatabaseUrl, ServerUrl};
-use throng_domain::store::{Database, StoreError};
+use throng_domain::store::{Schema as _, StoreError};
 
 /// The server that all tests share, without a database: `mysql://user:password@host:port`.
 fn server() -> String {

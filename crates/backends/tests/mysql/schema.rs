@@ -4,8 +4,7 @@ use throng_backends::store::{mysql, sqlite};
 use throng_domain::clock::Timestamp;
 use throng_domain::contract::support::{ballot, create, record, tallies};
 use throng_domain::rounds::Rounds;
-use throng_domain::store::{Database, Store, StoreError};
-use throng_domain::store::{Mark, Window};
+use throng_domain::store::{BallotStore as _, Mark, PollStore as _, Schema as _, StoreError, Window};
 use throng_domain::tally::TallyChange;
 
 use super::{OwnDatabase, execute};

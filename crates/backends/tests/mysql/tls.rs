@@ -70,7 +70,7 @@ async fn first_login_of_a_user_works_without_tls() {
 async fn large_batch_over_tls_avoids_delayed_acknowledgements() {
     let database = OwnDatabase::create().await;
     let store = MySqlStore::open(&server_url(&format!("{}?sslmode=no-verify", database.url()))).await.unwrap();
-    throng_domain::store::Database::migrate(&store).await.unwrap();
+    throng_domain::store::Schema::migrate(&store).await.unwrap();
     let poll = create(&store, "poll").await;
     // With Nagle's algorithm each batch takes 40 ms, however fast the machine is; without it, few do on a busy one.
     for batch in 0..100 {

@@ -8,7 +8,7 @@ use throng_backends::store::postgres::PostgresStore;
 use throng_domain::ballot::Ballot;
 use throng_domain::contract::support::{OPENS_AT, ballot, create, done, record, tallies};
 use throng_domain::poll::Poll;
-use throng_domain::store::{Outcome, Store as _, Window};
+use throng_domain::store::{BallotStore as _, Outcome, PollStore as _, Window};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, interval, timeout};
 

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use throng_backends::store::postgres::PostgresStore;
 use throng_backends::store::{DatabaseUrl, ServerUrl};
 use throng_domain::contract::support::done;
-use throng_domain::store::Database as _;
+use throng_domain::store::Schema as _;
 
 /// The server that all tests share: `scheme://user:password@host:port`.
 fn server() -> String {

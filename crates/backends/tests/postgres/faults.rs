@@ -3,7 +3,7 @@
 
 use throng_backends::store::postgres::PostgresStore;
 use throng_domain::contract::support::{create, done, record, tallies};
-use throng_domain::store::{Outcome, Store as _, StoreError};
+use throng_domain::store::{BallotStore as _, Outcome, StoreError};
 use tokio::net::TcpListener;
 use tokio::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions as _, Executor as _};
 use tempfile::TempDir;
 use throng_backends::store::postgres::PostgresStore;
 use throng_domain::contract::support::{create, done, record, tallies};
-use throng_domain::store::{Database as _, Store as _, StoreError};
+use throng_domain::store::{BallotStore as _, PollStore as _, Schema as _, StoreError};
 use tokio::time::Instant;
 
 use super::ballots;

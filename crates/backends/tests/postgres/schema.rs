@@ -4,7 +4,7 @@ use throng_backends::store::postgres::{PostgresStore, migrations};
 use throng_domain::ballot::Ballot;
 use throng_domain::contract::support::{OPENS_AT, ballot, create, done, record, tallies};
 use throng_domain::rounds::Rounds as _;
-use throng_domain::store::{Database as _, Mark, MigrationState, Store as _, StoreError, Window};
+use throng_domain::store::{BallotStore as _, Mark, MigrationState, PollStore as _, Schema as _, StoreError, Window};
 use throng_domain::tally::TallyChange;
 
 use super::ballots;

@@ -2,7 +2,7 @@
 
 use throng_domain::clock::{Clock as _, SystemClock};
 use throng_domain::contract::support::{create, done};
-use throng_domain::store::{Database as _, Store as _};
+use throng_domain::store::{PollStore as _, Schema as _};
 
 use super::database::Database;
 

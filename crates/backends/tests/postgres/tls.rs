@@ -5,7 +5,7 @@ use std::time::Duration;
 use throng_backends::store::postgres::PostgresStore;
 use throng_backends::store::{DatabaseUrl, ServerUrl};
 use throng_domain::contract::support::{create, done, record};
-use throng_domain::store::{Database as _, StoreError};
+use throng_domain::store::{Schema as _, StoreError};
 use tokio::time::Instant;
 
 use super::ballots;

@@ -213,7 +213,7 @@ async fn load_polls(config: &Config, source: &ResultSource) -> anyhow::Result<Li
 fn start_recorder(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> anyhow::Result<RecorderThread> {
     let recorder = Recorder {
         ballot_queues: ballot_queues.to_vec(),
-        store: Arc::clone(&app.source.store),
+        store: Arc::<dyn Store>::clone(&app.source.store),
         polls: Arc::clone(&app.polls),
         clock: Arc::clone(&app.clock),
         metrics: Arc::clone(&app.metrics.intake),

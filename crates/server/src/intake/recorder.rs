@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use throng_domain::clock::Clock;
-use throng_domain::store::{Outcome, Recorded, Store, StoreError};
+use throng_domain::store::{BallotStore, Outcome, Recorded, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, error, warn};
@@ -26,7 +26,7 @@ pub struct Recorder {
     /// The queues from which ballots are collected and to which their results are returned.
     pub ballot_queues: Vec<Arc<BallotQueue>>,
     /// The store that records the ballots.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn BallotStore>,
     /// Where results are published, before the ballots' responses are sent.
     pub polls: Arc<LivePolls>,
     /// The time results are stamped with.

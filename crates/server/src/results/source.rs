@@ -92,7 +92,7 @@ mod tests {
     use throng_backends::store::sqlite::SqliteStore;
     use throng_domain::clock::{ManualClock, Timestamp};
     use throng_domain::new_poll::NewPoll;
-    use throng_domain::store::Database as _;
+    use throng_domain::store::{PollStore as _, Schema as _};
 
     use super::*;
 

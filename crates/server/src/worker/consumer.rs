@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, QueueError};
-use throng_domain::store::{Outcome, Recorded, Store, StoreError};
+use throng_domain::store::{BallotStore, Outcome, Recorded, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -76,7 +76,7 @@ impl Consumer {
     /// Those that only an operator can resolve.
     pub async fn run(self) -> Result<(), ConsumerError> {
         let Self { mut deliveries, store, broadcaster, rounds, metrics, stop } = self;
-        let mut reporter = RoundReporter::new(Arc::clone(&store), rounds);
+        let mut reporter = RoundReporter::new(Arc::<dyn Store>::clone(&store), rounds);
         let mut recorder = RetryingStore { store, metrics, stop, maintained: Instant::now() };
         loop {
             let receive = async {
@@ -111,7 +111,7 @@ impl Consumer {
 
 /// The store, with the work that is done while waiting for it or for the queue.
 struct RetryingStore {
-    store: Arc<dyn Store>,
+    store: Arc<dyn BallotStore>,
     metrics: ConsumerMetrics,
     stop: CancellationToken,
     /// When the store was last maintained.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use throng_domain::queue::{BallotConsumer, CheckProgress, EmptyCheck};
-use throng_domain::rounds::{ConsumerId, ConsumerReport};
-use throng_domain::store::{Store, StoreError};
+use throng_domain::rounds::{ConsumerId, ConsumerReport, Rounds};
+use throng_domain::store::StoreError;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tracing::debug;
@@ -48,7 +48,7 @@ impl KnownRound {
 }
 
 /// Reads the number of the round every second, for all consumers of a worker, for as long as it is polled.
-pub async fn watch_rounds(store: Arc<dyn Store>, last: watch::Sender<KnownRound>) {
+pub async fn watch_rounds(store: Arc<dyn Rounds>, last: watch::Sender<KnownRound>) {
     let mut tick = tokio::time::interval(READ_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -69,7 +69,7 @@ pub async fn watch_rounds(store: Arc<dyn Store>, last: watch::Sender<KnownRound>
 /// Checks the queue and stores the reports of one consumer.
 #[derive(Debug)]
 pub(super) struct RoundReporter {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Rounds>,
     rounds: watch::Receiver<KnownRound>,
     /// The consumer's state on the current connection.
     consumer: Option<ConsumerState>,
@@ -102,7 +102,7 @@ struct PendingReport {
 
 impl RoundReporter {
     /// The reporter of a consumer that records in `store`.
-    pub(super) fn new(store: Arc<dyn Store>, rounds: watch::Receiver<KnownRound>) -> Self {
+    pub(super) fn new(store: Arc<dyn Rounds>, rounds: watch::Receiver<KnownRound>) -> Self {
         let (not_before, check_again) = (Instant::now(), CHECK_AGAIN_FIRST);
         Self { store, rounds, consumer: None, pending: None, tried: KnownRound::default(), not_before, check_again }
     }
@@ -220,7 +220,7 @@ mod tests {
     use throng_backends::store::sqlite::SqliteStore;
     use throng_domain::queue::{Delivery, DeliveryTag, QueueError};
     use throng_domain::rounds::Rounds as _;
-    use throng_domain::store::Database as _;
+    use throng_domain::store::Schema as _;
 
     use super::*;
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::Request;
 use prometheus_client::metrics::gauge::Gauge;
 use throng_domain::clock::Clock;
-use throng_domain::store::Store;
+use throng_domain::store::PollStore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -31,7 +31,7 @@ pub struct Health {
     /// The metrics.
     pub metrics: WorkerMetrics,
     /// The store, once the worker can record.
-    store: OnceLock<Arc<dyn Store>>,
+    store: OnceLock<Arc<dyn PollStore>>,
     /// The dependency that it waits for until then.
     missing: watch::Receiver<Dependency>,
     /// Cancelled when the worker is stopping.
@@ -45,7 +45,7 @@ impl Health {
     }
 
     /// Marks the worker as ready to record in this store.
-    pub fn set_ready(&self, store: Arc<dyn Store>) {
+    pub fn set_ready(&self, store: Arc<dyn PollStore>) {
         let is_first = self.store.set(store).is_ok();
         debug_assert!(is_first, "a worker becomes ready once");
     }

@@ -9,7 +9,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
-use throng_domain::store::{Close, Mark, Outcome, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{BallotStore, Close, Mark, Outcome, PollStore, Recorded, Recount, StoreError, Window};
 use throng_domain::tally::{Tallies, TallyChange};
 
 /// The one poll there is.
@@ -57,7 +57,7 @@ fn not_here<T>() -> Result<T, StoreError> {
 }
 
 #[async_trait]
-impl Store for ScriptedStore {
+impl BallotStore for ScriptedStore {
     async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
         let mut state = self.state.lock().unwrap();
         let step = state.script.pop_front().unwrap_or(Step::Record);
@@ -79,6 +79,25 @@ impl Store for ScriptedStore {
         }
     }
 
+    async fn tallies(&self, _: PollId) -> Result<Tallies, StoreError> {
+        Ok(self.state.lock().unwrap().tallies.clone())
+    }
+
+    async fn change_tallies(&self, _: &TallyChange) -> Result<Tallies, StoreError> {
+        not_here()
+    }
+
+    async fn recount(&self, _: PollId) -> Result<Recount, StoreError> {
+        not_here()
+    }
+
+    async fn ballots(&self, _: PollId, _: Option<BallotKey>, _: usize) -> Result<Vec<Ballot>, StoreError> {
+        not_here()
+    }
+}
+
+#[async_trait]
+impl PollStore for ScriptedStore {
     async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
         Ok(vec![self.poll.clone()])
     }
@@ -104,22 +123,6 @@ impl Store for ScriptedStore {
     }
 
     async fn mark(&self, _: &[(PollId, u64)], _: Mark) -> Result<usize, StoreError> {
-        not_here()
-    }
-
-    async fn tallies(&self, _: PollId) -> Result<Tallies, StoreError> {
-        Ok(self.state.lock().unwrap().tallies.clone())
-    }
-
-    async fn change_tallies(&self, _: &TallyChange) -> Result<Tallies, StoreError> {
-        not_here()
-    }
-
-    async fn recount(&self, _: PollId) -> Result<Recount, StoreError> {
-        not_here()
-    }
-
-    async fn ballots(&self, _: PollId, _: Option<BallotKey>, _: usize) -> Result<Vec<Ballot>, StoreError> {
         not_here()
     }
 }

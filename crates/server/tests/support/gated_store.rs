@@ -8,7 +8,7 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
-use throng_domain::store::{Close, Mark, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{BallotStore, Close, Mark, PollStore, Recorded, Recount, StoreError, Window};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use super::ANSWER_MAX;
@@ -84,7 +84,7 @@ impl GatedStore {
 }
 
 #[async_trait]
-impl Store for GatedStore {
+impl BallotStore for GatedStore {
     async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
         match self.pass_gate() {
             Some(fails) => Err(fails()),
@@ -92,6 +92,33 @@ impl Store for GatedStore {
         }
     }
 
+    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
+        if let Some(fails) = self.gate.lock().unwrap().fails {
+            return Err(fails());
+        }
+        self.store.tallies(poll).await
+    }
+
+    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
+        self.store.change_tallies(change).await
+    }
+
+    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+        self.store.recount(poll).await
+    }
+
+    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+        self.store.ballots(poll, after, limit).await
+    }
+
+    async fn maintain(&self) -> Result<(), StoreError> {
+        self.gate.lock().unwrap().maintained += 1;
+        self.store.maintain().await
+    }
+}
+
+#[async_trait]
+impl PollStore for GatedStore {
     async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
         self.store.polls().await
     }
@@ -118,30 +145,6 @@ impl Store for GatedStore {
 
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
         self.store.mark(polls, mark).await
-    }
-
-    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
-        if let Some(fails) = self.gate.lock().unwrap().fails {
-            return Err(fails());
-        }
-        self.store.tallies(poll).await
-    }
-
-    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
-        self.store.change_tallies(change).await
-    }
-
-    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        self.store.recount(poll).await
-    }
-
-    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
-        self.store.ballots(poll, after, limit).await
-    }
-
-    async fn maintain(&self) -> Result<(), StoreError> {
-        self.gate.lock().unwrap().maintained += 1;
-        self.store.maintain().await
     }
 }
 

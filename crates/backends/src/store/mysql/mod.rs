@@ -22,7 +22,9 @@ use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
-use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{
+    BallotStore, Close, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError, Window,
+};
 use throng_domain::tally::{Tallies, TallyChange};
 use tokio::time::Instant;
 
@@ -52,7 +54,7 @@ pub struct MySqlStore {
 }
 
 impl MySqlStore {
-    /// Opens the database, which must exist. The schema is left unchanged: see [`Database::migrate`].
+    /// Opens the database, which must exist. The schema is left unchanged: see [`Schema::migrate`].
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the server can't be reached; [`StoreError::Rejected`] if it rejects the user or
@@ -66,7 +68,7 @@ impl MySqlStore {
 }
 
 #[async_trait]
-impl Store for MySqlStore {
+impl BallotStore for MySqlStore {
     /// Optimistic, then exact: see [`record::insert_and_count`]. The tallies are read with the commit, right after it,
     /// so they include this batch and everything that was committed before.
     async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
@@ -81,6 +83,31 @@ impl Store for MySqlStore {
         Ok(Recorded { outcomes, tallies })
     }
 
+    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
+        let found = self.read(async |reader| tallies::of_poll(reader, poll).await).await?;
+        found.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
+        let add = async |writer: &mut MySqlConnection| tallies::change(writer, self.shard, change).await;
+        let ((), tallies) = self.write(add, &[change.poll]).await?;
+        tallies.into_iter().next().ok_or_else(|| no_such_poll(change.poll))
+    }
+
+    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+        let mut connection = self.connection().await?;
+        // Not returned to the pool: its snapshot ends with it.
+        let counted = tallies::recount(&mut connection, poll).await.map_err(before_commit)?;
+        counted.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+        self.read(async |reader| record::stored(reader, poll, after, limit).await).await
+    }
+}
+
+#[async_trait]
+impl PollStore for MySqlStore {
     async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
         self.read(polls::all).await
     }
@@ -110,28 +137,6 @@ impl Store for MySqlStore {
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
         let change = async |writer: &mut MySqlConnection| polls::mark(writer, polls, mark).await.map_err(before_commit);
         Ok(self.write(change, &[]).await?.0)
-    }
-
-    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
-        let found = self.read(async |reader| tallies::of_poll(reader, poll).await).await?;
-        found.ok_or_else(|| no_such_poll(poll))
-    }
-
-    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
-        let add = async |writer: &mut MySqlConnection| tallies::change(writer, self.shard, change).await;
-        let ((), tallies) = self.write(add, &[change.poll]).await?;
-        tallies.into_iter().next().ok_or_else(|| no_such_poll(change.poll))
-    }
-
-    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        let mut connection = self.connection().await?;
-        // Not returned to the pool: its snapshot ends with it.
-        let counted = tallies::recount(&mut connection, poll).await.map_err(before_commit)?;
-        counted.ok_or_else(|| no_such_poll(poll))
-    }
-
-    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
-        self.read(async |reader| record::stored(reader, poll, after, limit).await).await
     }
 }
 
@@ -166,7 +171,7 @@ impl Rounds for MySqlStore {
 }
 
 #[async_trait]
-impl Database for MySqlStore {
+impl Schema for MySqlStore {
     async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
         let mut connection = self.connection().await?;
         let applied = within(MIGRATE_MAX, schema::migrate(&mut connection)).await.map_err(open_error).flatten();

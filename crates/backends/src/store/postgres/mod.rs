@@ -1,7 +1,7 @@
 //! Ballots in a PostgreSQL database, in which any number of processes record.
 //!
 //! A commit is on the server's disk when it is reported, unless the server is configured otherwise, which
-//! [`Database::unsafe_settings`] reports. Nothing is set for a session, so that a pooler may share one, but statements
+//! [`Schema::unsafe_settings`] reports. Nothing is set for a session, so that a pooler may share one, but statements
 //! are prepared: a pooler has to track them, as PgBouncer does from 1.21 on. `PGSSLMODE` and the like are used as by
 //! every client, where the URL doesn't set something else.
 
@@ -20,7 +20,9 @@ use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
-use throng_domain::store::{Close, Database, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window};
+use throng_domain::store::{
+    BallotStore, Close, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError, Window,
+};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use self::connection::Connections;
@@ -37,7 +39,7 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to the database, which must exist. The schema is left unchanged: see [`Database::migrate`].
+    /// Connects to the database, which must exist. The schema is left unchanged: see [`Schema::migrate`].
     ///
     /// # Errors
     /// [`StoreError::Rejected`] if the server has no such database or rejects the user; [`StoreError::Unavailable`] if
@@ -54,11 +56,31 @@ impl PostgresStore {
 }
 
 #[async_trait]
-impl Store for PostgresStore {
+impl BallotStore for PostgresStore {
     async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
         record::record(&self.connections, self.shard, ballots).await
     }
 
+    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
+        let found = self.connections.read(async |reader| tallies::of_poll(reader, poll).await).await?;
+        found.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
+        self.connections.write(async |writer| tallies::change(writer, self.shard, change).await).await
+    }
+
+    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+        tallies::recount(&self.connections, poll).await?.ok_or_else(|| no_such_poll(poll))
+    }
+
+    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+        self.connections.read(async |reader| record::stored(reader, poll, after, limit).await).await
+    }
+}
+
+#[async_trait]
+impl PollStore for PostgresStore {
     async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
         self.connections.read(polls::all).await
     }
@@ -90,23 +112,6 @@ impl Store for PostgresStore {
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
         self.connections.write(async |writer| polls::mark(writer, polls, mark).await.map_err(read_error)).await
     }
-
-    async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
-        let found = self.connections.read(async |reader| tallies::of_poll(reader, poll).await).await?;
-        found.ok_or_else(|| no_such_poll(poll))
-    }
-
-    async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
-        self.connections.write(async |writer| tallies::change(writer, self.shard, change).await).await
-    }
-
-    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        tallies::recount(&self.connections, poll).await?.ok_or_else(|| no_such_poll(poll))
-    }
-
-    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
-        self.connections.read(async |reader| record::stored(reader, poll, after, limit).await).await
-    }
 }
 
 #[async_trait]
@@ -137,7 +142,7 @@ impl Rounds for PostgresStore {
 }
 
 #[async_trait]
-impl Database for PostgresStore {
+impl Schema for PostgresStore {
     async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
         schema::migrate(&self.connections).await
     }

@@ -32,7 +32,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    Close, Database, LogState, Mark, MigrationState, Recorded, Recount, Store, StoreError, Window,
+    BallotStore, Close, LogState, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -67,7 +67,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, creating it where it is missing. The schema is left unchanged: see [`Database::migrate`].
+    /// Opens the file, creating it where it is missing. The schema is left unchanged: see [`Schema::migrate`].
     ///
     /// # Errors
     /// [`StoreError::Rejected`] if the linked SQLite is too old to be safe, or a log beside the file isn't the file's;
@@ -152,39 +152,9 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl Store for SqliteStore {
+impl BallotStore for SqliteStore {
     async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
         self.lock_writer().record(ballots)
-    }
-
-    async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
-        self.read(polls::all).await
-    }
-
-    async fn polls_version(&self) -> Result<u64, StoreError> {
-        self.read(polls::version).await
-    }
-
-    async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
-        let slug = slug.clone();
-        self.read(move |reader| polls::by_slug(reader, &slug)).await
-    }
-
-    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
-        self.write(move |writer| polls::create(writer, new)).await
-    }
-
-    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
-        self.write(move |writer| polls::set_window(writer, poll, version, window)).await
-    }
-
-    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
-        self.write(move |writer| polls::close(writer, poll, version, close)).await
-    }
-
-    async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
-        let polls = polls.to_vec();
-        self.write(move |writer| polls::mark(writer, &polls, mark)).await
     }
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
@@ -219,6 +189,39 @@ impl Store for SqliteStore {
 }
 
 #[async_trait]
+impl PollStore for SqliteStore {
+    async fn polls(&self) -> Result<Vec<Poll>, StoreError> {
+        self.read(polls::all).await
+    }
+
+    async fn polls_version(&self) -> Result<u64, StoreError> {
+        self.read(polls::version).await
+    }
+
+    async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
+        let slug = slug.clone();
+        self.read(move |reader| polls::by_slug(reader, &slug)).await
+    }
+
+    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
+        self.write(move |writer| polls::create(writer, new)).await
+    }
+
+    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
+        self.write(move |writer| polls::set_window(writer, poll, version, window)).await
+    }
+
+    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
+        self.write(move |writer| polls::close(writer, poll, version, close)).await
+    }
+
+    async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
+        let polls = polls.to_vec();
+        self.write(move |writer| polls::mark(writer, &polls, mark)).await
+    }
+}
+
+#[async_trait]
 impl Rounds for SqliteStore {
     async fn begin_round(&self, apart_ms: i64) -> Result<Round, StoreError> {
         self.write(move |writer| rounds::begin(writer, apart_ms)).await
@@ -248,7 +251,7 @@ impl Rounds for SqliteStore {
 }
 
 #[async_trait]
-impl Database for SqliteStore {
+impl Schema for SqliteStore {
     async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
         let mut writer = self.lock_writer();
         let applied = writer.write(schema::migrate)?;

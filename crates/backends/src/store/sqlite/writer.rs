@@ -125,7 +125,7 @@ impl Writer {
         Ok(changed)
     }
 
-    /// Implements [`throng_domain::store::Store::maintain`].
+    /// Implements [`throng_domain::store::BallotStore::maintain`].
     pub(super) fn maintain(&mut self) -> StoreResult<()> {
         let Some(place) = self.place.get() else { return Ok(()) };
         place.check_all()?;

@@ -264,7 +264,7 @@ mod tests {
     use throng_domain::clock::ManualClock;
     use throng_domain::new_poll::NewPoll;
     use throng_domain::poll::OptionId;
-    use throng_domain::store::{Database as _, Store as _};
+    use throng_domain::store::{PollStore as _, Schema as _};
 
     use super::*;
     use crate::results::{LivePolls, ResultSource};

@@ -1,0 +1,46 @@
+//! Why a call to a store failed: each variant answers what the caller can do.
+
+/// Why a call to a store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It can't be reached, or is busy. Nothing happened; the same call may succeed later.
+    #[error("the store is not available: {0}")]
+    Unavailable(#[source] Source),
+    /// A concurrent change was faster. Read again, then decide.
+    #[error("{0}")]
+    Conflict(String),
+    /// The request can't be fulfilled, now or later.
+    #[error("{0}")]
+    Rejected(String),
+    /// The connection was lost, or the response timed out, around the commit: it may have happened or not. Continue,
+    /// and repeat the call when the store can be reached: what is already recorded isn't recorded twice.
+    #[error("the outcome of a store operation is unknown: {0}")]
+    Unknown(#[source] Source),
+    /// A write failed and what reached the disk is unknown. Record nothing more: exit, and let the next start recover
+    /// from what was stored.
+    #[error("the store failed while writing: {0}")]
+    WriteFailed(#[source] Source),
+    /// The store that was opened is no longer the one at its address: it was moved, deleted or replaced. What was
+    /// recorded before this call is in the store that was opened; whether what this call recorded is, is unknown.
+    /// Record nothing more and exit.
+    #[error("{0}")]
+    Displaced(String),
+    /// The stored data isn't what was written.
+    #[error("the store's data is damaged: {0}")]
+    Corrupt(#[source] Source),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without intervention.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Unknown(_) => true,
+            Self::Conflict(_) | Self::Rejected(_) | Self::WriteFailed(_) | Self::Displaced(_) | Self::Corrupt(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// The error that caused a [`StoreError`].
+pub type Source = Box<dyn std::error::Error + Send + Sync>;

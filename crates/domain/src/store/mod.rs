@@ -1,0 +1,26 @@
+//! The interface to a database, split by who uses it: [`BallotStore`] and [`PollStore`] for what voters and operators
+//! do, [`Rounds`] for what has to be reported before a result is final, [`Schema`] for the database itself.
+//!
+//! To add one: implement these four, then run `throng_domain::contract` (feature `contract`) against it. A missing row
+//! is `Ok(None)`; every error is a [`StoreError`], whose variants determine what the caller can do.
+
+mod ballots;
+mod error;
+mod polls;
+mod schema;
+
+pub use self::ballots::{BallotStore, LogReader, LogState, Outcome, Process, Recorded, Recount};
+pub use self::error::{Source, StoreError};
+pub use self::polls::{Close, Mark, PollStore, Window};
+pub use self::schema::{Migration, MigrationState, Schema};
+use crate::rounds::Rounds;
+
+/// Everything that servers and workers store.
+pub trait Store: BallotStore + PollStore + Rounds {}
+
+impl<T: BallotStore + PollStore + Rounds> Store for T {}
+
+/// A store together with its schema.
+pub trait Database: Store + Schema {}
+
+impl<T: Store + Schema> Database for T {}
