@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use smallvec::SmallVec;
-use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::poll::{OptionId, PollId};
+pub use crate::ids::BallotId;
+use crate::ids::{OptionId, PollId};
 
 /// One voter's submission, as it is recorded. It is never changed afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +30,6 @@ impl Ballot {
     /// others are equally correct, but slower.
     pub fn unlimited(poll: PollId, id: BallotId, choices: Choices, accepted_at: Timestamp) -> Self {
         Self { poll, key: BallotKey(id.0.into_bytes()), id, choices, accepted_at }
-    }
-}
-
-/// A ballot's unique id: a UUID that the sender may choose, so that a ballot sent again after a lost response counts once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct BallotId(pub Uuid);
-
-impl fmt::Display for BallotId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

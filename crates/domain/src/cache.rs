@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::poll::PollId;
+use crate::ids::PollId;
 use crate::tally::Tallies;
 
 /// Stores the last result of each poll, for all nodes together.

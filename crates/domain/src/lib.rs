@@ -12,6 +12,7 @@ pub mod cache;
 pub mod clock;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod ids;
 pub mod new_poll;
 pub mod poll;
 pub mod queue;

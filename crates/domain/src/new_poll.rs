@@ -1,7 +1,8 @@
 //! A poll to be created, and the rules that it must follow.
 
 use crate::clock::Timestamp;
-use crate::poll::{Kind, OptionId, PercentBase, Poll, PollId, PollOption, Slug, Visibility};
+use crate::ids::{OptionId, PollId, Slug};
+use crate::poll::{Kind, PercentBase, Poll, PollOption, Visibility};
 use crate::text;
 
 /// The most options a poll may have.

@@ -1,13 +1,10 @@
 //! A poll: its options, how many of them a ballot may choose, and when it accepts ballots.
 
-use std::fmt;
-
-use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::ballot::Choices;
 use crate::clock::Timestamp;
-use crate::store::Mark;
+pub use crate::ids::{InvalidSlug, OptionId, PollId, Slug};
 
 /// How long a poll's result stays provisional after its close at the least, in milliseconds: a ballot that arrived in
 /// time may still be in flight to the store.
@@ -49,10 +46,6 @@ pub struct Poll {
     pub options: Vec<PollOption>,
 }
 
-/// A poll's number in its store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PollId(pub i64);
-
 /// One of a poll's options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollOption {
@@ -60,36 +53,6 @@ pub struct PollOption {
     pub id: OptionId,
     /// The text shown to voters.
     pub label: String,
-}
-
-/// An option's number in its poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct OptionId(pub u16);
-
-impl<'de> Deserialize<'de> for OptionId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = OptionId;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an option's id, a number such as 3")
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<OptionId, E> {
-                let id = u16::try_from(number);
-                id.map(OptionId).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
-            }
-        }
-        deserializer.deserialize_u16(Number)
-    }
-}
-
-impl fmt::Display for OptionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 macro_rules! words {
@@ -187,6 +150,25 @@ pub enum Viewer {
     Anybody,
     /// A voter whose ballot has just been counted.
     Voter,
+}
+
+/// What is stored about a poll's end, beside its window: marks hold whatever time a clock shows later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It has closed.
+    Closed,
+    /// Its result is final.
+    Final,
+}
+
+impl Mark {
+    /// How long after the poll's close the mark is due at the earliest, in milliseconds.
+    pub fn due_after_ms(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::Final => CLOSING_MS,
+        }
+    }
 }
 
 impl Poll {
@@ -291,49 +273,6 @@ pub enum InvalidChoice {
     },
 }
 
-/// A poll's name in URLs: 1 to 64 of `a-z`, `0-9` and `-`, starting and ending with a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Slug(String);
-
-impl Slug {
-    /// The slug as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Slug {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::borrow::Borrow<str> for Slug {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for Slug {
-    type Err = InvalidSlug;
-
-    fn from_str(text: &str) -> Result<Self, InvalidSlug> {
-        let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        let ends = !text.starts_with('-') && !text.ends_with('-');
-        if letters && ends && (1..=64).contains(&text.len()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidSlug(text.chars().take(80).collect()))
-        }
-    }
-}
-
-/// A string that isn't a valid slug.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` can't be a poll's slug: use 1 to 64 of a-z, 0-9 and -, such as `best-song-2026`")]
-pub struct InvalidSlug(String);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,15 +350,5 @@ mod tests {
         assert_eq!(seen(Visibility::AfterVote), [false, true, true]);
         assert_eq!(seen(Visibility::AfterClose), [false, false, true]);
         assert_eq!(seen(Visibility::Never), [false, false, false]);
-    }
-
-    #[test]
-    fn slugs_have_a_fixed_alphabet() {
-        for good in ["a", "best-song-2026", &"x".repeat(64)] {
-            assert_eq!(good.parse::<Slug>().unwrap().as_str(), good);
-        }
-        for bad in ["", "-a", "a-", "A", "a b", "a\r\nb", "é", &"x".repeat(65)] {
-            assert!(bad.parse::<Slug>().is_err(), "{bad:?}");
-        }
     }
 }

@@ -7,8 +7,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use crate::ballot::BallotId;
-use crate::poll::OptionId;
+use crate::ids::{BallotId, OptionId};
 
 /// The option ids in a body, in the order sent, not yet checked against a poll.
 pub type SentOptions = SmallVec<[OptionId; 8]>;

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::ballot::Choices;
-use crate::poll::{OptionId, PercentBase, Poll, PollId};
+use crate::ids::{OptionId, PollId};
+use crate::poll::{PercentBase, Poll};
 
 /// A poll's counts at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]

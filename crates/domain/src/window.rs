@@ -1,11 +1,50 @@
-//! When a poll may be opened, closed and reopened.
+//! When a poll accepts ballots, and when it may be opened, closed and reopened.
 //!
-//! These rules are applied to the poll as it is stored; the caller writes the window together with the version that the
+//! The rules are applied to the poll as it is stored; the caller writes the window together with the version that the
 //! rules were applied to, so that of two concurrent callers one has to apply them again.
 
 use crate::clock::Timestamp;
 use crate::poll::{Poll, PollState};
-use crate::store::Window;
+
+/// When a poll accepts ballots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// From this time on; `None` for a draft.
+    pub opens_at: Option<Timestamp>,
+    /// Until just before this time; `None` for no end.
+    pub closes_at: Option<Timestamp>,
+}
+
+impl Window {
+    /// The window by which ballots are judged: a poll whose result is final accepts none.
+    #[must_use]
+    pub fn judging(self, is_final: bool) -> Self {
+        if is_final { Self { closes_at: Some(Timestamp(i64::MIN)), ..self } } else { self }
+    }
+}
+
+/// A requested close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The requested time.
+    pub at: Timestamp,
+    /// How long it takes until every node knows of the close, in milliseconds: the poll closes no sooner.
+    pub heard_ms: i64,
+}
+
+impl Close {
+    /// When the poll closes if this is stored at `now`: not before every node knows of it, and not later than `known`,
+    /// the close that the nodes know already, unless a later one is requested. No ballot that arrived up to `now` is
+    /// late. `None` if the poll has closed already.
+    pub fn moment(self, known: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        let soonest = now.plus_ms(self.heard_ms.max(1));
+        match known {
+            Some(known) if known <= now => None,
+            Some(known) if self.at <= known => Some(self.at.max(soonest).min(known)),
+            Some(_) | None => Some(self.at.max(soonest)),
+        }
+    }
+}
 
 /// Why a poll can't be opened or closed as requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +150,8 @@ impl Poll {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::PollId;
     use crate::new_poll::NewPoll;
-    use crate::poll::PollId;
 
     const NOW: Timestamp = Timestamp(1_000_000);
     const EARLIER: Timestamp = Timestamp(900_000);
@@ -186,5 +225,27 @@ mod tests {
         assert_eq!(poll(Some(LATER), None).closed(NOW, MUCH_LATER), window(LATER, Some(MUCH_LATER)));
         let closed = poll(Some(EARLIER), Some(NOW));
         assert_eq!(closed.closed(NOW, LATER), Err(WindowFault::Closed { closes_at: NOW }));
+    }
+
+    #[test]
+    fn poll_closes_once_every_node_knows() {
+        const NOW: i64 = 1_000_000;
+        for (known, requested, heard_ms, closes) in [
+            (None, 0, 0, Some(1)),
+            (None, -90_000, 0, Some(1)),
+            (None, 5_000, 0, Some(5_000)),
+            (None, 0, 1_000, Some(1_000)),
+            (None, 400, 1_000, Some(1_000)),
+            (None, 5_000, 1_000, Some(5_000)),
+            (Some(400), 0, 1_000, Some(400)),
+            (Some(400), 600, 1_000, Some(1_000)),
+            (Some(9_000), 0, 1_000, Some(1_000)),
+            (Some(9_000), 20_000, 1_000, Some(20_000)),
+            (Some(0), 0, 1_000, None),
+        ] {
+            let close = Close { at: Timestamp(NOW + requested), heard_ms };
+            let found = close.moment(known.map(|known| Timestamp(NOW + known)), Timestamp(NOW));
+            assert_eq!(found.map(|found| found.0 - NOW), closes, "{known:?} {requested}");
+        }
     }
 }

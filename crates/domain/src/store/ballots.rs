@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::error::StoreError;
 use crate::ballot::{Ballot, BallotId, BallotKey, Choices};
-use crate::poll::PollId;
+use crate::ids::PollId;
 use crate::tally::{Tallies, TallyChange};
 
 /// Stores ballots and tallies.
@@ -24,7 +24,7 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     ///
     /// Whether a ballot arrived in time is decided here, by its `accepted_at` against the poll's opening and closing
     /// times as of this transaction; a ballot that is already stored stays counted, whenever it is sent again. A poll
-    /// that is [final](crate::store::Mark::Final) accepts no ballot, whenever that arrived: only [`Self::change_tallies`] changes its tallies.
+    /// that is [final](crate::poll::Mark::Final) accepts no ballot, whenever that arrived: only [`Self::change_tallies`] changes its tallies.
     ///
     /// May block its thread until the commit: call it from a thread that has nothing else to do.
     ///

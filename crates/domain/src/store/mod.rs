@@ -11,9 +11,11 @@ mod schema;
 
 pub use self::ballots::{BallotStore, LogReader, LogState, Outcome, Process, Recorded, Recount};
 pub use self::error::{Source, StoreError};
-pub use self::polls::{Close, Mark, PollStore, Window};
+pub use self::polls::PollStore;
 pub use self::schema::{Migration, MigrationState, Schema};
+pub use crate::poll::Mark;
 use crate::rounds::Rounds;
+pub use crate::window::{Close, Window};
 
 /// Everything that servers and workers store.
 pub trait Store: BallotStore + PollStore + Rounds {}
