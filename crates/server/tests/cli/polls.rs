@@ -6,7 +6,7 @@ use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::{Clock as _, SystemClock};
 use throng_domain::poll::OptionId;
-use throng_domain::store::PollStore as _;
+use throng_domain::store::{BallotStore as _, PollStore as _};
 
 use crate::workspace::Workspace;
 

@@ -25,7 +25,7 @@ use throng_backends::store::sqlite::SqliteStore;
 use throng_domain::clock::{Clock, ManualClock, Timestamp};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::Poll;
-use throng_domain::store::{Database, Recount, Window};
+use throng_domain::store::{Database, Recount, Schema as _, Window};
 use throng_domain::tally::Tallies;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
