@@ -46,6 +46,7 @@ macro_rules! store_contract {
             close_is_later_than_recorded_ballots
             close_of_a_closed_or_changed_poll_is_a_conflict
             mark_holds_until_the_window_is_set
+            changed_polls_are_found_by_version
             a_mark_is_set_only_on_the_version_seen
             final_poll_accepts_no_ballot
             rounds_have_a_number_and_a_time

@@ -3,7 +3,7 @@
 use super::support::{OPENS_AT, ballot, create, done, new_poll, record, tallies};
 use crate::ballot::Ballot;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
-use crate::poll::{Poll, PollState};
+use crate::poll::{Poll, PollId, PollState};
 use crate::store::{Close, Mark, Outcome, Store, StoreError, Window};
 
 /// A close as soon as possible.
@@ -114,6 +114,20 @@ pub async fn mark_holds_until_the_window_is_set(store: &dyn Store) {
     assert_eq!((again.closed_at, again.final_at), (None, None));
     assert_eq!(done(store.poll(&poll.slug).await), Some(again));
     assert_eq!(record(store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
+}
+
+/// A process that knows the polls finds those that changed by their versions, and reads no others.
+pub async fn changed_polls_are_found_by_version(store: &dyn Store) {
+    let (first, second) = (create(store, "first").await, create(store, "second").await);
+    assert_eq!(done(store.poll_versions().await), [(first.id, first.version), (second.id, second.version)]);
+    let changed = closed(store, &second).await;
+    assert_eq!(done(store.poll_versions().await), [(first.id, first.version), (second.id, changed.version)]);
+    assert_eq!(done(store.polls_by_id(&[second.id]).await), std::slice::from_ref(&changed));
+    let unknown = PollId(second.id.0 + 1_000);
+    let mut all = done(store.polls_by_id(&[second.id, unknown, first.id]).await);
+    all.sort_by_key(|poll| poll.id);
+    assert_eq!(all, [first, changed]);
+    assert_eq!(done(store.polls_by_id(&[]).await), []);
 }
 
 /// A mark is set only for the window that was seen, and only on polls that have an end.

@@ -17,6 +17,13 @@ pub trait PollStore: Send + Sync + std::fmt::Debug {
     /// A number that changes whenever any process creates or changes a poll. Cheap enough for several queries per second.
     async fn polls_version(&self) -> Result<u64, StoreError>;
 
+    /// The number of every poll with the poll's version, in order of creation. Reads little per poll: a process that knows the
+    /// polls learns from it which ones to read again.
+    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError>;
+
+    /// These polls, in any order; those that don't exist are left out. At most 1,000 at a time.
+    async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError>;
+
     /// The poll with this slug.
     async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError>;
 

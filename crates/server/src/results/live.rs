@@ -23,6 +23,9 @@ use crate::view::ResultsView;
 /// How long a reader waits for a result to be refreshed before it uses the known one.
 const REFRESH_MAX: Duration = Duration::from_secs(1);
 
+/// The most polls that are read at once.
+const READ_MAX: usize = 1_000;
+
 /// The pause after a failed query of the store.
 const AFTER_FAILURE: Duration = Duration::from_millis(250);
 
@@ -101,6 +104,21 @@ impl Polls {
         self.ending.iter().map(|live| &**live)
     }
 
+    fn version_of(&self, poll: PollId) -> Option<u64> {
+        self.by_id.get(&poll).map(|live| live.poll.version)
+    }
+
+    fn add(&mut self, live: Arc<LivePoll>) {
+        if live.poll.closes_at.is_some() && live.poll.final_at.is_none() {
+            self.ending.push(Arc::clone(&live));
+        }
+        // A poll's question is private before it opens: to the public, a draft doesn't exist.
+        if !live.poll.is_draft() {
+            self.by_slug.insert(live.poll.slug.to_string(), Arc::clone(&live));
+        }
+        self.by_id.insert(live.poll.id, live);
+    }
+
     /// The poll with this slug, if it exists and is not a draft.
     pub fn by_slug(&self, slug: &str) -> Option<&Arc<LivePoll>> {
         self.by_slug.get(slug)
@@ -129,6 +147,27 @@ pub struct Polls {
     ending: Vec<Arc<LivePoll>>,
 }
 
+/// `poll` with its latest result; `known` is the poll before it changed.
+async fn live(poll: Poll, known: Option<&Arc<LivePoll>>, source: &ResultSource) -> Result<LivePoll, StoreError> {
+    let is_final = poll.final_at.is_some();
+    let latest = match known {
+        Some(known) => {
+            if is_final && known.poll.final_at.is_none() {
+                // The last ballots counted by others may not have been received yet.
+                let last = source.query(poll.id).await?;
+                known.publish(&Arc::new(Snapshot::new(last.tallies, last.as_of)));
+            }
+            Arc::clone(&known.latest)
+        }
+        None => {
+            let latest = if is_final { source.query(poll.id).await? } else { source.latest(poll.id).await? };
+            let snapshot = ArcSwap::from_pointee(Snapshot::new(latest.tallies, latest.as_of));
+            Arc::new(Latest { snapshot, refresh_wanted: AtomicBool::new(false), refreshed: Notify::new() })
+        }
+    };
+    Ok(LivePoll { poll, latest, rendered: ArcSwapOption::empty() })
+}
+
 impl LivePolls {
     /// Loads the polls of `source`, with their results; `default_slug` is the default poll, which may be created later.
     ///
@@ -145,7 +184,7 @@ impl LivePolls {
         Ok(polls)
     }
 
-    /// Reads the polls again if any was created or changed, here or by another process, since the last time.
+    /// Reads the polls that were created or changed, here or by another process, since the last time.
     ///
     /// # Errors
     /// Those of the store; the known polls stay unchanged.
@@ -155,33 +194,22 @@ impl LivePolls {
         if version == known.version {
             return Ok(());
         }
+        let versions = source.store.poll_versions().await?;
+        let is_known = |(id, version): &&(PollId, u64)| known.version_of(*id) == Some(*version);
+        let changed: Vec<_> = versions.iter().filter(|poll| !is_known(poll)).map(|(id, _)| *id).collect();
+        let mut read = HashMap::new();
+        for ids in changed.chunks(READ_MAX) {
+            read.extend(source.store.polls_by_id(ids).await?.into_iter().map(|poll| (poll.id, poll)));
+        }
         let mut polls = Polls { version, ..Polls::default() };
-        for poll in source.store.polls().await? {
-            let is_final = poll.final_at.is_some();
-            let latest = match known.by_id.get(&poll.id) {
-                Some(live) => {
-                    if is_final && live.poll.final_at.is_none() {
-                        // The last ballots counted by others may not have been received yet.
-                        let last = source.query(poll.id).await?;
-                        live.publish(&Arc::new(Snapshot::new(last.tallies, last.as_of)));
-                    }
-                    Arc::clone(&live.latest)
-                }
-                None => {
-                    let latest = if is_final { source.query(poll.id).await? } else { source.latest(poll.id).await? };
-                    let snapshot = ArcSwap::from_pointee(Snapshot::new(latest.tallies, latest.as_of));
-                    Arc::new(Latest { snapshot, refresh_wanted: AtomicBool::new(false), refreshed: Notify::new() })
-                }
-            };
-            let live = Arc::new(LivePoll { poll, latest, rendered: ArcSwapOption::empty() });
-            if live.poll.closes_at.is_some() && live.poll.final_at.is_none() {
-                polls.ending.push(Arc::clone(&live));
+        for (id, _) in versions {
+            let known = known.by_id.get(&id);
+            match (read.remove(&id), known) {
+                (Some(poll), known) => polls.add(Arc::new(live(poll, known, source).await?)),
+                (None, Some(known)) => polls.add(Arc::clone(known)),
+                // Deleted meanwhile.
+                (None, None) => {}
             }
-            // A poll's question is private before it opens: to the public, a draft doesn't exist.
-            if !live.poll.is_draft() {
-                polls.by_slug.insert(live.poll.slug.to_string(), Arc::clone(&live));
-            }
-            polls.by_id.insert(live.poll.id, live);
         }
         polls.default = polls.by_slug.get(self.default_slug.as_str()).cloned();
         self.polls.store(Arc::new(polls));
@@ -259,5 +287,38 @@ impl LivePolls {
             live.publish(&snapshot);
         }
         snapshot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::clock::{Clock as _, ManualClock};
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::store::{PollStore as _, Schema as _};
+    use throng_domain::window::Window;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_changed_polls_are_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&directory.path().join("throng.db")).unwrap());
+        store.migrate().await.unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
+        let create = async |slug: &str| store.create_poll(NewPoll::demo(slug.parse().unwrap(), clock.now())).await;
+        let (kept, changed) = (create("kept").await.unwrap(), create("changed").await.unwrap());
+        let source = ResultSource::of_store(store.clone(), clock.clone());
+        let polls = LivePolls::load("kept".parse().unwrap(), &source).await.unwrap();
+        let before = polls.current().clone();
+        let window = Window { opens_at: changed.opens_at, closes_at: Some(Timestamp(5_000)) };
+        store.set_window(changed.id, changed.version, window).await.unwrap();
+        create("new").await.unwrap();
+        polls.reload(&source).await.unwrap();
+        let after = polls.current();
+        assert!(Arc::ptr_eq(&before.by_id[&kept.id], &after.by_id[&kept.id]));
+        assert_eq!(after.by_slug("changed").unwrap().poll.closes_at, Some(Timestamp(5_000)));
+        assert!(after.by_slug("new").is_some() && after.default_poll().is_some());
+        assert_eq!(after.ending().count(), 1);
     }
 }

@@ -106,6 +106,14 @@ impl PollStore for ScriptedStore {
         Ok(1)
     }
 
+    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
+        Ok(self.polls().await?.iter().map(|poll| (poll.id, poll.version)).collect())
+    }
+
+    async fn polls_by_id(&self, _: &[PollId]) -> Result<Vec<Poll>, StoreError> {
+        not_here()
+    }
+
     async fn poll(&self, _: &Slug) -> Result<Option<Poll>, StoreError> {
         not_here()
     }

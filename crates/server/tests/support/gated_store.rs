@@ -127,6 +127,14 @@ impl PollStore for GatedStore {
         self.store.polls_version().await
     }
 
+    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
+        self.store.poll_versions().await
+    }
+
+    async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError> {
+        self.store.polls_by_id(polls).await
+    }
+
     async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
         self.store.poll(slug).await
     }

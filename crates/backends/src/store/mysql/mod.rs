@@ -116,6 +116,14 @@ impl PollStore for MySqlStore {
         self.read(polls::version).await
     }
 
+    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
+        self.read(polls::versions).await
+    }
+
+    async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError> {
+        self.read(async |reader| polls::by_id(reader, polls).await).await
+    }
+
     async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
         self.read(async |reader| polls::by_slug(reader, slug).await).await
     }

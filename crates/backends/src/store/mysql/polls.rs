@@ -31,6 +31,19 @@ pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u64> {
     natural(&row, 0)
 }
 
+pub(super) async fn versions(reader: &mut MySqlConnection) -> sqlx::Result<Vec<(PollId, u64)>> {
+    let rows = sqlx::query("SELECT id, version FROM poll ORDER BY id").fetch_all(reader).await?;
+    rows.iter().map(|row| Ok((PollId(row.try_get(0)?), natural(row, 1)?))).collect()
+}
+
+pub(super) async fn by_id(reader: &mut MySqlConnection, polls: &[PollId]) -> sqlx::Result<Vec<Poll>> {
+    if polls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!("{POLLS} WHERE poll.id IN ({}) ORDER BY poll.id, position", list(polls));
+    polls_from(&sqlx::query(&sql).fetch_all(reader).await?)
+}
+
 pub(super) async fn by_slug(reader: &mut MySqlConnection, slug: &Slug) -> sqlx::Result<Option<Poll>> {
     let sql = format!("{POLLS} WHERE slug = ? ORDER BY position");
     let rows = sqlx::query(&sql).bind(slug.as_str()).fetch_all(reader).await?;

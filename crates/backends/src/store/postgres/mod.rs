@@ -89,6 +89,14 @@ impl PollStore for PostgresStore {
         self.connections.read(polls::version).await
     }
 
+    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
+        self.connections.read(polls::versions).await
+    }
+
+    async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError> {
+        self.connections.read(async |reader| polls::by_id(reader, polls).await).await
+    }
+
     async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
         self.connections.read(async |reader| polls::by_slug(reader, slug).await).await
     }

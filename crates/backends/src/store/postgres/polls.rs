@@ -39,6 +39,17 @@ pub(super) async fn version(reader: &mut PgConnection) -> sqlx::Result<u64> {
     unsigned(version)
 }
 
+pub(super) async fn versions(reader: &mut PgConnection) -> sqlx::Result<Vec<(PollId, u64)>> {
+    let rows = sqlx::query("SELECT id, version FROM poll ORDER BY id").fetch_all(reader).await?;
+    rows.iter().map(|row| Ok((PollId(row.try_get(0)?), unsigned(row.try_get::<i64, _>(1)?)?))).collect()
+}
+
+pub(super) async fn by_id(reader: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<Vec<Poll>> {
+    let ids: Vec<i64> = polls.iter().map(|poll| poll.0).collect();
+    let rows = sqlx::query(&format!("{SELECT} WHERE id = ANY($1)")).bind(ids).fetch_all(reader).await?;
+    rows.iter().map(poll_from).collect()
+}
+
 pub(super) async fn by_slug(reader: &mut PgConnection, slug: &Slug) -> sqlx::Result<Option<Poll>> {
     let sql = format!("{SELECT} WHERE slug = $1");
     sqlx::query(&sql).bind(slug.as_str()).fetch_optional(reader).await?.as_ref().map(poll_from).transpose()

@@ -198,6 +198,15 @@ impl PollStore for SqliteStore {
         self.read(polls::version).await
     }
 
+    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
+        self.read(polls::versions).await
+    }
+
+    async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError> {
+        let polls = polls.to_vec();
+        self.read(move |reader| polls::by_id(reader, &polls)).await
+    }
+
     async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError> {
         let slug = slug.clone();
         self.read(move |reader| polls::by_slug(reader, &slug)).await

@@ -34,6 +34,16 @@ pub(super) fn version(reader: &Connection) -> rusqlite::Result<u64> {
     reader.prepare_cached("SELECT version FROM polls_version")?.query_row([], |row| row.get(0))
 }
 
+pub(super) fn versions(reader: &Connection) -> rusqlite::Result<Vec<(PollId, u64)>> {
+    let mut polls = reader.prepare_cached("SELECT id, version FROM poll ORDER BY id")?;
+    polls.query_map([], |row| Ok((PollId(row.get(0)?), row.get(1)?)))?.collect()
+}
+
+pub(super) fn by_id(reader: &Connection, polls: &[PollId]) -> rusqlite::Result<Vec<Poll>> {
+    let snapshot = reader.unchecked_transaction()?;
+    polls.iter().filter_map(|poll| one(&snapshot, "id = ?1", poll.0).transpose()).collect()
+}
+
 pub(super) fn by_slug(reader: &Connection, slug: &Slug) -> rusqlite::Result<Option<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
     one(&snapshot, "slug = ?1", slug.as_str())
