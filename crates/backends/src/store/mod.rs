@@ -1,6 +1,5 @@
 //! The databases that store ballots.
 
-pub(crate) mod claim;
 pub mod mysql;
 pub mod postgres;
 mod record_plan;
@@ -13,8 +12,8 @@ use std::sync::Arc;
 
 use throng_domain::store::{Database, StoreError};
 
-pub use self::claim::Claim;
 pub use self::server_url::ServerUrl;
+pub use self::sqlite::Claim;
 pub use self::tls::{Tls, TlsMode};
 pub use self::url::DatabaseUrl;
 
@@ -41,6 +40,21 @@ pub async fn open_existing(url: &DatabaseUrl) -> Result<Option<Arc<dyn Database>
         DatabaseUrl::Sqlite(path) => Ok(sqlite::SqliteStore::open_existing(path)?.map(|store| Arc::new(store) as _)),
         // A server doesn't create a database because of a mistyped name.
         DatabaseUrl::MySql(_) | DatabaseUrl::Postgres(_) => open(url, None).await.map(Some),
+    }
+}
+
+impl DatabaseUrl {
+    /// Claims the database for this process, so that no second server keeps a stale copy of its results. `None` where
+    /// several processes may serve one database.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if another process serves it; [`StoreError::Rejected`] if there is no database, but a
+    /// log of one.
+    pub fn claim(&self) -> Result<Option<Claim>, StoreError> {
+        match self {
+            Self::Sqlite(path) => sqlite::claim(path).map(Some),
+            Self::MySql(_) | Self::Postgres(_) => Ok(None),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a call to a store failed: each variant answers what the caller can do.
 
+use crate::ids::PollId;
+
 /// Why a call to a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -31,6 +33,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error of a call for a poll that doesn't exist.
+    pub fn no_such_poll(poll: PollId) -> Self {
+        Self::Rejected(format!("there is no poll number {}", poll.0))
+    }
+
     /// Whether the same call may succeed later without intervention.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -17,6 +17,9 @@ use tokio::time::Instant;
 use super::error::StoreResult;
 use crate::store::{ServerUrl, Tls, TlsMode};
 
+/// How long a query may take; of a recount, each page.
+pub(super) const READ_MAX: Duration = Duration::from_secs(5);
+
 /// How long to wait for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 

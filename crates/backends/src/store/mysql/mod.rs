@@ -3,6 +3,7 @@
 //! Every operation has its own connection and its own deadline. What fails before `COMMIT` is sent has changed nothing;
 //! from then on the outcome is unknown until the same call is repeated.
 
+mod ballots;
 mod connection;
 mod error;
 mod polls;
@@ -28,13 +29,10 @@ use throng_domain::store::{
 use throng_domain::tally::{Tallies, TallyChange};
 use tokio::time::Instant;
 
-use self::connection::{Connections, PooledConnection, within};
+use self::connection::{Connections, PooledConnection, READ_MAX, within};
 use self::error::{StoreResult, before_commit, commit_error, open_error};
 pub use self::schema::migrations;
 use super::{ServerUrl, record_plan};
-
-/// How long a query may take; of a recount, each page.
-const READ_MAX: Duration = Duration::from_secs(5);
 
 /// How long a transaction may take until its commit, including the wait for a connection.
 const WRITE_MAX: Duration = Duration::from_secs(7);
@@ -85,24 +83,24 @@ impl BallotStore for MySqlStore {
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         let found = self.read(async |reader| tallies::of_poll(reader, poll).await).await?;
-        found.ok_or_else(|| no_such_poll(poll))
+        found.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
     async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
         let add = async |writer: &mut MySqlConnection| tallies::change(writer, self.shard, change).await;
         let ((), tallies) = self.write(add, &[change.poll]).await?;
-        tallies.into_iter().next().ok_or_else(|| no_such_poll(change.poll))
+        tallies.into_iter().next().ok_or_else(|| StoreError::no_such_poll(change.poll))
     }
 
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
         let mut connection = self.connection().await?;
         // Not returned to the pool: its snapshot ends with it.
         let counted = tallies::recount(&mut connection, poll).await.map_err(before_commit)?;
-        counted.ok_or_else(|| no_such_poll(poll))
+        counted.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
-        self.read(async |reader| record::stored(reader, poll, after, limit).await).await
+        self.read(async |reader| ballots::stored(reader, poll, after, limit).await).await
     }
 }
 
@@ -228,8 +226,4 @@ impl MySqlStore {
     async fn connection(&self) -> StoreResult<PooledConnection<'_>> {
         self.connections.take().await.map_err(before_commit)
     }
-}
-
-fn no_such_poll(poll: PollId) -> StoreError {
-    StoreError::Rejected(format!("there is no poll number {}", poll.0))
 }

@@ -11,7 +11,6 @@ use throng_domain::store::{Close, Mark, StoreError, Window};
 
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
-use super::record::list;
 
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
@@ -279,4 +278,10 @@ where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
     text(row, column)?.parse().map_err(corrupt)
+}
+
+/// The polls' ids, as a list for `IN`.
+pub(super) fn list(polls: &[PollId]) -> String {
+    let numbers: Vec<_> = polls.iter().map(|poll| poll.0.to_string()).collect();
+    numbers.join(",")
 }

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use sqlx::Row as _;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
-use throng_domain::clock::Timestamp;
+use sqlx::mysql::MySqlConnection;
+use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::poll::PollId;
 use throng_domain::store::Outcome;
 
+use super::ballots::{bytes, id};
 use super::connection::simple_query;
 use super::error::{corrupt, is_conflict};
 use super::polls::{self, word};
@@ -118,7 +117,7 @@ async fn insert_prepared(writer: &mut MySqlConnection, ballots: &[&Ballot; INSER
 }
 
 /// As text, in one request: a statement with placeholders would have to be prepared for every number of ballots. It
-/// contains nothing but numbers and hex digits, and the digits, commas and brackets of [`Choices`].
+/// contains nothing but numbers and hex digits, and the digits, commas and brackets of choices.
 fn insert_statement(ballots: &[&Ballot]) -> String {
     let mut sql = String::with_capacity(INSERT.len() + 100 * ballots.len());
     sql.push_str(INSERT);
@@ -180,38 +179,6 @@ fn look_up_statement<'a>(poll: PollId, keys: impl Iterator<Item = &'a BallotKey>
     sql
 }
 
-pub(super) async fn stored(
-    reader: &mut MySqlConnection,
-    poll: PollId,
-    after: Option<BallotKey>,
-    limit: usize,
-) -> sqlx::Result<Vec<Ballot>> {
-    let (relation, key) = after.map_or((">=", [0; 16]), |after| (">", after.0));
-    let sql = format!(
-        "SELECT `key`, coalesce(ballot_id, `key`), choices, accepted_at FROM ballot \
-         WHERE poll_id = ? AND `key` {relation} ? ORDER BY `key` LIMIT ?"
-    );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let page = sqlx::query(&sql).bind(poll.0).bind(&key[..]).bind(limit);
-    let rows = page.fetch_all(reader).await?;
-    let ballots = rows.iter().map(|row| {
-        Ok(Ballot {
-            poll,
-            key: BallotKey(bytes(row, 0)?),
-            id: id(row, 1)?,
-            choices: word::<Choices>(row, 2)?,
-            accepted_at: Timestamp(row.try_get(3)?),
-        })
-    });
-    ballots.collect()
-}
-
-/// The polls' ids, as a list for `IN`.
-pub(super) fn list(polls: &[PollId]) -> String {
-    let numbers: Vec<_> = polls.iter().map(|poll| poll.0.to_string()).collect();
-    numbers.join(",")
-}
-
 /// Appends bytes as a literal.
 fn push_bytes(sql: &mut String, bytes: &[u8; 16]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -221,12 +188,4 @@ fn push_bytes(sql: &mut String, bytes: &[u8; 16]) {
         sql.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
     sql.push('\'');
-}
-
-pub(super) fn bytes(row: &MySqlRow, column: usize) -> sqlx::Result<[u8; 16]> {
-    row.try_get::<&[u8], _>(column)?.try_into().map_err(corrupt)
-}
-
-fn id(row: &MySqlRow, column: usize) -> sqlx::Result<BallotId> {
-    bytes(row, column).map(|bytes| BallotId(uuid::Uuid::from_bytes(bytes)))
 }

@@ -5,9 +5,9 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::rounds::{ConsumerReport, REPORTS_KEPT, Round};
 
+use super::ballots::bytes;
 use super::connection::simple_query;
 use super::polls::{self, natural, text};
-use super::record::bytes;
 
 /// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once no
 /// other process can begin one.

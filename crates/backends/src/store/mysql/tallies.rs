@@ -8,10 +8,10 @@ use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::{Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
-use super::connection::{simple_query, within};
+use super::ballots;
+use super::connection::{READ_MAX, simple_query, within};
 use super::error::{StoreResult, before_commit, corrupt};
-use super::record::{self, list};
-use super::{READ_MAX, no_such_poll};
+use super::polls::list;
 use crate::store::record_plan::Sums;
 
 /// How many shards a tally has: stores that record at the same time mostly write to different ones, and don't wait for
@@ -58,7 +58,7 @@ pub(super) async fn change(writer: &mut MySqlConnection, shard: u64, change: &Ta
     let begin = format!("START TRANSACTION; SELECT id FROM poll WHERE id = {} FOR UPDATE", change.poll.0);
     simple_query(&mut *writer, &begin).await.map_err(before_commit)?;
     let before = of_poll(writer, change.poll).await.map_err(before_commit)?;
-    let before = before.ok_or_else(|| no_such_poll(change.poll))?;
+    let before = before.ok_or_else(|| StoreError::no_such_poll(change.poll))?;
     before.check_change(change).map_err(StoreError::Rejected)?;
     let add = add(std::slice::from_ref(change), shard).join("; ");
     simple_query(writer, &add).await.map_err(before_commit)?;
@@ -116,7 +116,7 @@ pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx:
     let mut ballots = TallyChange::none(poll);
     let mut after = None;
     loop {
-        let page = within(READ_MAX, record::stored(reader, poll, after, RECOUNT_PAGE)).await??;
+        let page = within(READ_MAX, ballots::stored(reader, poll, after, RECOUNT_PAGE)).await??;
         let Some(last) = page.last() else { return Ok(Some(Recount::new(tallies, &ballots))) };
         after = Some(last.key);
         page.iter().for_each(|ballot| ballots.add(&ballot.choices));

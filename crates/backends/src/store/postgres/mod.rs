@@ -5,6 +5,7 @@
 //! are prepared: a pooler has to track them, as PgBouncer does from 1.21 on. `PGSSLMODE` and the like are used as by
 //! every client, where the URL doesn't set something else.
 
+mod ballots;
 mod connection;
 mod error;
 mod polls;
@@ -63,7 +64,7 @@ impl BallotStore for PostgresStore {
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         let found = self.connections.read(async |reader| tallies::of_poll(reader, poll).await).await?;
-        found.ok_or_else(|| no_such_poll(poll))
+        found.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
     async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
@@ -71,11 +72,11 @@ impl BallotStore for PostgresStore {
     }
 
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        tallies::recount(&self.connections, poll).await?.ok_or_else(|| no_such_poll(poll))
+        tallies::recount(&self.connections, poll).await?.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
-        self.connections.read(async |reader| record::stored(reader, poll, after, limit).await).await
+        self.connections.read(async |reader| ballots::stored(reader, poll, after, limit).await).await
     }
 }
 
@@ -166,8 +167,4 @@ impl Schema for PostgresStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
         self.connections.read(polls::now).await
     }
-}
-
-fn no_such_poll(poll: PollId) -> StoreError {
-    StoreError::Rejected(format!("there is no poll number {}", poll.0))
 }

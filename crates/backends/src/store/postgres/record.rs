@@ -1,13 +1,13 @@
 //! Recording ballots. Ballots are counted nowhere else.
 
 use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgRow};
-use throng_domain::ballot::{Ballot, BallotId, BallotKey};
-use throng_domain::clock::Timestamp;
+use sqlx::postgres::PgConnection;
+use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::poll::PollId;
 use throng_domain::store::{Outcome, Recorded};
 
 use super::super::record_plan::{self, RecordPlan};
+use super::ballots::{bytes, id};
 use super::connection::{COMMIT_MAX, Connections, PooledConnection, Query, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, commit_error, is_collision, is_key_taken, read_error};
 use super::{polls, tallies};
@@ -142,39 +142,4 @@ async fn look_up_holders(writer: &mut PgConnection, batch: &mut RecordPlan<'_>) 
         batch.held_by(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?), id(row, 2)?, polls::word(row, 3)?);
     }
     Ok(())
-}
-
-pub(super) async fn stored(
-    reader: &mut PgConnection,
-    poll: PollId,
-    after: Option<BallotKey>,
-    limit: usize,
-) -> sqlx::Result<Vec<Ballot>> {
-    let rows = sqlx::query(
-        "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
-         WHERE poll_id = $1 AND ($2::bytea IS NULL OR key > $2) ORDER BY key LIMIT $3",
-    )
-    .bind(poll.0)
-    .bind(after.as_ref().map(|key| &key.0[..]))
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(reader)
-    .await?;
-    let ballot = |row: &PgRow| {
-        Ok(Ballot {
-            poll,
-            key: BallotKey(bytes(row, 0)?),
-            id: id(row, 1)?,
-            choices: polls::word(row, 2)?,
-            accepted_at: Timestamp(row.try_get(3)?),
-        })
-    };
-    rows.iter().map(ballot).collect()
-}
-
-fn id(row: &PgRow, column: usize) -> sqlx::Result<BallotId> {
-    Ok(BallotId(uuid::Uuid::from_bytes(bytes(row, column)?)))
-}
-
-fn bytes(row: &PgRow, column: usize) -> sqlx::Result<[u8; 16]> {
-    row.try_get(column)
 }

@@ -12,7 +12,7 @@ use super::super::record_plan::Sums;
 use super::connection::{Connections, Query, WORK_MAX, simple_query, within};
 use super::error::{StoreResult, read_error};
 use super::polls::{self, Numbers, option_id, word};
-use super::{no_such_poll, settings};
+use super::settings;
 
 /// The ballots read at once by a recount.
 const PAGE: usize = 10_000;
@@ -61,10 +61,11 @@ pub(super) fn bind_changes<'q>(query: Query<'q>, shard: i32, changes: &[TallyCha
 /// poll meanwhile.
 pub(super) async fn change(writer: &mut PgConnection, shard: i32, change: &TallyChange) -> StoreResult<Tallies> {
     polls::lock_exclusively(writer, change.poll).await.map_err(read_error)?;
-    let before = of_poll(writer, change.poll).await.map_err(read_error)?.ok_or_else(|| no_such_poll(change.poll))?;
+    let before =
+        of_poll(writer, change.poll).await.map_err(read_error)?.ok_or_else(|| StoreError::no_such_poll(change.poll))?;
     before.check_change(change).map_err(StoreError::Rejected)?;
     add(writer, shard, std::slice::from_ref(change)).await.map_err(read_error)?;
-    of_poll(writer, change.poll).await.map_err(read_error)?.ok_or_else(|| no_such_poll(change.poll))
+    of_poll(writer, change.poll).await.map_err(read_error)?.ok_or_else(|| StoreError::no_such_poll(change.poll))
 }
 
 /// Commits, and reads the tallies of those of the polls that exist, ascending.

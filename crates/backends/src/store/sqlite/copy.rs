@@ -10,11 +10,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use throng_domain::store::StoreError;
 
+use super::claim::refuse_other_name;
 use super::error::{StoreResult, read_error, write_error};
 use super::open::{log_of, open_writer, refuse_orphaned_log};
 use super::pace::{LOG_MAX_BYTES, Pace, log_too_long, refuse_long};
 use super::{polls, schema, tallies};
-use crate::store::claim::refuse_other_name;
 
 /// The pages copied at a time: 1 MiB.
 const PAGES_AT_ONCE: c_int = 128;

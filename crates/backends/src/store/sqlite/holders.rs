@@ -29,7 +29,7 @@ const SLOT_LOCKS_AT: u64 = 123;
 
 /// A log's index, by which readers are found.
 #[derive(Debug)]
-pub(in crate::store) struct LogIndex(File);
+pub(super) struct LogIndex(File);
 
 /// Another process that reads, and up to which page of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(super) struct Reader {
 impl LogIndex {
     /// The index of the log of the file at `path`. Closing it releases this process's locks, so it has to be kept for
     /// as long as any connection of this process has the file open: see `Claim::log_index`.
-    pub(in crate::store) fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let real = path.canonicalize()?;
         File::open(with_suffix(&real, "-shm")).map(Self)
     }

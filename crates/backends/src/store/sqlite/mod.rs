@@ -3,6 +3,8 @@
 //! The file is in WAL mode with `synchronous=FULL`, so a commit is on the disk when it returns, and readers and the
 //! writer never wait for each other.
 
+mod ballots;
+mod claim;
 mod copy;
 mod error;
 mod header;
@@ -22,7 +24,6 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -36,21 +37,17 @@ use throng_domain::store::{
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
+use self::claim::refuse_other_name;
+pub use self::claim::{Claim, claim};
 pub use self::copy::{Checked, copy};
 use self::error::{StoreResult, read_error};
-pub(super) use self::holders::LogIndex;
 pub use self::log::{LOG_LONG_BYTES, read_log_state};
-pub(super) use self::open::{create_file, refuse_orphaned_log};
+use self::open::{create_file, refuse_orphaned_log};
 use self::place::Place;
-pub(super) use self::place::with_suffix;
 use self::readers::Readers;
 pub use self::restore::{Restored, reject_leftover_files, restore};
 pub use self::schema::migrations;
 use self::writer::Writer;
-use super::claim::{Claim, refuse_other_name};
-
-/// How long a statement that doesn't record ballots waits for another process's write to end.
-const WRITE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A store in one SQLite file.
 #[derive(Debug)]
@@ -158,7 +155,7 @@ impl BallotStore for SqliteStore {
     }
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
-        self.read(move |reader| tallies::of_poll(reader, poll)).await?.ok_or_else(|| no_such_poll(poll))
+        self.read(move |reader| tallies::of_poll(reader, poll)).await?.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
     async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {
@@ -167,11 +164,13 @@ impl BallotStore for SqliteStore {
     }
 
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        self.read_bounded(move |reader| tallies::recount(reader, poll)).await?.ok_or_else(|| no_such_poll(poll))
+        self.read_bounded(move |reader| tallies::recount(reader, poll))
+            .await?
+            .ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
     async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
-        self.read(move |reader| record::stored(reader, poll, after, limit)).await
+        self.read(move |reader| ballots::stored(reader, poll, after, limit)).await
     }
 
     async fn maintain(&self) -> Result<(), StoreError> {
@@ -281,10 +280,6 @@ impl Schema for SqliteStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
         self.read(polls::now).await
     }
-}
-
-fn no_such_poll(poll: PollId) -> StoreError {
-    StoreError::Rejected(format!("there is no poll number {}", poll.0))
 }
 
 /// A panic while the lock was held rolled its transaction back, so the locked state is consistent.

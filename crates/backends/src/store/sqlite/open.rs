@@ -11,10 +11,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use throng_domain::store::StoreError;
 
-use super::WRITE_WAIT_MAX;
 use super::error::{StoreResult, read_error};
 use super::header::{Header, Marks};
 use super::place::with_suffix;
+
+/// How long a statement that doesn't record ballots waits for another process's write to end.
+pub(super) const WRITE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How often the switch of a new file to WAL mode is attempted. Each attempt that fails waits for another process's.
 const SWITCH_TRIES_MAX: usize = 100;
@@ -113,7 +115,7 @@ pub(super) fn belong_together(file: Header, writer: &Connection) -> StoreResult<
 }
 
 /// Refuses to create a file, or to use an empty one, beside an orphaned log: SQLite would delete the log.
-pub(crate) fn refuse_orphaned_log(path: &Path) -> StoreResult<()> {
+pub(super) fn refuse_orphaned_log(path: &Path) -> StoreResult<()> {
     let log = log_of(path);
     let bytes = length(&log)?;
     if bytes == 0 || length(path)? > 0 {
@@ -129,7 +131,7 @@ pub(crate) fn refuse_orphaned_log(path: &Path) -> StoreResult<()> {
 }
 
 /// Creates an empty file, which only its owner may read, if there is none.
-pub(crate) fn create_file(path: &Path) -> StoreResult<()> {
+pub(super) fn create_file(path: &Path) -> StoreResult<()> {
     let create = || File::options().create(true).append(true).mode(0o600).open(path).map(drop);
     match create() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {

@@ -15,7 +15,7 @@ use super::error::StoreResult;
 use super::header::Header;
 
 /// `path` with `suffix` appended, as SQLite names the files that belong to a database.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::WRITE_WAIT_MAX;
+use super::open::WRITE_WAIT_MAX;
 
 /// The idle connections kept; more may be in use at the same time.
 const IDLE_MAX: usize = 4;

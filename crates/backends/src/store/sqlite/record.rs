@@ -9,6 +9,7 @@ use throng_domain::poll::PollId;
 use throng_domain::store::{Outcome, Recorded, StoreError, Window};
 use throng_domain::tally::TallyChange;
 
+use super::ballots::id_from;
 use super::error::{StoreResult, read_error, write_error};
 use super::{polls, tallies};
 
@@ -130,31 +131,4 @@ fn holder(reader: &Connection, poll: PollId, key: BallotKey) -> rusqlite::Result
         .prepare_cached("SELECT coalesce(ballot_id, key), choices FROM ballot WHERE poll_id = ?1 AND key = ?2")?
         .query_row(params![poll.0, key.0], |row| Ok((id_from(row.get(0)?), polls::word(row, 1)?)))
         .optional()
-}
-
-pub(super) fn stored(
-    reader: &Connection,
-    poll: PollId,
-    after: Option<BallotKey>,
-    limit: usize,
-) -> rusqlite::Result<Vec<Ballot>> {
-    reader
-        .prepare_cached(
-            "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
-             WHERE poll_id = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
-        )?
-        .query_map(params![poll.0, after.map(|key| key.0), limit], |row| {
-            Ok(Ballot {
-                poll,
-                key: BallotKey(row.get(0)?),
-                id: id_from(row.get(1)?),
-                choices: polls::word(row, 2)?,
-                accepted_at: Timestamp(row.get(3)?),
-            })
-        })?
-        .collect()
-}
-
-fn id_from(bytes: [u8; 16]) -> BallotId {
-    BallotId(uuid::Uuid::from_bytes(bytes))
 }

@@ -10,13 +10,13 @@ use rustix::io::Errno;
 use tempfile::NamedTempFile;
 use throng_domain::store::StoreError;
 
+use super::claim::Claim;
 use super::copy::{Checked, copy, copy_pages};
 use super::error::StoreResult;
 use super::holders::lock_holder;
 use super::open::length;
 use super::place::with_suffix;
 use super::writer::Writer;
-use crate::store::claim::Claim;
 
 /// The content of the file that replaces the log while a database is exchanged: it isn't a log of SQLite's, which
 /// ignores it; but without a database beside it, it keeps a server from creating a new one.

@@ -4,6 +4,7 @@ use std::sync::Barrier;
 
 use throng_domain::contract::support::{ballot, create, record, tallies};
 
+use super::place::with_suffix;
 use super::*;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::poll::OptionId;

@@ -14,13 +14,13 @@ use throng_domain::ballot::Ballot;
 use throng_domain::store::{LogState, Recorded, StoreError};
 use tokio::time::Instant;
 
+use super::claim::Claim;
 use super::error::{StoreResult, read_error, write_error};
 use super::header::Marks;
 use super::log::LogWatch;
-use super::open::{LogPages, belong_together, marks, set_lock_wait, switch_to_log, watch_log};
+use super::open::{LogPages, WRITE_WAIT_MAX, belong_together, marks, set_lock_wait, switch_to_log, watch_log};
 use super::place::Place;
-use super::{WRITE_WAIT_MAX, record};
-use crate::store::Claim;
+use super::record;
 
 /// How long ballots wait for another process's write to end. Batches queued behind them don't wait again.
 const RECORD_WAIT_MAX: Duration = Duration::from_millis(400);

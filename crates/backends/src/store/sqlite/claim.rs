@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use throng_domain::store::StoreError;
 
-use super::DatabaseUrl;
-use super::sqlite::{LogIndex, create_file, refuse_orphaned_log, with_suffix};
+use super::holders::LogIndex;
+use super::open::{create_file, refuse_orphaned_log};
+use super::place::with_suffix;
 
 /// The right to serve a file: held by one process at a time, released when dropped, however that process ends.
 ///
@@ -25,19 +26,15 @@ pub struct Claim {
     _lock_file: Arc<File>,
 }
 
-impl DatabaseUrl {
-    /// Claims the database for this process, so that no second server keeps a stale copy of its results. `None` where
-    /// several processes may serve one database.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] if another process serves it; [`StoreError::Rejected`] if there is no database, but a
-    /// log of one.
-    pub fn claim(&self) -> Result<Option<Claim>, StoreError> {
-        match self {
-            Self::Sqlite(path) => claim_file(path).map(Some),
-            Self::MySql(_) | Self::Postgres(_) => Ok(None),
-        }
-    }
+/// Claims the file at `path` for this process, creating it where it is missing.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if another process serves it; [`StoreError::Rejected`] if there is no database, but a
+/// log of one.
+pub fn claim(path: &Path) -> Result<Claim, StoreError> {
+    refuse_orphaned_log(path)?;
+    create_file(path)?;
+    Claim::take(path, Some(File::open(path).map_err(unavailable)?))
 }
 
 impl Claim {
@@ -85,12 +82,6 @@ impl Claim {
     }
 }
 
-fn claim_file(path: &Path) -> Result<Claim, StoreError> {
-    refuse_orphaned_log(path)?;
-    create_file(path)?;
-    Claim::take(path, Some(File::open(path).map_err(unavailable)?))
-}
-
 /// Rejects a file that another process serves under another name: SQLite would give it a second log here, and neither
 /// process would see the content of the other's log.
 pub(super) fn refuse_other_name(path: &Path) -> Result<(), StoreError> {
@@ -132,20 +123,19 @@ mod tests {
     fn one_process_serves_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("throng.db");
-        let url = DatabaseUrl::Sqlite(path.clone());
-        let claim = url.claim().unwrap();
-        assert!(matches!(url.claim(), Err(StoreError::Conflict(why)) if why.contains("another throng serves")));
+        let claimed = claim(&path).unwrap();
+        assert!(matches!(claim(&path), Err(StoreError::Conflict(why)) if why.contains("another throng serves")));
         std::os::unix::fs::symlink("throng.db", directory.path().join("other.db")).unwrap();
-        let other = DatabaseUrl::Sqlite(directory.path().join("other.db"));
-        assert!(matches!(other.claim(), Err(StoreError::Conflict(_))), "another name of the same file");
+        let other = directory.path().join("other.db");
+        assert!(matches!(claim(&other), Err(StoreError::Conflict(_))), "another name of the same file");
         let linked = directory.path().join("linked.db");
         std::fs::hard_link(&path, &linked).unwrap();
-        let refused = DatabaseUrl::Sqlite(linked.clone()).claim();
+        let refused = claim(&linked);
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "a hard link to the same file");
         assert!(matches!(refuse_other_name(&linked), Err(StoreError::Conflict(_))), "commands don't use it either");
         refuse_other_name(&path).unwrap();
-        drop(claim);
-        url.claim().unwrap();
+        drop(claimed);
+        claim(&path).unwrap();
         refuse_other_name(&linked).unwrap();
     }
 }

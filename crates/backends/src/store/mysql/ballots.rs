@@ -1,0 +1,47 @@
+//! Ballots as they are stored.
+
+use sqlx::Row as _;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::PollId;
+
+use super::error::corrupt;
+use super::polls::word;
+
+/// A page of ballots, in the order of their keys.
+pub(super) async fn stored(
+    reader: &mut MySqlConnection,
+    poll: PollId,
+    after: Option<BallotKey>,
+    limit: usize,
+) -> sqlx::Result<Vec<Ballot>> {
+    let (relation, key) = after.map_or((">=", [0; 16]), |after| (">", after.0));
+    let sql = format!(
+        "SELECT `key`, coalesce(ballot_id, `key`), choices, accepted_at FROM ballot \
+         WHERE poll_id = ? AND `key` {relation} ? ORDER BY `key` LIMIT ?"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let page = sqlx::query(&sql).bind(poll.0).bind(&key[..]).bind(limit);
+    let rows = page.fetch_all(reader).await?;
+    let ballots = rows.iter().map(|row| {
+        Ok(Ballot {
+            poll,
+            key: BallotKey(bytes(row, 0)?),
+            id: id(row, 1)?,
+            choices: word::<Choices>(row, 2)?,
+            accepted_at: Timestamp(row.try_get(3)?),
+        })
+    });
+    ballots.collect()
+}
+
+/// A column that holds 16 bytes.
+pub(super) fn bytes(row: &MySqlRow, column: usize) -> sqlx::Result<[u8; 16]> {
+    row.try_get::<&[u8], _>(column)?.try_into().map_err(corrupt)
+}
+
+/// A column that holds a ballot's id.
+pub(super) fn id(row: &MySqlRow, column: usize) -> sqlx::Result<BallotId> {
+    bytes(row, column).map(|bytes| BallotId(uuid::Uuid::from_bytes(bytes)))
+}

@@ -1,0 +1,47 @@
+//! Ballots as they are stored.
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+use throng_domain::ballot::{Ballot, BallotId, BallotKey};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::PollId;
+
+use super::polls::word;
+
+/// A page of ballots, in the order of their keys.
+pub(super) async fn stored(
+    reader: &mut PgConnection,
+    poll: PollId,
+    after: Option<BallotKey>,
+    limit: usize,
+) -> sqlx::Result<Vec<Ballot>> {
+    let rows = sqlx::query(
+        "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
+         WHERE poll_id = $1 AND ($2::bytea IS NULL OR key > $2) ORDER BY key LIMIT $3",
+    )
+    .bind(poll.0)
+    .bind(after.as_ref().map(|key| &key.0[..]))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(reader)
+    .await?;
+    let ballot = |row: &PgRow| {
+        Ok(Ballot {
+            poll,
+            key: BallotKey(bytes(row, 0)?),
+            id: id(row, 1)?,
+            choices: word(row, 2)?,
+            accepted_at: Timestamp(row.try_get(3)?),
+        })
+    };
+    rows.iter().map(ballot).collect()
+}
+
+/// A column that holds a ballot's id.
+pub(super) fn id(row: &PgRow, column: usize) -> sqlx::Result<BallotId> {
+    Ok(BallotId(uuid::Uuid::from_bytes(bytes(row, column)?)))
+}
+
+/// A column that holds 16 bytes.
+pub(super) fn bytes(row: &PgRow, column: usize) -> sqlx::Result<[u8; 16]> {
+    row.try_get(column)
+}

@@ -1,0 +1,37 @@
+//! Ballots as they are stored.
+
+use rusqlite::{Connection, params};
+use throng_domain::ballot::{Ballot, BallotId, BallotKey};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::PollId;
+
+use super::polls::word;
+
+/// A page of ballots, in the order of their keys.
+pub(super) fn stored(
+    reader: &Connection,
+    poll: PollId,
+    after: Option<BallotKey>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Ballot>> {
+    reader
+        .prepare_cached(
+            "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
+             WHERE poll_id = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
+        )?
+        .query_map(params![poll.0, after.map(|key| key.0), limit], |row| {
+            Ok(Ballot {
+                poll,
+                key: BallotKey(row.get(0)?),
+                id: id_from(row.get(1)?),
+                choices: word(row, 2)?,
+                accepted_at: Timestamp(row.get(3)?),
+            })
+        })?
+        .collect()
+}
+
+/// A ballot's id, from the bytes that are stored.
+pub(super) fn id_from(bytes: [u8; 16]) -> BallotId {
+    BallotId(uuid::Uuid::from_bytes(bytes))
+}
