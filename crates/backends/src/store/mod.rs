@@ -1,5 +1,6 @@
 //! The databases that store ballots.
 
+mod migration;
 pub mod mysql;
 pub mod postgres;
 mod record_plan;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use throng_domain::store::{Database, StoreError};
 
+pub use self::migration::Migration;
 pub use self::server_url::ServerUrl;
 pub use self::sqlite::Claim;
 pub use self::tls::{Tls, TlsMode};
@@ -60,8 +62,6 @@ impl DatabaseUrl {
 
 #[cfg(test)]
 mod tests {
-    use throng_domain::store::Migration;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! The schema: migrated by the first process that starts, in a database that may be empty or partly migrated.
 
-use throng_backends::store::{mysql, sqlite};
+use throng_backends::store::mysql;
 use throng_domain::clock::Timestamp;
 use throng_domain::contract::support::{ballot, create, record, tallies};
 use throng_domain::rounds::Rounds;
@@ -112,12 +112,4 @@ async fn missing_tables_are_rejected_with_advice() {
     let store = database.open().await.unwrap();
     let missing = store.polls().await;
     assert!(matches!(&missing, Err(StoreError::Rejected(why)) if why.contains("throng schema migrate")), "{missing:?}");
-}
-
-#[test]
-fn migrations_match_those_of_sqlite() {
-    let steps = |migrations: &[throng_domain::store::Migration]| -> Vec<_> {
-        migrations.iter().map(|migration| (migration.version, migration.name)).collect()
-    };
-    assert_eq!(steps(mysql::migrations()), steps(sqlite::migrations()));
 }

@@ -12,7 +12,7 @@ mod schema;
 pub use self::ballots::{BallotStore, LogReader, LogState, Outcome, Process, Recorded, Recount};
 pub use self::error::{Source, StoreError};
 pub use self::polls::PollStore;
-pub use self::schema::{Migration, MigrationState, Schema};
+pub use self::schema::{MigrationState, Schema};
 pub use crate::poll::Mark;
 use crate::rounds::Rounds;
 pub use crate::window::{Close, Window};

@@ -29,22 +29,13 @@ pub trait Schema: Send + Sync + std::fmt::Debug {
     async fn now(&self) -> Result<Timestamp, StoreError>;
 }
 
-/// A step of the schema. Steps have the same numbers and names in every database.
-#[derive(Clone, Copy, Debug)]
-pub struct Migration {
-    /// Its place in the order, from 1.
-    pub version: u32,
-    /// Its file's name, without the extension; the same for every database.
-    pub name: &'static str,
-    /// Its statements, separated by `;` at the end of a line.
-    pub sql: &'static str,
-}
-
-/// A step of the schema, and whether a database has it.
+/// A step of the schema, and whether a database has it. Steps have the same numbers and names in every database.
 #[derive(Clone, Copy, Debug)]
 pub struct MigrationState {
-    /// The step.
-    pub migration: Migration,
+    /// Its place in the order, from 1.
+    pub version: u32,
+    /// Its name; it begins with its number.
+    pub name: &'static str,
     /// Whether it was applied.
     pub applied: bool,
 }

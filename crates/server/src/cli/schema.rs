@@ -116,8 +116,8 @@ async fn status(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Res
         let migrations = states.iter().map(step).collect();
         write_json(out, &Status { database: &database, current: missing == 0, migrations })?;
     } else {
-        for MigrationState { migration, applied } in &states {
-            writeln!(out, "{}  {}", if *applied { "applied" } else { "missing" }, migration.name)?;
+        for MigrationState { name, applied, .. } in &states {
+            writeln!(out, "{}  {}", if *applied { "applied" } else { "missing" }, name)?;
         }
     }
     if missing > 0 {
@@ -127,5 +127,5 @@ async fn status(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Res
 }
 
 fn step(state: &MigrationState) -> Step {
-    Step { version: state.migration.version, name: state.migration.name, applied: state.applied }
+    Step { version: state.version, name: state.name, applied: state.applied }
 }

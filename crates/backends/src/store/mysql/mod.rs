@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use self::connection::{Connections, PooledConnection, READ_MAX, within};
 use self::error::{StoreResult, before_commit, commit_error, open_error};
 pub use self::schema::migrations;
-use super::{ServerUrl, record_plan};
+use super::{ServerUrl, migration, record_plan};
 
 /// How long a transaction may take until its commit, including the wait for a connection.
 const WRITE_MAX: Duration = Duration::from_secs(7);
@@ -185,7 +185,7 @@ impl Schema for MySqlStore {
     }
 
     async fn migration_states(&self) -> Result<Vec<MigrationState>, StoreError> {
-        schema::states(self.read(schema::version).await?)
+        migration::states(migrations(), self.read(schema::version).await?)
     }
 
     async fn unsafe_settings(&self) -> Result<Vec<String>, StoreError> {

@@ -1,11 +1,12 @@
 //! The schema, embedded and applied step by step, forward only.
 
 use sqlx::mysql::MySqlConnection;
-use throng_domain::store::{Migration, MigrationState, StoreError};
+use throng_domain::store::StoreError;
 
 use super::connection::simple_query;
 use super::error::{StoreResult, is_table_missing, open_error};
 use super::polls::natural;
+use crate::store::migration::{self, Migration};
 
 /// The name of the lock. Locks are server-wide and have names of at most 64 characters, so the database's name is
 /// included as a hash. It is SHA-2: MySQL from 9.6 on has no other without a component.
@@ -50,7 +51,7 @@ pub(super) async fn migrate(writer: &mut MySqlConnection) -> StoreResult<Vec<&'s
     lock(writer).await?;
     let create_table = "CREATE TABLE IF NOT EXISTS schema_migration (version INT NOT NULL PRIMARY KEY, \
                 name VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin NOT NULL) ENGINE = InnoDB";
-    let current = known(version(writer).await.map_err(open_error)?)?;
+    let current = migration::known(migrations(), version(writer).await.map_err(open_error)?)?;
     let mut applied = Vec::new();
     for migration in migrations().iter().filter(|migration| migration.version > current) {
         simple_query(&mut *writer, create_table).await.map_err(open_error)?;
@@ -82,13 +83,6 @@ async fn apply(writer: &mut MySqlConnection, migration: &Migration) -> sqlx::Res
     Ok(())
 }
 
-/// Every step, and whether a database at this version has it.
-pub(super) fn states(version: u32) -> StoreResult<Vec<MigrationState>> {
-    let current = known(version)?;
-    let state = |migration: &Migration| MigrationState { migration: *migration, applied: migration.version <= current };
-    Ok(migrations().iter().map(state).collect())
-}
-
 /// The number of the last step applied; 0 in a database that has no table yet.
 pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u32> {
     match sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_migration").fetch_one(reader).await {
@@ -96,15 +90,4 @@ pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u32> {
         Err(error) if is_table_missing(&error) => Ok(0),
         Err(error) => Err(error),
     }
-}
-
-/// The number of the last step applied; an error if it is a step of a later version of Throng.
-fn known(version: u32) -> StoreResult<u32> {
-    let newest = migrations().len();
-    if usize::try_from(version).is_ok_and(|version| version > newest) {
-        return Err(StoreError::Rejected(format!(
-            "the database has schema version {version}, this throng supports {newest}; run the throng that wrote it, or a newer one"
-        )));
-    }
-    Ok(version)
 }

@@ -1,10 +1,11 @@
 //! The schema, embedded and applied step by step, forward only.
 
 use sqlx::PgConnection;
-use throng_domain::store::{Migration, MigrationState, StoreError};
+use throng_domain::store::MigrationState;
 
 use super::connection::{Connections, simple_query};
 use super::error::{StoreResult, migrate_error};
+use crate::store::migration::{self, Migration};
 
 /// The lock under which the schema is changed. Those of polls have other numbers: no poll has the id 0.
 const LOCK: i64 = super::polls::LOCKS;
@@ -76,20 +77,12 @@ async fn apply(writer: &mut PgConnection, migration: &'static Migration) -> sqlx
 }
 
 pub(super) async fn states(connections: &Connections) -> StoreResult<Vec<MigrationState>> {
-    let current = connections.read(version).await.and_then(known)?;
-    let state = |migration: &Migration| MigrationState { migration: *migration, applied: migration.version <= current };
-    Ok(migrations().iter().map(state).collect())
+    migration::states(migrations(), connections.read(version).await?)
 }
 
 /// The number of the last step applied; an error if it is a step of a later version of Throng.
-fn known(current: u32) -> StoreResult<u32> {
-    let newest = newest();
-    if current > newest {
-        return Err(StoreError::Rejected(format!(
-            "the database has schema version {current}, this throng supports {newest}; run the throng that wrote it, or a newer one"
-        )));
-    }
-    Ok(current)
+fn known(version: u32) -> StoreResult<u32> {
+    migration::known(migrations(), version)
 }
 
 fn newest() -> u32 {

@@ -1,10 +1,11 @@
 //! The schema, embedded and applied step by step, forward only.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
-use throng_domain::store::{Migration, MigrationState, StoreError};
+use throng_domain::store::MigrationState;
 
 use super::error::{StoreResult, read_error, write_error};
 use super::writer::first_marks;
+use crate::store::migration::{self, Migration};
 
 /// Every step, in order.
 pub fn migrations() -> &'static [Migration] {
@@ -61,21 +62,12 @@ pub(super) fn apply_missing(transaction: &Connection) -> StoreResult<Vec<&'stati
 }
 
 pub(super) fn states(reader: &Connection) -> StoreResult<Vec<MigrationState>> {
-    let current = known_version(reader)?;
-    let state = |migration: &Migration| MigrationState { migration: *migration, applied: migration.version <= current };
-    Ok(migrations().iter().map(state).collect())
+    migration::states(migrations(), version(reader).map_err(read_error)?)
 }
 
 /// The number of the last step applied; an error if it is a step of a later version of Throng.
 fn known_version(reader: &Connection) -> StoreResult<u32> {
-    let current = version(reader).map_err(read_error)?;
-    let newest = migrations().len();
-    if usize::try_from(current).is_ok_and(|current| current > newest) {
-        return Err(StoreError::Rejected(format!(
-            "the database has schema version {current}, this throng supports {newest}; run the throng that wrote it, or a newer one"
-        )));
-    }
-    Ok(current)
+    migration::known(migrations(), version(reader).map_err(read_error)?)
 }
 
 /// The number of the last step applied: stored in the file's header.
