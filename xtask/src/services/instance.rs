@@ -1,4 +1,4 @@
-//! The resources of one server: a directory, ports, a password and, if needed, a user.
+//! How a kind of server is set up and run, and what one server gets: a directory, ports, a password and, if needed, a user.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,9 +9,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rustix::process::Signal;
 
-use super::{ServerSpec, ports, work_dir};
-use crate::packages::SETPRIV;
+use super::{ports, work_dir};
+use crate::packages::{Program, SETPRIV};
 use crate::stopwatch::wait_checking_rarely;
 use crate::{command, packages};
 
@@ -26,6 +27,53 @@ const PREPARE_MAX: Duration = Duration::from_secs(120);
 
 /// How many lines of the log an error shows.
 const TAIL_LINES: usize = 20;
+
+/// How a kind of server is set up and run.
+#[derive(Debug)]
+pub struct ServerSpec {
+    pub name: &'static str,
+    /// The environment variable with its URL for the tests.
+    pub variable: &'static str,
+    /// The scheme of its URLs.
+    pub scheme: &'static str,
+    /// Whether its URL names a user and a password.
+    pub has_users: bool,
+    pub programs: &'static [Program],
+    /// The user that it runs as if this process is root and the server refuses to run as root.
+    pub user: Option<&'static str>,
+    pub stop_signal: StopSignal,
+    /// Creates its data and its configuration.
+    pub prepare: fn(&Instance) -> anyhow::Result<()>,
+    /// The process that must listen on the instance's second port before it starts.
+    pub companion: Option<fn(&Instance) -> anyhow::Result<Command>>,
+    pub command: fn(&Instance) -> anyhow::Result<Command>,
+    /// Whether it accepts clients now.
+    pub accepts_clients: fn(SocketAddr) -> std::io::Result<bool>,
+}
+
+/// The signal for a fast but orderly shutdown of a server.
+#[derive(Clone, Copy, Debug)]
+pub enum StopSignal {
+    Terminate,
+    Interrupt,
+}
+
+impl StopSignal {
+    pub fn signal(self) -> Signal {
+        match self {
+            Self::Terminate => Signal::TERM,
+            Self::Interrupt => Signal::INT,
+        }
+    }
+
+    /// Its name for `setpriv`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "TERM",
+            Self::Interrupt => "INT",
+        }
+    }
+}
 
 /// The resources of one server.
 #[derive(Debug)]

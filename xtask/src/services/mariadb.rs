@@ -3,9 +3,8 @@
 use std::process::Command;
 
 use super::certificate::{self, CERTIFICATE, KEY, OPENSSL};
-use super::instance::{Instance, USER};
+use super::instance::{Instance, ServerSpec, StopSignal, USER};
 use super::wire::exchange;
-use super::{ServerSpec, StopSignal};
 use crate::packages::Program;
 
 /// How it is set up and run.

@@ -2,9 +2,8 @@
 
 use std::process::Command;
 
-use super::instance::Instance;
+use super::instance::{Instance, ServerSpec, StopSignal};
 use super::wire::exchange;
-use super::{ServerSpec, StopSignal};
 use crate::packages::Program;
 
 /// How it is set up and run.

@@ -17,14 +17,14 @@ use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::instance::Instance;
+use self::instance::{Instance, ServerSpec};
 use self::service::Service;
 use self::work_dir::WorkDir;
 use crate::compat::{Mount, Root};
-use crate::packages::{self, Program, SETPRIV};
+use crate::packages::{self, SETPRIV};
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -40,53 +40,6 @@ pub enum Kind {
     Rabbitmq,
     /// memcached
     Memcached,
-}
-
-/// How a kind of server is set up and run.
-#[derive(Debug)]
-struct ServerSpec {
-    name: &'static str,
-    /// The environment variable with its URL for the tests.
-    variable: &'static str,
-    /// The scheme of its URLs.
-    scheme: &'static str,
-    /// Whether its URL names a user and a password.
-    has_users: bool,
-    programs: &'static [Program],
-    /// The user that it runs as if this process is root and the server refuses to run as root.
-    user: Option<&'static str>,
-    stop_signal: StopSignal,
-    /// Creates its data and its configuration.
-    prepare: fn(&Instance) -> anyhow::Result<()>,
-    /// The process that must listen on the instance's second port before it starts.
-    companion: Option<fn(&Instance) -> anyhow::Result<std::process::Command>>,
-    command: fn(&Instance) -> anyhow::Result<std::process::Command>,
-    /// Whether it accepts clients now.
-    accepts_clients: fn(std::net::SocketAddr) -> std::io::Result<bool>,
-}
-
-/// The signal for a fast but orderly shutdown of a server.
-#[derive(Clone, Copy, Debug)]
-enum StopSignal {
-    Terminate,
-    Interrupt,
-}
-
-impl StopSignal {
-    fn signal(self) -> Signal {
-        match self {
-            Self::Terminate => Signal::TERM,
-            Self::Interrupt => Signal::INT,
-        }
-    }
-
-    /// Its name for `setpriv`.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Terminate => "TERM",
-            Self::Interrupt => "INT",
-        }
-    }
 }
 
 impl Kind {

@@ -4,10 +4,9 @@
 use std::process::Command;
 
 use super::certificate::{self, CERTIFICATE, KEY};
-use super::instance::Instance;
+use super::instance::{Instance, ServerSpec, StopSignal};
 use super::mariadb;
 use super::wire::exchange;
-use super::{ServerSpec, StopSignal};
 use crate::packages::Program;
 
 /// How it is set up and run.

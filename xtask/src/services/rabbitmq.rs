@@ -4,9 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use super::instance::{CONTROL, Instance, USER};
+use super::instance::{CONTROL, Instance, ServerSpec, StopSignal, USER};
 use super::wire::exchange;
-use super::{ServerSpec, StopSignal};
 use crate::packages::Program;
 
 /// How it is set up and run.

@@ -11,9 +11,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-use super::ServerSpec;
 use super::certificate::CERTIFICATE;
-use super::instance::{self, Instance};
+use super::instance::{self, Instance, ServerSpec};
 use crate::children;
 use crate::stopwatch::{Stopwatch, wait_checking_rarely, wait_until};
 
