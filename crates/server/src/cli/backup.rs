@@ -7,9 +7,10 @@ use clap::Args;
 use serde::Serialize;
 use throng_backends::store::{DatabaseUrl, sqlite};
 
+use super::console::{Json, print, write_json};
 use super::counted::counted;
+use super::flags::Flags;
 use super::output::Output;
-use super::{Flags, Json, print, write_json};
 
 /// Arguments of `throng backup`.
 #[derive(Debug, Args)]

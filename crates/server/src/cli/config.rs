@@ -6,8 +6,9 @@ use anyhow::bail;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::console::{Json, print, write_json};
+use super::flags::Flags;
 use super::table::{Side, Table};
-use super::{Flags, Json, print, write_json};
 use crate::config::{Config, Faults, Shown, show};
 
 /// Subcommands of `throng config`.

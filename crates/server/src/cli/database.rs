@@ -8,7 +8,7 @@ use throng_backends::store;
 use throng_domain::clock::{Asked, Clock, RemoteClock, SystemClock};
 use throng_domain::store::{Database, StoreError};
 
-use super::write_message;
+use super::console::write_message;
 use crate::app::StartupWait;
 use crate::config::Config;
 

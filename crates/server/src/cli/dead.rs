@@ -10,10 +10,11 @@ use throng_backends::queue::{DeadLetter, OpenedLetter, SCAN_MAX, Selection};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
 
+use super::console::{Json, print, write_json};
 use super::counted::counted;
 use super::database::retry_unavailable;
+use super::flags::Flags;
 use super::table::{Side, Table};
-use super::{Flags, Json, print, write_json};
 use crate::app::cant_use;
 use crate::view::rfc3339_text;
 

@@ -15,8 +15,9 @@ use throng_domain::queue::Messages;
 use throng_domain::store::{Database, LogReader, LogState, StoreError};
 use throng_domain::waits_for::WaitsFor;
 
+use super::console::{Json, print, write_json};
 use super::counted::counted;
-use super::{Flags, Json, print, write_json};
+use super::flags::Flags;
 use crate::app::{BROKER_WATCH, CLOCK_SKEW_MAX_MS, cant_use, watch_broker};
 use crate::config::{AppEnv, Config};
 

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Flags, print};
+use super::console::print;
+use super::flags::Flags;
 
 /// How long the response may take.
 const RESPONSE_MAX: Duration = Duration::from_secs(5);

@@ -4,10 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
-
-use super::command_line;
 
 /// Print shell completions
 ///
@@ -21,10 +19,10 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+    pub(super) fn run(self, mut throng: Command, out: &mut dyn Write) -> anyhow::Result<()> {
         // The generator panics if a write fails, and a reader may close the pipe at any time.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut command_line(), "throng", &mut script);
+        clap_complete::generate(self.shell, &mut throng, "throng", &mut script);
         Ok(out.write_all(&script)?)
     }
 }
@@ -42,8 +40,7 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let mut throng = command_line();
+    pub(super) fn run(self, mut throng: Command, out: &mut dyn Write) -> anyhow::Result<()> {
         if let Some(directory) = &self.output {
             let written = std::fs::create_dir_all(directory)
                 .and_then(|()| clap_mangen::generate_to(throng.disable_help_subcommand(true), directory));

@@ -6,10 +6,12 @@
 mod backup;
 mod bench;
 mod config;
+mod console;
 mod counted;
 mod database;
 mod dead;
 mod doctor;
+mod flags;
 mod healthcheck;
 mod log;
 mod manual;
@@ -22,15 +24,15 @@ mod serve;
 mod table;
 mod worker;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use serde::Serialize;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::console::{Json, print, write_message};
+use self::flags::Flags;
 use crate::app::with_causes;
-use crate::config::{Config, Faults, SETTINGS, Sources, Wait, flag_of};
+use crate::config::{SETTINGS, flag_of};
 
 /// A poll server for crowds that all vote at once.
 #[derive(Debug, Parser)]
@@ -40,38 +42,6 @@ struct Cli {
     flags: Flags,
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-/// Settings that have a flag. Flags take precedence over the environment and `.env` files.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Settings")]
-struct Flags {
-    /// Address and port to serve on
-    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
-    listen: Option<String>,
-    /// Database of polls and ballots, such as sqlite://var/throng.db
-    #[arg(long, global = true, value_name = "URL")]
-    database_url: Option<String>,
-    /// Environment: dev or prod
-    #[arg(long, global = true, value_name = "ENV")]
-    app_env: Option<String>,
-    /// Poll of the compatibility routes and of /
-    #[arg(long, global = true, value_name = "SLUG")]
-    default_poll: Option<String>,
-    /// How long to wait for an unavailable database or broker: seconds, or `forever`
-    #[arg(long, global = true, value_name = "SECONDS")]
-    wait: Option<String>,
-}
-
-/// How long a command waits for a message to be written to standard error.
-const STDERR_WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// Output format of a command.
-#[derive(Clone, Copy, Debug, Args)]
-struct Json {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,8 +116,8 @@ pub fn run() -> ExitCode {
         Command::Doctor(json) => doctor::run(json, &flags),
         Command::Config(command) => config::run(command, &flags),
         Command::Healthcheck(command) => command.run(&flags),
-        Command::Completions(command) => print(|out| command.run(out)),
-        Command::Man(command) => print(|out| command.run(out)),
+        Command::Completions(command) => print(|out| command.run(command_line(), out)),
+        Command::Man(command) => print(|out| command.run(command_line(), out)),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     match result {
@@ -188,20 +158,6 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
     }
 }
 
-/// Calls `write` with standard output, and flushes it.
-fn print(write: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let written = write(&mut out);
-    // Output written before an error is still part of the command's output.
-    let flushed = out.flush();
-    written.and(flushed.map_err(Into::into))
-}
-
-/// Writes `value` as one line of JSON.
-fn write_json(out: &mut dyn io::Write, value: &impl Serialize) -> anyhow::Result<()> {
-    Ok(writeln!(out, "{}", serde_json::to_string(value)?)?)
-}
-
 /// Whether a command failed only because its output is no longer read, as in `throng poll export demo | head`.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -210,50 +166,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// Writes to standard error why a command failed.
 fn write_error(error: &anyhow::Error) {
     write_message(&with_causes(error));
-}
-
-/// Writes to standard error a message that isn't part of a command's output. Returns after [`STDERR_WAIT_MAX`] even if
-/// standard error isn't read.
-fn write_message(message: &str) {
-    let message = message.to_owned();
-    #[expect(clippy::print_stderr, reason = "messages for the user of the command line")]
-    log::within(STDERR_WAIT_MAX, move || eprintln!("throng: {message}"));
-}
-
-impl Flags {
-    /// The configuration of a command. Without `--wait` it doesn't wait for unavailable services: a user sees the error.
-    fn config(&self) -> Result<Config, Faults> {
-        let config = Config::read(&self.sources())?;
-        for warning in &config.warnings {
-            write_message(&format!("warning: {warning}"));
-        }
-        Ok(Config { wait: if self.wait.is_some() { config.wait } else { Wait::NONE }, ..config })
-    }
-
-    /// The configuration of a worker.
-    fn config_to_work(&self) -> Result<Config, Faults> {
-        Config::read(&self.sources())
-    }
-
-    fn config_to_serve(&self) -> Result<Config, Faults> {
-        Config::read_to_serve(&self.sources())
-    }
-
-    /// The settings given by flags.
-    fn given(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let flags = [
-            ("LISTEN", &self.listen),
-            ("DATABASE_URL", &self.database_url),
-            ("APP_ENV", &self.app_env),
-            ("DEFAULT_POLL", &self.default_poll),
-            ("WAIT", &self.wait),
-        ];
-        flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)))
-    }
-
-    fn sources(&self) -> Sources {
-        Sources::read(self.given(), std::env::vars_os(), std::path::Path::new("."))
-    }
 }
 
 const EXAMPLES: &str = "\

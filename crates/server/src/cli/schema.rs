@@ -7,7 +7,9 @@ use clap::Subcommand;
 use serde::Serialize;
 use throng_domain::store::MigrationState;
 
-use super::{Flags, Json, database, print, write_json};
+use super::console::{Json, print, write_json};
+use super::database;
+use super::flags::Flags;
 use crate::app::create_demo_poll;
 use crate::config::{AppEnv, Config};
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::Flags;
+use super::flags::Flags;
 use super::log::{Log, log_to_stderr};
 use crate::app::Server;
 use crate::config::Config;

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing::warn;
 
-use super::Flags;
+use super::flags::Flags;
 use super::log::log_to_stderr;
 use super::serve::{handle_reload_signals, stop_signal};
 use crate::app::work;

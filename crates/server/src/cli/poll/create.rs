@@ -8,8 +8,9 @@ use throng_domain::clock::Clock;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Kind, PercentBase, Slug, Visibility};
 
-use super::{advise, write_poll};
-use crate::cli::Json;
+use super::advice::advise;
+use super::display::write_poll;
+use crate::cli::console::Json;
 use crate::polls::{PollService, Schedule, TimeArg};
 
 /// Create a poll

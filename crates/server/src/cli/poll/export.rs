@@ -11,9 +11,9 @@ use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::Store;
 
-use super::advise;
+use super::advice::advise;
+use crate::cli::console::write_json;
 use crate::cli::output::Output;
-use crate::cli::write_json;
 use crate::config::Config;
 use crate::polls::PollService;
 use crate::view::rfc3339_text;

@@ -6,8 +6,8 @@ use clap::Args;
 use throng_domain::clock::Clock;
 use throng_domain::store::Store;
 
+use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table};
-use crate::cli::{Json, write_json};
 use crate::view::{PollView, rfc3339_text};
 
 /// List the polls in the order of their creation

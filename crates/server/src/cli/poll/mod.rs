@@ -5,6 +5,7 @@
 
 mod advice;
 mod create;
+mod display;
 mod export;
 mod list;
 mod recount;
@@ -12,17 +13,14 @@ mod results;
 mod show;
 mod window;
 
-use std::io::Write;
-
 use clap::Subcommand;
-use throng_domain::clock::{Clock, Timestamp};
-use throng_domain::poll::{Poll, PollState};
+use throng_domain::clock::Clock;
 use throng_domain::store::Store;
 
-use self::advice::advise;
-use super::{Flags, Json, database, print, write_json};
+use super::console::print;
+use super::database;
+use super::flags::Flags;
 use crate::polls::PollService;
-use crate::view::{PollView, rfc3339_text};
 
 /// Subcommands of `throng poll`.
 #[derive(Debug, Subcommand)]
@@ -58,31 +56,4 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
             }
         })
     })
-}
-
-/// The poll's state at `now`, as text for operators.
-fn state_text(poll: &Poll, now: Timestamp) -> String {
-    let opens = poll.opens_at.map_or_else(String::new, rfc3339_text);
-    let closes = poll.closes_at.map_or_else(String::new, rfc3339_text);
-    match (poll.state(now), poll.closes_at) {
-        (PollState::Draft, _) => "a draft; it isn't open for voting yet".to_owned(),
-        (PollState::Scheduled, None) => format!("scheduled; it opens at {opens}"),
-        (PollState::Scheduled, Some(_)) => format!("scheduled; it opens at {opens} and closes at {closes}"),
-        (PollState::Open, None) => format!("open since {opens}"),
-        (PollState::Open, Some(_)) => format!("open since {opens}; it closes at {closes}"),
-        (PollState::Closing, _) => format!("closed since {closes}; the last ballots may still be counted"),
-        (PollState::Final, _) => format!("closed since {closes}; its result is final"),
-    }
-}
-
-/// Writes the poll after a change.
-fn write_poll(poll: &Poll, now: Timestamp, json: Json, out: &mut dyn Write) -> anyhow::Result<()> {
-    if json.json {
-        return write_json(out, &PollView::new(poll, now));
-    }
-    writeln!(out, "The poll `{}` is {}.", poll.slug, state_text(poll, now))?;
-    if poll.state(now) == PollState::Draft {
-        writeln!(out, "To open it: throng poll open {}", poll.slug)?;
-    }
-    Ok(())
 }

@@ -8,9 +8,9 @@ use serde::Serialize;
 use throng_domain::poll::{OptionId, Poll, Slug};
 use throng_domain::store::Recount as Counted;
 
-use super::advise;
+use super::advice::advise;
+use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table};
-use crate::cli::{Json, write_json};
 use crate::polls::PollService;
 
 /// Count a poll's ballots again and compare the counts with its tallies

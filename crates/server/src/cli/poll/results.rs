@@ -9,9 +9,10 @@ use throng_domain::poll::{PollState, Slug};
 use throng_domain::store::Store;
 use throng_domain::waits_for::WaitsFor;
 
-use super::{advise, state_text};
+use super::advice::advise;
+use super::display::state_text;
+use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table, plain};
-use crate::cli::{Json, write_json};
 use crate::config::Config;
 use crate::polls::PollService;
 use crate::view::ResultsView;

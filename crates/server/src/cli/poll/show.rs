@@ -6,9 +6,10 @@ use clap::Args;
 use throng_domain::clock::Clock;
 use throng_domain::poll::{Poll, Slug};
 
-use super::{advise, state_text};
+use super::advice::advise;
+use super::display::state_text;
+use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table, plain};
-use crate::cli::{Json, write_json};
 use crate::polls::PollService;
 use crate::view::PollView;
 

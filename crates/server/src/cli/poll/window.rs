@@ -6,8 +6,9 @@ use clap::Args;
 use throng_domain::clock::Clock;
 use throng_domain::poll::Slug;
 
-use super::{advise, write_poll};
-use crate::cli::Json;
+use super::advice::advise;
+use super::display::write_poll;
+use crate::cli::console::Json;
 use crate::polls::{PollService, TimeArg};
 
 /// Open a poll, now or later

@@ -34,7 +34,6 @@ use self::form::BallotForm;
 use self::page::{After, PlainPage, PollPage, Visit};
 use self::policy::Page;
 use self::receipt::{Proof, ReceiptKey};
-use self::texts::Texts;
 use super::api::poll_path::PollPath;
 use super::body::WholeBody;
 use super::origin;
@@ -194,7 +193,7 @@ fn refused(
     problem: Problem,
 ) -> Response {
     let retry = form.retry || matches!(problem, Problem::Refused(Refusal::OutcomeUnknown(_)));
-    let message = Some(Texts::of(&live.poll).message(&problem, form.retry));
+    let message = Some(texts::of(&live.poll).message(&problem, form.retry));
     // If an earlier ballot stands, the visitor is a voter, and the page shows the result.
     let earlier_choices = if let Problem::Refused(Refusal::AlreadyVoted(choices)) = &problem {
         Some(choices.as_slice().to_vec())

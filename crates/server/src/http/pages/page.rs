@@ -7,7 +7,7 @@ use throng_domain::poll::{Kind, OptionId, Poll, PollState, Viewer, Visibility};
 
 use super::super::problem::Problem;
 use super::assets;
-use super::texts::{DisplayTime, PlainText, Plural, Texts};
+use super::texts::{self, DisplayTime, PlainText, Plural, Texts};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
@@ -73,7 +73,7 @@ pub struct PlainPage {
 impl PlainPage {
     /// The page that describes `problem`.
     pub fn new(site: &PublicUrl, problem: &Problem) -> Self {
-        let texts = Texts::without_poll();
+        let texts = texts::without_poll();
         Self { site: site.clone(), texts, content: texts.plain(problem) }
     }
 }
@@ -140,7 +140,7 @@ struct Row<'a> {
 impl<'a> PollPage<'a> {
     /// The page of `live` at `now`.
     pub fn new(live: &'a LivePoll, now: Timestamp, visit: Visit) -> Self {
-        let (poll, texts) = (&live.poll, Texts::of(&live.poll));
+        let (poll, texts) = (&live.poll, texts::of(&live.poll));
         let shown = match poll.state(now) {
             PollState::Draft | PollState::Scheduled => Shown::ResultPanel(ResultPanel::before(poll, texts)),
             PollState::Open if visit.after == After::Nothing => Shown::Form(Form::new(poll, texts, now, &visit)),

@@ -2,7 +2,7 @@
 
 use throng_domain::poll::{InvalidChoice, Kind, Poll};
 
-use super::{PlainText, Plural, ScriptTexts, Texts};
+use super::table::{PlainText, Plural, ScriptTexts, Texts};
 use crate::voting::Refusal;
 
 /// The table.
