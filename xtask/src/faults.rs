@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let sets: Vec<Set> = (1..=options.sets).map(start).collect::<anyhow::Result<_>>()?;
     let done = parallel::run_parallel(&sets, (1..).zip(&names).collect(), |set, (number, name): (usize, &String)| {
         println!("set {}: [{number}/{count}] {name}", set.number);
-        let mut test = with_options(tests_of("scaled_out"), options)?;
+        let mut test = with_options(tests_of(SYSTEM), options)?;
         test.args(["--exact", name]).envs(set.services.variables());
         report(set.number, test)
     });
@@ -90,10 +90,10 @@ struct Set {
 
 /// The tests of a scaled-out system whose names contain one of `only`; all if that is empty.
 fn tests_named(only: &[String]) -> anyhow::Result<Vec<String>> {
-    let listed = command::output(tests_of("scaled_out").arg("--list"))?;
-    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let listed = command::output(tests_of(SYSTEM).arg("--list"))?;
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test")?.strip_prefix(SCALED_OUT));
     let chosen = names.filter(|name| only.is_empty() || only.iter().any(|part| name.contains(part.as_str())));
-    let chosen: Vec<_> = chosen.map(str::to_owned).collect();
+    let chosen: Vec<_> = chosen.map(|name| format!("{SCALED_OUT}{name}")).collect();
     ensure!(!chosen.is_empty(), "no test has a name with {} in it", only.join(" or "));
     Ok(chosen)
 }
@@ -147,12 +147,36 @@ const PASSED: &str = "test result: ok. 1 passed";
 /// The end of a trial's last line, which begins with the number of ballots.
 const HELD: &str = "lost 0, doubled 0";
 
-/// The fault tests of a single server, run one after the other, with their output.
+/// The test binary with all faults.
+const SYSTEM: &str = "system";
+
+/// Its module with the faults of a single server.
+const EMBEDDED: &str = "faults::";
+
+/// Its module with the faults of a scaled-out system.
+const SCALED_OUT: &str = "scaled_out::";
+
+/// Its module that injects no fault of a kind that is chosen here.
+const SUPERVISED: &str = "supervised::";
+
+/// The fault tests of a single server, run one after the other, with their output. Arguments that are added choose among them.
 pub fn tests() -> Command {
-    tests_of("faults")
+    without(SCALED_OUT)
 }
 
-/// The same for the test binary of this name.
+/// The same for those of a scaled-out system.
+pub fn scaled_out_tests() -> Command {
+    without(EMBEDDED)
+}
+
+/// The tests without those of a module. Filters are alternatives, so that only skipping leaves room for a choice.
+fn without(module: &str) -> Command {
+    let mut tests = tests_of(SYSTEM);
+    tests.args(["--skip", module, "--skip", SUPERVISED]);
+    tests
+}
+
+/// The tests of the binary of this name, run one after the other, with their output.
 pub fn tests_of(binary: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--quiet", "--workspace", "--test", binary, "--", "--nocapture", "--test-threads=1"]);

@@ -183,7 +183,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         let binary = build(root, mutant).with_context(|| format!("mutant \"{}\"", mutant.name))?;
         let mut tests = match mutant.suite {
             Suite::Embedded => faults::tests(),
-            Suite::ScaledOut => faults::tests_of("scaled_out"),
+            Suite::ScaledOut => faults::scaled_out_tests(),
             Suite::Backends(name) => tests_in_copy(root, name)?,
         };
         let output = tests.args(mutant.tests).env("THRONG_BIN", binary).envs(services.variables()).output()?;

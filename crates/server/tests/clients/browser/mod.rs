@@ -1,0 +1,9 @@
+//! The page, voted in with a real browser. Screenshots go to `target/screenshots`.
+//!
+//! Needs Chromium and its driver: Debian's packages `chromium` and `chromium-driver`; and the proxies that `deploy/` has
+//! configurations of.
+
+mod appearance;
+mod lost_responses;
+mod voting;
+mod without_script;

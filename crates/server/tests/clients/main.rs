@@ -1,0 +1,12 @@
+//! Browsers, third-party clients and proxies in front of a server. `cargo xtask test` installs the programs that these tests
+//! need.
+#![allow(clippy::print_stdout, reason = "some tests report what they did")]
+#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+
+mod front;
+#[path = "../support/mod.rs"]
+mod support;
+mod webdriver;
+
+mod browser;
+mod proxies;

@@ -1,0 +1,19 @@
+//! The routes, over real connections to a whole server.
+
+mod ballots;
+mod compat;
+mod cors;
+mod dashboard;
+mod errors;
+mod fast_path;
+mod framing;
+mod large_bodies;
+mod limits;
+mod operations;
+mod origin;
+mod overload;
+mod polls;
+mod request_log;
+mod results;
+mod shutdown;
+mod visibility;

@@ -1,0 +1,12 @@
+//! The command line: the binary itself, in a directory of its own, without an environment.
+
+mod backup;
+mod configuration;
+mod container;
+mod logging;
+mod manual;
+mod polls;
+mod schema;
+mod serving;
+mod waiting;
+mod workspace;
