@@ -7,11 +7,11 @@ use throng_backends::cache::memcached::Memcached;
 use throng_domain::cache::{Lease, ResultCache};
 use throng_domain::contract::cache::result;
 use throng_domain::poll::PollId;
+use throng_testkit::{ChaosProxy, Fault};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, interval, timeout};
 
-use super::proxy::Proxy;
 use super::{host, namespace, node};
 
 /// The maximum time of a single call on a busy machine.
@@ -45,21 +45,21 @@ async fn wait_until_recovered(node: &Memcached) {
 
 #[tokio::test]
 async fn frozen_cache_misses_then_is_skipped_then_recovers() {
-    let proxy = Proxy::start(host()).await;
-    let node = node(&proxy.host(), &namespace("frozen"));
+    let proxy = ChaosProxy::start(host());
+    let node = node(&proxy.address().to_string(), &namespace("frozen"));
     node.put(&result(1, 7)).await;
     assert_eq!(node.get(PollId(1)).await, Some(result(1, 7)));
 
-    proxy.freeze(true);
+    proxy.set(Fault::Frozen);
     all_calls_miss(&node).await;
-    let (requests, started) = (proxy.requests(), Instant::now());
+    let (reads, started) = (proxy.reads(), Instant::now());
     for _ in 0..1_000 {
         assert_eq!(node.get(PollId(1)).await, None);
     }
     assert!(started.elapsed() < CALL_MAX, "1,000 calls took {:?}", started.elapsed());
-    assert!(proxy.requests() <= requests + 1, "{} of 1,000 calls were made", proxy.requests() - requests);
+    assert!(proxy.reads() <= reads + 1, "{} of 1,000 calls were made", proxy.reads() - reads);
 
-    proxy.freeze(false);
+    proxy.set(Fault::None);
     wait_until_recovered(&node).await;
     let cached = node.get(PollId(1)).await.expect("a result is cached");
     // The put before the breaker opened may have reached the server late.
@@ -73,13 +73,7 @@ async fn cache_that_starts_later_is_used() {
     drop(reserved);
     let node = node(&address.to_string(), &namespace("away"));
     all_calls_miss(&node).await;
-    let listener = TcpListener::bind(address).await.unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let mut server = tokio::net::TcpStream::connect(host()).await.unwrap();
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
-        }
-    });
+    let _server = ChaosProxy::at(address, host());
     wait_until_recovered(&node).await;
     node.put(&result(1, 7)).await;
     assert_eq!(node.get(PollId(1)).await, Some(result(1, 7)));

@@ -7,7 +7,6 @@ mod faults;
 mod nodes;
 mod planted;
 mod probe;
-mod proxy;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};

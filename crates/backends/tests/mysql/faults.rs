@@ -7,10 +7,10 @@ use sqlx::Row;
 use throng_backends::store::mysql::MySqlStore;
 use throng_domain::contract::support::{ballot, create, record, tallies};
 use throng_domain::store::{BallotStore as _, Outcome, PollStore as _, Schema as _, StoreError};
+use throng_testkit::{ChaosProxy, Fault};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use super::proxy::{Fault, Proxy};
 use super::{OwnDatabase, execute, server, server_url};
 
 /// The maximum time to record, with some slack for a busy machine.
@@ -19,19 +19,26 @@ const RECORD_MAX: Duration = Duration::from_secs(12);
 /// The maximum time of a query.
 const READ_MAX: Duration = Duration::from_secs(10);
 
+/// A proxy in front of the server.
+fn proxy() -> ChaosProxy {
+    ChaosProxy::start(server().rsplit_once('@').unwrap().1)
+}
+
 #[tokio::test]
 async fn lost_commit_response_is_unknown_and_retry_counts_once() {
     let (database, _) = OwnDatabase::with_store().await;
-    let proxy = Proxy::start().await;
-    let store = database.open_through(proxy.address).await.unwrap();
+    let proxy = proxy();
+    let store = database.open_through(proxy.address()).await.unwrap();
     let poll = create(&store, "poll").await;
-    for (number, fault, expected) in
-        [(1, Fault::LoseCommitResponse, Outcome::CountedBefore), (2, Fault::LoseCommit, Outcome::Counted)]
-    {
+    for (number, fault, expected) in [
+        (1, Fault::LoseResponseTo("COMMIT"), Outcome::CountedBefore),
+        (2, Fault::CutBefore("COMMIT"), Outcome::Counted),
+    ] {
         let batch = [ballot(&poll, number, &[1])];
         proxy.set(fault);
         let lost = store.record(&batch).await;
         assert!(matches!(lost, Err(StoreError::Unknown(_))), "{fault:?}: {lost:?}");
+        proxy.set(Fault::None);
         assert_eq!(record(&store, &batch).await.outcomes, [expected], "{fault:?}");
     }
     assert_eq!(tallies(&store, &poll).await.voters, 2);
@@ -40,8 +47,8 @@ async fn lost_commit_response_is_unknown_and_retry_counts_once() {
 #[tokio::test]
 async fn frozen_server_times_out_and_is_used_again() {
     let (database, _) = OwnDatabase::with_store().await;
-    let proxy = Proxy::start().await;
-    let store = database.open_through(proxy.address).await.unwrap();
+    let proxy = proxy();
+    let store = database.open_through(proxy.address()).await.unwrap();
     let poll = create(&store, "poll").await;
     proxy.set(Fault::Frozen);
     let started = Instant::now();

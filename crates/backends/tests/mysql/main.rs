@@ -5,7 +5,6 @@
 mod contract;
 mod counting;
 mod faults;
-mod proxy;
 mod schema;
 mod tls;
 

@@ -4,21 +4,21 @@
 use throng_backends::store::postgres::PostgresStore;
 use throng_domain::contract::support::{create, done, record, tallies};
 use throng_domain::store::{BallotStore as _, Outcome, StoreError};
+use throng_testkit::{ChaosProxy, Fault};
 use tokio::net::TcpListener;
 use tokio::time::{Duration, Instant};
 
 use super::ballots;
 use super::database::Database;
-use super::proxy::{Fault, Proxy};
 
 /// The maximum time to record on a busy machine.
 const RECORD_MAX: Duration = Duration::from_secs(12);
 
 /// A database, a proxy in front of it, and a store that connects through the proxy.
-async fn behind_proxy() -> (Database, Proxy, PostgresStore) {
+async fn behind_proxy() -> (Database, ChaosProxy, PostgresStore) {
     let (database, _) = Database::with_store().await;
-    let proxy = Proxy::start(Database::upstream()).await;
-    let store = done(PostgresStore::open(&database.url_through(&proxy.address())).await);
+    let proxy = ChaosProxy::start(Database::upstream());
+    let store = done(PostgresStore::open(&database.url_through(&proxy.address().to_string())).await);
     (database, proxy, store)
 }
 

@@ -7,7 +7,6 @@ mod contract;
 mod database;
 mod faults;
 mod pooler;
-mod proxy;
 mod schema;
 mod settings;
 mod tls;

@@ -8,10 +8,10 @@ use throng_backends::queue::Selection;
 use throng_backends::queue::rabbitmq::RabbitBallotConsumer;
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{BallotConsumer, CheckProgress, Delivery, EmptyCheck, Publisher};
+use throng_testkit::{ChaosProxy, Fault, eventually_async};
 
 use super::fixture::{Fixture, connect, host, with_fixture};
-use super::proxy::{Fault, Proxy};
-use super::{ballots, eventually, next, within};
+use super::{ballots, next, within};
 
 /// The messages that a worker may hold at once.
 const PREFETCH: usize = 128;
@@ -25,7 +25,7 @@ async fn empty_check(worker: &mut RabbitBallotConsumer) -> Option<EmptyCheck> {
 
 /// The first empty check that finds nothing.
 async fn passing_empty_check(worker: &mut RabbitBallotConsumer) -> EmptyCheck {
-    eventually("nothing is found", async || empty_check(worker).await).await
+    eventually_async("nothing is found", async || empty_check(worker).await).await
 }
 
 /// Another consumer of `{prefix}.{queue}`, which acknowledges nothing.
@@ -59,7 +59,7 @@ async fn all_consumers_are_counted() {
         assert_eq!(empty_check(&mut worker).await.unwrap().consumers, 3);
         drop(other);
         connection.close(200, "OK".into()).await.unwrap();
-        eventually("they have disconnected", async || {
+        eventually_async("they have disconnected", async || {
             empty_check(&mut worker).await.filter(|check| check.consumers == 1)
         })
         .await;
@@ -90,7 +90,7 @@ async fn deliveries_before_an_empty_check_must_be_recorded() {
         publisher.publish(&ballots(0, 1)).await.unwrap();
         let held = take(&mut worker).await;
         publisher.publish(&ballots(1, 1)).await.unwrap();
-        eventually("it is delivered", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
+        eventually_async("it is delivered", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
         let check = passing_empty_check(&mut worker).await;
         assert_eq!(worker.progress(&check), CheckProgress::Pending);
         finish(&mut worker, &held).await;
@@ -115,8 +115,10 @@ async fn empty_check_finds_ready_messages_but_not_held_ones() {
         for number in 0..2 * PREFETCH + 1 {
             publisher.publish(&ballots(number, 1)).await.unwrap();
         }
-        eventually("both hold all that they may", async || (fixture.ready("ballots").await == Some(1)).then_some(()))
-            .await;
+        eventually_async("both hold all that they may", async || {
+            (fixture.ready("ballots").await == Some(1)).then_some(())
+        })
+        .await;
         assert_eq!(empty_check(&mut worker).await, None);
         // One worker finishes one message, so the last one is delivered too.
         let some = take(&mut holder).await;
@@ -175,8 +177,10 @@ async fn message_during_an_empty_check_is_delivered_once() {
         finish(&mut worker, &held).await;
         assert_eq!(worker.progress(&check), CheckProgress::Recorded);
         drop(worker);
-        eventually("nothing is delivered again", async || (fixture.ready("ballots").await == Some(0)).then_some(()))
-            .await;
+        eventually_async("nothing is delivered again", async || {
+            (fixture.ready("ballots").await == Some(0)).then_some(())
+        })
+        .await;
     })
     .await;
 }
@@ -186,7 +190,7 @@ async fn unreadable_message_voids_an_empty_check() {
     with_fixture(async |fixture| {
         let mut worker = fixture.worker().await;
         fixture.publish_raw("ballots", b"junk").await;
-        eventually("it is delivered", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
+        eventually_async("it is delivered", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
         let check = passing_empty_check(&mut worker).await;
         assert_eq!(worker.progress(&check), CheckProgress::Invalid);
         assert_eq!(empty_check(&mut worker).await, None, "the worker holds it");
@@ -205,8 +209,8 @@ async fn unreadable_message_voids_an_empty_check() {
 async fn dead_letters_are_found_while_they_are_listed() {
     with_fixture(async |fixture| {
         let mut worker = fixture.worker().await;
-        let proxy = Proxy::start(host()).await;
-        let letters = fixture.through(&proxy.host()).dead_letters().await;
+        let proxy = ChaosProxy::start(host());
+        let letters = fixture.through(&proxy.address().to_string()).dead_letters().await;
         fixture.publish_raw("dead", b"0").await;
         let listing = async {
             loop {
@@ -237,14 +241,14 @@ async fn dead_letters_are_found_while_they_are_listed() {
         // The interrupted listing ends with its connection.
         drop(letters);
         let letters = fixture.dead_letters().await;
-        eventually("it is ready again", async || (fixture.ready("dead").await == Some(1)).then_some(())).await;
+        eventually_async("it is ready again", async || (fixture.ready("dead").await == Some(1)).then_some(())).await;
         // A slow consumer that holds them.
         let mut worker = fixture.worker().await;
         let (connection, _consumer) = other_consumer(&fixture, "dead").await;
-        eventually("they are delivered", async || (fixture.ready("dead").await == Some(0)).then_some(())).await;
+        eventually_async("they are delivered", async || (fixture.ready("dead").await == Some(0)).then_some(())).await;
         assert_eq!(empty_check(&mut worker).await, None);
         connection.close(200, "OK".into()).await.unwrap();
-        eventually("they are ready again", async || (fixture.ready("dead").await == Some(1)).then_some(())).await;
+        eventually_async("they are ready again", async || (fixture.ready("dead").await == Some(1)).then_some(())).await;
         assert_eq!(empty_check(&mut worker).await, None);
         assert_eq!(letters.drop(Selection::All).await.unwrap(), 1);
         passing_empty_check(&mut worker).await;
@@ -255,15 +259,15 @@ async fn dead_letters_are_found_while_they_are_listed() {
 #[tokio::test]
 async fn empty_check_is_void_after_its_connection() {
     with_fixture(async |fixture| {
-        let proxy = Proxy::start(host()).await;
-        let mut worker = fixture.through(&proxy.host()).worker().await;
+        let proxy = ChaosProxy::start(host());
+        let mut worker = fixture.through(&proxy.address().to_string()).worker().await;
         let publisher = fixture.publisher().await;
         publisher.publish(&ballots(0, 1)).await.unwrap();
         let held = take(&mut worker).await;
         let check = passing_empty_check(&mut worker).await;
         proxy.set(Fault::Unavailable);
         // The lost connection is detected when it is used.
-        eventually("it is detected", async || {
+        eventually_async("it is detected", async || {
             worker.done(&[held[0].tag]).await.unwrap();
             let _ = tokio::time::timeout(Duration::from_millis(100), next(&mut worker, 1)).await;
             (worker.progress(&check) == CheckProgress::Invalid).then_some(())

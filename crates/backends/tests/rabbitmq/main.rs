@@ -6,7 +6,6 @@ mod empty_checks;
 mod fixture;
 mod outages;
 mod policies;
-mod proxy;
 mod refusals;
 mod results;
 mod round_trip;
@@ -47,18 +46,4 @@ async fn next(worker: &mut impl BallotConsumer, ballots_max: usize) -> Vec<Deliv
 async fn within<T>(seconds: u64, what: &str, future: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(Duration::from_secs(seconds), future).await;
     waited.unwrap_or_else(|_| panic!("{what}: not within {seconds} s"))
-}
-
-/// Waits until `check` returns a value.
-async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    within(20, what, async {
-        loop {
-            tick.tick().await;
-            if let Some(value) = check().await {
-                return value;
-            }
-        }
-    })
-    .await
 }

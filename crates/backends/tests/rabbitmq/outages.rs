@@ -6,21 +6,30 @@ use std::time::Duration;
 
 use throng_backends::queue::rabbitmq::{RabbitBallotConsumer, RabbitPublisher};
 use throng_domain::queue::{BallotConsumer, Delivery, Publisher, QueueError};
+use throng_testkit::{ChaosProxy, Fault, eventually_async};
 use tokio::time::Instant;
 
 use super::fixture::{Fixture, host, with_fixture};
-use super::proxy::{Fault, Proxy};
-use super::{ballots, eventually, next, within};
+use super::{ballots, next, within};
+
+/// `connection.blocked`, with the reason `memory`.
+const BLOCKED: &[u8] = b"\x01\0\0\0\0\0\x0b\0\x0a\0\x3c\x06memory\xce";
+
+/// `connection.unblocked`.
+const UNBLOCKED: &[u8] = b"\x01\0\0\0\0\0\x04\0\x0a\0\x3d\xce";
+
+/// `basic.publish`: a broker blocks only the connections on which something was published.
+const PUBLISH: &[u8] = b"\0\x3c\0\x28";
 
 /// The fixture through a proxy.
-async fn proxied(fixture: &Fixture) -> (Proxy, Fixture) {
-    let proxy = Proxy::start(host()).await;
-    let fixture = fixture.through(&proxy.host());
+async fn proxied(fixture: &Fixture) -> (ChaosProxy, Fixture) {
+    let proxy = ChaosProxy::start(host());
+    let fixture = fixture.through(&proxy.address().to_string());
     (proxy, fixture)
 }
 
 async fn becomes(publisher: &RabbitPublisher, ready: bool) {
-    eventually("readiness changes", async || (publisher.is_ready() == ready).then_some(())).await;
+    eventually_async("readiness changes", async || (publisher.is_ready() == ready).then_some(())).await;
 }
 
 /// Publishing fails at once, with nothing accepted.
@@ -92,7 +101,7 @@ async fn frozen_host_does_not_delay_messages() {
     with_fixture(async |fixture| {
         let (proxy, _) = proxied(&fixture).await;
         proxy.set(Fault::Frozen);
-        let publisher = fixture.through(&format!("{},{}", proxy.host(), host())).publisher().await;
+        let publisher = fixture.through(&format!("{},{}", proxy.address(), host())).publisher().await;
         within(2, "it is published", publisher.publish(&ballots(0, 1))).await.unwrap();
         assert!(publisher.is_ready());
     })
@@ -118,7 +127,7 @@ async fn lost_connection_loses_no_confirmed_message() {
         let cutting = async {
             for _ in 0..4 {
                 let enough = confirmed.get() + 20;
-                eventually("some are published", async || (confirmed.get() >= enough).then_some(())).await;
+                eventually_async("some are published", async || (confirmed.get() >= enough).then_some(())).await;
                 proxy.set(Fault::Unavailable);
                 becomes(&publisher, false).await;
                 proxy.set(Fault::None);
@@ -198,11 +207,11 @@ async fn delivered_in_time(worker: &mut RabbitBallotConsumer) -> Vec<Delivery> {
 #[tokio::test]
 async fn worker_reconnects_past_a_host_that_does_not_respond() {
     with_fixture(async |fixture| {
-        let proxy = Proxy::start(host()).await;
-        let mut worker = fixture.through(&format!("{},{}", proxy.host(), host())).worker().await;
+        let proxy = ChaosProxy::start(host());
+        let mut worker = fixture.through(&format!("{},{}", proxy.address(), host())).worker().await;
         proxy.set(Fault::Unavailable);
         let is_cut = async || (fixture.consumers("ballots").await == Some(0)).then_some(());
-        eventually("its connection is cut", is_cut).await;
+        eventually_async("its connection is cut", is_cut).await;
         proxy.set(Fault::Frozen);
         fixture.publisher().await.publish(&ballots(0, 1)).await.unwrap();
         let delivery = delivered_in_time(&mut worker).await.remove(0);
@@ -215,12 +224,12 @@ async fn worker_reconnects_past_a_host_that_does_not_respond() {
 #[tokio::test]
 async fn unreadable_message_is_set_aside_past_a_frozen_host() {
     with_fixture(async |fixture| {
-        let proxy = Proxy::start(host()).await;
+        let proxy = ChaosProxy::start(host());
         proxy.set(Fault::Unavailable);
-        let mut worker = fixture.through(&format!("{},{}", proxy.host(), host())).worker().await;
+        let mut worker = fixture.through(&format!("{},{}", proxy.address(), host())).worker().await;
         proxy.set(Fault::Frozen);
         fixture.publish_raw("ballots", b"junk").await;
-        eventually("it is delivered", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
+        eventually_async("it is delivered", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
         let _ = tokio::time::timeout(Duration::from_millis(100), worker.next(1)).await;
         fixture.publisher().await.publish(&ballots(0, 1)).await.unwrap();
         assert_eq!(delivered_in_time(&mut worker).await.remove(0).ballots, ballots(0, 1));
@@ -237,7 +246,7 @@ async fn blocked_broker_fails_at_once_until_it_is_unblocked() {
         let publisher = fixture.publisher().await;
         let another = publisher.another();
         publisher.publish(&ballots(0, 1)).await.unwrap();
-        proxy.send_blocked(true);
+        proxy.send_to_clients_that_sent(PUBLISH, BLOCKED);
         within(1, "it is detected", becomes(&publisher, false)).await;
         // What one publisher has received applies to all.
         assert!(!another.is_ready());
@@ -248,7 +257,7 @@ async fn blocked_broker_fails_at_once_until_it_is_unblocked() {
         // It isn't considered frozen.
         let waiting = tokio::time::timeout(Duration::from_secs(7), becomes(&publisher, true)).await;
         assert!(waiting.is_err());
-        proxy.send_blocked(false);
+        proxy.send_to_clients_that_sent(PUBLISH, UNBLOCKED);
         within(3, "it recovers", becomes(&publisher, true)).await;
         publisher.publish(&ballots(1, 1)).await.unwrap();
         another.publish(&ballots(2, 1)).await.unwrap();

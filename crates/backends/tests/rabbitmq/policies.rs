@@ -4,9 +4,10 @@ use std::process::Command;
 
 use throng_backends::queue::rabbitmq::RabbitPublisher;
 use throng_domain::queue::{Publisher, QueueError};
+use throng_testkit::eventually_async;
 
 use super::fixture::{Fixture, key, with_fixture};
-use super::{ballots, eventually, within};
+use super::{ballots, within};
 
 /// Each with a word that its error contains.
 const HARMFUL: [(&str, &str); 3] = [
@@ -43,7 +44,7 @@ fn control(arguments: &[&str]) {
 
 /// Waits until publishing is rejected, and fails unless that is because of `effect`.
 async fn rejected_for(publisher: &RabbitPublisher, effect: &str) {
-    let error = eventually(effect, async || match publisher.refusal() {
+    let error = eventually_async(effect, async || match publisher.refusal() {
         Err(QueueError::Rejected(error)) => Some(error),
         Ok(()) | Err(QueueError::Unavailable(_) | QueueError::Unknown(_)) => None,
     })
@@ -65,7 +66,7 @@ async fn policy_set_while_a_node_runs_is_detected_until_cleared() {
             let policy = Policy::set(&fixture, definition);
             rejected_for(&publisher, effect).await;
             drop(policy);
-            eventually("it accepts ballots again", async || publisher.is_ready().then_some(())).await;
+            eventually_async("it accepts ballots again", async || publisher.is_ready().then_some(())).await;
             publisher.publish(&ballots(1, 1)).await.unwrap();
         })
         .await;

@@ -4,9 +4,10 @@ use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use throng_backends::queue::rabbitmq::{RabbitPublisher, Topology};
 use throng_domain::queue::{Publisher, QueueError};
+use throng_testkit::eventually_async;
 
 use super::fixture::{connect, host, key, url_at, with_fixture};
-use super::{ballots, eventually, within};
+use super::{ballots, within};
 
 /// The text of a rejection.
 fn rejection<T>(rejected: Result<T, QueueError>) -> String {
@@ -32,7 +33,7 @@ async fn deleted_queue_confirms_nothing_until_declared_again() {
                     Ok(()) => confirmed += 1,
                     Err(QueueError::Unavailable(_)) => {
                         refused += 1;
-                        eventually("it recovers", async || publisher.is_ready().then_some(())).await;
+                        eventually_async("it recovers", async || publisher.is_ready().then_some(())).await;
                     }
                     Err(error) => panic!("{error}"),
                 }
@@ -57,7 +58,7 @@ async fn deleted_queue_confirms_only_stored_messages() {
         let outcomes = tokio::join!(a, b, c, d, e, f, g, h);
         let (a, b, c, d, e, f, g, h) = outcomes;
         let confirmed = [a, b, c, d, e, f, g, h].iter().filter(|outcome| outcome.is_ok()).count();
-        eventually("the queue is declared again", async || fixture.ready("ballots").await).await;
+        eventually_async("the queue is declared again", async || fixture.ready("ballots").await).await;
         assert_eq!(fixture.ready("ballots").await, Some(confirmed as u32));
     })
     .await;

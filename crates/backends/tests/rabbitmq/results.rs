@@ -5,10 +5,10 @@ use throng_backends::queue::rabbitmq::{RabbitResultPublisher, RabbitResultSubscr
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::queue::{QueueError, ResultPublisher, ResultSubscriber};
 use throng_domain::tally::Tallies;
+use throng_testkit::{ChaosProxy, Fault, eventually_async};
 
 use super::fixture::{host, with_fixture};
-use super::proxy::{Fault, Proxy};
-use super::{eventually, within};
+use super::within;
 
 fn tallies(seq: u64) -> Vec<Tallies> {
     let counts = [(OptionId(1), seq), (OptionId(2), 0)].into_iter().collect();
@@ -72,13 +72,13 @@ async fn results_under_another_key_are_ignored() {
 #[tokio::test]
 async fn results_stop_and_resume_with_the_broker() {
     with_fixture(async |fixture| {
-        let proxy = Proxy::start(host()).await;
-        let proxied = fixture.through(&proxy.host());
+        let proxy = ChaosProxy::start(host());
+        let proxied = fixture.through(&proxy.address().to_string());
         let (result_publisher, mut node) = (proxied.result_publisher().await, proxied.node().await);
         result_publisher.publish(&tallies(1)).await.unwrap();
         receives(&mut node, 1).await;
         proxy.set(Fault::Unavailable);
-        eventually("nothing is published", async || {
+        eventually_async("nothing is published", async || {
             let published = result_publisher.publish(&tallies(2)).await;
             matches!(published, Err(QueueError::Unavailable(_))).then_some(())
         })
@@ -87,7 +87,7 @@ async fn results_stop_and_resume_with_the_broker() {
         assert!(waiting.is_err(), "{waiting:?}");
         proxy.set(Fault::None);
         let again = fixture.result_publisher().await;
-        let publishing = eventually("it is received", async || {
+        let publishing = eventually_async("it is received", async || {
             again.publish(&tallies(3)).await.unwrap();
             None::<()>
         });
@@ -95,7 +95,7 @@ async fn results_stop_and_resume_with_the_broker() {
             () = publishing => {}
             () = receives(&mut node, 3) => {}
         }
-        eventually("it publishes again", async || result_publisher.publish(&tallies(4)).await.ok()).await;
+        eventually_async("it publishes again", async || result_publisher.publish(&tallies(4)).await.ok()).await;
         receives(&mut node, 4).await;
     })
     .await;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use throng_backends::queue::Depth;
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, Messages, Publisher, QueueError};
+use throng_testkit::eventually_async;
 
 use super::fixture::with_fixture;
-use super::{ballots, eventually, next, within};
+use super::{ballots, next, within};
 
 /// The next `messages` deliveries.
 async fn take(worker: &mut impl BallotConsumer, messages: usize) -> Vec<Delivery> {
@@ -52,7 +53,7 @@ async fn published_ballots_are_delivered_once() {
         assert_eq!((sorted_ballots(&third), third[0].tag.generation), (ballots(4, 1), 1));
         worker.done(&tags(&third)).await.unwrap();
         drop(worker);
-        eventually("nothing is left", async || {
+        eventually_async("nothing is left", async || {
             (depth.messages().await == Some(Messages { ballots: 0, dead: 0, consumers: 0 })).then_some(())
         })
         .await;
@@ -80,7 +81,8 @@ async fn unacknowledged_ballots_are_delivered_to_the_next_worker() {
         let earlier = DeliveryTag { generation: 0, ..again[0].tag };
         worker.done(&[earlier]).await.unwrap();
         drop(worker);
-        eventually("both are ready again", async || (fixture.ready("ballots").await == Some(2)).then_some(())).await;
+        eventually_async("both are ready again", async || (fixture.ready("ballots").await == Some(2)).then_some(()))
+            .await;
     })
     .await;
 }

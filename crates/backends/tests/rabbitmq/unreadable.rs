@@ -3,9 +3,10 @@
 use throng_backends::queue::message::encode_ballots;
 use throng_backends::queue::{Depth, MessageKey, Selection};
 use throng_domain::queue::{BallotConsumer, Publisher};
+use throng_testkit::eventually_async;
 
 use super::fixture::{Fixture, key, with_fixture};
-use super::{NOW, ballots, eventually, next, within};
+use super::{NOW, ballots, next, within};
 
 /// Junk, a message under another secret, and one of a later version.
 fn unreadable() -> [Vec<u8>; 3] {
@@ -44,7 +45,7 @@ async fn unreadable_messages_are_set_aside_individually() {
         }
         publisher.publish(&ballots(3, 1)).await.unwrap();
         assert_eq!(work(&fixture, 4).await, [0, 1, 2, 3]);
-        eventually("nothing is left", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
+        eventually_async("nothing is left", async || (fixture.ready("ballots").await == Some(0)).then_some(())).await;
 
         let counted = Depth::new(fixture.broker()).messages().await.unwrap();
         assert_eq!((counted.ballots, counted.dead), (0, 3));
