@@ -1,8 +1,26 @@
 //! What Throng's tests have in common. A test fails, by a panic, where anything here can't go on.
+//!
+//! - [`ChaosProxy`] injects faults between a client and any server.
+//! - [`ThrongProcess`] is a real `throng`, with its log; [`DataDir`] is where one after the other runs.
+//! - [`Connection`] and [`Client`] speak HTTP; [`log`](mod@log) keeps what this process logs.
+//! - [`eventually`] and its variants wait for what has no event.
+//! - With the feature `server`: `TestServer` is a whole server in the test's process.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+#![allow(clippy::new_without_default, reason = "what is made takes time and room: nobody gets it by default")]
 
 mod chaos_proxy;
+mod environment;
+mod http;
+pub mod log;
+mod process;
+#[cfg(feature = "server")]
+mod server;
 mod wait;
 
 pub use self::chaos_proxy::{ChaosProxy, Fault, Response};
+pub use self::environment::{built_throng, directory_on_disk, throng_under_test, variable};
+pub use self::http::{Answer, Client, Connection, Reply};
+pub use self::process::{DataDir, Lines, ThrongProcess, throng};
+#[cfg(feature = "server")]
+pub use self::server::{CORES, GatedStore, NOW, TestDatabase, TestServer, polls};
 pub use self::wait::{WAIT_MAX, eventually, eventually_async, wait_until, within};

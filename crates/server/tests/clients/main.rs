@@ -4,8 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
 mod front;
-#[path = "../support/mod.rs"]
-mod support;
 mod webdriver;
 
 mod browser;

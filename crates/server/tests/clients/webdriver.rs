@@ -14,11 +14,10 @@ use hyper::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use throng_testkit::{ChaosProxy, TestServer};
 use url::{ParseError, Url};
 
 use crate::front::Front;
-use crate::support::TestServer;
-use crate::support::cutting_proxy::CuttingProxy;
 
 /// Width, height, and how many of the screen's dots make one pixel.
 pub type Screen = (u32, u32, u32);
@@ -37,7 +36,7 @@ pub struct Browser {
     address: SocketAddr,
     /// What is between it and the proxy that loses responses.
     _front: Option<Front>,
-    pub proxy: CuttingProxy,
+    pub proxy: ChaosProxy,
     pub server: TestServer,
 }
 
@@ -69,9 +68,9 @@ pub fn browse(javascript: bool, test: impl AsyncFnOnce(&Browser)) {
 /// Runs `test` in a browser that is set up so, at a server with the demo poll.
 pub fn browse_with(setup: Setup, test: impl AsyncFnOnce(&Browser)) {
     let server = TestServer::start_with(setup.settings);
-    let proxy = CuttingProxy::start(server.address);
-    let front = setup.front.map(|start| start(proxy.address));
-    let address = front.as_ref().map_or(proxy.address, |front| front.address);
+    let proxy = ChaosProxy::start(server.address);
+    let front = setup.front.map(|start| start(proxy.address()));
+    let address = front.as_ref().map_or(proxy.address(), |front| front.address);
     let driver = Driver::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -1,9 +1,6 @@
 //! A whole server in the test's own process, over real connections. These tests need nothing but Rust.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod behind_broker;
 mod intake;
 mod pages;

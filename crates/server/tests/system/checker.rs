@@ -11,11 +11,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
+use throng_testkit::{Client, DataDir, ThrongProcess};
 use uuid::Uuid;
 
-use crate::client::Client;
 use crate::ledger::{Fate, Ledger};
-use crate::process::{DataDir, ThrongProcess};
 
 /// How many of a kind of fault are told.
 const EXAMPLES: usize = 3;

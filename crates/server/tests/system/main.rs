@@ -7,12 +7,8 @@
 #![allow(clippy::print_stdout, reason = "each test reports what it did")]
 
 mod checker;
-mod client;
 mod fake_clock;
 mod ledger;
-mod process;
-#[path = "../support/mod.rs"]
-mod support;
 mod voters;
 
 mod faults;

@@ -11,9 +11,9 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use throng::intake::BallotIds;
 use throng_domain::clock::{Clock as _, SystemClock};
+use throng_testkit::{Client, Reply};
 use uuid::Uuid;
 
-use crate::client::{Client, Reply};
 use crate::ledger::{Fate, Ledger, Manner, Sent, Witness, choices};
 
 const BALLOTS: &str = "/api/v1/polls/demo/ballots";
@@ -92,7 +92,7 @@ fn stay_away() {
 }
 
 fn stays_open(reply: &Reply) -> bool {
-    matches!(reply, Reply::Answer(answer) if !answer.closes)
+    matches!(reply, Reply::Answer(answer) if !answer.closes())
 }
 
 /// Sends a ballot and judges the answer; `own` says how many ballots the result must have gained by it.

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use throng_domain::poll::Kind;
+use throng_testkit::polls;
 
 use crate::browser::voting;
-use crate::support::polls;
 use crate::webdriver::{Browser, DESKTOP, NARROW, PHONE, Screen, browse};
 
 const SCREENS: [(&str, Screen); 3] = [("phone", PHONE), ("narrow", NARROW), ("desktop", DESKTOP)];

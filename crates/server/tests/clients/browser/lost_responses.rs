@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use fantoccini::Locator;
 use fantoccini::error::CmdError;
+use throng_testkit::Response;
 
 use crate::browser::voting::{choose, voters};
 use crate::front::Front;
-use crate::support::cutting_proxy::Fate;
 use crate::webdriver::{Browser, Setup, browse, browse_with};
 
 /// Voters of each test: this many, and fewer behind proxies, unless `cargo xtask proxies resends` asks for more.
@@ -30,7 +30,7 @@ impl Crowd {
 }
 
 /// The fates of a voter's first responses: different ones for each voter, the same in every run.
-fn fates(voter: u64, most: u64) -> Vec<Fate> {
+fn fates(voter: u64, most: u64) -> Vec<Response> {
     let mut random = voter.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = |below: u64| {
         // xorshift64 (Marsaglia, 2003).
@@ -39,7 +39,13 @@ fn fates(voter: u64, most: u64) -> Vec<Fate> {
         random ^= random << 17;
         random % below
     };
-    let all = [Fate::Cut, Fate::Replaced(503), Fate::Replaced(502), Fate::Replaced(429), Fate::Replaced(403)];
+    let all = [
+        Response::Lost,
+        Response::Replaced(503),
+        Response::Replaced(502),
+        Response::Replaced(429),
+        Response::Replaced(403),
+    ];
     (0..=next(most)).map(|_| all[usize::try_from(next(5)).unwrap()]).collect()
 }
 
@@ -60,7 +66,7 @@ fn a_gateways_503_is_not_taken_for_ours() {
     browse(true, async |browser| {
         browser.goto("/").await;
         without_pauses(browser).await;
-        browser.proxy.plan(&[Fate::Replaced(503); 6]);
+        browser.proxy.plan("POST", &[Response::Replaced(503); 6]);
         choose(browser, &[4]).await;
         browser.click("button").await;
         browser.wait_for(".message:not(:empty)").await;
@@ -109,7 +115,7 @@ fn vote_with_script(Crowd { voters: count, front }: Crowd) {
         for voter in 1..=count {
             browser.goto("/").await;
             without_pauses(browser).await;
-            browser.proxy.plan(&fates(voter, 9));
+            browser.proxy.plan("POST", &fates(voter, 9));
             choose(browser, &[1, 3]).await;
             // As many are lost as there are tries, now and then: the voter presses again.
             while !browser.has(".outcome").await {
@@ -126,7 +132,7 @@ fn vote_without_script(Crowd { voters: count, front }: Crowd) {
     browse_with(Setup { front, ..Setup::new(false) }, async |browser| {
         for voter in 1..=count {
             browser.goto("/").await;
-            browser.proxy.plan(&fates(voter, 3));
+            browser.proxy.plan("POST", &fates(voter, 3));
             choose(browser, &[1, 3]).await;
             // Whoever gets an error goes back, and votes again. A page may be gone before it is pressed.
             while !browser.has(".outcome").await {

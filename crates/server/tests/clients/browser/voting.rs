@@ -3,8 +3,8 @@
 use fantoccini::Locator;
 use fantoccini::key::Key;
 use serde_json::json;
+use throng_testkit::polls;
 
-use crate::support::polls;
 use crate::webdriver::{Browser, browse};
 use throng_domain::poll::{Kind, Visibility};
 
@@ -247,7 +247,7 @@ fn nothing_chosen_is_said_at_once_and_nothing_sent() {
 #[test]
 fn a_poll_that_closed_meanwhile_says_so() {
     browse(true, async |browser| {
-        let closes_at = crate::support::NOW.plus_ms(1_000);
+        let closes_at = throng_testkit::NOW.plus_ms(1_000);
         polls::create(&browser.server, "short", |poll| poll.closes_at = Some(closes_at));
         browser.goto("/polls/short").await;
         choose(browser, &[1]).await;

@@ -1,10 +1,9 @@
 //! Voting where the script doesn't run, or hasn't come yet.
 
 use crate::browser::voting::{choose, vote, voters};
-use crate::support::NOW;
-use crate::support::polls;
 use crate::webdriver::{Browser, Setup, browse_with};
 use throng_domain::poll::Visibility;
+use throng_testkit::{NOW, polls};
 
 const BARE: Setup = Setup::new(false);
 

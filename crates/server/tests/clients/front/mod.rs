@@ -9,8 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-
-use crate::support::eventually;
+use throng_testkit::eventually;
 
 /// The modules that `deploy/apache.conf` names, and what any Apache needs.
 const APACHE_MODULES: &str =

@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::json;
+use throng_testkit::{Connection, TestServer, log};
 
 use crate::front::Front;
-use crate::support::{Connection, TestServer, log};
 
 /// Proxies come from here; clients from others of this machine's addresses, each test's its own.
 const PROXY: &str = "127.0.0.1";

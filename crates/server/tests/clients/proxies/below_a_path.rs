@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use throng_testkit::{Connection, TestServer};
+
 use crate::front::Front;
-use crate::support::{Connection, TestServer};
 
 #[test]
 fn pages_work_where_the_proxy_takes_the_path_off() {

@@ -1,7 +1,8 @@
 //! Varnish with its defaults in front: what it keeps, and for how long it shows it.
 
+use throng_testkit::{Answer, Connection, TestServer};
+
 use crate::front::Front;
-use crate::support::{Answer, Connection, TestServer};
 
 #[test]
 fn varnish_shows_no_result_for_longer_than_a_second() {

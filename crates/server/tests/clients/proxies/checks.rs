@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use throng_testkit::{Connection, eventually};
+
 use crate::front::Front;
 use crate::proxies::stay_away;
-use crate::support::{Connection, eventually};
 
 /// Longer than the time between two checks.
 const SLOW: Duration = Duration::from_millis(1_500);

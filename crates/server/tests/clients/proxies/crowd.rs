@@ -7,11 +7,11 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
+use throng_testkit::{Connection, GatedStore, TestServer, WAIT_MAX};
 use tokio::time::Instant;
 
 use crate::front::Front;
 use crate::proxies::stay_away;
-use crate::support::{ANSWER_MAX, Connection, GatedStore, TestServer};
 
 /// No id: sent a second time, it is another ballot.
 const VOTE: &[u8] = b"POST /api/submit HTTP/1.1\r\nhost: throng.test\r\ncontent-length: 3\r\n\r\n[1]";
@@ -80,7 +80,7 @@ impl Crowd {
 
     /// Waits until the server has each vote, or its voter an answer, which then is the proxy's own.
     fn wait_for_all(&self, connections: &[TcpStream]) {
-        let deadline = Instant::now() + ANSWER_MAX;
+        let deadline = Instant::now() + WAIT_MAX;
         loop {
             let waiting = self.server.metric("throng_ballots_waiting");
             let answered = connections.iter().filter(|connection| is_answered(connection)).count();

@@ -14,9 +14,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use throng_domain::new_poll::NewPoll;
+use throng_testkit::{Connection, NOW, TestServer};
 
 use crate::front::Front;
-use crate::support::{Connection, NOW, TestServer};
 
 #[test]
 fn a_crowd_votes_through_nginx() {

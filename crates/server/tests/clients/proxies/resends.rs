@@ -3,10 +3,10 @@
 
 use std::net::SocketAddr;
 
+use throng_testkit::{ChaosProxy, Response, TestServer};
+
 use crate::front::Front;
 use crate::proxies::clients::{Client, Sent};
-use crate::support::TestServer;
-use crate::support::cutting_proxy::{CuttingProxy, Fate};
 
 /// Ballots of each client on each way, half of them with an id: 40 unless `cargo xtask proxies resends` asks for more.
 fn ballots() -> usize {
@@ -47,10 +47,10 @@ fn a_resent_ballot_counts_once_with_an_id_and_without_as_documented() {
 fn vote(client: Client, (name, proxy): Way, seed: u64) -> bool {
     let count = ballots() / 2 * 2;
     let server = TestServer::start();
-    let cut = CuttingProxy::start(server.address);
-    cut.plan(&fates(seed));
-    let proxy = proxy.map(|start| start(cut.address));
-    let address = proxy.as_ref().map_or(cut.address, |proxy| proxy.address);
+    let cut = ChaosProxy::start(server.address);
+    cut.plan("POST", &fates(seed));
+    let proxy = proxy.map(|start| start(cut.address()));
+    let address = proxy.as_ref().map_or(cut.address(), |proxy| proxy.address);
     let id = |number| format!("018f4d1e-7c00-7000-8000-{number:012}");
     let ballots: Vec<Sent> =
         (0..count).map(|number| if number % 2 == 0 { ("[1]", Some(id(number))) } else { ("[2]", None) }).collect();
@@ -69,14 +69,14 @@ fn vote(client: Client, (name, proxy): Way, seed: u64) -> bool {
 }
 
 /// What becomes of the responses: a third is lost, others for each seed, the same in every run.
-fn fates(seed: u64) -> Vec<Fate> {
+fn fates(seed: u64) -> Vec<Response> {
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         // xorshift64 (Marsaglia, 2003).
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        if random.is_multiple_of(3) { Fate::Cut } else { Fate::Passed }
+        if random.is_multiple_of(3) { Response::Lost } else { Response::Passed }
     };
     // More than there are ballots: some are sent again, by wget again and again.
     (0..20 * ballots()).map(|_| next()).collect()

@@ -6,10 +6,10 @@ use throng_domain::clock::{Clock as _, SystemClock, Timestamp};
 use throng_domain::queue::BallotConsumer as _;
 use throng_domain::rounds::Rounds as _;
 use throng_domain::store::StoreError;
+use throng_testkit::{GatedStore, TestServer, eventually};
 
 use crate::behind_broker::broker::FakeBroker;
 use crate::behind_broker::{Worker, server};
-use crate::support::{GatedStore, TestServer, eventually};
 
 /// How long before now the poll of these tests closed, in milliseconds: long enough for its result to be final.
 const CLOSED_AGO_MS: i64 = 61_000;

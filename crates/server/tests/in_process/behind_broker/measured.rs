@@ -1,11 +1,11 @@
 //! What web node and worker measure of a ballot's way.
 
 use throng_domain::store::StoreError;
+use throng_testkit::{NOW, eventually};
 use tokio::time::Instant;
 
 use crate::behind_broker::broker::{FakeBroker, Mood};
 use crate::behind_broker::{Worker, server};
-use crate::support::{NOW, eventually};
 
 /// The value of a metric by its full name, labels included.
 fn metric(text: &str, name: &str) -> f64 {

@@ -14,11 +14,11 @@ use throng::worker::{Consumer, ConsumerError, ResultBroadcaster, watch_rounds};
 use throng_domain::clock::{Clock, ManualClock};
 use throng_domain::queue::Publisher;
 use throng_domain::store::{Store, StoreError};
+use throng_testkit::{CORES, Connection, GatedStore, NOW, TestServer, eventually};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::broker::{FakeBroker, Mood};
-use crate::support::{CORES, Connection, GatedStore, NOW, TestServer, eventually};
 
 const ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
 

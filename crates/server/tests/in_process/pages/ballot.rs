@@ -1,9 +1,9 @@
 //! The ballot, and what comes of filling it in.
 
 use throng_domain::poll::Kind;
+use throng_testkit::{Answer, NOW, TestServer, polls};
 
 use crate::pages::{assert_page, submit, submit_form, voters};
-use crate::support::{Answer, NOW, TestServer, polls};
 
 #[test]
 fn the_default_poll_is_at_the_root_and_looks_the_same_to_everybody() {

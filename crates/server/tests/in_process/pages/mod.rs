@@ -1,10 +1,10 @@
 //! The pages, as a browser without JavaScript gets them.
 
+use throng_testkit::{Answer, TestServer};
+
 mod ballot;
 mod outcome;
 mod receipt;
-
-use crate::support::{Answer, TestServer};
 
 /// The answer to a page's form with these fields and the id of a ballot that is a new one.
 fn submit(server: &TestServer, path: &str, fields: &str) -> Answer {

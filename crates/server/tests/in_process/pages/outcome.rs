@@ -3,9 +3,9 @@
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{CLOSING_MS, Visibility};
+use throng_testkit::{NOW, TestServer, polls};
 
 use crate::pages::{assert_page, submit};
-use crate::support::{NOW, TestServer, polls};
 
 const CLOSES_AT: Timestamp = Timestamp(NOW.0 + 60_000);
 

@@ -1,9 +1,9 @@
 //! What a browser that has voted is told, and nobody else.
 
 use throng_domain::poll::Visibility;
+use throng_testkit::{Answer, TestServer, polls};
 
 use crate::pages::{assert_page, submit, voters};
-use crate::support::{Answer, TestServer, polls};
 
 /// The headers of a request whose browser came from nowhere, as with an address that was passed on.
 const PASSED_ON: (&str, &str) = ("sec-fetch-site", "none");

@@ -4,8 +4,7 @@ use std::io::Write as _;
 
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::Kind;
-
-use crate::support::{Answer, NOW, TestServer};
+use throng_testkit::{Answer, NOW, TestServer};
 
 const DEMO: &str = "/api/v1/polls/demo/ballots";
 

@@ -1,6 +1,6 @@
 //! The two compatibility routes.
 
-use crate::support::{NOW, TestServer};
+use throng_testkit::{NOW, TestServer};
 
 const NONE: &str = r#"{"1":0,"2":0,"3":0,"4":0,"5":0}"#;
 

@@ -1,6 +1,6 @@
 //! Which other sites' pages may call.
 
-use crate::support::{Answer, TestServer};
+use throng_testkit::{Answer, TestServer};
 
 const ALLOW: &str = "access-control-allow-origin";
 const LISTED: &str = "https://ok.example,http://localhost:3000";

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use throng::telemetry::metrics::WorkerMetrics;
 use throng_domain::clock::{Clock, ManualClock};
-
-use crate::support::{NOW, TestServer};
+use throng_testkit::{NOW, TestServer};
 
 /// All names of metrics in `text`: words that begin as ours do.
 fn names(text: &str) -> BTreeSet<&str> {

@@ -1,6 +1,6 @@
 //! Errors of every route, the framework's own too: all of one shape.
 
-use crate::support::TestServer;
+use throng_testkit::TestServer;
 
 #[test]
 fn an_address_that_is_not_there() {

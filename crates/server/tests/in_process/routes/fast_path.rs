@@ -1,6 +1,6 @@
 //! The fast path for simple requests: its responses are those of the HTTP library.
 
-use crate::support::{Answer, TestServer};
+use throng_testkit::{Answer, TestServer};
 
 /// The answers to one request, on the fast path and from the HTTP library: a length with zeros before it is valid and not plain.
 fn both(server: &TestServer, method: &str, path: &str, headers: &str, body: &str) -> [Answer; 2] {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::Shutdown;
 
-use crate::support::{Answer, Connection, TestServer};
+use throng_testkit::{Answer, Connection, TestServer};
 
 /// What is sent after a test's bytes, to see where their answers end.
 const LAST: &[u8] = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::support::{Answer, Connection, TestServer};
+use throng_testkit::{Answer, Connection, TestServer};
 
 const TEN_MB: usize = 10 * 1024 * 1024;
 

@@ -7,9 +7,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use throng::net::IdleTimeouts;
+use throng_testkit::{Connection, TestServer};
 use tokio::time::Instant;
-
-use crate::support::{Connection, TestServer};
 
 /// How many clients of each kind.
 const EACH: usize = 50;

@@ -1,6 +1,6 @@
 //! For operators: `/livez`, `/readyz`, `/metrics`.
 
-use crate::support::TestServer;
+use throng_testkit::TestServer;
 
 /// The value of a metric by its full name, labels included.
 fn metric(server: &TestServer, name: &str) -> f64 {

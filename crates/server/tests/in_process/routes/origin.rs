@@ -1,6 +1,6 @@
 //! Whose pages may send ballots.
 
-use crate::support::{Answer, TestServer};
+use throng_testkit::{Answer, TestServer};
 
 const OWN: &str = "http://throng.test";
 const LISTED: &str = "https://ok.example";
@@ -36,7 +36,7 @@ fn taken(server: &TestServer, cases: &[&[(&str, &str)]]) -> u64 {
 
 fn in_prod() -> TestServer {
     let server = TestServer::start_with(&[("APP_ENV", "prod"), ("CORS_ALLOW_ORIGIN", LISTED)]);
-    server.create_poll(throng_domain::new_poll::NewPoll::demo("demo".parse().unwrap(), crate::support::NOW));
+    server.create_poll(throng_domain::new_poll::NewPoll::demo("demo".parse().unwrap(), throng_testkit::NOW));
     server
 }
 
@@ -77,7 +77,7 @@ fn where_every_page_is_allowed_every_page_votes() {
     assert_eq!(taken(&TestServer::start(), &cases), 9);
     let any = [("APP_ENV", "prod"), ("CORS_ALLOW_ORIGIN", "*")];
     let server = TestServer::start_with(&any);
-    server.create_poll(throng_domain::new_poll::NewPoll::demo("demo".parse().unwrap(), crate::support::NOW));
+    server.create_poll(throng_domain::new_poll::NewPoll::demo("demo".parse().unwrap(), throng_testkit::NOW));
     assert_eq!(taken(&server, &cases), 9);
 }
 

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 use throng_domain::store::StoreError;
-
-use crate::support::{Connection, GatedStore, TestServer, eventually};
+use throng_testkit::{Connection, GatedStore, TestServer, eventually};
 
 /// How many ballots may wait in these tests, on two cores.
 const WAITING_MAX: usize = 8;

@@ -1,8 +1,7 @@
 //! A poll in version 1.
 
 use throng_domain::new_poll::NewPoll;
-
-use crate::support::{NOW, TestServer};
+use throng_testkit::{NOW, TestServer};
 
 fn poll(slug: &str) -> NewPoll {
     NewPoll::demo(slug.parse().unwrap(), NOW)

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use throng_domain::store::StoreError;
-
-use crate::support::{NOW, TestServer, log};
+use throng_testkit::{NOW, TestServer, log};
 
 const TRUSTING: &[(&str, &str)] = &[("TRUSTED_PROXIES", "127.0.0.1")];
 

@@ -2,8 +2,7 @@
 
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Kind, PercentBase};
-
-use crate::support::{NOW, TestServer};
+use throng_testkit::{NOW, TestServer};
 
 const RESULTS: &str = "/api/v1/polls/demo/results";
 

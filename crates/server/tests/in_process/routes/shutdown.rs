@@ -3,9 +3,8 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
+use throng_testkit::{NOW, TestServer, WAIT_MAX, eventually};
 use tokio::time::Instant;
-
-use crate::support::{ANSWER_MAX, NOW, TestServer, eventually};
 
 fn begin(server: &mut TestServer) {
     server.begin_stop();
@@ -109,7 +108,7 @@ fn a_client_that_is_stuck_holds_it_up_for_a_while_only() {
     let began = Instant::now();
     server.join();
     // A bound that no slow machine comes to.
-    assert!(began.elapsed() < ANSWER_MAX, "{:?}", began.elapsed());
+    assert!(began.elapsed() < WAIT_MAX, "{:?}", began.elapsed());
     stuck.answer().assert_problem(408, "request_timeout");
     assert!(stuck.is_closed() && half_a_head.is_closed());
 }

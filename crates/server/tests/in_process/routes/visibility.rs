@@ -3,8 +3,7 @@
 use serde_json::Value;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::Visibility;
-
-use crate::support::{NOW, TestServer};
+use throng_testkit::{NOW, TestServer};
 
 const NONE: &str = r#"{"1":0,"2":0,"3":0,"4":0,"5":0}"#;
 const RESULT: &str = r#"{"1":1,"2":0,"3":0,"4":0,"5":0}"#;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use rcgen::generate_simple_self_signed;
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
+use throng_testkit::{Connection, TestServer};
 
-use crate::support::{Connection, TestServer};
 use crate::tls::client::{self, TlsStream};
 use crate::tls::frames::Http2;
 

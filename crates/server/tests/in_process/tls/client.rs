@@ -7,8 +7,8 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use throng_testkit::Connection;
 
-use crate::support::Connection;
 use crate::tls::certificate::NAME;
 
 pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;

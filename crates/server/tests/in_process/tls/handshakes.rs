@@ -2,7 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 
-use crate::support::Connection;
+use throng_testkit::Connection;
+
 use crate::tls::certificate::{Certificate, TlsServer};
 use crate::tls::client;
 

@@ -8,11 +8,11 @@ use hyper::Request;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
+use throng_testkit::Answer;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
-use crate::support::Answer;
 use crate::tls::certificate::{NAME, TlsServer};
 use crate::tls::client::config;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use throng::net::IdleTimeouts;
+use throng_testkit::{Connection, TestServer, eventually, log};
 
-use crate::support::{Connection, TestServer, eventually, log};
 use crate::tls::certificate::TlsServer;
 use crate::tls::client::{config, handshake};
 use crate::tls::frames::{SETTINGS, frame};

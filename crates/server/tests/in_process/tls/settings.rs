@@ -106,7 +106,7 @@ fn a_server_with_a_bad_certificate_does_not_start() {
     let files = Files::with(&Certificate::make());
     write(&files.key(), "");
     let directory = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
+    let mut command = Command::new(throng_testkit::built_throng());
     command.env_clear().envs(files.settings()).current_dir(directory.path()).stdin(Stdio::null());
     let ran = command.args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
     let complaint = String::from_utf8(ran.stderr).unwrap();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use throng_testkit::{Connection, eventually};
 use tokio::time::Instant;
 
-use crate::support::{Connection, eventually};
 use crate::tls::certificate::TlsServer;
 use crate::tls::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2, NO_ERROR, SETTINGS, frame, head};
 

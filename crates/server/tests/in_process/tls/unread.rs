@@ -1,8 +1,8 @@
 //! Clients that ask for much over HTTP/2 and take none of it: what is held for them is bounded.
 
 use throng_domain::new_poll::NewPoll;
+use throng_testkit::{NOW, eventually};
 
-use crate::support::{NOW, eventually};
 use crate::tls::certificate::TlsServer;
 use crate::tls::frames::{END_HEADERS, END_STREAM, HEADERS, Http2, PING, frame, head};
 use crate::tls::http2::Client;

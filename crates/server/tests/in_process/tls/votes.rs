@@ -1,6 +1,7 @@
 //! Votes and results over TLS: the same as without.
 
-use crate::support::Connection;
+use throng_testkit::Connection;
+
 use crate::tls::certificate::TlsServer;
 use crate::tls::client::{config, handshake};
 use crate::tls::http2::Client;

@@ -5,13 +5,13 @@ mod misbehaving;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
+use throng_testkit::TestServer;
 
 use crate::bench::misbehaving::{MisbehavingServer, Misbehaviour};
-use crate::support::TestServer;
 
 /// What the program prints and how it ends, given this server and these arguments.
 fn bench(address: std::net::SocketAddr, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_throng"))
+    Command::new(throng_testkit::built_throng())
         .args(["bench", "--url", &format!("http://{address}")])
         .args(arguments.split(' '))
         .output()

@@ -103,12 +103,12 @@ fn pipe_or_unreadable_file_of_settings_is_told_and_not_waited_for() {
         for command in [&["poll", "list"][..], &["serve", "--listen", "127.0.0.1:0"], &["config", "check"]] {
             symlink(file, workspace.path(".env")).unwrap();
             let mut ran = workspace.start(command, &[]);
-            ran.logged(&format!(".env {told}"));
-            assert_eq!(ran.ended(), Some(1), "{command:?} with {file}");
+            ran.says(&format!(".env {told}"));
+            assert_eq!(ran.exit_code(), Some(1), "{command:?} with {file}");
             std::fs::remove_file(workspace.path(".env")).unwrap();
             let mut ran = workspace.start(command, &[("DATABASE_URL_FILE", file)]);
-            ran.logged(told);
-            assert_eq!(ran.ended(), Some(1), "{command:?} with {file} for a secret");
+            ran.says(told);
+            assert_eq!(ran.exit_code(), Some(1), "{command:?} with {file} for a secret");
         }
     }
 }
@@ -121,10 +121,10 @@ fn slip_in_the_environment_is_warned_of() {
     assert_eq!(ran.complaint(), "throng: warning: DATABSE_URL in the environment is no setting; DATABASE_URL is\n");
     let server = workspace.serve_with(&[("CACHE_URI", "memcached://cache"), ("QUEUE_URL", "")]);
     drop(server);
-    let server =
+    let mut server =
         workspace.start(&["--listen", "127.0.0.1:0"], &[("CACHE_URI", "memcached://cache"), ("QUEUE_URL", "")]);
-    server.logged("CACHE_URI in the environment is no setting; CACHE_URL is");
-    server.logged("QUEUE_URL (from the environment) is empty; its default is used: none");
+    server.says("CACHE_URI in the environment is no setting; CACHE_URL is");
+    server.says("QUEUE_URL (from the environment) is empty; its default is used: none");
 }
 
 #[test]

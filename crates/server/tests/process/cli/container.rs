@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use rcgen::generate_simple_self_signed;
+use throng_testkit::{Connection, ThrongProcess};
 
-use crate::cli::workspace::{Ran, Serving, Workspace};
-use crate::support::Connection;
+use crate::cli::workspace::{Ran, Workspace};
 
 /// What an image says of itself.
 struct Image {
@@ -54,7 +54,7 @@ impl Container {
         own.chain(self.more.iter().map(|(name, value)| (*name, value.as_str()))).collect()
     }
 
-    fn start(&self, scheme: &str) -> Serving {
+    fn start(&self, scheme: &str) -> ThrongProcess {
         let args = arguments(&self.image.entrypoint);
         self.workspace.start(&args, &self.settings()).once_logged(&format!("serving on {scheme}://"))
     }
@@ -94,7 +94,7 @@ fn container_with_a_certificate_says_that_it_is_healthy() {
     let mut server = container.start("https");
     assert_eq!(container.healthcheck().succeeds(), "ready\n");
     server.terminate();
-    assert_eq!(server.ended(), Some(0));
+    assert_eq!(server.exit_code(), Some(0));
     container.healthcheck().fails(1, &["nothing answers on 127.0.0.1:"]);
 }
 

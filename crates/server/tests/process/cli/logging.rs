@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use serde_json::Value;
+use throng_testkit::{Connection, eventually};
 
 use crate::cli::workspace::Workspace;
-use crate::support::{Connection, eventually};
 
 /// Requests with more lines than a pipe and the queue before it have room for.
 const REQUESTS: usize = 6_000;
@@ -19,9 +19,9 @@ fn sample(metrics: &str, name: &str) -> u64 {
 #[test]
 fn in_production_every_line_is_an_object() {
     let workspace = Workspace::new();
-    let server = workspace.serve_with(&[("APP_ENV", "prod"), ("LOG", "info,throng::request=debug")]);
+    let mut server = workspace.serve_with(&[("APP_ENV", "prod"), ("LOG", "info,throng::request=debug")]);
     server.get("/nowhere").assert_problem(404, "not_found");
-    let line: Value = serde_json::from_str(&server.logged("/nowhere")).unwrap();
+    let line: Value = serde_json::from_str(&server.says("/nowhere")).unwrap();
     assert_eq!((&line["level"], &line["message"]), (&"DEBUG".into(), &"answered".into()));
     assert_eq!((&line["method"], &line["status"], &line["client"]), (&"GET".into(), &404.into(), &"127.0.0.1".into()));
     assert_eq!(line["request_id"].as_str().map(str::len), Some(16), "{line}");
@@ -31,11 +31,11 @@ fn in_production_every_line_is_an_object() {
 #[test]
 fn requests_that_succeed_are_not_logged_unasked() {
     let workspace = Workspace::new();
-    let server = workspace.serve();
+    let mut server = workspace.serve();
     assert_eq!(server.post("/api/submit", b"[1]").status, 200);
     server.get("/nowhere").assert_problem(404, "not_found");
     server.terminate();
-    let rest = server.logged_until("stopped");
+    let rest = server.says_until("stopped");
     assert!(!rest.iter().any(|line| line.contains("/api/") || line.contains("/nowhere")), "{rest:#?}");
 }
 
@@ -50,7 +50,7 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
     let dropped = || sample(server.get("/metrics").text(), "throng_log_lines_dropped_total");
     eventually("dropped lines are counted", || (dropped() > 0).then_some(()));
     server.terminate();
-    assert_eq!(server.ended(), Some(0));
+    assert_eq!(server.exit_code(), Some(0));
     drop(lines);
 }
 

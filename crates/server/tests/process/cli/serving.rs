@@ -1,9 +1,9 @@
 //! Commands beside a server, and two servers side by side.
 
 use rustix::process::Signal;
+use throng_testkit::{Connection, eventually};
 
 use crate::cli::workspace::{Ran, Workspace};
-use crate::support::{Connection, eventually};
 
 #[test]
 fn a_server_that_runs_sees_what_commands_change() {
@@ -71,10 +71,10 @@ fn a_limit_of_files_without_room_for_clients_is_refused() {
 #[test]
 fn clients_without_a_place_wait_and_the_log_says_so() {
     let workspace = Workspace::new();
-    let server = workspace.serve_with_files(files_min());
+    let mut server = workspace.serve_with_files(files_min());
     // More than all cores have places for, which the kernel spreads as it likes.
     let clients: Vec<_> = (0..files_min()).map(|_| Connection::open(server.address)).collect();
-    let line = server.logged("no place for another connection");
+    let line = server.says("no place for another connection");
     assert!(line.contains("LimitNOFILE") && line.contains("connections=32"), "{line}");
     drop(clients);
     assert_eq!(server.get("/livez").status, 200);
@@ -84,9 +84,10 @@ fn clients_without_a_place_wait_and_the_log_says_so() {
 fn client_that_a_proxy_names_has_half_of_the_places() {
     let workspace = Workspace::new();
     workspace.write(".env", "PROXY_PROTOCOL=true\nTRUSTED_PROXIES=127.0.0.1\n");
-    let server = workspace.serve_with_files(files_min());
+    let mut server = workspace.serve_with_files(files_min());
+    let address = server.address;
     let named = |client: &str| {
-        let mut connection = Connection::open(server.address);
+        let mut connection = Connection::open(address);
         let request = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
         connection.send(format!("PROXY TCP4 {client} 192.0.2.9 4660 80\r\n{request}").as_bytes());
         connection
@@ -96,7 +97,7 @@ fn client_that_a_proxy_names_has_half_of_the_places() {
     let mut clients: Vec<_> = (0..cores * 24).map(|_| named("192.0.2.1")).collect();
     let answered = clients.iter_mut().filter_map(Connection::try_answer).count();
     assert!((1..=cores * 16).contains(&answered), "{answered} on {cores} cores");
-    server.logged("one address has half of a core's connections");
+    server.says("one address has half of a core's connections");
     assert_eq!(named("192.0.2.2").answer().status, 200, "others have the rest");
     drop(clients);
     eventually("its places are given back", || named("192.0.2.1").try_answer());
@@ -110,12 +111,12 @@ fn signals_that_reload_other_servers_cut_nobody_off() {
     connection.send(b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[");
     for (signal, name) in [(Signal::HUP, "SIGHUP"), (Signal::USR1, "SIGUSR1"), (Signal::USR2, "SIGUSR2")] {
         server.signal(signal);
-        server.logged(&format!("{name} has no effect"));
+        server.says(&format!("{name} has no effect"));
     }
     connection.send(b"1]");
     assert_eq!(connection.answer().status, 200);
     server.signal(Signal::QUIT);
-    assert_eq!(server.ended(), Some(0));
+    assert_eq!(server.exit_code(), Some(0));
 }
 
 #[test]

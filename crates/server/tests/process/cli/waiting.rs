@@ -2,8 +2,9 @@
 
 use std::net::TcpListener;
 
+use throng_testkit::Connection;
+
 use crate::cli::workspace::Workspace;
-use crate::support::Connection;
 
 /// Where nobody listens.
 fn nowhere() -> String {
@@ -15,7 +16,7 @@ fn server_without_its_database_waits_and_says_so() {
     let (workspace, database) = (Workspace::new(), format!("postgres://throng:secret@{}/throng", nowhere()));
     let settings = [("DATABASE_URL", database.as_str()), ("CORS_ALLOW_ORIGIN", "https://news.example")];
     let mut server = workspace.start(&["--listen", "127.0.0.1:0"], &settings).once_logged("/readyz are answered on ");
-    let said = server.logged("the database is not available; trying again");
+    let said = server.says("the database is not available; trying again");
     assert!(said.contains("postgres://throng@127.0.0.1") && !said.contains("secret"), "{said}");
 
     assert_eq!(server.get("/livez").status, 200);
@@ -30,7 +31,7 @@ fn server_without_its_database_waits_and_says_so() {
     assert_eq!(answer.header("access-control-allow-origin"), Some("https://news.example"), "a page may read why");
 
     server.terminate();
-    assert_eq!(server.ended(), Some(0), "it was asked to stop");
+    assert_eq!(server.exit_code(), Some(0), "it was asked to stop");
 }
 
 #[test]
@@ -67,12 +68,12 @@ fn worker_without_its_broker_waits_and_says_so() {
     let (workspace, queue) = (Workspace::with_demo(), format!("amqp://throng:secret@{}/%2f", nowhere()));
     let settings = [("QUEUE_URL", queue.as_str()), ("WORKER_LISTEN", "127.0.0.1:0")];
     let mut worker = workspace.start(&["worker"], &settings).once_logged("/metrics are answered on ");
-    worker.logged("the broker is not available; trying again");
+    worker.says("the broker is not available; trying again");
     assert_eq!(worker.get("/livez").status, 200);
     worker.get("/readyz").assert_problem(503, "queue_unavailable");
     assert!(worker.get("/metrics").text().contains("throng_worker_"));
     worker.terminate();
-    assert_eq!(worker.ended(), Some(0), "it was asked to stop");
+    assert_eq!(worker.exit_code(), Some(0), "it was asked to stop");
 }
 
 #[test]
@@ -90,8 +91,8 @@ fn command_waits_only_if_its_flag_says_so() {
     let (workspace, database) = (Workspace::new(), format!("mysql://throng:secret@{}/throng", nowhere()));
     workspace.write(".env", &format!("DATABASE_URL={database}\nWAIT=forever\n"));
     workspace.run("poll list").fails(1, &["can't open mysql://throng@127.0.0.1"]);
-    let waiting = workspace.start(&["poll", "list", "--wait", "forever"], &[]);
-    waiting.logged("throng: waiting for mysql://throng@127.0.0.1");
+    let mut waiting = workspace.start(&["poll", "list", "--wait", "forever"], &[]);
+    waiting.says("throng: waiting for mysql://throng@127.0.0.1");
     workspace.run("schema status --wait 1").fails(1, &["waiting for mysql", "can't open mysql"]);
     workspace.run("doctor --wait 5").fails(2, &["--wait has no meaning here"]);
 }

@@ -1,13 +1,11 @@
 //! Ten thousand clients that say nothing, or one byte a second, and a thousand honest ones: the server and the crowd
 //! in a process each, since either needs more descriptors than half a process may have.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tempfile::TempDir;
+use throng_testkit::DataDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -25,39 +23,6 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 const OPENED_AT_ONCE: usize = 500;
 
 const VOTE: &[u8] = b"POST /api/submit HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n[1]";
-
-/// The real binary, killed at the end.
-struct ThrongProcess {
-    process: Child,
-    address: SocketAddr,
-    _directory: TempDir,
-}
-
-impl ThrongProcess {
-    fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_throng"))
-            .args(["--listen", "127.0.0.1:0", "--app-env", "dev"])
-            .args(["--database-url", &format!("sqlite://{}", directory.path().join("throng.db").display())])
-            .current_dir(directory.path())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let line = log.find_map(|line| line.ok().filter(|line| line.contains("http://"))).unwrap();
-        let address = line.split("http://").nth(1).unwrap().trim().parse().unwrap();
-        // Somebody must read the log, or the server waits for that.
-        std::thread::spawn(move || log.for_each(drop));
-        Self { process, address, _directory: directory }
-    }
-}
-
-impl Drop for ThrongProcess {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 fn raise_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
@@ -127,7 +92,8 @@ async fn hold(address: SocketAddr) -> JoinSet<Duration> {
 #[tokio::test]
 async fn ten_thousand_silent_and_slow_clients_keep_no_honest_one_from_voting() {
     raise_descriptors();
-    let throng = ThrongProcess::start();
+    let data_dir = DataDir::new();
+    let throng = data_dir.start();
     let (end, over) = watch::channel(false);
     let mut honest = JoinSet::new();
     for _ in 0..HONEST {

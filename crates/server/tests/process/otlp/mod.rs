@@ -5,9 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
-
-use crate::process::{ThrongProcess, throng};
-use crate::support::{ANSWER_MAX, Connection};
+use throng_testkit::{Connection, ThrongProcess, WAIT_MAX, throng};
 
 #[test]
 fn a_batch_has_a_span_and_a_stop_sends_the_last_ones() {
@@ -17,7 +15,7 @@ fn a_batch_has_a_span_and_a_stop_sends_the_last_ones() {
     server.terminate();
     let (status, said) = server.ended();
     assert!(status.success(), "{said}");
-    let (head, body) = requests.recv_timeout(ANSWER_MAX).expect("spans are sent");
+    let (head, body) = requests.recv_timeout(WAIT_MAX).expect("spans are sent");
     assert!(head.starts_with("POST /v1/traces HTTP/1.1"), "{head}");
     assert!(head.to_lowercase().contains("content-type: application/x-protobuf"), "{head}");
     for name in ["throng", "record", "ballots"] {

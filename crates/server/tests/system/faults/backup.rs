@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use rusqlite::Connection;
+use throng_testkit::DataDir;
 
 use crate::checker::{self, Stored};
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::DataDir;
 
 const VOTERS: usize = 8;
 const COPIES: usize = 100;

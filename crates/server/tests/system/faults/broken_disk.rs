@@ -1,9 +1,10 @@
 //! A disk that fails: syncs answered with EIO, writes with ENOSPC.
 
+use throng_testkit::DataDir;
+
 use crate::checker;
 use crate::faults::strace::Strace;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::DataDir;
 
 const VOTERS: usize = 4;
 

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use throng_domain::clock::{Clock as _, SystemClock};
+use throng_testkit::{Client, DataDir, Reply, ThrongProcess, wait_until};
 use tokio::time::Instant;
 
-use crate::client::{Client, Reply};
 use crate::fake_clock::{DAY, FakeClock, HOUR};
 use crate::ledger::{Ledger, seed};
-use crate::process::{DataDir, ThrongProcess, wait_until};
 
 /// How long a poll is open, if no step ends it.
 const OPEN_MS: i64 = 2_500;

@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::Value;
-
-use crate::client::{Client, Reply};
-use crate::process::DataDir;
+use throng_testkit::{Client, DataDir, Reply};
 
 const VOTERS: usize = 16;
 

@@ -1,9 +1,10 @@
 //! Death at each single write and sync: of one commit, and of a shutdown.
 
+use throng_testkit::{DataDir, ThrongProcess};
+
 use crate::checker;
 use crate::faults::strace::Strace;
 use crate::ledger::{Ledger, seed};
-use crate::process::{DataDir, ThrongProcess};
 
 /// The calls of a commit, and of what follows until its voters are answered: waking the other threads, sending.
 const COMMIT_CALLS: [&str; 6] = ["pwrite64", "fdatasync", "fsync", "write", "writev", "sendto"];

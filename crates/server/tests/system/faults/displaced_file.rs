@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use throng_testkit::{DataDir, ThrongProcess};
+
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::{DataDir, ThrongProcess};
 
 const VOTERS: usize = 4;
 
@@ -16,7 +17,7 @@ fn file_moved_under_load_ends_the_server() {
     let said = ended_by(&data_dir, &mut ledger, || fs::rename(data_dir.database(), &moved).unwrap());
     assert!(said.contains("moved or deleted") && said.contains("Put it back"), "{said}");
     // The log is left where it was, so no start makes an empty database beside it.
-    data_dir.spawn().ended_saying("may hold the only copy of ballots");
+    ends_saying(data_dir.spawn(), "may hold the only copy of ballots");
     fs::rename(&moved, data_dir.database()).unwrap();
     nothing_is_lost("the file moved", &data_dir, &mut ledger);
 }
@@ -87,7 +88,7 @@ fn backup_copied_beside_an_old_log_is_refused() {
     ledger.voters_while(throng.address, VOTERS, || throng.kill());
     fs::copy(data_dir.database(), &whole).unwrap();
     fs::copy(&copy, data_dir.database()).unwrap();
-    data_dir.spawn().ended_saying("doesn't belong");
+    ends_saying(data_dir.spawn(), "doesn't belong");
     // Refused, nothing was touched: the file put back is whole.
     fs::copy(&whole, data_dir.database()).unwrap();
     nothing_is_lost("a backup beside an old log", &data_dir, &mut ledger);
@@ -99,7 +100,7 @@ fn hard_link_has_no_second_server() {
     let throng = data_dir.start();
     let other = DataDir::new();
     fs::hard_link(data_dir.database(), other.database()).unwrap();
-    other.spawn().ended_saying("another throng serves");
+    ends_saying(other.spawn(), "another throng serves");
     assert!(ledger.vote_together(throng.address, VOTERS), "ballots count");
     checker::check_settled(&data_dir, &throng, &ledger);
 }
@@ -141,11 +142,9 @@ fn vacuum_into(database: &Path, copy: &Path) {
     source.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
 }
 
-impl ThrongProcess {
-    /// Waits until it has ended by itself, with 1 and these words.
-    #[track_caller]
-    fn ended_saying(mut self, words: &str) {
-        let (status, said) = self.ended();
-        assert!(status.code() == Some(1) && said.contains(words), "{status}: {said}");
-    }
+/// Waits until the process has ended by itself, with 1 and these words.
+#[track_caller]
+fn ends_saying(mut process: ThrongProcess, words: &str) {
+    let (status, said) = process.ended();
+    assert!(status.code() == Some(1) && said.contains(words), "{status}: {said}");
 }

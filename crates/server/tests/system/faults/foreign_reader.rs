@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use throng_testkit::{Client, DataDir, Reply, ThrongProcess};
 use tokio::time::Instant;
 
 use crate::checker;
-use crate::client::{Client, Reply};
 use crate::ledger::{Ledger, seed};
-use crate::process::{DataDir, ThrongProcess};
 
 const VOTERS: usize = 4;
 

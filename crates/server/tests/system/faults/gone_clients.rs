@@ -1,8 +1,9 @@
 //! Clients that go away right after sending.
 
+use throng_testkit::DataDir;
+
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::DataDir;
 
 const CLIENTS: usize = 300;
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use rusqlite::Connection;
+use throng_testkit::DataDir;
 
 use crate::checker::Stored;
 use crate::faults::displaced_file::restore;
 use crate::ledger::{Ledger, seed};
-use crate::process::DataDir;
 
 const VOTERS: usize = 4;
 

@@ -4,10 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use rand::RngExt as _;
+use throng_testkit::DataDir;
 
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::DataDir;
 
 const ROUNDS: usize = 8;
 const VOTERS: usize = 16;

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::process::Lines;
+use throng_testkit::Lines;
 
 /// A tracer at work. It lets go of the server when it is dropped.
 pub struct Strace {

@@ -1,10 +1,10 @@
 //! Every commit is synced, counted in system calls.
 
+use throng_testkit::{Client, DataDir, Reply, ThrongProcess};
+
 use crate::checker;
-use crate::client::{Client, Reply};
 use crate::faults::strace::Strace;
 use crate::ledger::{Ledger, seed};
-use crate::process::{DataDir, ThrongProcess};
 
 const BALLOTS: usize = 50;
 

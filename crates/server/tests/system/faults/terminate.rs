@@ -4,10 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use rand::RngExt as _;
+use throng_testkit::DataDir;
 
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::DataDir;
 
 const VOTERS: usize = 32;
 const ROUNDS: usize = 5;

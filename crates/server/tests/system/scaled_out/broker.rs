@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use throng_testkit::Fault;
 use tokio::time::Instant;
 
 use crate::ledger::{Fate, Sent};
@@ -14,7 +15,7 @@ use crate::voters;
 
 /// How long a vote may wait for a broker that doesn't answer: the deadline of its confirm, 3 s, and something for a
 /// machine that has much else to do.
-const ANSWER_MAX: Duration = Duration::from_secs(8);
+const WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// How long votes may still be taken by a broker that has been told of an alarm, or is filling up.
 const TAKEN_MAX: Duration = Duration::from_secs(30);
@@ -65,9 +66,9 @@ fn frozen_under_load() {
         let sent = trial.under_load(|| {
             wait(Duration::from_millis(500));
             let _frozen = RABBITMQ.freeze();
-            let mut sent = refused_within(address, ANSWER_MAX);
+            let mut sent = refused_within(address, WAIT_MAX);
             wait(Duration::from_secs(2));
-            sent.extend(refused_within(address, ANSWER_MAX));
+            sent.extend(refused_within(address, WAIT_MAX));
             sent
         });
         trial.ledger.sent.extend(sent);
@@ -85,14 +86,14 @@ fn cut_off_and_silent_under_load() {
         trial.under_load(|| {
             for _ in 0..3 {
                 wait(Duration::from_millis(300));
-                link.cut();
+                link.set(Fault::Unavailable);
                 wait(Duration::from_millis(300));
-                link.open();
+                link.set(Fault::None);
                 wait(Duration::from_millis(900));
             }
-            link.silence();
+            link.set(Fault::Frozen);
             wait(Duration::from_secs(4));
-            link.open();
+            link.set(Fault::None);
         });
         trial.recovers(None);
         trial.settle();
@@ -182,7 +183,7 @@ fn refused_within(address: SocketAddr, at_most: Duration) -> Vec<Sent> {
         let asked = Instant::now();
         let vote = voters::vote_once(address);
         let (fate, waited) = (vote.fate, asked.elapsed());
-        assert!(waited < ANSWER_MAX, "an answer took {waited:?}: {vote:?}");
+        assert!(waited < WAIT_MAX, "an answer took {waited:?}: {vote:?}");
         sent.push(vote);
         if fate != Fate::Counted {
             return sent;

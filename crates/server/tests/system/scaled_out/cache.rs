@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 use serde_json::Value;
+use throng_testkit::{Client, Reply, ThrongProcess, variable};
 use tokio::time::Instant;
 
-use crate::client::{Client, Reply};
-use crate::process::ThrongProcess;
 use crate::scaled_out::servers::{MEMCACHED, exclusive};
-use crate::scaled_out::system::{Kind, System, variable};
+use crate::scaled_out::system::{Kind, System};
 use crate::scaled_out::trial::{Trial, rounds, wait};
 
 /// Readers at once.
@@ -22,7 +21,7 @@ const LIFE_S: u64 = 10;
 
 /// How long a result may take meanwhile: a cache is waited for some tens of milliseconds, on a machine that has much
 /// else to do.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 #[test]
 fn killed_under_load() {
@@ -125,7 +124,7 @@ fn ask_for(time: Duration, address: std::net::SocketAddr) {
     while began.elapsed() < time {
         let asked = Instant::now();
         let results: Value = client.get_json("/api/v1/polls/demo/results");
-        assert!(asked.elapsed() < ANSWER_MAX, "a result took {:?}", asked.elapsed());
+        assert!(asked.elapsed() < WAIT_MAX, "a result took {:?}", asked.elapsed());
         let seq = results["seq"].as_u64().unwrap();
         assert!(seq >= seen, "version {seq} came after {seen}");
         seen = seq;

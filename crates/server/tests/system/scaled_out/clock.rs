@@ -12,12 +12,11 @@ use rand::rngs::Xoshiro256PlusPlus;
 use serde_json::Value;
 use tempfile::TempDir;
 use throng_domain::clock::{Clock as _, SystemClock};
+use throng_testkit::{Client, Reply, ThrongProcess, wait_until};
 use tokio::time::Instant;
 
-use crate::client::{Client, Reply};
 use crate::fake_clock::{DAY, FakeClock, HOUR};
 use crate::ledger::seed;
-use crate::process::{ThrongProcess, wait_until};
 use crate::scaled_out::servers::shared;
 use crate::scaled_out::system::{Kind, System};
 use crate::scaled_out::trial::rounds_asked;
@@ -158,7 +157,7 @@ fn live(kind: Kind, steps: [bool; 2], random: &mut Xoshiro256PlusPlus) {
 
 impl Machine {
     fn new(option: usize) -> Self {
-        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let directory = throng_testkit::directory_on_disk();
         let clock = FakeClock::new(directory.path().join("offset"));
         let client = Client::new(([127, 0, 0, 1], 0).into());
         Self { directory, clock, throng: None, client, option, seen: 0, taken: Vec::new() }

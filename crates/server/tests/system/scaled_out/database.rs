@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use throng_testkit::Fault;
+
 use crate::ledger::Fate;
 use crate::scaled_out::system::{Kind, System};
 use crate::scaled_out::trial::{Trial, VOTERS, rounds, wait};
@@ -60,9 +62,9 @@ fn gone_for_15_s(kind: Kind) {
     let before = trial.ledger.sent.len();
     trial.under_load(|| {
         wait(Duration::from_millis(500));
-        link.cut();
+        link.set(Fault::Unavailable);
         wait(Duration::from_secs(15));
-        link.open();
+        link.set(Fault::None);
     });
     assert!(trial.ledger.sent.len() > before + 100, "votes are taken meanwhile");
     trial.settle();
@@ -75,9 +77,9 @@ fn silent(kind: Kind) {
     trial.under_load(|| {
         for _ in 0..2 {
             wait(Duration::from_millis(500));
-            link.silence();
+            link.set(Fault::Frozen);
             wait(Duration::from_secs(3));
-            link.open();
+            link.set(Fault::None);
         }
     });
     trial.settle();

@@ -9,13 +9,12 @@ use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, Consumer};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use throng_testkit::{Client, Reply, ThrongProcess};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::client::{Client, Reply};
 use crate::ledger::{Ledger, seed};
-use crate::process::ThrongProcess;
 use crate::scaled_out::queue::Queue;
 use crate::scaled_out::servers::shared;
 use crate::scaled_out::system::{Kind, System};
@@ -59,7 +58,7 @@ fn with_workers_at_work_for_another_poll() {
 fn on_one_machine_with_a_dead_letter() {
     let _peace = shared();
     let mut system = System::new(Kind::Postgres, true, false);
-    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let directory = throng_testkit::directory_on_disk();
     system.set("DATABASE_URL", &format!("sqlite://{}", directory.path().join("throng.db").display()));
     let web = system.web();
     let _worker = system.worker();

@@ -10,7 +10,6 @@ mod database;
 mod disk;
 mod doctor;
 mod final_results;
-mod link;
 mod policy;
 mod queue;
 mod servers;

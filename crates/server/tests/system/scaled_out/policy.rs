@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
+use throng_testkit::{Client, Reply, ThrongProcess, wait_until};
 use tokio::time::Instant;
 
-use crate::client::{Client, Reply};
-use crate::process::{ThrongProcess, wait_until};
 use crate::scaled_out::queue::Queue;
 use crate::scaled_out::servers::{RABBITMQ, exclusive, shared};
 use crate::scaled_out::system::{Kind, System};

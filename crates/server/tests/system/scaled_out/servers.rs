@@ -5,8 +5,7 @@ use std::process::Command;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::scaled_out::system::variable;
+use throng_testkit::variable;
 
 /// Held by tests for as long as they use the servers that all share; alone by those that harm one.
 static SERVERS: RwLock<()> = RwLock::new(());

@@ -6,11 +6,9 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use throng_testkit::{ChaosProxy, Client, Reply, ThrongProcess};
 use tokio::time::Instant;
 
-use crate::client::{Client, Reply};
-use crate::process::ThrongProcess;
-use crate::scaled_out::link::Link;
 use crate::scaled_out::servers::shared;
 use crate::scaled_out::system::{Kind, System};
 use crate::scaled_out::trial::{rounds_asked, wait};
@@ -61,7 +59,7 @@ fn away_at_start(kind: Kind, setting: &'static str, code: &str) {
         let (how_long, at_most) = away_for();
         wait(how_long);
         let returned = Instant::now();
-        let _link = Link::at(away, server);
+        let _link = ChaosProxy::at(away, server);
         for (address, name) in listen.into_iter().zip(["web node", "worker"]) {
             until_status(address, "/readyz", 200);
             let took = returned.elapsed();

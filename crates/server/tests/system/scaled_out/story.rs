@@ -1,9 +1,9 @@
 //! One day of a system, on each kind of it.
 
 use serde_json::json;
+use throng_testkit::{Answer, Client, Reply};
 use uuid::Uuid;
 
-use crate::client::{Answer, Client, Reply};
 use crate::scaled_out::servers::shared;
 use crate::scaled_out::system::{Kind, System, wait_until_shown};
 

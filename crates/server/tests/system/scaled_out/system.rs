@@ -10,13 +10,11 @@ use std::time::Duration;
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
+use throng_testkit::{ChaosProxy, Client, ThrongProcess, throng, variable};
 use uuid::Uuid;
 
 use crate::checker::Stored;
-use crate::client::Client;
-use crate::process::{ThrongProcess, throng};
 use crate::scaled_out::disk::{DiskFiller, SmallDisk};
-use crate::scaled_out::link::Link;
 use crate::scaled_out::servers::{self, ExternalServer};
 
 /// How long the last ballot may take to show, on a machine that has much else to do.
@@ -74,7 +72,7 @@ impl System {
         if cache {
             settings.push(("CACHE_URL", variable(CACHE_URL)));
         }
-        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let directory = throng_testkit::directory_on_disk();
         Self { kind, name, settings, directory, disk }
     }
 
@@ -84,12 +82,12 @@ impl System {
     }
 
     /// Has what is started from now on reach the database over a link.
-    pub fn link_database(&mut self) -> Link {
+    pub fn link_database(&mut self) -> ChaosProxy {
         self.link("DATABASE_URL")
     }
 
     /// Has what is started from now on reach the broker over a link.
-    pub fn link_broker(&mut self) -> Link {
+    pub fn link_broker(&mut self) -> ChaosProxy {
         self.link("QUEUE_URL")
     }
 
@@ -99,8 +97,8 @@ impl System {
         self.settings.push((name, value.to_owned()));
     }
 
-    fn link(&mut self, name: &'static str) -> Link {
-        let link = Link::to(address(self.setting(name)));
+    fn link(&mut self, name: &'static str) -> ChaosProxy {
+        let link = ChaosProxy::start(address(self.setting(name)));
         self.lead(name, link.address());
         link
     }
@@ -310,15 +308,6 @@ fn server_url(kind: Kind) -> String {
 fn address(url: &str) -> SocketAddr {
     let authority = url.split("://").nth(1).unwrap().split('/').next().unwrap();
     authority.rsplit('@').next().unwrap().parse().unwrap()
-}
-
-/// What the environment says.
-#[track_caller]
-pub fn variable(name: &str) -> String {
-    let value = std::env::var(name);
-    value.unwrap_or_else(|_| {
-        panic!("{name} isn't set: run `cargo xtask test`, or `cargo xtask services` and what it prints")
-    })
 }
 
 fn sql(kind: Kind, database: &str, statement: &str) -> Result<(), sqlx::Error> {

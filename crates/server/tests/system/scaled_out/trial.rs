@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use throng_testkit::ThrongProcess;
 use tokio::time::Instant;
 
 use crate::checker;
 use crate::ledger::{Fate, Ledger, seed};
-use crate::process::ThrongProcess;
 use crate::scaled_out::queue::Queue;
 use crate::scaled_out::servers::{self, exclusive};
 use crate::scaled_out::system::{System, wait_until_shown_within};

@@ -6,11 +6,10 @@ mod system;
 use std::net::SocketAddr;
 
 use rustix::process::{Pid, Signal, kill_process};
+use throng_testkit::{Connection, ThrongProcess, eventually};
 
 use self::supervisor::{Supervisor, WORKERS};
 use self::system::System;
-use crate::process::ThrongProcess;
-use crate::support::{Connection, eventually};
 
 /// How many of the workers are killed, one after the other.
 const KILLED: usize = 5;

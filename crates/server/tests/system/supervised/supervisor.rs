@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-
-use crate::support::eventually;
+use throng_testkit::eventually;
 
 /// What the file in `deploy/` leaves to the host's own configuration.
 const HOST: &str = "\

@@ -5,8 +5,7 @@ use std::process::Command;
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
-
-use crate::process::throng;
+use throng_testkit::{throng, variable};
 
 /// What web nodes and workers share; the database is dropped with it.
 pub struct System {
@@ -19,7 +18,7 @@ impl System {
     pub fn new() -> Self {
         let name = format!("t{:032x}", rand::random::<u128>());
         sql(&format!("CREATE DATABASE {name}"));
-        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let directory = throng_testkit::directory_on_disk();
         let settings = [
             ("DATABASE_URL", format!("{}/{name}", variable("THRONG_TEST_POSTGRES_URL"))),
             ("QUEUE_URL", format!("{}/%2f", variable("THRONG_TEST_RABBITMQ_URL"))),
@@ -67,10 +66,4 @@ fn sql(statement: &str) {
         let mut connection = PgConnection::connect(&url).await.unwrap();
         connection.execute(sqlx::raw_sql(statement)).await.unwrap();
     });
-}
-
-/// What the environment says.
-fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} isn't set: run `cargo xtask test`, which starts what is needed"))
 }

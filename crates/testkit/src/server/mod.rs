@@ -1,12 +1,7 @@
-//! A whole server in this process, and a client for it.
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
-#![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
+//! A whole server in this process.
 
-mod client;
-pub mod cutting_proxy;
 mod database;
 mod gated_store;
-pub mod log;
 pub mod polls;
 mod workers;
 
@@ -29,15 +24,12 @@ use throng_domain::poll::Poll;
 use throng_domain::store::{Database, Recount, Schema as _, Window};
 use throng_domain::tally::Tallies;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
-pub use self::client::{Answer, Connection};
 pub use self::database::TestDatabase;
 pub use self::gated_store::GatedStore;
 use self::workers::TestWorker;
-
-/// How long a test waits for an answer before it fails.
-pub const ANSWER_MAX: Duration = Duration::from_secs(30);
+use crate::http::{Answer, Connection};
+use crate::wait::{WAIT_MAX, eventually};
 
 /// How long a test's broker may take to confirm a message.
 const CONFIRM_MAX: Duration = Duration::from_secs(20);
@@ -48,27 +40,17 @@ pub const CORES: usize = 2;
 /// When the servers' clock stands, unless a test moves it.
 pub const NOW: Timestamp = Timestamp(4_102_444_800_000);
 
-/// What `look` finds, within a millisecond of its being there; fails if that takes too long.
-#[track_caller]
-#[expect(clippy::disallowed_methods, reason = "what others do has no event; whoever waits leaves them the processor")]
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + ANSWER_MAX;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
 /// A server on a port of its own, with a database of its own and a clock that stands still.
 pub struct TestServer {
+    /// Where it serves.
     pub address: SocketAddr,
+    /// Its clock, which stands still unless a test moves it.
     pub clock: Arc<ManualClock>,
+    /// What its routes share.
     pub app: Arc<App>,
     /// Where it stands behind a broker. Dropped before the database.
     worker: Option<TestWorker>,
+    /// Its database.
     pub database: TestDatabase,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), IntakeFailure>>>,
@@ -159,7 +141,7 @@ impl TestServer {
                 server.run_until(async { stopped.await.unwrap_or(()) }).await
             })
         });
-        let (address, app) = starts.recv_timeout(ANSWER_MAX).expect("the server starts");
+        let (address, app) = starts.recv_timeout(WAIT_MAX).expect("the server starts");
         Self { address, clock, app, database, worker: None, stop: Some(stop), thread: Some(thread) }
     }
 

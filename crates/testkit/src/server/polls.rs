@@ -3,7 +3,7 @@
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Kind, Slug};
 
-use super::{NOW, TestServer};
+use crate::server::{NOW, TestServer};
 
 /// An open poll of this slug, `change`d before it is created, and known to the server when this returns.
 pub fn create(server: &TestServer, slug: &str, change: impl FnOnce(&mut NewPoll)) {

@@ -1,4 +1,4 @@
-//! A client that sends exactly what it is told to.
+//! HTTP clients: one that sends exactly what it is told to, and one that can tell what became of a request.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -6,14 +6,16 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::ANSWER_MAX;
+use crate::wait::WAIT_MAX;
 
 /// An open connection.
+#[derive(Debug)]
 pub struct Connection<S = TcpStream> {
     stream: BufReader<S>,
 }
 
 impl Connection {
+    /// A connection to this address, on which nothing is waited for without end.
     pub fn open(address: SocketAddr) -> Self {
         Self::over(Self::tcp(address))
     }
@@ -39,12 +41,13 @@ impl Connection {
 
 /// A stream on which nothing is waited for without end.
 fn waiting(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
 
 impl<S: Read + Write> Connection<S> {
+    /// A connection over this stream.
     pub fn over(stream: S) -> Self {
         Self { stream: BufReader::new(stream) }
     }
@@ -57,16 +60,8 @@ impl<S: Read + Write> Connection<S> {
 
     /// Sends a request as it should be.
     pub fn send_request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: throng.test\r\n");
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if method != "GET" {
-            request.push_str(&format!("content-length: {}\r\n", body.len()));
-        }
-        request.push_str("\r\n");
         // A server that has heard enough may close before it has read all.
-        let _ = self.stream.get_mut().write_all(&[request.as_bytes(), body].concat());
+        let _ = self.stream.get_mut().write_all(&request(method, path, headers, body));
     }
 
     /// Sends these bytes and nothing else.
@@ -112,16 +107,30 @@ impl<S: Read + Write> Connection<S> {
 
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        self.stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        Some(line.trim_end().to_owned())
+        self.stream.read_line(&mut line).ok()?;
+        line.ends_with('\n').then(|| line.trim_end().to_owned())
     }
+}
+
+/// The bytes of a request as it should be.
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: throng.test\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if method != "GET" {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    [head.as_bytes(), b"\r\n", body].concat()
 }
 
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
+    /// The status code.
     pub status: u16,
     headers: Vec<(String, String)>,
+    /// The whole body.
     pub body: Vec<u8>,
 }
 
@@ -141,6 +150,11 @@ impl Answer {
         &self.headers
     }
 
+    /// Whether it is the last on its connection.
+    pub fn closes(&self) -> bool {
+        self.header("connection") == Some("close")
+    }
+
     /// The body as text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
@@ -148,7 +162,7 @@ impl Answer {
 
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Fails unless this rejects a request that isn't valid HTTP: as a problem, or with a bare status where the HTTP library can't
@@ -173,3 +187,78 @@ impl Answer {
         }
     }
 }
+
+/// A client with a connection that it keeps, and opens anew where it was closed.
+#[derive(Debug)]
+pub struct Client {
+    address: SocketAddr,
+    connection: Option<Connection>,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// It was answered.
+    Answer(Answer),
+    /// There was nobody to send it to.
+    NotSent,
+    /// It was sent, at least in part, and no whole answer came.
+    Cut,
+}
+
+impl Client {
+    /// A client of the server at this address, not yet connected.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, connection: None }
+    }
+
+    /// Connects, unless connected; whether that went well.
+    pub fn connect(&mut self) -> bool {
+        if self.connection.is_none() {
+            self.connection = TcpStream::connect(self.address).ok().map(|stream| Connection::over(waiting(stream)));
+        }
+        self.connection.is_some()
+    }
+
+    /// Sends a GET.
+    pub fn get(&mut self, path: &str) -> Reply {
+        self.exchange(&request("GET", path, &[], b""))
+    }
+
+    /// Sends a POST.
+    pub fn post(&mut self, path: &str, body: &str) -> Reply {
+        self.exchange(&request("POST", path, &[PLAIN], body.as_bytes()))
+    }
+
+    /// The JSON at `path`; fails unless it is answered with 200.
+    pub fn get_json(&mut self, path: &str) -> Value {
+        match self.get(path) {
+            Reply::Answer(answer) if answer.status == 200 => answer.json(),
+            reply @ (Reply::Answer(_) | Reply::NotSent | Reply::Cut) => panic!("GET {path}: {reply:?}"),
+        }
+    }
+
+    /// Sends a POST, whole, and goes away.
+    pub fn post_and_leave(&mut self, path: &str, body: &str) {
+        assert!(self.connect(), "nobody listens on {}", self.address);
+        let mut connection = self.connection.take().expect("connected above");
+        connection.send(&request("POST", path, &[PLAIN], body.as_bytes()));
+    }
+
+    fn exchange(&mut self, request: &[u8]) -> Reply {
+        if !self.connect() {
+            return Reply::NotSent;
+        }
+        let connection = self.connection.as_mut().expect("connected above");
+        // A write that fails may have been read in part, or in whole: what counts is the answer.
+        let sent = connection.stream.get_mut().write_all(request);
+        let answer = sent.ok().and_then(|()| connection.try_answer());
+        if answer.as_ref().is_none_or(Answer::closes) {
+            self.connection = None;
+        }
+        answer.map_or(Reply::Cut, Reply::Answer)
+    }
+}
+
+/// The type of a client's ballots.
+const PLAIN: (&str, &str) = ("content-type", "text/plain");

@@ -6,7 +6,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::eventually;
+use crate::wait::eventually;
 
 static STARTED: Once = Once::new();
 static LINES: Mutex<Vec<Value>> = Mutex::new(Vec::new());

@@ -1,18 +1,18 @@
 //! A real `throng`, in a process of its own, and the ways to end it.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::time::Instant;
 
-/// How long a start or an end may take on a machine that has much else to do.
-const START_OR_END_MAX: Duration = Duration::from_secs(60);
+use crate::environment::{directory_on_disk, throng_under_test};
+use crate::http::{Answer, Connection};
+use crate::wait::{WAIT_MAX, eventually};
 
 /// The lines of a process's log that may wait to be read here.
 const LINES_MAX: usize = 100_000;
@@ -23,26 +23,15 @@ const LINES_SHOWN: usize = 40;
 /// What a server, and a worker, log before their address.
 const SERVING: [&str; 2] = ["serving on http://", "health and metrics on http://"];
 
-/// Looks until it is so; fails if that takes longer than a start may.
-#[track_caller]
-#[allow(dead_code, reason = "another test binary's")]
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + START_OR_END_MAX;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within {START_OR_END_MAX:?}: {what}");
-        std::thread::yield_now();
-    }
-}
-
 /// A directory with a database, in which one server after the other runs.
 pub struct DataDir {
     directory: TempDir,
 }
 
 impl DataDir {
-    /// A new one, on a real disk: a `/tmp` in memory would make syncs mean nothing.
+    /// A new one, on a real disk.
     pub fn new() -> Self {
-        Self { directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() }
+        Self { directory: directory_on_disk() }
     }
 
     /// A path inside.
@@ -75,8 +64,7 @@ impl DataDir {
 
 /// A `throng` that is run in `directory`, with an address of its own and nothing of this process's environment.
 pub fn throng(directory: &Path) -> Command {
-    let binary = std::env::var_os("THRONG_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_throng").into());
-    let mut command = Command::new(binary);
+    let mut command = Command::new(throng_under_test());
     command.env_clear().envs([("LISTEN", "127.0.0.1:0"), ("WORKER_LISTEN", "127.0.0.1:0"), ("NO_COLOR", "1")]);
     command.current_dir(directory).stdin(Stdio::null());
     command
@@ -91,12 +79,18 @@ pub struct ThrongProcess {
 }
 
 impl ThrongProcess {
-    /// Starts it and waits for nothing.
-    pub fn spawn(mut command: Command) -> Self {
-        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("{command:?} can't be run: {error}"));
+    /// Starts it and waits for nothing. Its log is read, so that it never waits for that.
+    pub fn spawn(command: Command) -> Self {
+        let mut child = spawn_piped(command);
         let lines = Lines::of(&mut child);
-        Self { child, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        Self { child, lines, address: NOWHERE }
+    }
+
+    /// The same where only the caller reads its log.
+    pub fn spawn_unread(command: Command) -> (Self, BufReader<ChildStderr>) {
+        let mut child = spawn_piped(command);
+        let log = BufReader::new(child.stderr.take().expect("the child was started with a pipe"));
+        (Self { child, lines: Lines::none(), address: NOWHERE }, log)
     }
 
     /// Waits until it serves.
@@ -114,6 +108,16 @@ impl ThrongProcess {
         Ok(self)
     }
 
+    /// The same once it has logged `words`, after which its address follows.
+    #[track_caller]
+    pub fn once_logged(mut self, words: &str) -> Self {
+        let line = self.says(words);
+        let (_, address) = line.split_once(words).expect("the line has these words");
+        // In production a quotation mark follows.
+        self.address = address.split('"').next().unwrap_or_default().trim().parse().unwrap();
+        self
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -126,20 +130,31 @@ impl ThrongProcess {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
     }
 
-    /// Waits until it logs these words.
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it logs these words; the line.
     #[track_caller]
-    #[allow(dead_code, reason = "another test binary's")]
-    pub fn says(&mut self, words: &str) {
-        let said = self.lines.find_map(|line| line.contains(words).then_some(()));
-        said.unwrap_or_else(|| panic!("it ended without saying {words:?}:\n{}", self.lines.said.join("\n")));
+    pub fn says(&mut self, words: &str) -> String {
+        let said = self.lines.find_map(|line| line.contains(words).then(|| line.to_owned()));
+        said.unwrap_or_else(|| panic!("it ended without saying {words:?}:\n{}", self.lines.said.join("\n")))
+    }
+
+    /// Waits until it logs these words; the lines from where it was read to last, up to that one.
+    #[track_caller]
+    pub fn says_until(&mut self, words: &str) -> Vec<String> {
+        let read = self.lines.said.len();
+        self.says(words);
+        self.lines.said[read..].to_vec()
     }
 
     /// Waits until it logs these words, unless it did before.
     #[track_caller]
-    #[allow(dead_code, reason = "another test binary's")]
     pub fn has_said(&mut self, words: &str) {
         if !self.lines.said.iter().any(|line| line.contains(words)) {
             self.says(words);
@@ -150,6 +165,27 @@ impl ThrongProcess {
     pub fn ended(&mut self) -> (ExitStatus, String) {
         self.lines.find_map(|_| None::<()>);
         (self.child.wait().unwrap(), self.lines.said.join("\n"))
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.ended().0.code()
+    }
+
+    /// The answer to a GET.
+    pub fn get(&self, path: &str) -> Answer {
+        Connection::open(self.address).request("GET", path, &[], b"")
+    }
+
+    /// The answer to a POST of JSON.
+    pub fn post(&self, path: &str, body: &[u8]) -> Answer {
+        Connection::open(self.address).request("POST", path, &[("content-type", "application/json")], body)
+    }
+
+    /// Asks for `path` until the answer is as it should be; that answer.
+    #[track_caller]
+    pub fn get_until(&self, path: &str, is_right: impl Fn(&Answer) -> bool) -> Answer {
+        eventually(path, || Some(self.get(path)).filter(|answer| is_right(answer)))
     }
 
     fn kill_now(&mut self) {
@@ -170,6 +206,14 @@ impl Drop for ThrongProcess {
     }
 }
 
+/// Before it is known where a process serves.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn spawn_piped(mut command: Command) -> Child {
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    child.unwrap_or_else(|error| panic!("{command:?} can't be run: {error}"))
+}
+
 /// What a process says on its standard error, line by line.
 pub struct Lines {
     coming: Receiver<String>,
@@ -186,6 +230,11 @@ impl Lines {
         Self { coming, said: Vec::new() }
     }
 
+    /// None, of a process that is read elsewhere.
+    fn none() -> Self {
+        Self { coming: channel().1, said: Vec::new() }
+    }
+
     /// The last lines, of a process that has ended.
     fn rest(&mut self) -> &[String] {
         // A process of its own may still have the pipe.
@@ -198,7 +247,7 @@ impl Lines {
     /// Reads until `wanted` finds something in a line; `None` if the process ends before.
     pub fn find_map<T>(&mut self, mut wanted: impl FnMut(&str) -> Option<T>) -> Option<T> {
         loop {
-            match self.coming.recv_timeout(START_OR_END_MAX) {
+            match self.coming.recv_timeout(WAIT_MAX) {
                 Ok(line) => {
                     let found = wanted(&line);
                     self.said.push(line);
@@ -208,7 +257,7 @@ impl Lines {
                 }
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
-                    panic!("nothing happened for {START_OR_END_MAX:?} after:\n{}", self.said.join("\n"))
+                    panic!("nothing happened for {WAIT_MAX:?} after:\n{}", self.said.join("\n"))
                 }
             }
         }

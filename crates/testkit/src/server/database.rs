@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use throng_backends::store::{self, DatabaseUrl};
 use throng_domain::store::Database;
 
+use crate::environment::variable;
+
 /// A database that goes with its test.
 pub struct TestDatabase {
     /// What a server is told.
@@ -90,8 +92,4 @@ fn run(on: &On, statement: &str) {
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
-}
-
-pub fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| panic!("{name} isn't set: run `cargo xtask test`, which starts private servers"))
 }

@@ -11,7 +11,7 @@ use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{BallotStore, Close, Mark, PollStore, Recorded, Recount, StoreError, Window};
 use throng_domain::tally::{Tallies, TallyChange};
 
-use super::ANSWER_MAX;
+use crate::wait::WAIT_MAX;
 
 /// An SQLite store behind a gate: while it is shut, no batch is recorded.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ struct Gate {
 }
 
 impl GatedStore {
+    /// This store, behind a gate that is open.
     pub fn new(store: SqliteStore) -> Self {
         Self { store, gate: Mutex::default(), changed: Condvar::new() }
     }
@@ -67,7 +68,7 @@ impl GatedStore {
     /// Waits until a batch stands before the gate.
     pub fn wait_for_batch(&self) {
         let gate = self.gate.lock().unwrap();
-        let (gate, waited) = self.changed.wait_timeout_while(gate, ANSWER_MAX, |gate| gate.waiting == 0).unwrap();
+        let (gate, waited) = self.changed.wait_timeout_while(gate, WAIT_MAX, |gate| gate.waiting == 0).unwrap();
         drop(gate);
         assert!(!waited.timed_out(), "no batch came to the store");
     }

@@ -14,8 +14,8 @@ use throng_domain::clock::Clock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::ANSWER_MAX;
-use super::database::variable;
+use crate::environment::variable;
+use crate::wait::WAIT_MAX;
 
 /// What a server is told, beside its own address and database.
 pub fn settings() -> Vec<(&'static str, String)> {
@@ -68,7 +68,7 @@ impl TestWorker {
         };
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let thread = std::thread::spawn(move || runtime().block_on(work));
-        is_ready.recv_timeout(ANSWER_MAX).expect("the worker starts");
+        is_ready.recv_timeout(WAIT_MAX).expect("the worker starts");
         Self { metrics, stop, thread: Some(thread) }
     }
 
