@@ -2,17 +2,13 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use throng_backends::cache::memcached::fault;
 use throng_domain::cache::{Lease, ResultCache as _};
 use throng_domain::poll::PollId;
-use tokio::time::Instant;
+use throng_testkit::eventually_async;
 
 use super::{host, namespace, node};
-
-/// How long the proxy may take to start.
-const START_MAX: Duration = Duration::from_secs(20);
 
 /// A twemproxy in front of the server of the tests.
 struct Twemproxy {
@@ -33,11 +29,7 @@ impl Twemproxy {
         command.arg("-c").arg(&configuration).args(["-a", "127.0.0.1", "-s", &statistics.port().to_string()]);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let process = process.expect("nutcracker is installed: `cargo xtask test` ensures it");
-        let started = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(started.elapsed() < START_MAX, "nutcracker doesn't listen on {address}");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        eventually_async("nutcracker listens", async || TcpStream::connect(address).ok()).await;
         Self { process, host: address.to_string(), _directory: directory }
     }
 }

@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Executor as _};
@@ -12,13 +11,10 @@ use tempfile::TempDir;
 use throng_backends::store::postgres::PostgresStore;
 use throng_domain::contract::support::{create, done, record, tallies};
 use throng_domain::store::{BallotStore as _, PollStore as _, Schema as _, StoreError};
-use tokio::time::Instant;
+use throng_testkit::eventually_async;
 
 use super::ballots;
 use super::database::{Database, url};
-
-/// How long PgBouncer may take to start.
-const START_MAX: Duration = Duration::from_secs(20);
 
 /// The id of an unprivileged user and group, since PgBouncer refuses to run as root.
 const NOBODY: u32 = 65_534;
@@ -54,11 +50,8 @@ impl Pooler {
         let process = process.expect("pgbouncer is installed: `cargo xtask test` ensures it");
         let pooler =
             Self { process, server: format!("postgres://{user}:{password}@127.0.0.1:{port}"), _directory: directory };
-        let started = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(started.elapsed() < START_MAX, "pgbouncer doesn't listen on port {port}");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let connect = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok();
+        eventually_async("pgbouncer listens", connect).await;
         pooler
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::Value;
-use throng_testkit::{Client, DataDir, Reply};
+use throng_testkit::{Client, DataDir, Reply, wait_until};
 
 const VOTERS: usize = 16;
 
@@ -30,9 +30,7 @@ fn a_close_under_load_counts_nothing_that_came_later() {
                 }
             });
         }
-        while taken.load(Ordering::Relaxed) < VOTES_BEFORE {
-            thread::yield_now();
-        }
+        wait_until("some have voted", || taken.load(Ordering::Relaxed) >= VOTES_BEFORE);
         run(&["poll", "close", "demo", "--json"])
     });
     let closed: Value = serde_json::from_str(&closed).unwrap();

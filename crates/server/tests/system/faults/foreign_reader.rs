@@ -4,12 +4,10 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rusqlite::Connection;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use throng_testkit::{Client, DataDir, Reply, ThrongProcess};
-use tokio::time::Instant;
+use throng_testkit::{Client, DataDir, Reply, ThrongProcess, eventually};
 
 use crate::checker;
 use crate::ledger::{Ledger, seed};
@@ -18,9 +16,6 @@ const VOTERS: usize = 4;
 
 /// A log that is long, but for what is in it.
 const LONG_BYTES: u64 = 300 << 20;
-
-/// How long anything may take on a machine that has much else to do.
-const SOON: Duration = Duration::from_secs(60);
 
 #[test]
 fn reader_that_holds_the_log_back_is_named() {
@@ -110,19 +105,6 @@ fn status(reply: Reply) -> u16 {
     match reply {
         Reply::Answer(answer) => answer.status,
         reply @ (Reply::NotSent | Reply::Cut) => panic!("{reply:?}"),
-    }
-}
-
-#[track_caller]
-#[expect(clippy::disallowed_methods, reason = "what others do has no event; whoever waits leaves them the processor")]
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < SOON, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

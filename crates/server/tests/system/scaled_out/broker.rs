@@ -15,7 +15,7 @@ use crate::voters;
 
 /// How long a vote may wait for a broker that doesn't answer: the deadline of its confirm, 3 s, and something for a
 /// machine that has much else to do.
-const WAIT_MAX: Duration = Duration::from_secs(8);
+const ANSWER_MAX: Duration = Duration::from_secs(8);
 
 /// How long votes may still be taken by a broker that has been told of an alarm, or is filling up.
 const TAKEN_MAX: Duration = Duration::from_secs(30);
@@ -66,9 +66,9 @@ fn frozen_under_load() {
         let sent = trial.under_load(|| {
             wait(Duration::from_millis(500));
             let _frozen = RABBITMQ.freeze();
-            let mut sent = refused_within(address, WAIT_MAX);
+            let mut sent = refused_within(address, ANSWER_MAX);
             wait(Duration::from_secs(2));
-            sent.extend(refused_within(address, WAIT_MAX));
+            sent.extend(refused_within(address, ANSWER_MAX));
             sent
         });
         trial.ledger.sent.extend(sent);
@@ -183,7 +183,7 @@ fn refused_within(address: SocketAddr, at_most: Duration) -> Vec<Sent> {
         let asked = Instant::now();
         let vote = voters::vote_once(address);
         let (fate, waited) = (vote.fate, asked.elapsed());
-        assert!(waited < WAIT_MAX, "an answer took {waited:?}: {vote:?}");
+        assert!(waited < ANSWER_MAX, "an answer took {waited:?}: {vote:?}");
         sent.push(vote);
         if fate != Fate::Counted {
             return sent;

@@ -9,7 +9,7 @@ use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, Consumer};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use throng_testkit::{Client, Reply, ThrongProcess};
+use throng_testkit::{Client, Reply, ThrongProcess, eventually};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -231,16 +231,4 @@ fn assert_says(system: &System, words: &str) {
     let doctor = String::from_utf8(system.run(&["doctor"]).stdout).unwrap();
     let closing = doctor.lines().find(|line| line.contains("closing polls")).unwrap_or_else(|| panic!("{doctor}"));
     assert!(closing.starts_with("FAULT") && closing.contains(words), "{closing}");
-}
-
-#[track_caller]
-fn eventually<T>(what: &str, mut seen: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(seen) = seen() {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        wait(Duration::from_millis(50));
-    }
 }

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use throng_testkit::{Client, Reply, ThrongProcess, wait_until};
-use tokio::time::Instant;
 
 use crate::scaled_out::queue::Queue;
 use crate::scaled_out::servers::{RABBITMQ, exclusive, shared};
@@ -18,9 +17,6 @@ pub const HARMFUL: [(&str, &str); 3] = [
     (r#"{"max-length":3,"overflow":"drop-head"}"#, "overflow"),
     (r#"{"expires":3000}"#, "expires"),
 ];
-
-/// How long it may take until votes are refused, and how long until they are taken again.
-const NOTICED_MAX: Duration = Duration::from_secs(30);
 
 /// A policy on all queues of a system, until it is dropped.
 pub struct Policy(String);
@@ -227,25 +223,16 @@ fn cast(web: &ThrongProcess, votes: usize) -> Settled {
 /// Waits until `/readyz` answers this.
 #[track_caller]
 pub fn wait_until_ready(web: &ThrongProcess, status: u16) {
-    let deadline = Instant::now() + NOTICED_MAX;
-    loop {
-        if let Reply::Answer(answer) = Client::new(web.address).get("/readyz")
-            && answer.status == status
-        {
-            return;
-        }
-        assert!(Instant::now() < deadline, "/readyz doesn't answer {status} within {NOTICED_MAX:?}");
-        wait(Duration::from_millis(50));
-    }
+    wait_until(
+        &format!("/readyz answers {status}"),
+        || matches!(Client::new(web.address).get("/readyz"), Reply::Answer(answer) if answer.status == status),
+    );
 }
 
 /// Waits until workers have recorded all that is on the queue.
 fn wait_until_empty(system: &System) {
-    let (queue, deadline) = (Queue::of(system), Instant::now() + NOTICED_MAX);
-    while queue.waiting() > 0 {
-        assert!(Instant::now() < deadline, "{} messages still wait", queue.waiting());
-        wait(Duration::from_millis(50));
-    }
+    let queue = Queue::of(system);
+    wait_until("no message waits", || queue.waiting() == 0);
     // What a worker has taken off is recorded before it asks for no more.
     wait(Duration::from_millis(500));
 }

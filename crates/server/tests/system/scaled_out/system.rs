@@ -5,20 +5,16 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
-use throng_testkit::{ChaosProxy, Client, ThrongProcess, throng, variable};
+use throng_testkit::{ChaosProxy, Client, ThrongProcess, throng, variable, wait_until};
 use uuid::Uuid;
 
 use crate::checker::Stored;
 use crate::scaled_out::disk::{DiskFiller, SmallDisk};
 use crate::scaled_out::servers::{self, ExternalServer};
-
-/// How long the last ballot may take to show, on a machine that has much else to do.
-const SHOWN_MAX: Duration = Duration::from_secs(60);
 
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,19 +245,13 @@ pub fn wait_until_shown(node: &ThrongProcess, voters: u64) {
 #[track_caller]
 pub fn wait_until_shown_within(node: &ThrongProcess, voters: RangeInclusive<u64>) {
     let mut client = Client::new(node.address);
-    let deadline = tokio::time::Instant::now() + SHOWN_MAX;
     let (least, most) = voters.into_inner();
-    loop {
+    wait_until(&format!("{least} ballots, which were acknowledged, are shown"), || {
         let results = client.get_json("/api/v1/polls/demo/results");
         let shown = results["voters"].as_u64().unwrap();
         assert!(shown <= most, "{most} ballots at most were acknowledged, shown are {shown}: {results}");
-        if shown >= least {
-            return;
-        }
-        let in_time = tokio::time::Instant::now() < deadline;
-        assert!(in_time, "{least} ballots were acknowledged, shown are {shown}: {results}");
-        std::thread::yield_now();
-    }
+        shown >= least
+    });
 }
 
 const CACHE_URL: &str = "THRONG_TEST_MEMCACHED_URL";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use throng_testkit::ThrongProcess;
+use throng_testkit::{ThrongProcess, wait_until};
 use tokio::time::Instant;
 
 use crate::checker;
@@ -110,10 +110,7 @@ impl<'a> Trial<'a> {
         }
         if self.system.has_broker() {
             let queue = Queue::of(self.system);
-            let deadline = Instant::now() + RECOVERY_MAX;
-            while queue.waiting() > 0 {
-                assert!(Instant::now() < deadline, "I6: {} messages still wait, all counted", queue.waiting());
-            }
+            wait_until("I6: no message waits, all counted", || queue.waiting() == 0);
         }
         held.join("; ")
     }
