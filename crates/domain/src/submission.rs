@@ -195,7 +195,7 @@ mod tests {
     fn v1_rejects_unknown_fields() {
         let id = "018f4d1e-7c00-7000-8000-000000000001";
         let good = format!(r#"{{"ballot_id":"{id}","choices":[1,3]}}"#);
-        assert_eq!(Submission::parse(good.as_bytes()).unwrap().choices, [OptionId(1), OptionId(3)]);
+        assert_eq!(Submission::parse(good.as_bytes()).unwrap().choices.as_slice(), [OptionId(1), OptionId(3)]);
         for body in [
             format!(r#"{{"ballot_id":"{id}","choices":[1],"votes":999}}"#),
             format!(r#"{{"ballot_id":"{id}","choices":["1"]}}"#),
