@@ -29,9 +29,10 @@ use throng_domain::store::{
 use throng_domain::tally::{Tallies, TallyChange};
 use tokio::time::Instant;
 
-use self::connection::{Connections, PooledConnection, READ_MAX, within};
+use self::connection::{Connections, PooledConnection, READ_MAX};
 use self::error::{StoreResult, before_commit, commit_error, open_error};
 pub use self::schema::migrations;
+use super::pool::within;
 use super::{ServerUrl, migration, record_plan};
 
 /// How long a transaction may take until its commit, including the wait for a connection.

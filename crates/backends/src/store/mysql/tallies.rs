@@ -9,9 +9,10 @@ use throng_domain::store::{Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use super::ballots;
-use super::connection::{READ_MAX, simple_query, within};
+use super::connection::{READ_MAX, simple_query};
 use super::error::{StoreResult, before_commit, corrupt};
 use super::polls::list;
+use crate::store::pool::within;
 use crate::store::record_plan::Sums;
 
 /// How many shards a tally has: stores that record at the same time mostly write to different ones, and don't wait for

@@ -1,7 +1,5 @@
 //! What an error of PostgreSQL, or of the connection to it, means to the caller.
 
-use std::io;
-
 use sqlx::Error;
 use sqlx::postgres::PgDatabaseError;
 use throng_domain::store::StoreError;
@@ -89,11 +87,6 @@ pub(super) fn is_key_taken(error: &Error) -> bool {
 /// Whether two transactions conflicted, so that one of them was rolled back and has to be repeated.
 pub(super) fn is_collision(error: &Error) -> bool {
     matches!(code(error), Some("40001" | "40P01"))
-}
-
-/// No response arrived in time.
-pub(super) fn timed_out() -> Error {
-    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "it didn't respond in time"))
 }
 
 /// A prepared statement of this name exists already, or doesn't exist: two clients share a session.

@@ -6,9 +6,10 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::poll::PollId;
 use throng_domain::store::{Outcome, Recorded};
 
+use super::super::pool::within;
 use super::super::record_plan::{self, RecordPlan};
 use super::ballots::{bytes, id};
-use super::connection::{COMMIT_MAX, Connections, PooledConnection, Query, WORK_MAX, simple_query, within};
+use super::connection::{COMMIT_MAX, Connections, PooledConnection, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, commit_error, is_collision, is_key_taken, read_error};
 use super::{polls, tallies};
 
@@ -24,9 +25,9 @@ pub(super) async fn record(connections: &Connections, shard: i32, ballots: &[Bal
         return Ok(Recorded::default());
     }
     let polls = record_plan::polls(ballots);
-    let inserted = within(WORK_MAX, record_uncommitted(connections, shard, ballots, &polls)).await;
+    let inserted = within(WORK_MAX, record_uncommitted(connections, shard, ballots, &polls)).await.flatten();
     let (mut pooled, outcomes) = inserted.map_err(read_error)?;
-    let committed = within(COMMIT_MAX, tallies::commit(&mut pooled.connection, &polls)).await;
+    let committed = within(COMMIT_MAX, tallies::commit(&mut pooled, &polls)).await.flatten();
     let tallies = committed.map_err(commit_error)?;
     pooled.release();
     Ok(Recorded { outcomes, tallies })
@@ -42,7 +43,7 @@ async fn record_uncommitted<'a>(
     let mut tries = 1;
     loop {
         let mut pooled = connections.take().await?;
-        match insert_and_count(&mut pooled.connection, shard, ballots, polls).await {
+        match insert_and_count(&mut pooled, shard, ballots, polls).await {
             Ok(outcomes) => return Ok((pooled, outcomes)),
             Err(error) if is_collision(&error) && tries < TRIES_MAX => tries += 1,
             Err(error) => return Err(error),

@@ -8,8 +8,9 @@ use throng_domain::poll::PollId;
 use throng_domain::store::{Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
+use super::super::pool::within;
 use super::super::record_plan::Sums;
-use super::connection::{Connections, Query, WORK_MAX, simple_query, within};
+use super::connection::{Connections, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, read_error};
 use super::polls::{self, Numbers, option_id, word};
 use super::settings;
@@ -116,14 +117,14 @@ fn from(rows: &[PgRow]) -> sqlx::Result<Vec<Tallies>> {
 /// Reads page by page, each with its own deadline: how long all of it takes depends on the poll.
 pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreResult<Option<Recount>> {
     let counted = async {
-        let mut pooled = within(WORK_MAX, connections.take()).await?;
-        let reader = &mut pooled.connection;
-        let Some(tallies) = within(WORK_MAX, open_ballots(reader, poll)).await? else { return Ok(None) };
+        let mut pooled = connections.take().await?;
+        let reader = &mut *pooled;
+        let Some(tallies) = within(WORK_MAX, open_ballots(reader, poll)).await?? else { return Ok(None) };
         let mut ballots = TallyChange::none(poll);
         let fetch = format!("FETCH {PAGE} FROM ballots");
         loop {
             let page = simple_query(&mut *reader, &fetch);
-            let page = within(WORK_MAX, page).await?;
+            let page = within(WORK_MAX, page).await??;
             for row in &page {
                 ballots.add(&word(row, 0)?);
             }
@@ -131,7 +132,7 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
                 break;
             }
         }
-        within(WORK_MAX, simple_query(reader, "COMMIT")).await?;
+        within(WORK_MAX, simple_query(reader, "COMMIT")).await??;
         pooled.release();
         Ok(Some(Recount::new(tallies, &ballots)))
     };
