@@ -311,3 +311,91 @@ fn gateway_response(status: u16) -> Vec<u8> {
         format!("HTTP/1.1 {status} Gateway\r\ncontent-type: text/html\r\nretry-after: 0\r\ncontent-length: {length}");
     format!("{head}\r\n\r\n{body}").into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::http::Connection;
+
+    /// A server that sends back what it receives.
+    fn echo() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || std::io::copy(&mut &client, &mut &client));
+            }
+        });
+        address
+    }
+
+    /// What comes back when this is sent; empty if the connection ends.
+    fn sent(mut stream: &TcpStream, text: &str) -> String {
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut bytes = [0; 1_024];
+        let count = stream.read(&mut bytes).unwrap_or(0);
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    }
+
+    #[test]
+    fn faults_end_the_connections_that_they_name() {
+        let proxy = ChaosProxy::start(echo());
+        let connect = || TcpStream::connect(proxy.address()).unwrap();
+        let old = connect();
+        assert_eq!(sent(&old, "BEGIN"), "BEGIN");
+        for fault in [Fault::CutBefore("COMMIT"), Fault::LoseResponseTo("COMMIT")] {
+            proxy.set(fault);
+            let stream = connect();
+            assert_eq!([sent(&stream, "INSERT"), sent(&stream, "then COMMIT;")], ["INSERT", ""], "{fault:?}");
+        }
+        proxy.set(Fault::Unavailable);
+        assert_eq!((&old).read(&mut [0]).unwrap_or(0), 0);
+        proxy.set(Fault::None);
+        assert_eq!(sent(&connect(), "COMMIT"), "COMMIT");
+    }
+
+    #[test]
+    fn frozen_bytes_come_once_it_is_over() {
+        let proxy = ChaosProxy::start(echo());
+        proxy.set(Fault::Frozen);
+        let stream = TcpStream::connect(proxy.address()).unwrap();
+        (&stream).write_all(b"early").unwrap();
+        crate::wait_until("the proxy has read it", || proxy.reads() == 1);
+        stream.set_nonblocking(true).unwrap();
+        assert!((&stream).read(&mut [0]).is_err(), "nothing has come");
+        stream.set_nonblocking(false).unwrap();
+        proxy.set(Fault::None);
+        let mut bytes = [0; 5];
+        (&stream).read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"early");
+    }
+
+    #[test]
+    fn planned_responses_are_lost_or_replaced_in_order() {
+        // To a client, what it sent is a response.
+        let proxy = ChaosProxy::start(echo());
+        proxy.plan("HTTP", &[Response::Passed, Response::Replaced(503), Response::Lost]);
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let mut connection = Connection::open(proxy.address());
+        let mut status = || {
+            connection.send(response);
+            connection.try_answer().map(|answer| answer.status)
+        };
+        assert_eq!([status(), status(), status()], [Some(200), Some(503), None]);
+        assert_eq!(proxy.lost(), 2);
+    }
+
+    #[test]
+    fn only_clients_that_sent_the_text_receive_what_is_injected() {
+        let proxy = ChaosProxy::start(echo());
+        let [one, other] = [(); 2].map(|()| TcpStream::connect(proxy.address()).unwrap());
+        assert_eq!([sent(&one, "publish"), sent(&other, "read")], ["publish", "read"]);
+        proxy.send_to_clients_that_sent(b"publish", b"blocked");
+        let mut bytes = [0; 7];
+        (&one).read_exact(&mut bytes).unwrap();
+        assert_eq!((&bytes, sent(&other, "again").as_str()), (b"blocked", "again"));
+    }
+}
