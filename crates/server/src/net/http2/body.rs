@@ -82,7 +82,10 @@ impl HttpBody for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
-        let piece = |bytes| Piece { bytes, sending: self.sending.clone() };
+        if let (Poll::Pending, Some(sending)) = (&frame, &self.sending) {
+            sending.wait();
+        }
+        let piece = |bytes| Piece::new(bytes, self.sending.clone());
         frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
 
@@ -101,6 +104,23 @@ impl HttpBody for ResponseBody {
 pub(super) struct Piece {
     bytes: Bytes,
     sending: Option<Arc<Sending>>,
+}
+
+impl Piece {
+    fn new(bytes: Bytes, sending: Option<Arc<Sending>>) -> Self {
+        if let Some(sending) = &sending {
+            sending.add_piece();
+        }
+        Self { bytes, sending }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if let Some(sending) = &self.sending {
+            sending.remove_piece();
+        }
+    }
 }
 
 impl Buf for Piece {

@@ -3,6 +3,8 @@
 mod body;
 mod idle_timer;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod unsent;
 
 use std::convert::Infallible;

@@ -1,4 +1,10 @@
 //! The state of a connection's streams that its timeouts depend on.
+//!
+//! A response has [`SENDING_MAX`] from the time at which it has something to send until the client has taken it, and the
+//! connection is closed if the client takes nothing of any response for [`UNREAD_MAX`]: the library can't reset a stream that
+//! waits for the client's window. A response that is open but has nothing to send, such as an event stream between two events,
+//! has no deadline, and doesn't change those of others; whether its client is still there is found out by PING. A request's body
+//! has a deadline of its own (see [`TimedBody`](super::body::TimedBody)), whatever other streams do.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +38,8 @@ pub(super) struct Streams {
 struct State {
     /// Requests without a response yet. Each has its own deadline for its body; the rest is the server's processing time.
     in_flight: usize,
-    /// Responses that the client hasn't read completely, in order, with the time at which each was ready.
-    sending: BTreeMap<u64, Instant>,
+    /// Responses that aren't complete, or that the client hasn't read completely.
+    sending: BTreeMap<u64, Unfinished>,
     /// Bytes of responses that are unsent or expected.
     unsent: usize,
     /// Whether the connection must be closed because too many bytes are unsent.
@@ -44,6 +50,24 @@ struct State {
     closing: bool,
     /// The client's deadline; `None` while the server is working.
     deadline: Option<Instant>,
+}
+
+/// A response that isn't complete, or that the client hasn't read completely.
+#[derive(Debug)]
+struct Unfinished {
+    /// Since when it has had something to send; `None` while the client has everything.
+    unsent_since: Option<Instant>,
+    /// Parts of the body that aren't sent.
+    pieces: usize,
+    /// Whether the service has no further part of the body yet.
+    is_waiting: bool,
+}
+
+impl State {
+    /// Since when a response has been unsent.
+    fn unsent_since(&self) -> Option<Instant> {
+        self.sending.values().filter_map(|response| response.unsent_since).min()
+    }
 }
 
 impl Streams {
@@ -92,9 +116,8 @@ impl Streams {
     /// Whether the connection must be closed because of unsent bytes, on this connection or on all of the core's.
     pub(super) fn must_abort(&self, now: Instant) -> bool {
         let state = self.state();
-        let oldest = state.sending.values().next();
-        state.aborted
-            || (self.unsent.is_under_pressure() && oldest.is_some_and(|since| *since + PRESSURE_WAIT_MAX <= now))
+        let is_late = |since: Instant| since + PRESSURE_WAIT_MAX <= now;
+        state.aborted || (self.unsent.is_under_pressure() && state.unsent_since().is_some_and(is_late))
     }
 
     /// Whether the connection must be closed immediately.
@@ -102,9 +125,9 @@ impl Streams {
         self.state().aborted
     }
 
-    /// When the oldest unsent response was ready.
+    /// Since when a response has been unsent.
     pub(super) fn unsent_since(&self) -> Option<Instant> {
-        self.state().sending.values().next().copied()
+        self.state().unsent_since()
     }
 
     /// Stops accepting streams; the open ones continue.
@@ -123,7 +146,7 @@ impl Streams {
         state.in_flight == 0 && state.sending.is_empty()
     }
 
-    /// The client's deadline; `None` while the server is working.
+    /// The client's deadline; `None` while only the server has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.state().deadline
     }
@@ -132,15 +155,16 @@ impl Streams {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let is_sending = !state.sending.is_empty();
+        let (unsent_since, is_open) = (state.unsent_since(), !state.sending.is_empty());
         let wait = match *state {
             State { in_flight: 1.., .. } => None,
-            _ if is_sending => Some(UNREAD_MAX),
+            _ if unsent_since.is_some() => Some(UNREAD_MAX),
+            _ if is_open => None,
             State { closing: true, .. } => Some(GOAWAY_MAX),
             State { .. } => Some(self.idle_max),
         };
         let next_by = wait.map(|wait| Instant::now() + wait);
-        let sent_by = state.sending.values().next().map(|since| *since + SENDING_MAX);
+        let sent_by = unsent_since.map(|since| since + SENDING_MAX);
         state.deadline = next_by.into_iter().chain(sent_by).min();
     }
 
@@ -168,7 +192,8 @@ impl InFlight {
             state.responses += 1;
             state.unsent += bytes;
             state.aborted |= beyond_limit;
-            state.sending.insert(number, Instant::now());
+            let response = Unfinished { unsent_since: Some(Instant::now()), pieces: 0, is_waiting: false };
+            state.sending.insert(number, response);
         });
         Sending { streams, number, bytes }
     }
@@ -184,7 +209,7 @@ impl Drop for InFlight {
     }
 }
 
-/// A response that the client hasn't read completely.
+/// A response that isn't complete, or that the client hasn't read completely.
 #[derive(Debug)]
 pub(super) struct Sending {
     streams: Arc<Streams>,
@@ -193,6 +218,34 @@ pub(super) struct Sending {
 }
 
 impl Sending {
+    /// A part of the body is ready to be sent.
+    pub(super) fn add_piece(&self) {
+        self.change(|response| {
+            response.is_waiting = false;
+            response.pieces += 1;
+        });
+    }
+
+    /// A part of the body was sent.
+    pub(super) fn remove_piece(&self) {
+        self.change(|response| response.pieces -= 1);
+    }
+
+    /// The service has no further part of the body yet.
+    pub(super) fn wait(&self) {
+        self.change(|response| response.is_waiting = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Unfinished)) {
+        self.streams.change(|state| {
+            let Some(response) = state.sending.get_mut(&self.number) else { return };
+            change(response);
+            let has_nothing = response.is_waiting && response.pieces == 0;
+            response.unsent_since =
+                if has_nothing { None } else { response.unsent_since.or_else(|| Some(Instant::now())) };
+        });
+    }
+
     /// Resets the client's deadline: it has read a part of the response.
     pub(super) fn progressed(&self) {
         self.streams.change(|_| ());
@@ -253,6 +306,29 @@ mod tests {
         assert_gives(&streams, IDLE_MAX, || drop(sending));
         assert!(streams.is_empty());
         assert_gives(&streams, GOAWAY_MAX, || streams.stop_accepting_streams());
+    }
+
+    #[test]
+    fn open_response_with_nothing_to_send_has_no_deadline() {
+        let streams = streams(Instant::now());
+        let events = begin(&streams, 1).unwrap().responded(0);
+        assert!(streams.deadline().is_some(), "its head is unsent");
+        events.wait();
+        assert_eq!((streams.deadline(), streams.unsent_since(), streams.is_empty()), (None, None, false));
+        assert_gives(&streams, UNREAD_MAX, || events.add_piece());
+        // The service has nothing more, but the client hasn't taken what there was.
+        assert_gives(&streams, UNREAD_MAX, || events.wait());
+        events.remove_piece();
+        assert_eq!(streams.deadline(), None);
+        let page = begin(&streams, 1).unwrap().responded(1);
+        assert_gives(&streams, UNREAD_MAX, || events.wait());
+        let request = begin(&streams, 1).unwrap();
+        let (since, latest) = (streams.unsent_since().unwrap(), streams.deadline().unwrap());
+        events.add_piece();
+        events.remove_piece();
+        assert_eq!((since + SENDING_MAX, streams.deadline()), (latest, Some(latest)), "events don't prolong it");
+        drop((page, request));
+        assert_gives(&streams, IDLE_MAX, || drop(events));
     }
 
     #[tokio::test]
