@@ -14,7 +14,6 @@ use tracing::{Instrument as _, debug_span, error, warn};
 use super::ballot_queue::{BallotQueue, CompletedBatch, Outcomes, PendingBatch};
 use super::{BATCH_SPANS, BatchFailureLog, Disposition, SubmitError};
 use crate::results::{LivePolls, SharedSnapshot};
-use crate::sched::priority::RecorderPriority;
 use crate::telemetry::metrics::{BatchFailure, DatabaseLogMetrics, IntakeMetrics};
 
 /// How often the store is maintained.
@@ -137,7 +136,6 @@ impl Recorder {
     async fn run(self, finish: &CancellationToken) -> Result<(), IntakeFailure> {
         let mut batch = PendingBatch::default();
         let mut ends = Vec::with_capacity(self.ballot_queues.len());
-        let mut priority = RecorderPriority::of_this_thread();
         let mut maintained = Instant::now();
         let _end = FailOnDrop(&self);
         loop {
@@ -156,7 +154,6 @@ impl Recorder {
                 thread::park_timeout(MAINTAIN_EVERY);
                 continue;
             }
-            priority.suit(batch.ballots.len());
             let recorded = self.record(&batch).await;
             let (outcomes, failure) = self.outcomes(recorded, batch.ballots.len());
             self.complete(&mut batch, &ends, outcomes);

@@ -3,4 +3,3 @@
 pub mod affinity;
 pub mod cpu_latency;
 pub mod policy;
-pub mod priority;
