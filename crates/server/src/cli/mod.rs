@@ -242,6 +242,24 @@ mod tests {
         }
     }
 
+    /// The long help of a command and of those below it.
+    fn write_help(command: &mut clap::Command, all: &mut String) {
+        all.push_str(&format!("{:=<100}\n{}\n", "", command.render_long_help()));
+        command
+            .get_subcommands_mut()
+            .filter(|command| !command.is_hide_set())
+            .for_each(|command| write_help(command, all));
+    }
+
+    #[test]
+    fn help_is_as_reviewed() {
+        let mut throng = command_line().term_width(100).disable_help_subcommand(true).version("VERSION");
+        throng.build();
+        let mut all = String::new();
+        write_help(&mut throng, &mut all);
+        insta::assert_snapshot!(all);
+    }
+
     #[test]
     fn the_commands_are_well_formed() {
         command_line().debug_assert();

@@ -279,3 +279,63 @@ impl From<Refusal> for Problem {
         Self::Refused(refusal)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::poll::{InvalidChoice, OptionId};
+
+    use super::*;
+
+    /// One of every kind. A new variant is added here when the compiler asks for its status.
+    fn every_problem() -> Vec<Problem> {
+        let choices = Choices::new([OptionId(1), OptionId(3)]).expect("two choices");
+        let id = BallotId(uuid::Uuid::nil());
+        let refusals = [
+            Refusal::InvalidChoice(InvalidChoice::None),
+            Refusal::InvalidChoice(InvalidChoice::Unknown(OptionId(9))),
+            Refusal::InvalidChoice(InvalidChoice::TooFew { min: 2 }),
+            Refusal::InvalidChoice(InvalidChoice::TooMany { max: 2 }),
+            Refusal::BallotIdMissing,
+            Refusal::BallotIdReused,
+            Refusal::AlreadyVoted(choices),
+            Refusal::PollNotOpen,
+            Refusal::PollClosed,
+            Refusal::Overloaded,
+            Refusal::Unavailable(Dependency::Store),
+            Refusal::Unavailable(Dependency::Queue),
+            Refusal::OutcomeUnknown(id),
+        ];
+        let others = [
+            Problem::BadRequest(StatusCode::BAD_REQUEST),
+            Problem::NotFound,
+            Problem::PollNotFound,
+            Problem::OriginNotAllowed,
+            Problem::MethodNotAllowed,
+            Problem::TooLarge,
+            Problem::BodyUnreadable,
+            Problem::RequestTimeout,
+            Problem::UnsupportedContentEncoding,
+            Problem::UnsupportedMediaType,
+            Problem::NotABallot("Why it isn't one.".to_owned()),
+            Problem::ResultsHidden,
+            Problem::ResultsUnavailable(None),
+            Problem::NotReady(Dependency::Store, Some("the cause, which is logged".to_owned())),
+            Problem::NotReady(Dependency::Queue, None),
+            Problem::ShuttingDown,
+            Problem::Internal(Some("the cause, which is logged".to_owned())),
+        ];
+        refusals.map(Problem::Refused).into_iter().chain(others).collect()
+    }
+
+    #[test]
+    fn responses_are_as_reviewed() {
+        let mut all = String::new();
+        for problem in every_problem() {
+            let response: Response<Bytes> = problem.response();
+            let details: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            all.push_str(&format!("{} {details:#}\n", response.status()));
+        }
+        assert!(!all.contains("the cause"), "a response contains no cause");
+        insta::assert_snapshot!(all);
+    }
+}
