@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::Connection;
+use super::error::{ConnectError, LoadError};
 use super::findings::{Ending, Failure};
 use super::response::Response;
 
@@ -19,13 +19,13 @@ const CONNECTING_MAX: usize = 256;
 
 /// A client that votes.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     connecting: Arc<Semaphore>,
     connection: Option<Connection>,
 }
 
-/// The part of a problem document that the bench reads.
+/// The part of a problem document that matters here.
 #[derive(Deserialize)]
 struct Problem {
     code: String,
@@ -36,7 +36,11 @@ impl Client {
     ///
     /// # Errors
     /// If one of them can't be connected within `connect_max`.
-    pub(super) async fn open_all(address: SocketAddr, count: u32, connect_max: Duration) -> anyhow::Result<Vec<Self>> {
+    pub(crate) async fn open_all(
+        address: SocketAddr,
+        count: u32,
+        connect_max: Duration,
+    ) -> Result<Vec<Self>, LoadError> {
         let connecting = Arc::new(Semaphore::new(CONNECTING_MAX));
         let mut opening = JoinSet::new();
         for _ in 0..count {
@@ -46,13 +50,14 @@ impl Client {
         let mut clients = Vec::new();
         while let Some(opened) = opening.join_next().await {
             let number = clients.len() + 1;
-            clients.push(opened?.with_context(|| format!("connection {number} of {count} can't be opened"))?);
+            let opened = opened.map_err(LoadError::Client)?;
+            clients.push(opened.map_err(|source| LoadError::Unconnected { number, count, source })?);
         }
         Ok(clients)
     }
 
     /// Opens the connection if it isn't open. A closed connection isn't an error here, since a server may close an idle one.
-    pub(super) async fn reopen(&mut self, deadline: Instant) {
+    pub(crate) async fn reopen(&mut self, deadline: Instant) {
         if self.connection.as_ref().is_some_and(Connection::is_open) {
             return;
         }
@@ -61,15 +66,15 @@ impl Client {
         let _ = timeout_at(deadline, self.open(deadline.duration_since(Instant::now()))).await;
     }
 
-    async fn open(&mut self, connect_max: Duration) -> anyhow::Result<()> {
-        let _permit = self.connecting.acquire().await?;
+    async fn open(&mut self, connect_max: Duration) -> Result<(), ConnectError> {
+        let _permit = self.connecting.acquire().await.expect("the semaphore is never closed");
         let connected = timeout(connect_max, Connection::open(self.address)).await;
-        self.connection = Some(connected.with_context(|| format!("no connection within {connect_max:?}"))??);
+        self.connection = Some(connected.map_err(|elapsed| ConnectError::TimedOut(connect_max, elapsed))??);
         Ok(())
     }
 
     /// Votes, and waits for the response until the deadline.
-    pub(super) async fn vote(&mut self, request: &[u8], deadline: Instant) -> Ending {
+    pub(crate) async fn vote(&mut self, request: &[u8], deadline: Instant) -> Ending {
         // Put back only if it can be reused.
         let Some(mut connection) = self.connection.take() else { return Ending::Failed(Failure::Unconnected) };
         match timeout_at(deadline, connection.exchange(request)).await {

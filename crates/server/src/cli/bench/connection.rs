@@ -1,6 +1,6 @@
 //! One keep-alive connection that carries one request at a time.
 //!
-//! Handwritten, where everything else uses hyper: the bench shares the cores with the server that it measures, and
+//! Handwritten, where the server uses hyper: the load generator shares the cores with the server that it measures, and
 //! hyper's client costs about as much per request as hyper's server. A request is one write of prepared bytes, a response
 //! mostly one read into a buffer of a few hundred bytes.
 
@@ -21,7 +21,7 @@ const RESPONSE_BYTES_USUAL: usize = 512;
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
@@ -31,14 +31,14 @@ impl Connection {
     ///
     /// # Errors
     /// If the server doesn't accept the connection.
-    pub(super) async fn open(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(RESPONSE_BYTES_USUAL) })
     }
 
     /// Whether the server hasn't closed it. A connection with unsolicited bytes counts as closed.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
@@ -46,7 +46,7 @@ impl Connection {
     ///
     /// # Errors
     /// If there is no complete response. Whether the request was accepted is unknown then.
-    pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Response, Failure> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Response, Failure> {
         self.buffer.clear();
         self.stream.write_all(request).await.map_err(|_| Failure::Cut)?;
         loop {

@@ -1,16 +1,16 @@
 //! Compares the votes that the server counted with those that it acknowledged.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use serde::Serialize;
 use tokio::time::{Instant, interval, timeout};
 
 use super::connection::Connection;
-use super::findings::Figures;
+use super::error::{ExchangeError, ResultError};
+use super::findings::Outcomes;
+use super::response::Response;
 use super::target::Target;
 
 /// How often the result is read until it agrees.
@@ -18,26 +18,31 @@ const READ_EVERY: Duration = Duration::from_millis(250);
 
 /// The server's result: votes by option.
 #[derive(Debug)]
-pub(super) struct Counts(BTreeMap<String, u64>);
+pub(crate) struct Counts(BTreeMap<String, u64>);
 
 impl Counts {
     /// Reads the server's result.
     ///
     /// # Errors
     /// If it doesn't respond with a result within `response_max`.
-    pub(super) async fn read(target: &Target, address: SocketAddr, response_max: Duration) -> anyhow::Result<Self> {
+    pub(crate) async fn read(
+        target: &Target,
+        address: SocketAddr,
+        response_max: Duration,
+    ) -> Result<Self, ResultError> {
         let exchange = async {
-            let mut connection = Connection::open(address).await.context("there is no connection")?;
-            let response = connection.exchange(&target.result()).await;
-            response.map_err(|failure| anyhow::anyhow!("the request was {}", failure.name()))
+            let mut connection = Connection::open(address).await.map_err(ExchangeError::Unconnected)?;
+            connection.exchange(&target.result()).await.map_err(ExchangeError::Failed)
         };
         let route = format!("{target}/api/result");
-        let response = timeout(response_max, exchange).await.with_context(|| format!("{route} doesn't respond"))?;
-        let response = response.with_context(|| format!("{route} doesn't respond"))?;
-        if response.status != 200 {
-            bail!("{route} responds with status {}; is this a poll server?", response.status);
+        let response = timeout(response_max, exchange).await.unwrap_or(Err(ExchangeError::TimedOut));
+        match response {
+            Err(source) => Err(ResultError::NoResponse { route, source }),
+            Ok(Response { status: 200, body, .. }) => {
+                Self::parse(&body).map_err(|source| ResultError::Unreadable { route, source })
+            }
+            Ok(Response { status, .. }) => Err(ResultError::Status { route, status }),
         }
-        Self::parse(&response.body).with_context(|| format!("{route} doesn't respond with votes by option"))
     }
 
     fn parse(body: &[u8]) -> serde_json::Result<Self> {
@@ -47,88 +52,58 @@ impl Counts {
     }
 
     /// The ids of the options.
-    pub(super) fn options(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn options(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// The number of all votes: each vote of the bench is for one option.
+    /// The number of all votes: each vote of a load is for one option.
     fn sum(&self) -> u64 {
         self.0.values().sum()
     }
 }
 
-/// The votes as the bench recorded them, and as the server counted them.
-#[derive(Debug, Serialize)]
-pub(super) struct Votes {
+/// The votes as the clients saw them end, and as the server counted them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Votes {
     /// Those that the server acknowledged as counted.
-    pub(super) acknowledged: u64,
+    pub acknowledged: u64,
     /// Those that were certainly not counted.
-    pub(super) refused: u64,
+    pub refused: u64,
     /// Those that may have been counted.
-    pub(super) unknown: u64,
+    pub unknown: u64,
     /// The sum of the server's result before the first.
-    pub(super) counted_before: u64,
+    pub counted_before: u64,
     /// Its sum after the last; `None` if it can't be read.
-    pub(super) counted_after: Option<u64>,
+    pub counted_after: Option<u64>,
     /// Whether all acknowledged votes were counted, and no others except unknown ones.
-    pub(super) agree: bool,
+    pub agree: bool,
 }
 
 impl Votes {
     /// Reads the result until it agrees, or until `settle` is over.
-    pub(super) async fn settle(
+    pub(crate) async fn settle(
         before: &Counts,
-        figures: &Figures,
+        outcomes: &Outcomes,
         settle: Duration,
-        read: impl AsyncFn() -> anyhow::Result<Counts>,
+        read: impl AsyncFn() -> Result<Counts, ResultError>,
     ) -> Self {
         let (start, mut reads) = (Instant::now(), interval(READ_EVERY));
         loop {
             reads.tick().await;
             let after = read().await.ok().map(|counts| counts.sum());
-            let votes = Self::compare(figures, before.sum(), after);
+            let votes = Self::compare(outcomes, before.sum(), after);
             if votes.agree || start.elapsed() >= settle {
                 return votes;
             }
         }
     }
 
-    /// The votes in `figures`, with the result's sums before and after.
-    pub(super) fn compare(figures: &Figures, counted_before: u64, counted_after: Option<u64>) -> Self {
-        let &Figures { acknowledged, refused, unknown, .. } = figures;
+    /// The votes in `outcomes`, with the result's sums before and after.
+    fn compare(outcomes: &Outcomes, counted_before: u64, counted_after: Option<u64>) -> Self {
+        let &Outcomes { acknowledged, refused, unknown, .. } = outcomes;
         let counted = counted_after.and_then(|after| after.checked_sub(counted_before));
         let agree = counted.is_some_and(|counted| (acknowledged..=acknowledged + unknown).contains(&counted));
         Self { acknowledged, refused, unknown, counted_before, counted_after, agree }
-    }
-
-    /// The fault, if there is one.
-    pub(super) fn fault(&self) -> Option<String> {
-        let Self { acknowledged, unknown, counted_before, counted_after, agree, .. } = self;
-        let Some(after) = counted_after else {
-            return Some(
-                "the result can't be read after the last vote, so nothing is known about the count".to_owned(),
-            );
-        };
-        (!agree).then(|| {
-            let acknowledged =
-                if *acknowledged == 1 { "1 vote was".to_owned() } else { format!("{acknowledged} votes were") };
-            format!(
-                "the count is wrong: {acknowledged} acknowledged and {unknown} may have been counted, but \
-                 the result went from {counted_before} to {after}; if others voted meanwhile, run the bench alone; if \
-                 the server shows its result late, give it longer with --settle"
-            )
-        })
-    }
-}
-
-impl fmt::Display for Votes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { acknowledged, refused, unknown, counted_before, counted_after, agree } = self;
-        write!(f, "{acknowledged} acknowledged, {refused} refused, {unknown} unknown; ")?;
-        let Some(after) = counted_after else { return write!(f, "what the server counted can't be read") };
-        let verdict = if *agree { "right" } else { "WRONG" };
-        let counted = i128::from(*after) - i128::from(*counted_before);
-        write!(f, "the server counted {counted} (from {counted_before} to {after}): {verdict}")
     }
 }
 
@@ -136,15 +111,10 @@ impl fmt::Display for Votes {
 mod tests {
     use std::cell::Cell;
 
-    use super::super::findings::{Ending, Failure, Findings};
     use super::*;
 
-    fn figures(acknowledged: u64, unknown: u64) -> Figures {
-        let findings = Findings::new().unwrap();
-        (0..acknowledged).for_each(|_| findings.record(Ending::Acknowledged { status: 200 }, Duration::ZERO));
-        (0..unknown).for_each(|_| findings.record(Ending::Failed(Failure::Cut), Duration::ZERO));
-        findings.record(Ending::Refused { status: 503 }, Duration::ZERO);
-        findings.figures()
+    fn outcomes(acknowledged: u64, unknown: u64) -> Outcomes {
+        Outcomes { acknowledged, refused: 1, unknown, ..Outcomes::default() }
     }
 
     #[test]
@@ -159,21 +129,11 @@ mod tests {
 
     #[test]
     fn counts_agree_if_only_unknown_votes_are_added() {
-        let agree = |after| Votes::compare(&figures(10, 2), 100, Some(after)).agree;
+        let agree = |after| Votes::compare(&outcomes(10, 2), 100, Some(after)).agree;
         assert!(!agree(109), "one was lost");
         assert!(agree(110) && agree(111) && agree(112));
         assert!(!agree(113), "one was counted that wasn't sent, or was refused");
         assert!(!agree(99), "the result went back");
-    }
-
-    #[test]
-    fn wrong_count_is_reported_with_its_numbers() {
-        let fault = Votes::compare(&figures(10, 2), 100, Some(100)).fault().unwrap();
-        assert!(fault.contains("10 votes were acknowledged and 2 may") && fault.contains("from 100 to 100"), "{fault}");
-        let fault = Votes::compare(&figures(1, 0), 100, Some(100)).fault().unwrap();
-        assert!(fault.contains("1 vote was acknowledged"), "{fault}");
-        assert!(Votes::compare(&figures(10, 2), 100, None).fault().is_some());
-        assert_eq!(Votes::compare(&figures(10, 2), 100, Some(110)).fault(), None);
     }
 
     #[tokio::test]
@@ -182,12 +142,12 @@ mod tests {
         let reads = Cell::new(0);
         let late = async || {
             reads.set(reads.get() + 1);
-            Counts::parse(if reads.get() < 3 { br#"{"1":5}"# } else { br#"{"1":8}"# }).context("no result")
+            Ok(Counts::parse(if reads.get() < 3 { br#"{"1":5}"# } else { br#"{"1":8}"# }).unwrap())
         };
-        let votes = Votes::settle(&before, &figures(3, 0), Duration::MAX, late).await;
+        let votes = Votes::settle(&before, &outcomes(3, 0), Duration::MAX, late).await;
         assert_eq!((votes.agree, votes.counted_after, reads.get()), (true, Some(8), 3));
         reads.set(0);
-        let votes = Votes::settle(&before, &figures(3, 0), Duration::ZERO, late).await;
+        let votes = Votes::settle(&before, &outcomes(3, 0), Duration::ZERO, late).await;
         assert_eq!((votes.agree, votes.counted_after, reads.get()), (false, Some(5), 1));
     }
 }

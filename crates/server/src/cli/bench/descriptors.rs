@@ -1,7 +1,10 @@
 //! The limit of open files, which must allow for the connections.
 
-use anyhow::{Context as _, bail};
+use std::io;
+
 use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::error::LoadError;
 
 /// File descriptors reserved for everything but the clients' connections.
 const DESCRIPTORS_RESERVED: u64 = 64;
@@ -10,22 +13,21 @@ const DESCRIPTORS_RESERVED: u64 = 64;
 ///
 /// # Errors
 /// If the raised limit is still too low for this number of clients.
-pub(super) fn raise_limit(clients: u32) -> anyhow::Result<()> {
+pub(crate) fn raise_limit(clients: u32) -> Result<(), LoadError> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).context("the limit of open files can't be raised")?;
+    setrlimit(Resource::Nofile, limit).map_err(|errno| LoadError::RaiseLimit(io::Error::from(errno)))?;
     check(clients, getrlimit(Resource::Nofile).current)
 }
 
 /// Whether the limit is high enough for this number of clients; `None` means no limit.
-fn check(clients: u32, descriptors: Option<u64>) -> anyhow::Result<()> {
+fn check(clients: u32, descriptors: Option<u64>) -> Result<(), LoadError> {
     let needed = u64::from(clients) + DESCRIPTORS_RESERVED;
     match descriptors {
-        Some(limit) if limit < needed => bail!(
-            "{clients} clients need {needed} open files, and this process may have {limit}: \
-             use --clients {} at most, or raise the hard limit (`ulimit -Hn`)",
-            limit.saturating_sub(DESCRIPTORS_RESERVED)
-        ),
+        Some(limit) if limit < needed => {
+            let clients_max = limit.saturating_sub(DESCRIPTORS_RESERVED);
+            Err(LoadError::TooManyClients { clients, needed, limit, clients_max })
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -38,7 +40,8 @@ mod tests {
     fn too_many_clients_are_refused_with_the_numbers() {
         assert!(check(936, Some(1_000)).is_ok());
         assert!(check(u32::MAX, None).is_ok());
-        let refused = check(937, Some(1_000)).unwrap_err().to_string();
-        assert!(refused.contains("937 clients need 1001") && refused.contains("--clients 936"), "{refused}");
+        let refused = check(937, Some(1_000)).unwrap_err();
+        assert!(matches!(refused, LoadError::TooManyClients { clients_max: 936, .. }), "{refused:?}");
+        assert!(refused.to_string().contains("937 clients need 1001"), "{refused}");
     }
 }

@@ -15,7 +15,7 @@ const LATENCY_DIGITS: u8 = 3;
 
 /// How a vote ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// The server reported that it counted the vote.
     Acknowledged { status: u16 },
     /// The server reported that it didn't.
@@ -29,7 +29,7 @@ pub(super) enum Ending {
 /// Why there was no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Failure {
+pub enum Failure {
     /// The connection ended with the vote in flight.
     Cut,
     /// The vote was sent, and timed out before the response.
@@ -44,29 +44,50 @@ pub(super) enum Failure {
 
 /// The outcomes of the votes so far.
 #[derive(Debug)]
-pub(super) struct Findings(Mutex<Figures>);
+pub struct Findings(Mutex<Recorded>);
 
-/// The outcomes of all votes.
-#[derive(Clone, Debug)]
-pub(super) struct Figures {
-    /// In microseconds, of all votes that received a response or timed out. One that timed out counts with the time waited,
-    /// so that a server can't appear faster by not responding.
-    pub(super) latency: Histogram<u64>,
+/// What is recorded of the votes.
+#[derive(Debug)]
+struct Recorded {
+    outcomes: Outcomes,
+    /// In microseconds.
+    latency: Histogram<u64>,
+}
+
+/// How votes ended, by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
     /// How many received a response, by status.
-    pub(super) responses: BTreeMap<u16, u64>,
+    pub responses: BTreeMap<u16, u64>,
     /// How many did not, by reason.
-    pub(super) failures: BTreeMap<Failure, u64>,
+    pub failures: BTreeMap<Failure, u64>,
     /// How many the server reported as counted.
-    pub(super) acknowledged: u64,
+    pub acknowledged: u64,
     /// How many were certainly not counted.
-    pub(super) refused: u64,
+    pub refused: u64,
     /// How many may have been counted.
-    pub(super) unknown: u64,
+    pub unknown: u64,
+}
+
+/// Latencies of all votes that received a response or timed out, with three significant digits. One that timed out counts with
+/// the time waited, so that a server can't appear faster by not responding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latencies {
+    /// Half of the votes had this latency at most.
+    pub p50: Duration,
+    /// 90 % of them.
+    pub p90: Duration,
+    /// 99 % of them.
+    pub p99: Duration,
+    /// 99.9 % of them.
+    pub p99_9: Duration,
+    /// The longest.
+    pub max: Duration,
 }
 
 impl Failure {
     /// The failure in one word.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Cut => "cut",
             Self::Unanswered => "unanswered",
@@ -79,95 +100,84 @@ impl Failure {
 
 impl Findings {
     /// No outcomes yet.
-    ///
-    /// # Errors
-    /// If the histogram rejects the bounds, which it doesn't with these.
-    pub(super) fn new() -> anyhow::Result<Self> {
-        Ok(Self(Mutex::new(Figures {
-            latency: Histogram::new_with_bounds(1, LATENCY_MAX_US, LATENCY_DIGITS)?,
-            responses: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            acknowledged: 0,
-            refused: 0,
-            unknown: 0,
-        })))
+    pub(crate) fn new() -> Self {
+        let latency = Histogram::new_with_bounds(1, LATENCY_MAX_US, LATENCY_DIGITS);
+        let latency = latency.expect("the bounds are more than a factor of two apart, and the digits five at most");
+        Self(Mutex::new(Recorded { outcomes: Outcomes::default(), latency }))
     }
 
     /// Records how a vote ended, and how long that took.
-    pub(super) fn record(&self, ending: Ending, latency: Duration) {
-        let mut figures = self.lock();
-        match ending {
-            Ending::Acknowledged { status } => {
-                figures.acknowledged += 1;
-                figures.responded(status, latency);
-            }
-            Ending::Refused { status } => {
-                figures.refused += 1;
-                figures.responded(status, latency);
-            }
-            Ending::InDoubt { status } => {
-                figures.unknown += 1;
-                figures.responded(status, latency);
-            }
-            Ending::Failed(failure) => figures.failed(failure, latency),
+    pub(crate) fn record(&self, ending: Ending, latency: Duration) {
+        let mut recorded = self.lock();
+        recorded.outcomes.add(ending);
+        if has_latency(ending) {
+            recorded.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         }
     }
 
-    /// How many votes have ended, and how many of them were not acknowledged.
-    pub(super) fn ended(&self) -> (u64, u64) {
-        let figures = self.lock();
-        (figures.votes(), figures.votes() - figures.acknowledged)
+    /// How the votes so far have ended.
+    pub fn outcomes(&self) -> Outcomes {
+        self.lock().outcomes.clone()
     }
 
-    /// The outcomes of all votes.
-    pub(super) fn figures(&self) -> Figures {
-        self.lock().clone()
+    /// The latencies of the votes so far.
+    pub fn latencies(&self) -> Latencies {
+        let recorded = self.lock();
+        let at = |quantile| Duration::from_micros(recorded.latency.value_at_quantile(quantile));
+        Latencies { p50: at(0.5), p90: at(0.9), p99: at(0.99), p99_9: at(0.999), max: at(1.0) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Figures> {
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Figures {
+impl Outcomes {
     /// How many votes have ended.
-    pub(super) fn votes(&self) -> u64 {
+    pub fn votes(&self) -> u64 {
         self.response_count() + self.failures.values().sum::<u64>()
     }
 
     /// How many received a response, whatever its status.
-    pub(super) fn response_count(&self) -> u64 {
+    pub fn response_count(&self) -> u64 {
         self.responses.values().sum()
     }
 
-    /// The latency that `percent` of the votes had at most.
-    pub(super) fn percentile(&self, percent: f64) -> Duration {
-        Duration::from_micros(self.latency.value_at_quantile(percent / 100.0))
-    }
-
-    fn responded(&mut self, status: u16, latency: Duration) {
-        *self.responses.entry(status).or_default() += 1;
-        self.record_latency(latency);
-    }
-
-    fn failed(&mut self, failure: Failure, latency: Duration) {
-        *self.failures.entry(failure).or_default() += 1;
-        match failure {
-            Failure::Unanswered => {
-                self.unknown += 1;
-                self.record_latency(latency);
+    fn add(&mut self, ending: Ending) {
+        match ending {
+            Ending::Acknowledged { status } => {
+                self.acknowledged += 1;
+                self.add_response(status);
             }
-            Failure::Unsent => {
+            Ending::Refused { status } => {
                 self.refused += 1;
-                self.record_latency(latency);
+                self.add_response(status);
             }
-            Failure::Cut | Failure::Unreadable => self.unknown += 1,
-            Failure::Unconnected => self.refused += 1,
+            Ending::InDoubt { status } => {
+                self.unknown += 1;
+                self.add_response(status);
+            }
+            Ending::Failed(failure) => {
+                *self.failures.entry(failure).or_default() += 1;
+                match failure {
+                    Failure::Unsent | Failure::Unconnected => self.refused += 1,
+                    Failure::Unanswered | Failure::Cut | Failure::Unreadable => self.unknown += 1,
+                }
+            }
         }
     }
 
-    fn record_latency(&mut self, latency: Duration) {
-        self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+    fn add_response(&mut self, status: u16) {
+        *self.responses.entry(status).or_default() += 1;
+    }
+}
+
+/// Whether a vote that ended so received a response or timed out.
+fn has_latency(ending: Ending) -> bool {
+    match ending {
+        Ending::Acknowledged { .. } | Ending::Refused { .. } | Ending::InDoubt { .. } => true,
+        Ending::Failed(Failure::Unanswered | Failure::Unsent) => true,
+        Ending::Failed(Failure::Cut | Failure::Unreadable | Failure::Unconnected) => false,
     }
 }
 
@@ -177,7 +187,7 @@ mod tests {
 
     #[test]
     fn each_vote_is_acknowledged_refused_or_unknown() {
-        let findings = Findings::new().unwrap();
+        let findings = Findings::new();
         let endings = [
             Ending::Acknowledged { status: 200 },
             Ending::Refused { status: 503 },
@@ -191,23 +201,22 @@ mod tests {
         for (n, ending) in (1..).zip(endings) {
             findings.record(ending, Duration::from_secs(n));
         }
-        assert_eq!(findings.ended(), (8, 7));
-        let figures = findings.figures();
-        assert_eq!((figures.acknowledged, figures.refused, figures.unknown), (1, 3, 4));
-        assert_eq!(figures.responses, BTreeMap::from([(200, 1), (500, 1), (503, 1)]));
-        assert_eq!(figures.failures.len(), 5);
+        let outcomes = findings.outcomes();
+        assert_eq!((outcomes.votes(), outcomes.response_count()), (8, 3));
+        assert_eq!((outcomes.acknowledged, outcomes.refused, outcomes.unknown), (1, 3, 4));
+        assert_eq!(outcomes.responses, BTreeMap::from([(200, 1), (500, 1), (503, 1)]));
+        assert_eq!(outcomes.failures.len(), 5);
     }
 
     #[test]
     fn timed_out_vote_counts_with_the_time_waited() {
-        let findings = Findings::new().unwrap();
+        let findings = Findings::new();
         findings.record(Ending::Acknowledged { status: 200 }, Duration::from_millis(1));
         findings.record(Ending::Failed(Failure::Unanswered), Duration::from_secs(10));
         findings.record(Ending::Failed(Failure::Unsent), Duration::from_secs(10));
         findings.record(Ending::Failed(Failure::Unconnected), Duration::ZERO);
-        let figures = findings.figures();
-        assert_eq!(figures.latency.len(), 3);
-        assert!(figures.percentile(100.0) >= Duration::from_millis(9_990), "{:?}", figures.percentile(100.0));
-        assert!(figures.percentile(30.0) <= Duration::from_micros(1_001));
+        assert_eq!(findings.lock().latency.len(), 3);
+        let Latencies { p50, .. } = findings.latencies();
+        assert!(p50 >= Duration::from_millis(9_990), "{p50:?}");
     }
 }

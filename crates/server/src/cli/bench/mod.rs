@@ -1,48 +1,37 @@
 //! `throng bench`: votes against a running server, then checks that it counted them.
-//!
-//! Two loads: [`rounds`], in which all clients vote at the same instant, and [`open_loop`], a constant rate that doesn't wait
-//! for the server. Everything runs on one thread: a vote costs the bench little, and the other cores are left to the server,
-//! which is usually on the same machine.
 
 mod client;
 mod connection;
 mod counts;
 mod descriptors;
+mod error;
 mod findings;
+mod generator;
+mod load;
 mod open_loop;
 mod progress;
 mod report;
 mod response;
 mod rounds;
+mod run_context;
+mod schedule;
 mod target;
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use bytes::Bytes;
+use anyhow::{anyhow, bail};
 use clap::value_parser;
 use jiff::SignedDuration;
 
-use self::client::Client;
-use self::counts::{Counts, Votes};
-use self::findings::Findings;
-use self::open_loop::Schedule;
-use self::report::{Load, Report};
+use self::error::LoadError;
+use self::generator::Generator;
+use self::load::Load;
+use self::report::Report;
 use self::target::Target;
 
 /// Default number of rounds.
 const ROUNDS: u32 = 10;
-
-/// What either load needs.
-struct RunContext {
-    /// One vote request per option; clients use them in turn.
-    requests: Vec<Bytes>,
-    /// How long a vote may wait for its response.
-    timeout: Duration,
-    findings: Findings,
-}
 
 /// Arguments of `throng bench`.
 #[derive(Debug, clap::Args)]
@@ -80,7 +69,7 @@ pub(super) struct Arguments {
 /// # Errors
 /// If the load can't be run, a vote failed, or the server's count is wrong.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    descriptors::raise_limit(arguments.clients)?;
+    // One thread: the other cores are left to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(bench(arguments))?;
     let mut out = std::io::stdout().lock();
@@ -98,28 +87,32 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn bench(arguments: &Arguments) -> anyhow::Result<Report> {
-    let target = &arguments.url;
-    let address = target.address().await?;
-    let read = async || Counts::read(target, address, arguments.timeout).await;
-    let before = read().await.context("the result can't be read before the first vote")?;
-    let requests: Vec<_> = before.options().map(|option| target.vote(option)).collect();
-    if requests.is_empty() {
-        bail!("{target} shows no options to vote for; does its default poll exist, and are its results public?");
-    }
-    let context = Arc::new(RunContext { requests, timeout: arguments.timeout, findings: Findings::new()? });
-    let clients = Client::open_all(address, arguments.clients, arguments.timeout).await?;
-
     let load = arguments.load();
-    let took = progress::show(&context.findings, load.votes(), async {
-        match load {
-            Load::Rounds { rounds, .. } => rounds::run(clients, &context, rounds).await,
-            Load::Rate { rate, duration, .. } => open_loop::run(clients, &context, Schedule::new(rate, duration)).await,
+    let generator = Generator::connect(arguments.url.clone(), load, arguments.timeout).await.map_err(with_advice)?;
+    let findings = generator.findings();
+    let run = progress::show(&findings, load.votes(), generator.run()).await?;
+    Ok(Report::new(arguments.url.to_string(), run.count(arguments.settle).await))
+}
+
+/// The error, with what the user can do about it.
+fn with_advice(error: LoadError) -> anyhow::Error {
+    match error {
+        LoadError::TooManyClients { clients_max, .. } => {
+            anyhow!("{error}: use --clients {clients_max} at most, or raise the hard limit (`ulimit -Hn`)")
         }
-    });
-    let took = took.await?;
-    let figures = context.findings.figures();
-    let votes = Votes::settle(&before, &figures, arguments.settle, read).await;
-    Ok(Report::new(target.to_string(), load, took, figures, votes))
+        LoadError::UnknownHost { host, source } => {
+            anyhow::Error::new(source).context(format!("the host {host} can't be resolved; check --url"))
+        }
+        LoadError::NoServer { url, source } => {
+            anyhow::Error::new(source).context(format!("nothing answers at {url}; start the server, or check --url"))
+        }
+        LoadError::RaiseLimit(_)
+        | LoadError::Closed(_)
+        | LoadError::NoResult(_)
+        | LoadError::NoOptions { .. }
+        | LoadError::Unconnected { .. }
+        | LoadError::Client(_) => error.into(),
+    }
 }
 
 impl Arguments {
@@ -130,14 +123,6 @@ impl Arguments {
             // Each requires the other.
             (_, _) => Load::Rounds { clients, rounds: self.rounds.unwrap_or(ROUNDS) },
         }
-    }
-}
-
-impl RunContext {
-    /// The `n`th vote's request.
-    fn request(&self, n: u64) -> &[u8] {
-        let options = u64::try_from(self.requests.len()).unwrap_or(u64::MAX);
-        usize::try_from(n % options).ok().and_then(|index| self.requests.get(index)).map_or(&[], |request| request)
     }
 }
 
@@ -155,6 +140,27 @@ fn positive(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::with_causes;
+
+    #[test]
+    fn load_that_cannot_be_run_is_reported_with_what_to_do() {
+        let source = || std::io::Error::other("no");
+        let report = |error| with_causes(&with_advice(error));
+        assert_eq!(
+            report(LoadError::TooManyClients { clients: 9, needed: 73, limit: 70, clients_max: 6 }),
+            "9 clients need 73 open files, and this process may have 70: \
+             use --clients 6 at most, or raise the hard limit (`ulimit -Hn`)"
+        );
+        assert_eq!(
+            report(LoadError::UnknownHost { host: "a".to_owned(), source: source() }),
+            "the host a can't be resolved; check --url: no"
+        );
+        assert_eq!(
+            report(LoadError::NoServer { url: "http://a:80".to_owned(), source: source() }),
+            "nothing answers at http://a:80; start the server, or check --url: no"
+        );
+        assert_eq!(report(LoadError::Closed(source())), "the server closed the first connection: no");
+    }
 
     #[test]
     fn time_needs_a_unit_and_is_not_negative() {

@@ -11,35 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::RunContext;
 use super::client::Client;
 use super::findings::{Ending, Failure};
-
-/// The scheduled start of each vote.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Schedule {
-    rate: u32,
-    /// How many there are.
-    pub(super) votes: u64,
-}
-
-impl Schedule {
-    /// `rate` votes per second, evenly spaced, for `duration`; at least one vote.
-    pub(super) fn new(rate: u32, duration: Duration) -> Self {
-        let votes = duration.as_nanos() * u128::from(rate) / 1_000_000_000;
-        Self { rate, votes: u64::try_from(votes).unwrap_or(u64::MAX).max(1) }
-    }
-
-    /// When the `n`th vote is to begin, relative to the start; the first one is number 0.
-    fn due(&self, n: u64) -> Duration {
-        let rate = u64::from(self.rate);
-        // The remainder is below the rate, a u32, so this can't overflow.
-        Duration::from_secs(n / rate) + Duration::from_nanos(n % rate * 1_000_000_000 / rate)
-    }
-}
+use super::run_context::RunContext;
+use super::schedule::Schedule;
 
 /// A schedule that has started.
 struct Started {
@@ -60,11 +38,11 @@ impl Started {
 ///
 /// # Errors
 /// If a client's task fails, which isn't expected.
-pub(super) async fn run(
+pub(crate) async fn run(
     clients: Vec<Client>,
     context: &Arc<RunContext>,
     schedule: Schedule,
-) -> anyhow::Result<Duration> {
+) -> Result<Duration, JoinError> {
     let started = Arc::new(Started { schedule, start: Instant::now(), next: AtomicU64::new(0) });
     let mut tasks = JoinSet::new();
     for client in clients {
@@ -94,24 +72,6 @@ async fn vote(mut client: Client, context: Arc<RunContext>, started: Arc<Started
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn votes_are_spread_evenly_over_the_time() {
-        let schedule = Schedule::new(3, Duration::from_secs(10));
-        assert_eq!(schedule.votes, 30);
-        assert_eq!(schedule.due(0), Duration::ZERO);
-        assert_eq!(schedule.due(1), Duration::from_nanos(333_333_333));
-        assert_eq!(schedule.due(29), Duration::from_nanos(9_666_666_666));
-        assert_eq!(Schedule::new(200, Duration::from_millis(1_500)).votes, 300);
-        assert_eq!(Schedule::new(1, Duration::from_millis(10)).votes, 1);
-    }
-
-    #[test]
-    fn largest_rate_and_duration_do_not_overflow() {
-        let schedule = Schedule::new(1_000_000, Duration::MAX);
-        assert_eq!(schedule.votes, u64::MAX);
-        assert_eq!(schedule.due(u64::MAX).as_secs(), u64::MAX / 1_000_000);
-    }
 
     #[tokio::test]
     async fn each_vote_is_drawn_once_and_in_order() {

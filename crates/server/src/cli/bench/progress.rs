@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::interval;
 
+use super::error::LoadError;
 use super::findings::Findings;
 
 /// How often the bar is drawn.
@@ -19,10 +20,10 @@ const DRAWN_EVERY: Duration = Duration::from_millis(100);
 pub(super) async fn show<T>(
     findings: &Findings,
     votes: u64,
-    load: impl Future<Output = anyhow::Result<T>>,
+    load: impl Future<Output = Result<T, LoadError>>,
 ) -> anyhow::Result<T> {
     if !stderr().is_terminal() {
-        return load.await;
+        return Ok(load.await?);
     }
     let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} votes, {per_sec}, {msg}")?;
     let bar = ProgressBar::new(votes).with_style(style);
@@ -31,12 +32,12 @@ pub(super) async fn show<T>(
         tokio::select! {
             ended = &mut load => break ended,
             _ = draw.tick() => {
-                let (ended, failed) = findings.ended();
-                bar.set_position(ended);
-                bar.set_message(format!("{failed} failed"));
+                let outcomes = findings.outcomes();
+                bar.set_position(outcomes.votes());
+                bar.set_message(format!("{} failed", outcomes.votes() - outcomes.acknowledged));
             }
         }
     };
     bar.finish_and_clear();
-    ended
+    Ok(ended?)
 }

@@ -7,16 +7,16 @@ const HEADERS_MAX: usize = 64;
 
 /// A complete response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
     /// Whether the connection may be reused.
-    pub(super) keeps_alive: bool,
+    pub(crate) keeps_alive: bool,
 }
 
 /// The bytes aren't an HTTP/1.1 response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unreadable;
+pub(crate) struct Unreadable;
 
 /// How the end of a response's body is determined.
 enum Framing {
@@ -31,7 +31,7 @@ impl Response {
     ///
     /// # Errors
     /// If the bytes aren't a response.
-    pub(super) fn parse(bytes: &[u8], ended: bool) -> Result<Option<Self>, Unreadable> {
+    pub(crate) fn parse(bytes: &[u8], ended: bool) -> Result<Option<Self>, Unreadable> {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         let mut head = httparse::Response::new(&mut headers);
         let Status::Complete(head_length) = head.parse(bytes).map_err(|_| Unreadable)? else { return Ok(None) };

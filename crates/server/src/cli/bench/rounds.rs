@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Barrier, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::RunContext;
 use super::client::Client;
+use super::run_context::RunContext;
 
 /// The synchronization of the clients between rounds.
 struct StartLine {
@@ -22,7 +22,7 @@ struct StartLine {
 ///
 /// # Errors
 /// If a client's task fails, which isn't expected.
-pub(super) async fn run(clients: Vec<Client>, context: &Arc<RunContext>, rounds: u32) -> anyhow::Result<Duration> {
+pub(crate) async fn run(clients: Vec<Client>, context: &Arc<RunContext>, rounds: u32) -> Result<Duration, JoinError> {
     let start_line =
         Arc::new(StartLine { barrier: Barrier::new(clients.len() + 1), released: watch::Sender::new(Instant::now()) });
     let mut tasks = JoinSet::new();

@@ -4,18 +4,39 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use anyhow::Context as _;
-use bytes::Bytes;
-use hyper::Uri;
+use hyper::http::Uri;
+use hyper::http::uri::InvalidUri;
 use tokio::net::{TcpStream, lookup_host};
 
-/// The address of a server.
+use super::error::LoadError;
+
+/// The URL of a server: `http://HOST`, with a port other than 80, and with a path if the server isn't at `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub struct Target {
     host: String,
     port: u16,
     /// The path before `/api`: empty, or without a trailing slash.
     base: String,
+}
+
+/// Why a URL can't be that of a server to vote on.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTarget {
+    /// It isn't a URL.
+    #[error("{0}; write it as http://HOST:PORT")]
+    NotUrl(InvalidUri),
+    /// It is of a server with TLS.
+    #[error("the bench doesn't support TLS: give the http:// address behind the TLS proxy")]
+    Tls,
+    /// It has no scheme, or another one.
+    #[error("it must begin with http://")]
+    NotHttp,
+    /// It has no host.
+    #[error("it has no host")]
+    NoHost,
+    /// It has a user, a password or a query.
+    #[error("it must not contain a user, a password or a query")]
+    NotPlain,
 }
 
 impl Target {
@@ -23,20 +44,20 @@ impl Target {
     ///
     /// # Errors
     /// If none does.
-    pub(super) async fn address(&self) -> anyhow::Result<SocketAddr> {
+    pub(crate) async fn address(&self) -> Result<SocketAddr, LoadError> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let addresses: Vec<_> = lookup_host((host, self.port))
             .await
-            .with_context(|| format!("the host {host} can't be resolved; check --url"))?
+            .map_err(|source| LoadError::UnknownHost { host: host.to_owned(), source })?
             .collect();
         let stream = TcpStream::connect(&*addresses)
             .await
-            .with_context(|| format!("nothing answers at {self}; start the server, or check --url"))?;
-        stream.peer_addr().context("the server closed the first connection")
+            .map_err(|source| LoadError::NoServer { url: self.to_string(), source })?;
+        stream.peer_addr().map_err(LoadError::Closed)
     }
 
     /// A request that votes for one option.
-    pub(super) fn vote(&self, option: &str) -> Bytes {
+    pub(crate) fn vote(&self, option: &str) -> Vec<u8> {
         let body = format!("[{option}]");
         let length = body.len();
         self.request(
@@ -47,11 +68,11 @@ impl Target {
     }
 
     /// A request for the result.
-    pub(super) fn result(&self) -> Bytes {
+    pub(crate) fn result(&self) -> Vec<u8> {
         self.request("GET", "result", "\r\n")
     }
 
-    fn request(&self, method: &str, route: &str, rest: &str) -> Bytes {
+    fn request(&self, method: &str, route: &str, rest: &str) -> Vec<u8> {
         let Self { host, port, base } = self;
         format!(
             "{method} {base}/api/{route} HTTP/1.1\r\nhost: {host}:{port}\r\naccept: application/json\r\n\
@@ -62,20 +83,18 @@ impl Target {
 }
 
 impl FromStr for Target {
-    type Err = String;
+    type Err = InvalidTarget;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let uri: Uri = text.parse().map_err(|error| format!("{error}; write it as http://HOST:PORT"))?;
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let uri: Uri = text.parse().map_err(InvalidTarget::NotUrl)?;
         match uri.scheme_str() {
             Some("http") => {}
-            Some("https") => {
-                return Err("the bench doesn't support TLS: give the http:// address behind the TLS proxy".to_owned());
-            }
-            Some(_) | None => return Err("it must begin with http://".to_owned()),
+            Some("https") => return Err(InvalidTarget::Tls),
+            Some(_) | None => return Err(InvalidTarget::NotHttp),
         }
-        let authority = uri.authority().ok_or("it has no host")?;
+        let authority = uri.authority().ok_or(InvalidTarget::NoHost)?;
         if authority.as_str().contains('@') || uri.query().is_some() {
-            return Err("it must not contain a user, a password or a query".to_owned());
+            return Err(InvalidTarget::NotPlain);
         }
         let base = uri.path().trim_end_matches('/').to_owned();
         Ok(Self { host: authority.host().to_owned(), port: authority.port_u16().unwrap_or(80), base })
@@ -115,7 +134,7 @@ mod tests {
             ("http://vote.example/?a=1", "query"),
             ("http://", "http://HOST:PORT"),
         ] {
-            let refused = text.parse::<Target>().unwrap_err();
+            let refused = text.parse::<Target>().unwrap_err().to_string();
             assert!(refused.contains(reason), "{text}: {refused}");
         }
     }

@@ -1,0 +1,110 @@
+//! Connects, votes, and reads the server's count.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::Client;
+use super::counts::{Counts, Votes};
+use super::error::LoadError;
+use super::findings::{Findings, Latencies, Outcomes};
+use super::load::Load;
+use super::run_context::RunContext;
+use super::schedule::Schedule;
+use super::target::Target;
+use super::{descriptors, open_loop, rounds};
+
+/// Clients that are connected to a server and ready to vote.
+#[derive(Debug)]
+pub struct Generator {
+    load: Load,
+    clients: Vec<Client>,
+    context: Arc<RunContext>,
+    result: CheckedResult,
+}
+
+/// A load whose votes have all ended.
+#[derive(Debug)]
+pub struct Run {
+    load: Load,
+    took: Duration,
+    findings: Arc<Findings>,
+    result: CheckedResult,
+}
+
+/// What a load has shown.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    /// The load.
+    pub load: Load,
+    /// The time that votes were in flight: for rounds, without the time between them.
+    pub took: Duration,
+    /// How the votes ended.
+    pub outcomes: Outcomes,
+    /// How long they took.
+    pub latencies: Latencies,
+    /// What the server counted.
+    pub votes: Votes,
+}
+
+/// The result that the votes are to be found in.
+#[derive(Debug)]
+struct CheckedResult {
+    target: Target,
+    address: SocketAddr,
+    response_max: Duration,
+    /// Before the first vote.
+    before: Counts,
+}
+
+impl Generator {
+    /// Reads the server's result and opens a connection per client. Raises the process's limit of open files to its hard limit.
+    ///
+    /// `timeout` is how long a connection may take to open, and a vote or the result to be answered.
+    ///
+    /// # Errors
+    /// If the limit is too low for this number of clients, the server can't be reached, or it shows no options to vote for.
+    pub async fn connect(target: Target, load: Load, timeout: Duration) -> Result<Self, LoadError> {
+        descriptors::raise_limit(load.clients())?;
+        let address = target.address().await?;
+        let before = Counts::read(&target, address, timeout).await.map_err(LoadError::NoResult)?;
+        let requests: Vec<_> = before.options().map(|option| target.vote(option)).collect();
+        if requests.is_empty() {
+            return Err(LoadError::NoOptions { url: target.to_string() });
+        }
+        let context = Arc::new(RunContext { requests, timeout, findings: Arc::new(Findings::new()) });
+        let clients = Client::open_all(address, load.clients(), timeout).await?;
+        Ok(Self { load, clients, context, result: CheckedResult { target, address, response_max: timeout, before } })
+    }
+
+    /// The outcomes so far, to be read while the load runs.
+    pub fn findings(&self) -> Arc<Findings> {
+        Arc::clone(&self.context.findings)
+    }
+
+    /// Casts all votes of the load, each for one option, and returns when the last one has its response or has timed out.
+    ///
+    /// # Errors
+    /// If a client's task fails, which isn't expected. That a vote failed is an outcome, not an error.
+    pub async fn run(self) -> Result<Run, LoadError> {
+        let Self { load, clients, context, result } = self;
+        let took = match load {
+            Load::Rounds { rounds, .. } => rounds::run(clients, &context, rounds).await,
+            Load::Rate { rate, duration, .. } => open_loop::run(clients, &context, Schedule::new(rate, duration)).await,
+        };
+        let took = took.map_err(LoadError::Client)?;
+        Ok(Run { load, took, findings: Arc::clone(&context.findings), result })
+    }
+}
+
+impl Run {
+    /// Compares the server's result with the votes that it acknowledged. The result is read until it agrees, or until `settle`
+    /// is over: a server may show its last votes late.
+    pub async fn count(self, settle: Duration) -> Measurement {
+        let Self { load, took, findings, result } = self;
+        let (outcomes, latencies) = (findings.outcomes(), findings.latencies());
+        let read = async || Counts::read(&result.target, result.address, result.response_max).await;
+        let votes = Votes::settle(&result.before, &outcomes, settle, read).await;
+        Measurement { load, took, outcomes, latencies, votes }
+    }
+}
