@@ -255,7 +255,7 @@ fn cargo_in(tree: &Path) -> anyhow::Result<Command> {
     let shared = metadata["build_directory"].as_str().context("`cargo metadata` names no build directory")?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(tree).env("CARGO_BUILD_BUILD_DIR", shared).env("CARGO_TARGET_DIR", target(tree));
-    for part in ["throng", "throng-backends", "throng-domain", "throng-testkit"] {
+    for part in ["throng", "throng-backends", "throng-domain", "throng-loadgen", "throng-testkit"] {
         cargo.args(["--config", &format!("profile.dev.package.{part}.debug=false")]);
     }
     Ok(cargo)

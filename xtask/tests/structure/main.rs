@@ -36,9 +36,10 @@ const SERVER_LAYERS: [&str; 15] = [
 ];
 
 /// The crates, by the directory of their sources and the file that declares their modules.
-const CRATES: [(&str, &str); 4] = [
+const CRATES: [(&str, &str); 5] = [
     ("crates/domain/src", "lib.rs"),
     ("crates/backends/src", "lib.rs"),
+    ("crates/loadgen/src", "lib.rs"),
     ("crates/server/src", "lib.rs"),
     ("xtask/src", "main.rs"),
 ];

@@ -1,21 +1,7 @@
 //! `throng bench`: votes against a running server, then checks that it counted them.
 
-mod client;
-mod connection;
-mod counts;
-mod descriptors;
-mod error;
-mod findings;
-mod generator;
-mod load;
-mod open_loop;
 mod progress;
 mod report;
-mod response;
-mod rounds;
-mod run_context;
-mod schedule;
-mod target;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -23,12 +9,9 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use clap::value_parser;
 use jiff::SignedDuration;
+use throng_loadgen::{Generator, Load, LoadError, Target};
 
-use self::error::LoadError;
-use self::generator::Generator;
-use self::load::Load;
 use self::report::Report;
-use self::target::Target;
 
 /// Default number of rounds.
 const ROUNDS: u32 = 10;

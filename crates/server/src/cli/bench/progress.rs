@@ -5,10 +5,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use throng_loadgen::{Findings, LoadError};
 use tokio::time::interval;
-
-use super::error::LoadError;
-use super::findings::Findings;
 
 /// How often the bar is drawn.
 const DRAWN_EVERY: Duration = Duration::from_millis(100);

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use throng_loadgen::{Failure, Latencies, Load, Measurement, Votes};
 
 use super::super::counted::counted;
-use super::counts::Votes;
-use super::findings::{Failure, Latencies};
-use super::generator::Measurement;
-use super::load::Load;
 
 /// The report of a run.
 #[derive(Debug, Serialize)]
@@ -154,8 +151,8 @@ mod tests {
     use std::time::Duration;
 
     use serde_json::json;
+    use throng_loadgen::Outcomes;
 
-    use super::super::findings::Outcomes;
     use super::*;
 
     /// The report of votes with these outcomes, of which the server counted `counted` in its result of 10.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::schedule::Schedule;
+use crate::schedule::Schedule;
 
 /// A load, by a number of clients, each with its own connection. As JSON it has a `kind`, and its duration in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, interval, timeout};
 
-use super::connection::Connection;
-use super::error::{ExchangeError, ResultError};
-use super::findings::Outcomes;
-use super::response::Response;
-use super::target::Target;
+use crate::connection::Connection;
+use crate::error::{ExchangeError, ResultError};
+use crate::findings::Outcomes;
+use crate::response::Response;
+use crate::target::Target;
 
 /// How often the result is read until it agrees.
 const READ_EVERY: Duration = Duration::from_millis(250);

@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::Client;
-use super::counts::{Counts, Votes};
-use super::error::LoadError;
-use super::findings::{Findings, Latencies, Outcomes};
-use super::load::Load;
-use super::run_context::RunContext;
-use super::schedule::Schedule;
-use super::target::Target;
-use super::{descriptors, open_loop, rounds};
+use crate::client::Client;
+use crate::counts::{Counts, Votes};
+use crate::error::LoadError;
+use crate::findings::{Findings, Latencies, Outcomes};
+use crate::load::Load;
+use crate::run_context::RunContext;
+use crate::schedule::Schedule;
+use crate::target::Target;
+use crate::{descriptors, open_loop, rounds};
 
 /// Clients that are connected to a server and ready to vote.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ struct CheckedResult {
 impl Generator {
     /// Reads the server's result and opens a connection per client. Raises the process's limit of open files to its hard limit.
     ///
-    /// `timeout` is how long a connection may take to open, and a vote or the result to be answered.
+    /// `timeout` is how long each connection may take to open, and how long a vote or the result may wait for its response.
     ///
     /// # Errors
     /// If the limit is too low for this number of clients, the server can't be reached, or it shows no options to vote for.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::findings::Findings;
+use crate::findings::Findings;
 
 /// What either load needs.
 #[derive(Debug)]

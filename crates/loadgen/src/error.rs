@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinError;
 use tokio::time::error::Elapsed;
 
-use super::findings::Failure;
+use crate::findings::Failure;
 
 /// Why a load can't be run. A vote that fails is none of these: it is an outcome.
 #[derive(Debug, thiserror::Error)]

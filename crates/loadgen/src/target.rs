@@ -4,11 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use hyper::http::Uri;
-use hyper::http::uri::InvalidUri;
+use http::Uri;
+use http::uri::InvalidUri;
 use tokio::net::{TcpStream, lookup_host};
 
-use super::error::LoadError;
+use crate::error::LoadError;
 
 /// The URL of a server: `http://HOST`, with a port other than 80, and with a path if the server isn't at `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]

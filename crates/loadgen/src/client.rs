@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connection::Connection;
-use super::error::{ConnectError, LoadError};
-use super::findings::{Ending, Failure};
-use super::response::Response;
+use crate::connection::Connection;
+use crate::error::{ConnectError, LoadError};
+use crate::findings::{Ending, Failure};
+use crate::response::Response;
 
 /// Maximum connections being opened at once: more could overflow the server's backlog, which is no fault of the server.
 const CONNECTING_MAX: usize = 256;

@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::client::Client;
-use super::findings::{Ending, Failure};
-use super::run_context::RunContext;
-use super::schedule::Schedule;
+use crate::client::Client;
+use crate::findings::{Ending, Failure};
+use crate::run_context::RunContext;
+use crate::schedule::Schedule;
 
 /// A schedule that has started.
 struct Started {

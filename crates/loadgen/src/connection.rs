@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::findings::Failure;
-use super::response::{Response, Unreadable};
+use crate::findings::Failure;
+use crate::response::{Response, Unreadable};
 
 /// The longest response that is read, in bytes, including its head.
 const RESPONSE_BYTES_MAX: usize = 256 * 1024;

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::error::LoadError;
+use crate::error::LoadError;
 
 /// File descriptors reserved for everything but the clients' connections.
 const DESCRIPTORS_RESERVED: u64 = 64;

@@ -7,8 +7,8 @@ use tokio::sync::{Barrier, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::client::Client;
-use super::run_context::RunContext;
+use crate::client::Client;
+use crate::run_context::RunContext;
 
 /// The synchronization of the clients between rounds.
 struct StartLine {
