@@ -4,6 +4,19 @@
 //! what it acknowledged. There are two loads ([`Load`]): rounds, in which all clients vote at the same instant, and a constant
 //! rate that doesn't wait for the server.
 //!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use throng_loadgen::{Generator, Load};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let load = Load::Rounds { clients: 1_000, rounds: 10 };
+//! let generator = Generator::connect("http://127.0.0.1:8080".parse()?, load, Duration::from_secs(10)).await?;
+//! let measurement = generator.run().await?.count(Duration::from_secs(10)).await;
+//! assert!(measurement.votes.agree);
+//! println!("p99 {:?}", measurement.latencies.p99);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! It is meant for a runtime with one thread: a vote costs the generator little, and the other cores are left to the server,
 //! which is usually on the same machine. No other client may vote meanwhile, or the count differs.
 
