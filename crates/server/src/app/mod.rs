@@ -1,11 +1,11 @@
 //! The wiring of a server and of a worker: the only place where their parts are connected.
 
+mod begun_rounds;
 mod clock_watch;
 mod database_clock;
-mod ends;
 mod listener;
 mod parts;
-mod rounds;
+mod poll_ends;
 mod server;
 mod start;
 mod startup_wait;

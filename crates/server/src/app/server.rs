@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::clock_watch::ClockWatch;
 use super::database_clock::DatabaseClock;
-use super::ends::PollEnds;
+use super::poll_ends::PollEnds;
 use crate::intake::{BallotQueue, IntakeFailure, PublishLoop, RecorderThread};
 use crate::net::{Background, Cores, Shutdown, Tls};
 use crate::sched::cpu_latency;

@@ -62,7 +62,7 @@ impl Gateway {
     fn complete<B>(&self, request_line: RequestLine<'_>, mut response: Response<B>) -> Response<B> {
         let app = &self.core.app;
         self.log.log_response(request_line, &mut response, &app.config.trusted_proxies, || app.clock.now());
-        self.core.metrics.answered(response.status().as_u16());
+        self.core.metrics.count_response(response.status().as_u16());
         response
     }
 
@@ -88,7 +88,7 @@ impl Gateway {
     }
 
     async fn submit<B: From<Bytes>>(&self, id: Option<BallotId>, body: &[u8]) -> Result<Response<B>, Problem> {
-        compat::submit(&self.core, id, body).await.inspect_err(|problem| problem.count(&self.core))
+        compat::submit(&self.core, id, body).await.inspect_err(|problem| problem.count_refused_ballot(&self.core))
     }
 
     async fn read_and_submit<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Result<Response, Problem> {
@@ -99,7 +99,7 @@ impl Gateway {
             let id = ballot_id(&head.headers, head.uri.query(), None)?;
             Ok((id, read(body).await?))
         };
-        let (id, body) = read.await.inspect_err(|problem: &Problem| problem.count(&self.core))?;
+        let (id, body) = read.await.inspect_err(|problem: &Problem| problem.count_refused_ballot(&self.core))?;
         self.submit(id, &body).await
     }
 

@@ -45,7 +45,7 @@ async fn require_allowed_page(
     if request.method() == Method::POST
         && let Err(problem) = require_allowed(&core.app.config, request.uri(), request.headers(), peer)
     {
-        problem.count(&core);
+        problem.count_refused_ballot(&core);
         return refuse(&core, problem, request.uri(), request.headers());
     }
     next.run(request).await

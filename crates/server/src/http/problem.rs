@@ -162,7 +162,7 @@ impl Problem {
     }
 
     /// Counts the vote that ended with this problem in the core's metrics.
-    pub fn count(&self, core: &CoreState) {
+    pub fn count_refused_ballot(&self, core: &CoreState) {
         core.metrics.ballot_refused(self.code());
     }
 
@@ -285,6 +285,7 @@ mod tests {
     use throng_domain::poll::{InvalidChoice, OptionId};
 
     use super::*;
+    use crate::telemetry::metrics::REFUSAL_REASONS;
 
     /// One of every kind. A new variant is added here when the compiler asks for its status.
     fn every_problem() -> Vec<Problem> {
@@ -325,6 +326,15 @@ mod tests {
             Problem::Internal(Some("the cause, which is logged".to_owned())),
         ];
         refusals.map(Problem::Refused).into_iter().chain(others).collect()
+    }
+
+    #[test]
+    fn every_refusal_is_counted_by_its_code() {
+        for problem in every_problem() {
+            if let Problem::Refused(_) = problem {
+                assert!(REFUSAL_REASONS.contains(&problem.code()), "{}", problem.code());
+            }
+        }
     }
 
     #[test]

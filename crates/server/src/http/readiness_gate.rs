@@ -88,7 +88,7 @@ impl ReadinessGate {
         if public {
             cors::allow(&self.cors_origins, origin.as_ref(), response.headers_mut());
         }
-        self.metrics.answered(response.status().as_u16());
+        self.metrics.count_response(response.status().as_u16());
         response
     }
 }

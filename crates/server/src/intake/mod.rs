@@ -14,21 +14,21 @@
 //!
 //! An admitted ballot is recorded even if the client disconnects: the ballot queue owns it, not the handler.
 
-mod admission;
 mod ballot_ids;
 mod ballot_queue;
 mod batch_failure_log;
 mod publish_loop;
+mod queue_metrics;
 mod recorder;
 
 use bytes::Bytes;
 use throng_domain::store::Outcome;
 
-pub use self::admission::AdmissionCollector;
 pub use self::ballot_ids::BallotIds;
 pub use self::ballot_queue::BallotQueue;
 pub use self::batch_failure_log::BatchFailureLog;
 pub use self::publish_loop::{CONFIRMED_WITHIN_MS, PublishLoop};
+pub use self::queue_metrics::AdmissionCollector;
 pub use self::recorder::{IntakeFailure, Recorder, RecorderThread, WriteFailure};
 
 /// The most ballots that may wait at once in all ballot queues together. At 100,000 per second the last one waits about a third

@@ -72,17 +72,17 @@ fn heard_ms(config: &Config) -> i64 {
 async fn retry_conflicts<T>(mut change: impl AsyncFnMut() -> Result<T, PollError>) -> Result<T, PollError> {
     for _ in 1..ATTEMPTS_MAX {
         match change().await {
-            Err(PollError::Store(error)) if is_conflict(&error) => {}
+            Err(PollError::Store(error)) if is_transient(&error) => {}
             done => return done,
         }
     }
     match change().await {
-        Err(PollError::Store(error)) if is_conflict(&error) => Err(PollError::Busy(error)),
+        Err(PollError::Store(error)) if is_transient(&error) => Err(PollError::Busy(error)),
         done => done,
     }
 }
 
-fn is_conflict(error: &StoreError) -> bool {
+fn is_transient(error: &StoreError) -> bool {
     matches!(error, StoreError::Conflict(_) | StoreError::Unavailable(_))
 }
 

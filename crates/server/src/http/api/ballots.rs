@@ -37,7 +37,7 @@ pub async fn submit(
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Problem> {
-    cast(&core, live, uri.query(), &headers, body).await.inspect_err(|problem| problem.count(&core))
+    cast(&core, live, uri.query(), &headers, body).await.inspect_err(|problem| problem.count_refused_ballot(&core))
 }
 
 async fn cast(

@@ -37,8 +37,7 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
     cors::share(routes, core)
 }
 
-/// Whether pages of other sites may read the response at this path while there is no router yet: it says only that the server
-/// isn't ready.
+/// Whether `path` is one of the API's, while there is no router yet: pages of other sites may read that the server isn't ready.
 pub fn is_public(path: &str) -> bool {
-    path.starts_with("/api/")
+    path == SUBMIT || path == RESULT || path.starts_with("/api/v1/polls/")
 }

@@ -7,9 +7,9 @@
 
 mod assets;
 mod ballot_address;
+mod content_security_policy;
 mod form;
 mod page;
-mod policy;
 mod receipt;
 mod texts;
 
@@ -30,9 +30,9 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::{PollState, Viewer};
 
 use self::ballot_address::BallotAddress;
+use self::content_security_policy::Page;
 use self::form::BallotForm;
 use self::page::{After, PlainPage, PollPage, Visit};
-use self::policy::Page;
 use self::receipt::{Proof, ReceiptKey};
 use super::api::poll_path::PollPath;
 use super::body::WholeBody;
@@ -143,7 +143,7 @@ async fn vote(
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Response {
-    let refuse = |problem: &Problem| problem.count(&core);
+    let refuse = |problem: &Problem| problem.count_refused_ballot(&core);
     let live = match live.inspect_err(refuse) {
         Ok(PollPath(live)) => live,
         Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),

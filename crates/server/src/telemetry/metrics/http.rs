@@ -11,8 +11,8 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 
 use super::connections::ConnectionMetrics;
 
-/// The reasons to reject a ballot: the problem codes of the responses.
-const REASONS: [&str; 19] = [
+/// The reasons to refuse a ballot: the problem codes of the responses.
+pub const REFUSAL_REASONS: [&str; 19] = [
     "origin_not_allowed",
     "not_a_ballot",
     "invalid_choice",
@@ -39,8 +39,8 @@ const REASONS: [&str; 19] = [
 pub struct HttpMetrics {
     /// Responses, by the first digit of their status.
     responses: [AtomicU64; 6],
-    /// Rejected ballots, in the order of [`REASONS`].
-    rejected: [AtomicU64; REASONS.len()],
+    /// Refused ballots, in the order of [`REFUSAL_REASONS`].
+    refused: [AtomicU64; REFUSAL_REASONS.len()],
     /// The core's connections.
     pub connections: ConnectionMetrics,
     /// Response bytes that HTTP/2 clients haven't read yet.
@@ -49,7 +49,7 @@ pub struct HttpMetrics {
 
 impl HttpMetrics {
     /// Counts a response with this status.
-    pub fn answered(&self, status: u16) {
+    pub fn count_response(&self, status: u16) {
         if let Some(responses) = self.responses.get(usize::from(status / 100)) {
             responses.fetch_add(1, Ordering::Relaxed);
         }
@@ -57,10 +57,10 @@ impl HttpMetrics {
 
     /// Counts a ballot whose response was the problem with this code.
     pub fn ballot_refused(&self, code: &str) {
-        let known = REASONS.iter().position(|reason| *reason == code);
-        debug_assert!(known.is_some(), "{code} is not a reason to reject a ballot");
-        if let Some(rejected) = known.and_then(|known| self.rejected.get(known)) {
-            rejected.fetch_add(1, Ordering::Relaxed);
+        let known = REFUSAL_REASONS.iter().position(|reason| *reason == code);
+        debug_assert!(known.is_some(), "{code} is not a reason to refuse a ballot");
+        if let Some(refused) = known.and_then(|known| self.refused.get(known)) {
+            refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -85,10 +85,10 @@ impl PerCore {
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         let responses = (1..).zip(classes).map(|(class, name)| (name, sum(&|core| load(&core.responses[class]))));
         family(encoder, "http_responses", "HTTP responses, by class of status", "class", responses)?;
-        let rejected = (0..).zip(REASONS).map(|(reason, name)| (name, sum(&|core| load(&core.rejected[reason]))));
+        let refused = (0..).zip(REFUSAL_REASONS).map(|(reason, name)| (name, sum(&|core| load(&core.refused[reason]))));
         let help =
             "Ballots answered with an error, by its code; of outcome_unknown alone something may have been taken";
-        family(encoder, "ballots_refused", help, "reason", rejected)?;
+        family(encoder, "ballots_refused", help, "reason", refused)?;
         let accepted = ConstCounter::new(self.0.iter().map(|core| core.connections.accepted.get()).sum::<u64>());
         let help = "Connections accepted";
         accepted.encode(encoder.encode_descriptor("connections_accepted", help, None, accepted.metric_type())?)

@@ -28,8 +28,8 @@ pub use self::connections::ConnectionMetrics;
 pub use self::consumer::ConsumerMetrics;
 use self::consumer::Consumers;
 pub use self::database_log::DatabaseLogMetrics;
-pub use self::http::HttpMetrics;
 use self::http::PerCore;
+pub use self::http::{HttpMetrics, REFUSAL_REASONS};
 pub use self::intake::{BatchFailure, IntakeMetrics};
 pub use self::results::ResultsMetrics;
 

@@ -14,7 +14,7 @@ use throng_domain::waits_for::WaitsFor;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::rounds::BegunRounds;
+use super::begun_rounds::BegunRounds;
 use crate::intake::{BallotQueue, CONFIRMED_WITHIN_MS};
 use crate::state::App;
 
