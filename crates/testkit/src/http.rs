@@ -1,6 +1,6 @@
 //! HTTP clients: one that sends exactly what it is told to, and one that can tell what became of a request.
 
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use serde_json::Value;
@@ -100,9 +100,12 @@ impl<S: Read + Write> Connection<S> {
         Some(Answer { status, headers, body: Vec::new() })
     }
 
-    /// Whether the server has closed the connection; waits for it.
+    /// Whether the server has closed the connection; waits for it. `false` if something arrives, or nothing in time.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.fill_buf(), Ok([]) | Err(_))
+        match self.stream.fill_buf() {
+            Ok(bytes) => bytes.is_empty(),
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        }
     }
 
     fn line(&mut self) -> Option<String> {

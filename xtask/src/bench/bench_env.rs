@@ -8,27 +8,32 @@ use crate::command;
 
 /// The binaries that are measured, and a directory for their files.
 pub(super) struct BenchEnv {
-    pub(super) release: PathBuf,
+    pub(super) dist: PathBuf,
     pub(super) scratch: PathBuf,
 }
 
 impl BenchEnv {
     /// Builds the binaries.
     pub(super) fn open() -> anyhow::Result<Self> {
-        let build = "build --release --package throng --bin throng --example empty_axum --example empty_own";
+        let build = "build --profile dist --package throng --bin throng --example empty_axum --example empty_own";
         command::run(&mut command::cargo(build))?;
+        Self::without_build()
+    }
+
+    /// As they were built last, if they were.
+    pub(super) fn without_build() -> anyhow::Result<Self> {
         let metadata = command::metadata()?;
         let target = metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
-        let (release, scratch) = (PathBuf::from(target).join("release"), PathBuf::from(target).join("bench"));
+        let (dist, scratch) = (PathBuf::from(target).join("dist"), PathBuf::from(target).join("bench"));
         std::fs::create_dir_all(&scratch)?;
-        Ok(Self { release, scratch })
+        Ok(Self { dist, scratch })
     }
 
     pub(super) fn throng(&self) -> PathBuf {
-        self.release.join("throng")
+        self.dist.join("throng")
     }
 
     pub(super) fn example(&self, name: &str) -> PathBuf {
-        self.release.join("examples").join(name)
+        self.dist.join("examples").join(name)
     }
 }

@@ -3,6 +3,7 @@
 
 mod backup;
 mod bench_env;
+mod builds;
 mod chain;
 mod contender;
 mod drain;
@@ -32,6 +33,8 @@ use self::plan::Plan;
 pub enum Bench {
     /// Durable votes and result reads, against empty servers
     Embedded(Plan),
+    /// Votes and draining a queue on this build, against another build
+    Builds(builds::Options),
     /// Votes through RabbitMQ, a worker and a database, against an empty server
     Chain(Plan),
     /// One worker that records two million ballots from the queue
@@ -53,6 +56,7 @@ pub enum Bench {
 pub fn run(bench: &Bench) -> anyhow::Result<bool> {
     match bench {
         Bench::Embedded(plan) => embedded::run(plan),
+        Bench::Builds(options) => builds::run(options),
         Bench::Chain(plan) => chain::run(plan),
         Bench::Drain(options) => drain::run(options),
         Bench::TlsDatabase(options) => tls_database::run(options),

@@ -69,17 +69,15 @@ impl<C: Connection> Pool<C> {
         Self { options, connect, limits, permits: Semaphore::new(limits.in_use), idle: Mutex::default() }
     }
 
-    /// A connection of the current runtime: an idle one if it is still alive, or a new one.
+    /// A connection of the current runtime: an idle one if it is still alive, or a new one. The caller limits how long it waits
+    /// while all are in use.
     pub(super) async fn take(&self) -> sqlx::Result<PooledConnection<'_, C>> {
-        let taken = async {
-            let permit = self.permits.acquire().await.map_err(|_| Error::PoolClosed)?;
-            let connection = match self.take_idle().await {
-                Some(connection) => connection,
-                None => (self.connect)(self.options.clone()).await?,
-            };
-            Ok(PooledConnection { connection, pool: self, _permit: permit })
+        let permit = self.permits.acquire().await.map_err(|_| Error::PoolClosed)?;
+        let connection = match self.take_idle().await {
+            Some(connection) => connection,
+            None => within(CONNECT_MAX, (self.connect)(self.options.clone())).await.flatten()?,
         };
-        within(CONNECT_MAX, taken).await.flatten()
+        Ok(PooledConnection { connection, pool: self, _permit: permit })
     }
 
     async fn take_idle(&self) -> Option<C> {

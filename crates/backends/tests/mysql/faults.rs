@@ -7,10 +7,13 @@ use sqlx::Row;
 use throng_backends::store::mysql::MySqlStore;
 use throng_domain::contract::support::{ballot, create, record, tallies};
 use throng_domain::store::{BallotStore as _, Outcome, PollStore as _, Schema as _, StoreError};
-use throng_testkit::{ChaosProxy, Fault, WAIT_MAX, within};
+use throng_testkit::{ChaosProxy, Fault, within};
 use tokio::net::TcpListener;
 
 use super::{OwnDatabase, execute, server, server_url};
+
+/// Twice as long as a call may take in all.
+const CALL_MAX: Duration = Duration::from_secs(20);
 
 /// A proxy in front of the server.
 fn proxy() -> ChaosProxy {
@@ -24,8 +27,8 @@ async fn lost_commit_response_is_unknown_and_retry_counts_once() {
     let store = database.open_through(proxy.address()).await.unwrap();
     let poll = create(&store, "poll").await;
     for (number, fault, expected) in [
-        (1, Fault::LoseResponseTo("COMMIT"), Outcome::CountedBefore),
-        (2, Fault::CutBefore("COMMIT"), Outcome::Counted),
+        (1, Fault::LoseResponseTo("\u{3}COMMIT"), Outcome::CountedBefore),
+        (2, Fault::CutBefore("\u{3}COMMIT"), Outcome::Counted),
     ] {
         let batch = [ballot(&poll, number, &[1])];
         proxy.set(fault);
@@ -44,9 +47,9 @@ async fn frozen_server_times_out_and_is_used_again() {
     let store = database.open_through(proxy.address()).await.unwrap();
     let poll = create(&store, "poll").await;
     proxy.set(Fault::Frozen);
-    let frozen = within(WAIT_MAX, "recording ends", store.record(&[ballot(&poll, 1, &[1])])).await;
+    let frozen = within(CALL_MAX, "recording ends", store.record(&[ballot(&poll, 1, &[1])])).await;
     assert!(matches!(frozen, Err(StoreError::Unavailable(_))), "{frozen:?}");
-    let frozen = within(WAIT_MAX, "the query ends", store.polls_version()).await;
+    let frozen = within(CALL_MAX, "the query ends", store.polls_version()).await;
     assert!(matches!(frozen, Err(StoreError::Unavailable(_))), "{frozen:?}");
 
     proxy.set(Fault::None);
@@ -60,7 +63,7 @@ async fn a_locked_table_is_unavailable_and_nothing_is_recorded() {
     let poll = create(&store, "poll").await;
     let mut connection = database.connect().await;
     execute(&mut connection, "LOCK TABLES ballot WRITE".to_owned()).await;
-    let locked = within(WAIT_MAX, "recording ends", store.record(&[ballot(&poll, 1, &[1])])).await;
+    let locked = within(CALL_MAX, "recording ends", store.record(&[ballot(&poll, 1, &[1])])).await;
     assert!(matches!(locked, Err(StoreError::Unavailable(_))), "{locked:?}");
 
     execute(&mut connection, "UNLOCK TABLES".to_owned()).await;

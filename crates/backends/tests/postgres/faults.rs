@@ -1,14 +1,19 @@
 //! Failures of the server, or of the connection to it: nothing is counted twice or lost, every call ends, and stores work again
 //! afterwards.
 
+use std::time::Duration;
+
 use throng_backends::store::postgres::PostgresStore;
 use throng_domain::contract::support::{create, done, record, tallies};
 use throng_domain::store::{BallotStore as _, Outcome, StoreError};
-use throng_testkit::{ChaosProxy, Fault, WAIT_MAX, within};
+use throng_testkit::{ChaosProxy, Fault, within};
 use tokio::net::TcpListener;
 
 use super::ballots;
 use super::database::Database;
+
+/// Twice as long as a call may take in all.
+const CALL_MAX: Duration = Duration::from_secs(20);
 
 /// A database, a proxy in front of it, and a store that connects through the proxy.
 async fn behind_proxy() -> (Database, ChaosProxy, PostgresStore) {
@@ -73,7 +78,7 @@ async fn frozen_server_times_out_and_is_used_again() {
     proxy.set(Fault::Frozen);
     let batch = ballots(&poll, 10..20);
     let both = async { tokio::join!(store.record(&batch), store.tallies(poll.id)) };
-    let (recorded, read) = within(WAIT_MAX, "both end", both).await;
+    let (recorded, read) = within(CALL_MAX, "both end", both).await;
     assert!(matches!(recorded, Err(StoreError::Unavailable(_))), "{recorded:?}");
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
     proxy.set(Fault::None);

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use hyper::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, ORIGIN};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use smallvec::SmallVec;
 use throng_domain::ballot::BallotId;
@@ -114,7 +114,11 @@ impl Gateway {
             (RESULT, &(Method::GET | Method::HEAD)) => {
                 self.compat(compat::result(&self.core), request.headers().get(ORIGIN)).await
             }
-            ("*", &Method::OPTIONS) => options_response(HeaderValue::from_static("GET, HEAD, POST")),
+            ("*", &Method::OPTIONS) => {
+                let mut response = Response::new(Body::empty());
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+                into_options_response(response)
+            }
             _ if let Some(address) = pages::canonical_address(request.uri()) => moved_permanently(address),
             // Boxed: the future is large, and most connections never need it.
             (_, method) => {
@@ -128,7 +132,7 @@ impl Gateway {
                 };
                 let response = Box::pin(catch_panic(router)).await;
                 if is_options && response.status() == StatusCode::METHOD_NOT_ALLOWED {
-                    options_response(response.headers().get(ALLOW).cloned().unwrap_or(HeaderValue::from_static("")))
+                    into_options_response(response)
                 } else {
                     response
                 }
@@ -184,12 +188,16 @@ impl FastPath for Gateway {
     }
 }
 
-/// The response to `OPTIONS`, which some load balancers use as a health check.
-fn options_response(allow: HeaderValue) -> Response {
-    let mut response = Response::new(Body::empty());
+/// The response to `OPTIONS`, which some load balancers use as a health check, from one that says that the method isn't
+/// allowed: with the same `Allow` and the same headers for other sites' pages.
+fn into_options_response(mut response: Response) -> Response {
     *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(ALLOW, allow);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    *response.body_mut() = Body::empty();
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    headers.remove(CONTENT_LENGTH);
+    headers.entry(ALLOW).or_insert(HeaderValue::from_static(""));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

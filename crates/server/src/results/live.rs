@@ -73,7 +73,7 @@ impl LivePoll {
             return Arc::clone(current);
         }
         let view = ResultsView::new(&self.poll, &snapshot.tallies, snapshot.as_of, now, stale);
-        let json = serde_json::value::to_raw_value(&view).expect("a result has only strings for keys");
+        let json = serde_json::to_vec(&view).expect("a result has only strings for keys").into();
         // The version counts changes of the tallies; a close, a corrected label or staleness changes the response too. The tag is
         // weak, since `as_of` changes while everything else stays the same.
         let suffix = if stale { "-stale" } else { "" };
@@ -195,7 +195,9 @@ impl LivePolls {
             return Ok(());
         }
         let versions = source.store.poll_versions().await?;
-        let is_known = |(id, version): &&(PollId, u64)| known.version_of(*id) == Some(*version);
+        // A number that went down is of another database: one from a backup, or a replica that took over.
+        let is_same_database = version > known.version;
+        let is_known = |(id, version): &&(PollId, u64)| is_same_database && known.version_of(*id) == Some(*version);
         let changed: Vec<_> = versions.iter().filter(|poll| !is_known(poll)).map(|(id, _)| *id).collect();
         let mut read = HashMap::new();
         for ids in changed.chunks(READ_MAX) {

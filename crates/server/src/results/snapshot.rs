@@ -57,9 +57,16 @@ pub struct Rendered {
     /// and whether the result was stale.
     pub kind: (u64, Timestamp, PollState, bool),
     /// The JSON.
-    pub json: Box<RawValue>,
+    pub json: Bytes,
     /// Its entity tag, quotes included.
     pub etag: String,
+}
+
+impl Rendered {
+    /// The JSON, to be a part of a larger one.
+    pub fn raw_json(&self) -> &RawValue {
+        serde_json::from_slice(&self.json).expect("it was rendered as JSON")
+    }
 }
 
 #[cfg(test)]

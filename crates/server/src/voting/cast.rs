@@ -59,8 +59,8 @@ pub enum Status {
 
 /// Makes a ballot of `vote`, which arrives now, and submits it to the core's ballot queue.
 ///
-/// The ballot is admitted, or refused, before the returned future is polled: `poll` isn't held while the ballot waits. An
-/// admitted ballot is recorded even if the future is dropped.
+/// The ballot is made by the call, so `poll` isn't held while it waits. It is submitted when the future is first polled, which
+/// has to be at once: its time is that of the call. From then on it is recorded even if the future is dropped.
 ///
 /// # Errors
 /// The [`Refusal`].

@@ -17,7 +17,7 @@ use crate::http::idempotency::ballot_id;
 use crate::http::problem::Problem;
 use crate::http::response::json;
 use crate::state::CoreState;
-use crate::voting::{self, MissingId, Status, Vote};
+use crate::voting::{self, MissingId, Refusal, Status, Vote};
 
 /// A ballot that was counted, or accepted to be counted.
 #[derive(Serialize)]
@@ -50,23 +50,27 @@ async fn cast(
     let (PollPath(live), WholeBody(body)) = (live?, body?);
     require_json_or_text(headers)?;
     let submission = Submission::parse(&body)?;
-    let ballot_id = ballot_id(headers, query, submission.ballot_id)?.ok_or_else(missing_id)?;
-    let vote = Vote { choices: submission.choices, ballot_id: Some(ballot_id), missing_id: MissingId::Refuse };
-    let cast = voting::cast(core, &live.poll, vote).await?;
+    let ballot_id = ballot_id(headers, query, submission.ballot_id)?;
+    let vote = Vote { choices: submission.choices, ballot_id, missing_id: MissingId::Refuse };
+    let cast = voting::cast(core, &live.poll, vote).await.map_err(problem)?;
     let (code, status) = match cast.status {
         Status::Counted => (StatusCode::CREATED, "counted"),
         Status::Accepted => (StatusCode::ACCEPTED, "accepted"),
     };
     // Results are published before a ballot is completed: if this one is counted, the latest result includes it.
     let results = cast.shows_results.then(|| live.rendered(cast.accepted_at, core.app.age_max_ms()));
-    let results = results.as_ref().map(|rendered| &*rendered.json);
-    let body = serde_json::to_vec(&CastBallot { ballot_id, status, results });
+    let results = results.as_ref().map(|rendered| rendered.raw_json());
+    let body = serde_json::to_vec(&CastBallot { ballot_id: cast.ballot_id, status, results });
     let mut response = json(body.expect("a ballot has only strings for keys").into());
     *response.status_mut() = code;
     Ok(response)
 }
 
-fn missing_id() -> Problem {
+/// Here the id is a part of the ballot.
+fn problem(refusal: Refusal) -> Problem {
+    if refusal != Refusal::BallotIdMissing {
+        return refusal.into();
+    }
     Problem::NotABallot(
         "The ballot has no id. Send a new UUID as ballot_id or in Idempotency-Key, so that the ballot counts once \
          however often it is sent."

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
 use hyper::HeaderMap;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::Viewer;
@@ -27,7 +26,7 @@ pub async fn show(
     }
     refresh_result(&core, &live, now).await?;
     let rendered = live.rendered(now, core.app.age_max_ms());
-    Ok(tagged(Bytes::copy_from_slice(rendered.json.get().as_bytes()), &rendered.etag, &headers))
+    Ok(tagged(rendered.json.clone(), &rendered.etag, &headers))
 }
 
 /// Refreshes the poll's result if it is older than allowed: see [`App::refresh_result`](crate::state::App::refresh_result).

@@ -19,7 +19,7 @@ const VOTE_EVERY: Duration = Duration::from_millis(100);
 
 /// Far more than what the deadlines add up to, since the machine may be busy, and far less than clients that are never closed
 /// would last.
-const CLOSED_WITHIN: Duration = Duration::from_secs(120);
+const CLOSED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a client sends first, and what it repeats every second.
 const KINDS: [(&[u8], &[u8]); 5] = [

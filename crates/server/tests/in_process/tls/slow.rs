@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use throng_testkit::WAIT_MAX;
 use tokio::time::Instant;
 
 use crate::tls::certificate::TlsServer;
@@ -23,7 +24,7 @@ const VOTE_EVERY: Duration = Duration::from_millis(100);
 
 /// Far more than what the deadlines add up to, since the machine may be busy, and far less than clients that are never closed
 /// would last.
-const CLOSED_WITHIN: Duration = Duration::from_secs(120);
+const CLOSED_WITHIN: Duration = Duration::from_secs(50);
 
 /// How long a client waits for bytes before it sends its own.
 const EVERY: Duration = Duration::from_secs(1);
@@ -181,6 +182,7 @@ fn idle_for(server: &TlsServer, gives_signs: bool) -> Duration {
     client.body(1);
     let began = Instant::now();
     loop {
+        assert!(began.elapsed() < WAIT_MAX, "it is still open");
         let told = client.until("the goodbye", |frame| matches!(frame.kind, PING | GOAWAY));
         if told.kind == GOAWAY {
             assert_eq!(told.code(), NO_ERROR);

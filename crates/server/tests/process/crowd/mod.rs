@@ -18,7 +18,7 @@ const HONEST: usize = 1_000;
 
 /// Far more than what the deadlines add up to, since the machine may be busy, and far less than clients that are never closed
 /// would last.
-const CLOSED_WITHIN: Duration = Duration::from_secs(120);
+const CLOSED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How many connections are opened at a time: fewer than a listening socket's queue takes.
 const OPENED_AT_ONCE: usize = 500;
