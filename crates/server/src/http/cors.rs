@@ -19,7 +19,7 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Method, StatusCode};
 
-use super::panic::catch_panic;
+use super::problem::catch_panic;
 use crate::config::CorsOrigins;
 use crate::state::CoreState;
 

@@ -10,7 +10,6 @@ mod idempotency;
 mod operations;
 mod origin;
 mod pages;
-mod panic;
 mod problem;
 mod readiness_gate;
 mod request_log;

@@ -1,7 +1,10 @@
 //! The errors of all routes, as problem details (RFC 9457). No other module maps errors to status codes.
 
+use std::panic::AssertUnwindSafe;
+
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
@@ -260,6 +263,16 @@ pub fn error_body(status: StatusCode) -> Bytes {
     } else {
         Problem::BadRequest(status).body()
     }
+}
+
+/// The response of `route`; if it panics, that of [`Problem::Internal`]: one request doesn't end the others' connections.
+pub async fn catch_panic<B: From<Bytes>>(route: impl Future<Output = Response<B>>) -> Response<B> {
+    AssertUnwindSafe(route).catch_unwind().await.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or(panic.downcast_ref::<String>().map(String::as_str));
+        let message = message.unwrap_or("no message");
+        Problem::Internal(Some(format!("panicked: {message}"))).response()
+    })
 }
 
 impl IntoResponse for Problem {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use throng_domain::ballot::BallotId;
 use throng_domain::submission::Submission;
 
-use super::poll_path::PollPath;
+use super::polls::PollPath;
 use crate::http::body::WholeBody;
 use crate::http::idempotency::ballot_id;
 use crate::http::problem::Problem;

@@ -2,8 +2,7 @@
 
 mod ballots;
 pub mod compat;
-pub mod poll_path;
-mod polls;
+pub mod polls;
 mod results;
 
 use std::sync::Arc;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
 use hyper::HeaderMap;
+use hyper::http::request::Parts;
 
-use super::poll_path::PollPath;
+use crate::http::problem::Problem;
 use crate::http::response::tagged;
+use crate::results::LivePoll;
 use crate::state::CoreState;
 use crate::view::PollView;
 
@@ -17,4 +19,17 @@ pub async fn show(State(core): State<Arc<CoreState>>, PollPath(live): PollPath, 
     let body = serde_json::to_vec(&PollView::new(&live.poll, now)).expect("a poll has only strings for keys");
     let etag = format!("\"{}-{}\"", live.poll.version, live.poll.state(now).as_str());
     tagged(body.into(), &etag, &headers)
+}
+
+/// The poll whose slug is in the path. A slug that can't be decoded is treated as a poll that doesn't exist.
+#[derive(Debug)]
+pub struct PollPath(pub Arc<LivePoll>);
+
+impl FromRequestParts<Arc<CoreState>> for PollPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, core: &Arc<CoreState>) -> Result<Self, Problem> {
+        let Path(slug) = Path::<String>::from_request_parts(parts, core).await.map_err(|_| Problem::PollNotFound)?;
+        core.app.polls.current().by_slug(&slug).cloned().map(Self).ok_or(Problem::PollNotFound)
+    }
 }

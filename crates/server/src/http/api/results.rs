@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::Viewer;
 
-use super::poll_path::PollPath;
+use super::polls::PollPath;
 use crate::http::problem::Problem;
 use crate::http::response::tagged;
 use crate::results::LivePoll;

@@ -34,7 +34,7 @@ use self::content_security_policy::Page;
 use self::form::BallotForm;
 use self::page::{After, PlainPage, PollPage, Visit};
 use self::receipt::{Proof, ReceiptKey};
-use super::api::poll_path::PollPath;
+use super::api::polls::PollPath;
 use super::body::WholeBody;
 use super::origin;
 use super::problem::Problem;
