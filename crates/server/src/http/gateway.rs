@@ -129,7 +129,11 @@ impl Gateway {
                         Err(never) => match never {},
                     }
                 };
-                let response = Box::pin(catch_panic(router)).await;
+                let mut response = Box::pin(catch_panic(router)).await;
+                if response.status() == StatusCode::NO_CONTENT {
+                    // The router gives every response a length, which this status forbids (RFC 9110, 8.6).
+                    response.headers_mut().remove(CONTENT_LENGTH);
+                }
                 if is_options && response.status() == StatusCode::METHOD_NOT_ALLOWED {
                     into_options_response(response)
                 } else {
