@@ -127,3 +127,19 @@ fn routes_for_operators_are_for_no_page() {
     // What it takes is no secret, but no browser reads a permission in that.
     assert_eq!((answer.status, answer.header(ALLOW), answer.header("access-control-allow-methods")), (204, None, None));
 }
+
+/// `OPTIONS` without the headers of a preflight, as a program sends it.
+#[test]
+fn plain_options_may_be_read_by_the_same_pages() {
+    let server = listed();
+    for path in ["/api/v1/polls/demo", "/api/submit"] {
+        let answer = from(&server, "https://ok.example", "OPTIONS", path);
+        assert_eq!(
+            (answer.status, answer.header(ALLOW), answer.body.len()),
+            (204, Some("https://ok.example"), 0),
+            "{path}"
+        );
+        assert!(answer.header("allow").is_some() && answer.header("content-type").is_none(), "{path}");
+    }
+    assert_eq!(from(&server, "https://ok.example", "OPTIONS", "/metrics").header(ALLOW), None);
+}
