@@ -1,7 +1,9 @@
 //! The parts that server URLs have in common. A part that can't be parsed may contain a password, so no message repeats
 //! it: messages show an example instead.
 
-use std::fmt;
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 /// `host`, `host:port` or `[address]:port`.
 pub fn parse_host(text: &str, default_port: u16, example: &str) -> Result<(String, u16), String> {
@@ -31,33 +33,16 @@ pub fn no_account(rest: &str, example: &str) -> String {
 /// Decodes percent-encoding.
 pub fn decode(text: &str, example: &str) -> Result<String, String> {
     let wrong = || format!("a % must be followed by two hex digits (% itself is %25), as in {example}");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte == b'%' {
-            let (digits, after) = rest.split_at_checked(2).ok_or_else(wrong)?;
-            let digit = |at: usize| char::from(digits[at]).to_digit(16).ok_or_else(wrong);
-            bytes.push((digit(0)? * 16 + digit(1)?).try_into().expect("two hex digits are a byte"));
-            rest = after;
-        } else {
-            bytes.push(byte);
-        }
+    let is_encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|digit| digit.is_ascii_hexdigit());
+    // The library leaves anything else after a % as it is: a password with a % in it would depend on what follows.
+    if !text.split('%').skip(1).all(is_encoded) {
+        return Err(wrong());
     }
-    String::from_utf8(bytes).map_err(|_| wrong())
+    percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_| wrong())
 }
 
 /// A part of a URL, with everything but letters, digits and `-._~` percent-encoded.
-pub struct Encoded<'a>(pub &'a str);
-
-impl fmt::Display for Encoded<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.bytes().try_for_each(|byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                write!(f, "{}", char::from(byte))
-            } else {
-                write!(f, "%{byte:02x}")
-            }
-        })
-    }
+pub fn encode(text: &str) -> PercentEncode<'_> {
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, ENCODED)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::url_parts::{Encoded, decode, no_account, parse_host};
+use crate::url_parts::{decode, encode, no_account, parse_host};
 
 /// How long sending a message may take, its confirm included, unless set otherwise.
 const CONFIRM_MAX: Duration = Duration::from_secs(3);
@@ -42,12 +42,12 @@ impl QueueUrl {
 /// For display and logs: without the password.
 impl fmt::Display for QueueUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}@", if self.tls { "amqps" } else { "amqp" }, Encoded(&self.user))?;
+        write!(f, "{}://{}@", if self.tls { "amqps" } else { "amqp" }, encode(&self.user))?;
         for (position, (host, port)) in self.hosts.iter().enumerate() {
             let comma = if position > 0 { "," } else { "" };
             if host.contains(':') { write!(f, "{comma}[{host}]:{port}")? } else { write!(f, "{comma}{host}:{port}")? }
         }
-        write!(f, "/{}", Encoded(&self.vhost))
+        write!(f, "/{}", encode(&self.vhost))
     }
 }
 

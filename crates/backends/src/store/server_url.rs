@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::tls::Tls;
-use crate::url_parts::{Encoded, decode, no_account, parse_host};
+use crate::url_parts::{decode, encode, no_account, parse_host};
 
 /// A database on a server, with all that is needed to reach it.
 #[derive(Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl ServerUrl {
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scheme, host, port, .. } = self;
-        let (user, name) = (Encoded(&self.user), Encoded(&self.name));
+        let (user, name) = (encode(&self.user), encode(&self.name));
         if host.contains(':') {
             write!(f, "{scheme}://{user}@[{host}]:{port}/{name}")
         } else {

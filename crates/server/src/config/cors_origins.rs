@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use hyper::Uri;
 use hyper::header::HeaderValue;
+use url::Url;
 
 /// The origins whose pages may call the public routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,42 +54,37 @@ impl FromStr for CorsOrigins {
     }
 }
 
-/// One origin in the form that browsers send: in lower case, without the default port of its scheme. Hybrid apps have a scheme
-/// of their own, such as `capacitor://localhost`.
+/// One origin in the form that browsers send: in lower case, without the default port of its scheme, an internationalized name as
+/// `xn--…`. Hybrid apps have a scheme of their own, such as `capacitor://localhost`.
 ///
 /// # Errors
 /// A description of what is wrong with it.
 pub fn browser_origin(text: &str) -> Result<HeaderValue, String> {
     let wrong = |why: &str| format!("`{text}` is not an origin: {why}, such as https://www.example.com");
-    if text == "*" || text.contains('*') {
+    if text.contains('*') {
         return Err(wrong("write `*` alone to allow every origin, or list each origin"));
     }
-    if !text.is_ascii() {
-        return Err(wrong("write an internationalized name as browsers send it, beginning with xn--"));
+    let url = parse_url(text).ok_or_else(|| wrong("write a scheme and a host"))?;
+    if matches!(url.scheme(), "ftp" | "file" | "ws" | "wss") {
+        return Err(wrong("write http:// or https://"));
     }
-    let uri: Uri = text.parse().map_err(|_| wrong("write a scheme and a host"))?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(wrong("write a scheme and a host"));
-    };
-    let default_port = match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        "ftp" | "file" | "ws" | "wss" => return Err(wrong("write http:// or https://")),
-        _ => None,
-    };
-    if authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() || text.contains('#') {
+    let has_account = !url.username().is_empty() || url.password().is_some();
+    if has_account || !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("write a scheme, a host and optionally a port, and nothing after them"));
     }
-    let host = authority.host().to_ascii_lowercase();
-    let port = match authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':')) {
-        None | Some("") => None,
-        Some(port) => Some(port.parse::<u16>().map_err(|_| wrong("write a port from 1 to 65535"))?),
-    };
-    let origin = match port.filter(|port| Some(*port) != default_port) {
-        Some(port) => format!("{scheme}://{host}:{port}"),
-        None => format!("{scheme}://{host}"),
-    };
-    HeaderValue::from_str(&origin).map_err(|_| wrong("write a scheme and a host"))
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let host = url.host_str().filter(|host| host.bytes().all(is_host)).unwrap_or_default().to_ascii_lowercase();
+    if host.is_empty() {
+        return Err(wrong("write a scheme and a host"));
+    }
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    HeaderValue::from_str(&format!("{}://{host}{port}", url.scheme())).map_err(|_| wrong("write a scheme and a host"))
+}
+
+/// A URL with a host, as browsers parse it; but they take `https:///page` for `https://page`, and nobody means that.
+pub fn parse_url(text: &str) -> Option<Url> {
+    let names_host = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'));
+    Url::parse(text).ok().filter(|url| names_host && url.has_host())
 }
 
 #[cfg(test)]
@@ -114,7 +109,8 @@ mod tests {
             "https://a.example#top",
             "https://user@a.example",
             "https://a.example:99999",
-            "https://b\u{fc}cher.example",
+            "https:///a.example",
+            "https://a;b.example",
         ] {
             let error = wrong.parse::<CorsOrigins>().unwrap_err();
             assert!(error.contains("such as https://www.example.com"), "{wrong}: {error}");
@@ -130,6 +126,7 @@ mod tests {
             ("http://news.example:80/", "http://news.example"),
             ("http://news.example:443", "http://news.example:443"),
             ("https://news.example:08443", "https://news.example:8443"),
+            ("https://b\u{fc}cher.example", "https://xn--bcher-kva.example"),
             ("http://[::1]:3000", "http://[::1]:3000"),
             ("capacitor://localhost", "capacitor://localhost"),
         ] {
