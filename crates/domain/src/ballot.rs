@@ -8,13 +8,15 @@ use smallvec::SmallVec;
 use crate::clock::Timestamp;
 pub use crate::ids::BallotId;
 use crate::ids::{OptionId, PollId};
+use crate::policy::Policy;
 
 /// One voter's submission, as it is recorded. It is never changed afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ballot {
     /// The poll it was cast in.
     pub poll: PollId,
-    /// Its unique key in its poll: a second ballot with the same key is not counted.
+    /// Its unique key in its poll: a second ballot with the same key is not counted. Where [`policy`](Self::policy) identifies
+    /// voters, it is the voter's: with slot 0 until the ballot is recorded, which determines its slot.
     pub key: BallotKey,
     /// The id that its sender, or Throng in the sender's place, gave it.
     pub id: BallotId,
@@ -22,6 +24,8 @@ pub struct Ballot {
     pub choices: Choices,
     /// When it arrived. Whether the poll was open is decided by this, however late the ballot is written.
     pub accepted_at: Timestamp,
+    /// What identified the voter.
+    pub policy: Policy,
 }
 
 impl Ballot {
@@ -29,13 +33,55 @@ impl Ballot {
     /// sent again is not counted again. Ids in time order (UUID version 7) keep the key's index growing at its end;
     /// others are equally correct, but slower.
     pub fn unlimited(poll: PollId, id: BallotId, choices: Choices, accepted_at: Timestamp) -> Self {
-        Self { poll, key: BallotKey(id.0.into_bytes()), id, choices, accepted_at }
+        Self { poll, key: BallotKey(id.0.into_bytes()), id, choices, accepted_at, policy: Policy::Unlimited }
+    }
+
+    /// A ballot of a voter whom the poll's policy identifies, to be recorded.
+    pub fn of_voter(
+        poll: PollId,
+        policy: Policy,
+        voter: VoterKey,
+        id: BallotId,
+        choices: Choices,
+        accepted_at: Timestamp,
+    ) -> Self {
+        Self { poll, key: BallotKey::of_voter(voter, 0), id, choices, accepted_at, policy }
+    }
+
+    /// Whose ballot it is; `None` where everyone may vote any number of times.
+    pub fn voter(&self) -> Option<VoterKey> {
+        self.policy.identifies_voters().then(|| self.key.voter())
     }
 }
 
 /// The unique key of a ballot in its poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BallotKey(pub [u8; 16]);
+
+/// A voter's pseudonym in one poll: the first 120 bits of an HMAC of what identifies the voter. Two voters of ten million have
+/// the same one with a probability of 4 in 10²³.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VoterKey(pub [u8; 15]);
+
+impl BallotKey {
+    /// The key of a voter's ballot with this number: the voter's pseudonym, then the number, so that one voter's keys are
+    /// neighbours.
+    pub fn of_voter(voter: VoterKey, slot: u8) -> Self {
+        let mut key = [slot; 16];
+        key[..15].copy_from_slice(&voter.0);
+        Self(key)
+    }
+
+    /// The voter, of a voter's key.
+    pub fn voter(self) -> VoterKey {
+        VoterKey(*self.0.first_chunk().expect("16 bytes begin with 15"))
+    }
+
+    /// The number of the ballot among its voter's, of a voter's key.
+    pub fn slot(self) -> u8 {
+        self.0[15]
+    }
+}
 
 /// The options chosen on a ballot: at least one, ascending, each once.
 ///

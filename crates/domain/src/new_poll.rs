@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::ids::{OptionId, PollId, Slug};
+use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, PercentBase, Poll, PollOption, Visibility};
 use crate::text;
 
@@ -37,6 +38,10 @@ pub struct NewPoll {
     pub results: Visibility,
     /// What the percentages are shares of.
     pub percent_base: PercentBase,
+    /// What identifies a voter.
+    pub policy: Policy,
+    /// How often a voter may vote, where the policy identifies voters.
+    pub quota: Quota,
     /// The options' labels, in the order they are shown.
     pub labels: Vec<String>,
 }
@@ -56,6 +61,8 @@ impl NewPoll {
             closes_at: None,
             results: Visibility::Always,
             percent_base: PercentBase::Voters,
+            policy: Policy::Unlimited,
+            quota: Quota::ONE,
             labels: labels.map(str::to_owned).into(),
         }
     }
@@ -99,6 +106,21 @@ impl NewPoll {
             self.kind == Kind::Multiple || (min, max) == (1, 1),
             "a single-choice poll allows exactly 1 choice; make it `multiple` for more".to_owned(),
         );
+        let Quota { ballots, per_option } = self.quota;
+        check(
+            ballots >= 1 && per_option != Some(0),
+            "a voter may cast at least 1 ballot, and choose an option once".to_owned(),
+        );
+        check(
+            self.policy.identifies_voters() || self.quota == Quota::ONE,
+            "the policy `unlimited` knows no voters, so there is no quota; choose `device` or `network`".to_owned(),
+        );
+        check(
+            per_option.is_none_or(|most| most <= ballots),
+            format!(
+                "a voter who casts {ballots} ballots can't choose an option more often; leave out the option's quota"
+            ),
+        );
         if let (Some(opens_at), Some(closes_at)) = (self.opens_at, self.closes_at) {
             check(opens_at < closes_at, "it closes before it opens".to_owned());
         }
@@ -123,6 +145,8 @@ impl NewPoll {
             final_at: None,
             results: self.results,
             percent_base: self.percent_base,
+            policy: self.policy,
+            quota: self.quota,
             version: 1,
             options,
         }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::ballot::Choices;
 use crate::clock::Timestamp;
 pub use crate::ids::{InvalidSlug, OptionId, PollId, Slug};
+use crate::policy::{Policy, Quota};
+use crate::words::words;
 
 /// How long a poll's result stays provisional after its close at the least, in milliseconds: a ballot that arrived in
 /// time may still be in flight to the store.
@@ -40,6 +42,10 @@ pub struct Poll {
     pub results: Visibility,
     /// What the percentages are shares of.
     pub percent_base: PercentBase,
+    /// What identifies a voter.
+    pub policy: Policy,
+    /// How often a voter may vote, where the policy identifies voters.
+    pub quota: Quota,
     /// Increases with every change of the poll.
     pub version: u64,
     /// The options, in the order they are shown.
@@ -53,36 +59,6 @@ pub struct PollOption {
     pub id: OptionId,
     /// The text shown to voters.
     pub label: String,
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// Every value, as it is written in JSON, in SQL and on the command line.
-            pub const WORDS: &[&str] = &[$($word),+];
-
-            /// The value as it is written in JSON, in SQL and on the command line.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = UnknownValue;
-
-            fn from_str(word: &str) -> Result<Self, UnknownValue> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownValue { word: word.to_owned(), known: Self::WORDS }),
-                }
-            }
-        }
-    };
 }
 
 words! {
@@ -133,14 +109,6 @@ words! {
         /// It is closed, and the store no longer adds ballots to its result.
         Final = "final",
     }
-}
-
-/// A word that isn't one of a field's values.
-#[derive(Debug, thiserror::Error)]
-#[error("`{word}` isn't one of {}", known.join(", "))]
-pub struct UnknownValue {
-    word: String,
-    known: &'static [&'static str],
 }
 
 /// Who requests a result: determines, with the poll's [`Visibility`], whether they receive it.

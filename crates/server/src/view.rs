@@ -3,6 +3,7 @@
 use jiff::Timestamp as JiffTimestamp;
 use serde::{Serialize, Serializer};
 use throng_domain::clock::Timestamp;
+use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, PercentBase, Poll, PollOption, PollState, Visibility};
 use throng_domain::tally::{OptionResult, Tallies};
 
@@ -22,6 +23,8 @@ pub struct PollView<'a> {
     closes_at: Option<Timestamp>,
     results: Visibility,
     percent_base: PercentBase,
+    policy: Policy,
+    quota: Option<Quota>,
     version: u64,
     options: &'a [PollOption],
 }
@@ -41,6 +44,8 @@ impl<'a> PollView<'a> {
             closes_at: poll.closes_at,
             results: poll.results,
             percent_base: poll.percent_base,
+            policy: poll.policy,
+            quota: poll.policy.identifies_voters().then_some(poll.quota),
             version: poll.version,
             options: &poll.options,
         }

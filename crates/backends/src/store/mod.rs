@@ -7,6 +7,7 @@ pub mod postgres;
 mod record_plan;
 mod server_url;
 pub mod sqlite;
+mod tally_sums;
 mod tls;
 mod url;
 

@@ -2,60 +2,99 @@
 //! to add to the tallies, and the outcome of each ballot.
 //!
 //! ```text
-//! judge (by the polls' windows, as of the transaction)
-//!   ─► candidates: insert them ─► count, or count_all: the database reports which were inserted
-//!   ─► unsettled: which ballots hold these keys? ─► held_by
-//!   ─► changes: add them to the tallies ─► outcomes
+//! judge (by the polls' rules, as of the transaction)
+//!   ─► look_ups: which ballots are stored under these keys? ─► stored, for each ─► settle
+//!   ─► rows: insert them, or fail ─► changes: add them to the tallies ─► outcomes
 //! ```
+//!
+//! Optimistic, then exact: the first attempt looks up nothing but what decides about late ballots. Its inserts fail if a key is in
+//! use; then the next attempt looks up all keys. If another transaction inserts one of them at the same time, that attempt fails
+//! as well, and is repeated when the other transaction has ended.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
-use throng_domain::clock::Timestamp;
-use throng_domain::poll::{OptionId, PollId};
-use throng_domain::store::{Outcome, Window};
-use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::policy::{CastBallot, Quota};
+use throng_domain::poll::PollId;
+use throng_domain::store::{Outcome, Rules};
+use throng_domain::tally::TallyChange;
 
-/// The tally in which versions of Throng before 0004_result counted a poll's voters: no option has this id. Their processes
-/// may still run, and add to it, while another one has migrated the schema.
-const VOTERS_BEFORE_0004: OptionId = OptionId(0);
+/// How an attempt begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// On the assumption that no ballot is stored.
+    Optimistic,
+    /// With what is stored.
+    Exact,
+}
+
+impl Mode {
+    /// The mode of a batch's first attempt: a voter who has voted comes back more often than a ballot is sent again.
+    pub(super) fn first(ballots: &[Ballot]) -> Self {
+        if ballots.iter().any(|ballot| ballot.voter().is_some()) { Self::Exact } else { Self::Optimistic }
+    }
+}
 
 /// A batch within one transaction.
 #[derive(Debug)]
 pub(super) struct RecordPlan<'a> {
     ballots: &'a [Ballot],
-    /// Every key of the batch once, ascending, so that all transactions that insert them do so in the same order.
-    keys: Vec<Key>,
-    /// The index in `keys` of the ballot's key, for each ballot of the batch.
-    key_of: Vec<usize>,
-    /// The outcome of the ballot if its key is free, for those that didn't arrive in time.
-    refusals: Vec<Option<Outcome>>,
+    /// The positions of the ballots in the batch, ordered by poll and key; those with the same key as they were given.
+    order: Vec<usize>,
+    /// The ballots with one key, which exclude each other. Ascending, so that all transactions insert in the same order.
+    groups: Vec<Group>,
+    /// What becomes of each ballot of the batch.
+    decisions: Vec<Decision>,
 }
 
-/// One key and the ballot that holds it.
+/// The ballots of a voter, or those with the same id.
 #[derive(Debug)]
-struct Key {
+struct Group {
     poll: PollId,
     key: BallotKey,
-    /// The first ballot given that arrived in time, by its position in the batch: to be inserted.
-    candidate: Option<usize>,
-    /// Whether the candidate was inserted.
-    counted: bool,
-    /// The stored ballot that holds the key.
-    holder: Option<(BallotId, Choices)>,
+    /// The ballots of the batch, in [`RecordPlan::order`].
+    members: Range<usize>,
+    /// `None` if there is no such poll.
+    rules: Option<Rules>,
+    /// The ballots that were stored before.
+    stored: Vec<CastBallot>,
 }
 
-/// A ballot that wasn't inserted although its key is free: the database's responses are inconsistent.
-#[derive(Debug, thiserror::Error)]
-#[error("a ballot was not inserted, and there is none with its key")]
-pub(super) struct Unsettled;
+#[derive(Clone, Debug)]
+enum Decision {
+    /// It is inserted, and counted, as the voter's ballot with this number.
+    Insert(u8),
+    Outcome(Outcome),
+}
 
-/// A tally for an option that the poll doesn't have, or with a sum below 0.
-#[derive(Debug, thiserror::Error)]
-#[error("poll {} has a tally for option {}, which it doesn't have, or with a sum below 0", .poll.0, .option.0)]
-pub(super) struct StrayTally {
-    poll: PollId,
-    option: OptionId,
+/// The keys to look up for a group: from the first to the last, which are the same where a voter has one ballot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LookUp {
+    pub(super) poll: PollId,
+    pub(super) first: BallotKey,
+    pub(super) last: BallotKey,
+}
+
+/// A ballot to be inserted, and the key under which it is stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NewRow<'a> {
+    pub(super) key: BallotKey,
+    pub(super) ballot: &'a Ballot,
+}
+
+impl NewRow<'_> {
+    /// The ballot's id, where it differs from the key.
+    pub(super) fn own_id(&self) -> Option<&[u8; 16]> {
+        let id = self.ballot.id.0.as_bytes();
+        (self.key.0 != *id).then_some(id)
+    }
+
+    /// The ballot's policy, where it identifies voters.
+    pub(super) fn policy(&self) -> Option<&'static str> {
+        let policy = self.ballot.policy;
+        policy.identifies_voters().then(|| policy.as_str())
+    }
 }
 
 /// The polls that the batch has ballots for, ascending, each once.
@@ -72,68 +111,118 @@ pub(super) fn polls(ballots: &[Ballot]) -> Vec<PollId> {
 }
 
 impl<'a> RecordPlan<'a> {
-    /// Checks each ballot against its poll's window; a poll that isn't in `windows` doesn't exist.
-    pub(super) fn judge(ballots: &'a [Ballot], windows: &BTreeMap<PollId, Window>) -> Self {
-        let refusal = |ballot: &Ballot| refusal(windows.get(&ballot.poll), ballot.accepted_at);
-        let refusals: Vec<_> = ballots.iter().map(refusal).collect();
-        let mut positions: Vec<usize> = (0..ballots.len()).collect();
-        positions.sort_by_key(|position| (ballots[*position].poll, ballots[*position].key));
-        let mut keys: Vec<Key> = Vec::with_capacity(ballots.len());
-        let mut key_of = vec![0; ballots.len()];
-        for position in positions {
-            let Ballot { poll, key, .. } = ballots[position];
-            if keys.last().is_none_or(|last| (last.poll, last.key) != (poll, key)) {
-                keys.push(Key { poll, key, candidate: None, counted: false, holder: None });
+    /// Judges each ballot by its poll's rules, as if nothing was stored; a poll that isn't in `rules` doesn't exist.
+    pub(super) fn judge(ballots: &'a [Ballot], rules: &BTreeMap<PollId, Rules>) -> Self {
+        let mut order: Vec<usize> = (0..ballots.len()).collect();
+        order.sort_by_key(|position| (ballots[*position].poll, ballots[*position].key));
+        let mut groups: Vec<Group> = Vec::with_capacity(ballots.len());
+        for (index, position) in order.iter().enumerate() {
+            let Ballot { poll, key, .. } = ballots[*position];
+            match groups.last_mut() {
+                Some(last) if (last.poll, last.key) == (poll, key) => last.members.end = index + 1,
+                Some(_) | None => groups.push(Group {
+                    poll,
+                    key,
+                    members: index..index + 1,
+                    rules: rules.get(&poll).copied(),
+                    stored: Vec::new(),
+                }),
             }
-            key_of[position] = keys.len() - 1;
-            let last = keys.last_mut().expect("a key was pushed if there was none");
-            if refusals[position].is_none() && last.candidate.is_none() {
-                last.candidate = Some(position);
+        }
+        let decisions = vec![Decision::Outcome(Outcome::TooEarly); ballots.len()];
+        let mut plan = Self { ballots, order, groups, decisions };
+        plan.settle();
+        plan
+    }
+
+    /// The keys whose ballots have to be looked up, ascending: all of them, or just those of ballots that didn't arrive in time
+    /// and may have been counted before.
+    pub(super) fn look_ups(&self, mode: Mode) -> Vec<LookUp> {
+        let is_late = |group: &Group| {
+            let members = &self.order[group.members.clone()];
+            members.iter().any(|position| refusal(group.rules, &self.ballots[*position]).is_some())
+        };
+        self.groups
+            .iter()
+            .filter(|group| mode == Mode::Exact || is_late(group))
+            .map(|group| {
+                let is_voter = self.ballots[self.order[group.members.start]].voter().is_some();
+                let most = group.rules.map_or(1, |rules| rules.quota.ballots);
+                let last =
+                    if is_voter && most > 1 { BallotKey::of_voter(group.key.voter(), u8::MAX) } else { group.key };
+                LookUp { poll: group.poll, first: group.key, last }
+            })
+            .collect()
+    }
+
+    /// This ballot is stored under this key.
+    pub(super) fn stored(&mut self, poll: PollId, key: BallotKey, id: BallotId, choices: Choices) {
+        let find = |key| self.groups.binary_search_by_key(&(poll, key), |group| (group.poll, group.key)).ok();
+        let found = find(key).or_else(|| find(BallotKey::of_voter(key.voter(), 0)));
+        if let Some(found) = found {
+            self.groups[found].stored.push(CastBallot { slot: key.slot(), id, choices });
+        }
+    }
+
+    /// Judges each ballot again, with what is [`stored`](Self::stored).
+    pub(super) fn settle(&mut self) {
+        for group in &mut self.groups {
+            let mut cast = std::mem::take(&mut group.stored);
+            let before = cast.len();
+            let members = &self.order[group.members.clone()];
+            for position in members {
+                let ballot = &self.ballots[*position];
+                self.decisions[*position] = match refusal(group.rules, ballot) {
+                    Some(refusal) => Decision::Outcome(refusal),
+                    None => {
+                        let quota = group.rules.map_or(Quota::ONE, |rules| rules.quota);
+                        quota.judge(ballot, &cast).map_or_else(Decision::Outcome, Decision::Insert)
+                    }
+                };
+                if let Decision::Insert(slot) = self.decisions[*position] {
+                    cast.push(CastBallot { slot, id: ballot.id, choices: ballot.choices.clone() });
+                }
             }
-        }
-        Self { ballots, keys, key_of, refusals }
-    }
-
-    /// The ballots to insert: those in time, the first of each key, ascending by poll and key.
-    pub(super) fn candidates(&self) -> impl Iterator<Item = &'a Ballot> {
-        self.keys.iter().filter_map(|key| key.candidate.map(|position| &self.ballots[position]))
-    }
-
-    /// All candidates were inserted.
-    pub(super) fn count_all(&mut self) {
-        for key in &mut self.keys {
-            key.counted = key.candidate.is_some();
+            // Sent again after the close, a ballot keeps its earlier outcome.
+            for position in members {
+                let ballot = &self.ballots[*position];
+                if refusal(group.rules, ballot).is_some()
+                    && let Some(repeated) = Outcome::of_repeated(ballot, &cast)
+                {
+                    self.decisions[*position] = Decision::Outcome(repeated);
+                }
+            }
+            cast.truncate(before);
+            group.stored = cast;
         }
     }
 
-    /// The candidate of this key was inserted.
-    pub(super) fn count(&mut self, poll: PollId, key: BallotKey) {
-        if let Some(key) = self.find(poll, key) {
-            key.counted = key.candidate.is_some();
-        }
+    /// The ballots to insert, ascending by poll and key.
+    pub(super) fn rows(&self) -> Vec<NewRow<'a>> {
+        let mut rows: Vec<_> = self.order.iter().filter_map(|position| self.row(*position)).collect();
+        // A voter's new ballots may have slots in another order than they were given.
+        rows.sort_by_key(|row| (row.ballot.poll, row.key));
+        rows
     }
 
-    /// The keys whose holders have to be looked up: a candidate wasn't inserted, or a ballot that wasn't in time may
-    /// have been counted before. Ascending by poll and key.
-    pub(super) fn unsettled(&self) -> impl Iterator<Item = (PollId, BallotKey)> {
-        self.keys.iter().filter(|key| !key.counted).map(|key| (key.poll, key.key))
-    }
-
-    /// A stored ballot holds this key.
-    pub(super) fn held_by(&mut self, poll: PollId, key: BallotKey, id: BallotId, choices: Choices) {
-        if let Some(key) = self.find(poll, key) {
-            key.holder = Some((id, choices));
-        }
+    fn row(&self, position: usize) -> Option<NewRow<'a>> {
+        let Decision::Insert(slot) = self.decisions[position] else { return None };
+        let ballot = &self.ballots[position];
+        let key = ballot.voter().map_or(ballot.key, |voter| BallotKey::of_voter(voter, slot));
+        Some(NewRow { key, ballot })
     }
 
     /// What the counted ballots add to the tallies, ascending by poll and option, so that all transactions lock the
     /// rows in the same order.
     pub(super) fn changes(&self) -> Vec<TallyChange> {
         let mut changes = Vec::new();
-        for keys in self.keys.chunk_by(|left, right| left.poll == right.poll) {
-            let mut change = TallyChange::none(keys[0].poll);
-            let counted = keys.iter().filter(|key| key.counted).filter_map(|key| key.candidate);
-            counted.for_each(|position| change.add(&self.ballots[position].choices));
+        for groups in self.groups.chunk_by(|left, right| left.poll == right.poll) {
+            let mut change = TallyChange::none(groups[0].poll);
+            for position in groups.iter().flat_map(|group| &self.order[group.members.clone()]) {
+                if matches!(self.decisions[*position], Decision::Insert(_)) {
+                    change.add(&self.ballots[*position].choices);
+                }
+            }
             if change.voters > 0 {
                 change.counts.sort_unstable();
                 changes.push(change);
@@ -143,113 +232,53 @@ impl<'a> RecordPlan<'a> {
     }
 
     /// The outcome of each ballot, in the order given.
-    ///
-    /// # Errors
-    /// If the holder of a candidate's key wasn't reported.
-    pub(super) fn outcomes(&self) -> Result<Vec<Outcome>, Unsettled> {
-        (0..self.ballots.len()).map(|position| self.outcome(position)).collect()
-    }
-
-    fn outcome(&self, position: usize) -> Result<Outcome, Unsettled> {
-        let Key { candidate, counted, holder, .. } = &self.keys[self.key_of[position]];
-        let ballot = &self.ballots[position];
-        match (candidate, holder) {
-            (Some(first), _) if *counted && *first == position => Ok(Outcome::Counted),
-            (Some(first), _) if *counted => {
-                let first = &self.ballots[*first];
-                Ok(outcome_of_holder(ballot, first.id, &first.choices))
-            }
-            (_, Some((id, choices))) => Ok(outcome_of_holder(ballot, *id, choices)),
-            (_, None) => self.refusals[position].clone().ok_or(Unsettled),
-        }
-    }
-
-    fn find(&mut self, poll: PollId, key: BallotKey) -> Option<&mut Key> {
-        let found = self.keys.binary_search_by_key(&(poll, key), |key| (key.poll, key.key));
-        found.ok().map(|index| &mut self.keys[index])
+    pub(super) fn outcomes(self) -> Vec<Outcome> {
+        let outcome = |decision| match decision {
+            Decision::Insert(_) => Outcome::Counted,
+            Decision::Outcome(outcome) => outcome,
+        };
+        self.decisions.into_iter().map(outcome).collect()
     }
 }
 
-/// A poll's stored tallies, added up over all shards.
-#[derive(Debug, Default)]
-pub(super) struct Sums {
-    /// The poll's own options.
-    pub(super) options: Vec<OptionId>,
-    /// The counts of those that have a tally.
-    pub(super) counts: Vec<(OptionId, i64)>,
-    pub(super) seq: i64,
-    /// Without those of [`VOTERS_BEFORE_0004`]; so a correction may make it negative.
-    pub(super) voters: i64,
-}
-
-impl Sums {
-    /// The result; `None` if there is no such poll.
-    ///
-    /// # Errors
-    /// If there is a tally of an option that the poll doesn't have, or a sum below 0.
-    pub(super) fn tallies(mut self, poll: PollId) -> Result<Option<Tallies>, StrayTally> {
-        let mut counts: Vec<_> = self.options.into_iter().map(|option| (option, 0)).collect();
-        if counts.is_empty() {
-            return Ok(None);
-        }
-        counts.sort_unstable();
-        for (option, count) in self.counts {
-            match counts.binary_search_by_key(&option, |(id, _)| *id) {
-                Ok(index) => counts[index].1 += count,
-                Err(_) if option == VOTERS_BEFORE_0004 => {
-                    self.voters += count;
-                    self.seq += count;
-                }
-                Err(_) => return Err(StrayTally { poll, option }),
-            }
-        }
-        let natural = |option: OptionId, sum: i64| u64::try_from(sum).map_err(|_| StrayTally { poll, option });
-        let counts = counts.into_iter().map(|(option, count)| Ok((option, natural(option, count)?)));
-        Ok(Some(Tallies {
-            poll,
-            seq: natural(VOTERS_BEFORE_0004, self.seq)?,
-            voters: natural(VOTERS_BEFORE_0004, self.voters)?,
-            counts: counts.collect::<Result<_, _>>()?,
-        }))
-    }
-}
-
-/// The outcome of a ballot that arrived at this time, if it can't be counted for that reason.
-fn refusal(window: Option<&Window>, accepted_at: Timestamp) -> Option<Outcome> {
-    match window {
-        Some(Window { closes_at: Some(closes_at), .. }) if accepted_at >= *closes_at => Some(Outcome::TooLate),
-        Some(Window { opens_at: Some(opens_at), .. }) if accepted_at >= *opens_at => None,
-        Some(_) | None => Some(Outcome::TooEarly),
-    }
-}
-
-/// The outcome of a ballot whose key is held by the ballot with this id and these choices: the same ballot, or another.
-fn outcome_of_holder(ballot: &Ballot, id: BallotId, choices: &Choices) -> Outcome {
-    if id == ballot.id && *choices == ballot.choices {
-        Outcome::CountedBefore
-    } else {
-        Outcome::KeyTaken { id, choices: choices.clone() }
-    }
+/// The outcome of a ballot that didn't arrive in time; `None` if it did.
+fn refusal(rules: Option<Rules>, ballot: &Ballot) -> Option<Outcome> {
+    rules.map_or(Some(Outcome::TooEarly), |rules| rules.refusal(ballot.accepted_at))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use throng_domain::ballot::VoterKey;
+    use throng_domain::clock::Timestamp;
+    use throng_domain::policy::Policy;
+    use throng_domain::poll::OptionId;
+    use throng_domain::store::Window;
     use uuid::Uuid;
+
+    use super::*;
 
     const OPEN: Window = Window { opens_at: Some(Timestamp(10)), closes_at: Some(Timestamp(20)) };
 
+    fn choices(options: &[u16]) -> Choices {
+        Choices::new(options.iter().map(|id| OptionId(*id))).unwrap()
+    }
+
+    fn id(number: u128) -> BallotId {
+        BallotId(Uuid::from_u128(number))
+    }
+
     fn ballot(poll: i64, number: u128, options: &[u16], accepted_at: i64) -> Ballot {
-        let choices = Choices::new(options.iter().map(|id| OptionId(*id))).unwrap();
-        Ballot::unlimited(PollId(poll), BallotId(Uuid::from_u128(number)), choices, Timestamp(accepted_at))
+        Ballot::unlimited(PollId(poll), id(number), choices(options), Timestamp(accepted_at))
     }
 
-    fn windows() -> BTreeMap<PollId, Window> {
-        BTreeMap::from([(PollId(1), OPEN), (PollId(2), OPEN)])
+    fn of_voter(voter: u8, number: u128, options: &[u16], accepted_at: i64) -> Ballot {
+        let (voter, at) = (VoterKey([voter; 15]), Timestamp(accepted_at));
+        Ballot::of_voter(PollId(1), Policy::Device, voter, id(number), choices(options), at)
     }
 
-    fn key(number: u128) -> BallotKey {
-        BallotKey(number.to_be_bytes())
+    fn rules(quota: Quota) -> BTreeMap<PollId, Rules> {
+        let rules = Rules { window: OPEN, quota };
+        BTreeMap::from([(PollId(1), rules), (PollId(2), rules)])
     }
 
     fn change(poll: i64, voters: i64, counts: &[(u16, i64)]) -> TallyChange {
@@ -258,15 +287,15 @@ mod tests {
     }
 
     #[test]
-    fn candidates_ascend_and_all_are_counted() {
+    fn rows_ascend_and_all_are_counted() {
         let ballots = [ballot(2, 1, &[1], 10), ballot(1, 9, &[1, 3], 10), ballot(1, 8, &[3], 19)];
         assert_eq!(polls(&ballots), [PollId(1), PollId(2)]);
-        let mut batch = RecordPlan::judge(&ballots, &windows());
-        assert_eq!(batch.candidates().collect::<Vec<_>>(), [&ballots[2], &ballots[1], &ballots[0]]);
-        batch.count_all();
-        assert_eq!(batch.unsettled().count(), 0);
-        assert_eq!(batch.outcomes().unwrap(), vec![Outcome::Counted; 3]);
-        assert_eq!(batch.changes(), [change(1, 2, &[(1, 1), (3, 2)]), change(2, 1, &[(1, 1)])]);
+        let plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        let rows: Vec<_> = plan.rows().iter().map(|row| row.ballot).collect();
+        assert_eq!(rows, [&ballots[2], &ballots[1], &ballots[0]]);
+        assert_eq!((plan.look_ups(Mode::Optimistic).len(), plan.look_ups(Mode::Exact).len()), (0, 3));
+        assert_eq!(plan.changes(), [change(1, 2, &[(1, 1), (3, 2)]), change(2, 1, &[(1, 1)])]);
+        assert_eq!(plan.outcomes(), vec![Outcome::Counted; 3]);
     }
 
     #[test]
@@ -278,65 +307,78 @@ mod tests {
             ballot(1, 7, &[3], 11),
             ballot(2, 7, &[3], 11),
         ];
-        let mut batch = RecordPlan::judge(&ballots, &windows());
-        assert_eq!(batch.candidates().collect::<Vec<_>>(), [&ballots[1], &ballots[4]]);
-        batch.count_all();
-        let taken = Outcome::KeyTaken { id: ballots[1].id, choices: ballots[1].choices.clone() };
-        let expected = [taken.clone(), Outcome::Counted, Outcome::CountedBefore, taken, Outcome::Counted];
-        assert_eq!(batch.outcomes().unwrap(), expected);
-        assert_eq!(batch.changes().len(), 2);
+        let mut plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        // The first one is late, and nothing is known of it yet.
+        assert_eq!(plan.look_ups(Mode::Optimistic).len(), 1);
+        plan.settle();
+        let rows: Vec<_> = plan.rows().iter().map(|row| row.ballot).collect();
+        assert_eq!(rows, [&ballots[1], &ballots[4]]);
+        assert_eq!(plan.changes().len(), 2);
+        let expected =
+            [Outcome::IdReused, Outcome::Counted, Outcome::CountedBefore, Outcome::IdReused, Outcome::Counted];
+        assert_eq!(plan.outcomes(), expected);
     }
 
     #[test]
-    fn ballot_not_inserted_gets_the_holder_of_its_key() {
+    fn stored_ballot_is_not_inserted_again() {
         let ballots = [ballot(1, 1, &[1], 11), ballot(1, 2, &[1], 11), ballot(1, 3, &[1], 11), ballot(1, 3, &[2], 11)];
-        let mut batch = RecordPlan::judge(&ballots, &windows());
-        batch.count(PollId(1), key(2));
-        assert_eq!(batch.unsettled().collect::<Vec<_>>(), [(PollId(1), key(1)), (PollId(1), key(3))]);
-        assert!(batch.outcomes().is_err());
-        for held in [&ballots[0], &ballots[3]] {
-            batch.held_by(PollId(1), held.key, held.id, held.choices.clone());
+        let mut plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        for stored in [&ballots[0], &ballots[3]] {
+            plan.stored(PollId(1), stored.key, stored.id, stored.choices.clone());
         }
-        let taken = Outcome::KeyTaken { id: ballots[3].id, choices: ballots[3].choices.clone() };
-        let expected = [Outcome::CountedBefore, Outcome::Counted, taken, Outcome::CountedBefore];
-        assert_eq!(batch.outcomes().unwrap(), expected);
-        assert_eq!(batch.changes(), [change(1, 1, &[(1, 1)])]);
+        plan.settle();
+        assert_eq!(plan.changes(), [change(1, 1, &[(1, 1)])]);
+        let expected = [Outcome::CountedBefore, Outcome::Counted, Outcome::IdReused, Outcome::CountedBefore];
+        assert_eq!(plan.outcomes(), expected);
     }
 
     #[test]
     fn late_ballot_is_rejected_unless_counted_before() {
         let ballots = [ballot(1, 1, &[1], 9), ballot(1, 2, &[1], 20), ballot(1, 3, &[1], 20), ballot(9, 4, &[1], 15)];
-        let mut batch = RecordPlan::judge(&ballots, &windows());
-        assert_eq!(batch.candidates().count(), 0);
-        assert_eq!(batch.unsettled().count(), 4);
-        batch.held_by(PollId(1), ballots[2].key, ballots[2].id, ballots[2].choices.clone());
+        let mut plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        assert_eq!(plan.look_ups(Mode::Optimistic).len(), 4);
+        plan.stored(PollId(1), ballots[2].key, ballots[2].id, ballots[2].choices.clone());
+        plan.settle();
+        assert_eq!((plan.rows(), plan.changes()), (vec![], vec![]));
         let expected = [Outcome::TooEarly, Outcome::TooLate, Outcome::CountedBefore, Outcome::TooEarly];
-        assert_eq!(batch.outcomes().unwrap(), expected);
-        assert_eq!(batch.changes(), []);
+        assert_eq!(plan.outcomes(), expected);
     }
 
     #[test]
     fn draft_accepts_no_ballot() {
-        let draft = BTreeMap::from([(PollId(1), Window { opens_at: None, closes_at: None })]);
-        let ballots = [ballot(1, 1, &[1], 15)];
-        assert_eq!(RecordPlan::judge(&ballots, &draft).outcomes().unwrap(), [Outcome::TooEarly]);
+        let window = Window { opens_at: None, closes_at: None };
+        let draft = BTreeMap::from([(PollId(1), Rules { window, quota: Quota::ONE })]);
+        assert_eq!(RecordPlan::judge(&[ballot(1, 1, &[1], 15)], &draft).outcomes(), [Outcome::TooEarly]);
     }
 
     #[test]
-    fn stored_tallies_add_up_with_those_of_earlier_versions() {
-        let options = || vec![OptionId(2), OptionId(1)];
-        let counts = vec![(OptionId(2), 1), (VOTERS_BEFORE_0004, 4), (OptionId(2), 5)];
-        let sums = Sums { options: options(), counts, seq: 9, voters: 3 };
-        let tallies = sums.tallies(PollId(1)).unwrap().unwrap();
-        assert_eq!((tallies.seq, tallies.voters), (13, 7));
-        assert_eq!(tallies.counts, [(OptionId(1), 0), (OptionId(2), 6)]);
-        assert_eq!(Sums::default().tallies(PollId(1)).unwrap(), None);
-        let corrected = Sums { options: options(), counts: vec![(VOTERS_BEFORE_0004, 9)], seq: 1, voters: -2 };
-        let corrected = corrected.tallies(PollId(1)).unwrap().unwrap();
-        assert_eq!((corrected.seq, corrected.voters), (10, 7));
-        let negative = Sums { options: options(), voters: -1, ..Sums::default() };
-        assert!(negative.tallies(PollId(1)).is_err());
-        let stray = Sums { options: options(), counts: vec![(OptionId(3), 1)], ..Sums::default() };
-        assert!(stray.tallies(PollId(1)).is_err());
+    fn voter_gets_as_many_slots_as_the_quota_has() {
+        let ballots =
+            [of_voter(7, 1, &[1], 11), of_voter(7, 2, &[2], 11), of_voter(8, 1, &[1], 11), of_voter(7, 3, &[1], 11)];
+        assert_eq!(Mode::first(&ballots), Mode::Exact);
+        let quota = Quota { ballots: 2, per_option: None };
+        let mut plan = RecordPlan::judge(&ballots, &rules(quota));
+        let (seven, eight) = (VoterKey([7; 15]), VoterKey([8; 15]));
+        let ranges: Vec<_> = plan.look_ups(Mode::Exact).iter().map(|look_up| (look_up.first, look_up.last)).collect();
+        let range = |voter| (BallotKey::of_voter(voter, 0), BallotKey::of_voter(voter, 255));
+        assert_eq!(ranges, [range(seven), range(eight)]);
+        let keys = |plan: &RecordPlan<'_>| plan.rows().iter().map(|row| row.key).collect::<Vec<_>>();
+        let all = [BallotKey::of_voter(seven, 0), BallotKey::of_voter(seven, 1), BallotKey::of_voter(eight, 0)];
+        assert_eq!(keys(&plan), all);
+        plan.stored(PollId(1), all[1], id(9), choices(&[3]));
+        plan.settle();
+        assert_eq!(keys(&plan), [all[0], all[2]]);
+        let used = Outcome::QuotaUsed(vec![choices(&[3]), choices(&[1])]);
+        assert_eq!(plan.outcomes(), [Outcome::Counted, used.clone(), Outcome::Counted, used]);
+    }
+
+    #[test]
+    fn another_ballot_of_a_voter_is_not_counted() {
+        let ballots = [of_voter(7, 1, &[1], 11), of_voter(7, 2, &[1], 11), of_voter(7, 1, &[1], 12)];
+        let plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        let look_up = plan.look_ups(Mode::Exact)[0];
+        assert_eq!((look_up.first, look_up.last), (ballots[0].key, ballots[0].key));
+        let used = Outcome::QuotaUsed(vec![choices(&[1])]);
+        assert_eq!(plan.outcomes(), [Outcome::Counted, used, Outcome::CountedBefore]);
     }
 }

@@ -19,7 +19,7 @@ async fn concurrent_migrations_apply_each_step_once() {
     let database = Database::empty().await;
     let stores = [database.open().await, database.open().await, database.open().await];
     let [a, b, c] = &stores;
-    assert_eq!(applied(&done(a.migration_states().await)), [false; 4]);
+    assert_eq!(applied(&done(a.migration_states().await)), [false; 5]);
     let (a, b, c) = tokio::join!(a.migrate(), b.migrate(), c.migrate());
     // Each step is applied once, by any of the stores.
     let mut steps = [done(a), done(b), done(c)].concat();
@@ -27,11 +27,13 @@ async fn concurrent_migrations_apply_each_step_once() {
     let names: Vec<_> = migrations().iter().map(|migration| migration.name).collect();
     assert_eq!(steps, names);
     assert_eq!(done(stores[0].migrate().await), Vec::<&str>::new());
-    assert_eq!(applied(&done(stores[0].migration_states().await)), [true; 4]);
+    assert_eq!(applied(&done(stores[0].migration_states().await)), [true; 5]);
 }
 
 /// Makes the tables those of before 0004_result.
-const UNDO_4: &str = "INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, 0, shard, voters FROM result; \
+const UNDO_4: &str = "ALTER TABLE poll DROP COLUMN policy, DROP COLUMN quota, DROP COLUMN option_quota; \
+                      ALTER TABLE ballot DROP COLUMN policy; \
+                      INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, 0, shard, voters FROM result; \
                       DROP TABLE result";
 
 #[tokio::test]
@@ -45,12 +47,12 @@ async fn a_database_of_the_first_version_keeps_its_counts() {
     database.run("DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue").await;
     database.run("DELETE FROM schema_migration WHERE version >= 2").await;
     let store = database.open().await;
-    assert_eq!(done(store.migrate().await), ["0002_end_of_a_poll", "0003_rounds", "0004_result"]);
+    assert_eq!(done(store.migrate().await), ["0002_end_of_a_poll", "0003_rounds", "0004_result", "0005_policies"]);
     assert_eq!((tallies(&store, &poll).await, done(store.polls().await)), (before.clone(), vec![poll.clone()]));
     record(&store, &[ballot(&poll, 3, &[2])]).await;
     // A process of an earlier version, which still runs, adds to the tally of option 0.
     database
-        .run("INSERT INTO ballot SELECT poll_id, decode(repeat('77', 16), 'hex'), NULL, '[1]', accepted_at FROM ballot LIMIT 1")
+        .run("INSERT INTO ballot SELECT poll_id, decode(repeat('77', 16), 'hex'), NULL, '[1]', accepted_at, NULL FROM ballot LIMIT 1")
         .await;
     let earlier = "UPDATE tally SET count = count + 1 WHERE option_id IN (0, 1) AND poll_id =";
     database.run(&format!("{earlier} {}", poll.id.0)).await;
@@ -75,7 +77,7 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
     database.run("DROP TABLE recording_round; DROP TABLE recording_consumer; DROP TABLE recording_queue").await;
     database.run("DELETE FROM schema_migration WHERE version >= 3").await;
     let store = database.open().await;
-    assert_eq!(done(store.migrate().await), ["0003_rounds", "0004_result"]);
+    assert_eq!(done(store.migrate().await), ["0003_rounds", "0004_result", "0005_policies"]);
     assert_eq!((tallies(&store, &poll).await, done(store.polls().await)), before);
     assert_eq!(done(store.begin_round(0).await).number, 1);
 }

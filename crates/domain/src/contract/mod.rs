@@ -12,10 +12,12 @@ mod counting;
 mod polls;
 mod rounds;
 pub mod support;
+mod voters;
 
 pub use counting::*;
 pub use polls::*;
 pub use rounds::*;
+pub use voters::*;
 
 /// Defines a `#[tokio::test]` for every behaviour in the suite, each on a store of its own.
 #[macro_export]
@@ -26,7 +28,6 @@ macro_rules! store_contract {
             a_ballot_sent_again_counts_once
             a_ballot_twice_in_a_batch_counts_once
             id_with_other_choices_is_rejected
-            key_of_another_ballot_is_rejected
             a_batch_may_hold_several_polls
             window_is_checked_by_arrival
             a_ballot_for_no_poll_changes_nothing
@@ -38,6 +39,13 @@ macro_rules! store_contract {
             concurrent_changes_add_up
             a_recount_agrees_with_the_tallies
             ballots_are_read_in_pages
+            policy_and_quota_are_kept
+            a_voter_has_one_ballot
+            a_quota_allows_several_ballots
+            an_option_has_a_quota_per_voter
+            a_voters_late_ballot_is_rejected
+            one_voters_parallel_ballots_count_exactly
+            any_grouping_of_voters_counts_the_same
             poll_is_stored_as_created
             a_taken_slug_is_a_conflict
             a_poll_that_breaks_a_rule_is_rejected

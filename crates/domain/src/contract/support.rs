@@ -4,9 +4,10 @@ use std::fmt::Debug;
 
 use uuid::Uuid;
 
-use crate::ballot::{Ballot, BallotId, BallotKey, Choices};
+use crate::ballot::{Ballot, BallotId, Choices, VoterKey};
 use crate::clock::Timestamp;
 use crate::new_poll::NewPoll;
+use crate::policy::{Policy, Quota};
 use crate::poll::{OptionId, Poll};
 use crate::store::{Recorded, Store};
 use crate::tally::Tallies;
@@ -30,10 +31,15 @@ pub fn ballot(poll: &Poll, number: u128, choices: &[u16]) -> Ballot {
     Ballot::unlimited(poll.id, BallotId(Uuid::from_u128(number)), choices, OPENS_AT.plus_ms(1))
 }
 
-/// The same ballot under the key of `other`.
-pub fn with_key_of(ballot: Ballot, other: &Ballot) -> Ballot {
-    let BallotKey(key) = other.key;
-    Ballot { key: BallotKey(key), ..ballot }
+/// The `number`th ballot of a test, by the `voter`th voter.
+pub fn of_voter(poll: &Poll, voter: u8, number: u128, choices: &[u16]) -> Ballot {
+    let Ballot { id, choices, accepted_at, .. } = ballot(poll, number, choices);
+    Ballot::of_voter(poll.id, poll.policy, VoterKey([voter; 15]), id, choices, accepted_at)
+}
+
+/// A poll whose voters are identified by their devices, with this quota, created in `store`.
+pub async fn create_with_quota(store: &dyn Store, slug: &str, quota: Quota) -> Poll {
+    done(store.create_poll(NewPoll { policy: Policy::Device, quota, ..new_poll(slug) }).await)
 }
 
 /// Records the ballots, which must succeed.
@@ -57,4 +63,15 @@ pub fn counts(tallies: &Tallies) -> Vec<u64> {
 /// The value of a call that must succeed.
 pub fn done<T, E: Debug>(result: Result<T, E>) -> T {
     result.expect("the call to the store succeeds")
+}
+
+/// A small generator (constants of Knuth's MMIX), so that the suite needs no other crate and every run is the same.
+pub struct Random(pub u64);
+
+impl Random {
+    /// A number from 0 up to, and without, `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
 }

@@ -9,7 +9,7 @@ mod error;
 mod polls;
 mod schema;
 
-pub use self::ballots::{BallotStore, LogReader, LogState, Outcome, Process, Recorded, Recount};
+pub use self::ballots::{BallotStore, LogReader, LogState, Outcome, Process, Recorded, Recount, Rules};
 pub use self::error::{Source, StoreError};
 pub use self::polls::PollStore;
 pub use self::schema::{MigrationState, Schema};

@@ -188,7 +188,10 @@ impl Problem {
 
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
-        let choices = if let Self::Refused(Refusal::AlreadyVoted(choices)) = self { Some(choices) } else { None };
+        let choices = match self {
+            Self::Refused(Refusal::AlreadyVoted(cast)) if cast.len() == 1 => cast.first(),
+            _ => None,
+        };
         let ballot_id = if let Self::Refused(Refusal::OutcomeUnknown(id)) = self { Some(*id) } else { None };
         let (detail, status) = (&*self.detail(), status.as_u16());
         let details = Details { r#type: "about:blank", title, status, detail, code, choices, ballot_id };
@@ -211,6 +214,9 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
             (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
         }
         Refusal::AlreadyVoted(_) => (StatusCode::CONFLICT, "already_voted", "This voter has already voted"),
+        Refusal::OptionQuotaUsed(_) => {
+            (StatusCode::CONFLICT, "option_quota_used", "This voter has chosen this option as often as allowed")
+        }
         Refusal::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
         Refusal::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
         Refusal::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded"),
@@ -242,7 +248,14 @@ fn refusal_detail(refusal: &Refusal) -> String {
         Refusal::BallotIdReused => {
             "A ballot with this id was sent with other choices. Use a new id for a new ballot.".into()
         }
-        Refusal::AlreadyVoted(_) => "Each voter has one vote in this poll; the first ballot stands.".into(),
+        Refusal::AlreadyVoted(_) => {
+            "The ballot was not counted: the voter has cast as many as the poll's quota allows. Those stand.".into()
+        }
+        Refusal::OptionQuotaUsed(option) => {
+            format!(
+                "The ballot was not counted: as many of the voter's ballots chose option {option} as the poll allows."
+            )
+        }
         Refusal::PollNotOpen => {
             "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()
         }
@@ -311,7 +324,8 @@ mod tests {
             Refusal::InvalidChoice(InvalidChoice::TooMany { max: 2 }),
             Refusal::BallotIdMissing,
             Refusal::BallotIdReused,
-            Refusal::AlreadyVoted(choices),
+            Refusal::AlreadyVoted(vec![choices]),
+            Refusal::OptionQuotaUsed(OptionId(3)),
             Refusal::PollNotOpen,
             Refusal::PollClosed,
             Refusal::Overloaded,

@@ -73,7 +73,7 @@ pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Out
         let (ballot_id, choices) = (ballot.id, ballot.choices.clone());
         let Submitted { disposition, result } =
             core.ballot_queue.submit(ballot).await.map_err(|error| refusal(core, ballot_id, error))?;
-        let status = status(disposition, ballot_id)?;
+        let status = status(disposition)?;
         Ok(Cast { ballot_id, choices, accepted_at: now, status, shows_results, compat_result: result })
     }
 }
@@ -105,12 +105,13 @@ fn refuse_outside_window(core: &CoreState, poll: &Poll, now: Timestamp) -> Resul
     }
 }
 
-fn status(disposition: Disposition, id: BallotId) -> Result<Status, Refusal> {
+fn status(disposition: Disposition) -> Result<Status, Refusal> {
     match disposition {
         Disposition::Accepted => Ok(Status::Accepted),
         Disposition::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(Status::Counted),
-        Disposition::Recorded(Outcome::KeyTaken { id: holder, .. }) if holder == id => Err(Refusal::BallotIdReused),
-        Disposition::Recorded(Outcome::KeyTaken { choices, .. }) => Err(Refusal::AlreadyVoted(choices)),
+        Disposition::Recorded(Outcome::IdReused) => Err(Refusal::BallotIdReused),
+        Disposition::Recorded(Outcome::QuotaUsed(cast)) => Err(Refusal::AlreadyVoted(cast)),
+        Disposition::Recorded(Outcome::OptionQuotaUsed(option)) => Err(Refusal::OptionQuotaUsed(option)),
         Disposition::Recorded(Outcome::TooEarly) => Err(Refusal::PollNotOpen),
         Disposition::Recorded(Outcome::TooLate) => Err(Refusal::PollClosed),
     }

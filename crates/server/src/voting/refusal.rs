@@ -1,7 +1,7 @@
 //! Why a vote isn't counted.
 
 use throng_domain::ballot::{BallotId, Choices};
-use throng_domain::poll::InvalidChoice;
+use throng_domain::poll::{InvalidChoice, OptionId};
 
 use crate::state::Dependency;
 
@@ -17,9 +17,12 @@ pub enum Refusal {
     /// Another ballot with this id has other choices.
     #[error("the ballot id belongs to another ballot")]
     BallotIdReused,
-    /// The voter already has a ballot in this poll, with these choices.
+    /// The voter has cast as many ballots in this poll as it allows, with these choices.
     #[error("this voter has already voted")]
-    AlreadyVoted(Choices),
+    AlreadyVoted(Vec<Choices>),
+    /// As many of the voter's ballots chose this option as the poll allows.
+    #[error("this voter has chosen option {0} as often as the poll allows")]
+    OptionQuotaUsed(OptionId),
     /// The poll isn't open yet.
     #[error("the poll isn't open yet")]
     PollNotOpen,

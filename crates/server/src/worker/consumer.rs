@@ -177,7 +177,9 @@ fn log_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
     for (ballot, outcome) in ballots.iter().zip(outcomes) {
         let why = match outcome {
             Outcome::Counted | Outcome::CountedBefore => continue,
-            Outcome::KeyTaken { .. } => "another ballot has its key",
+            Outcome::IdReused => "another ballot has its id",
+            Outcome::QuotaUsed(_) => "the voter has cast as many ballots as the poll allows",
+            Outcome::OptionQuotaUsed(_) => "the voter has chosen one of its options as often as the poll allows",
             Outcome::TooEarly => "the poll wasn't open",
             Outcome::TooLate => "the poll was closed",
         };

@@ -1,11 +1,14 @@
 //! The encoding of ballots.
 //!
-//! `count`, then for each ballot: flags, poll (omitted if it is that of the previous ballot), id, key (omitted if it equals
-//! the id), acceptance time as the difference from the previous ballot, number of choices, choices as differences. A ballot of
-//! an unlimited poll takes about 20 bytes.
+//! `count`, then for each ballot: flags, policy (in format 2), poll (omitted if it is that of the previous ballot), id, key
+//! (omitted if it equals the id), acceptance time as the difference from the previous ballot, number of choices, choices as
+//! differences. A ballot of an unlimited poll takes about 20 bytes.
+//!
+//! Format 2 is written only where a poll's policy identifies voters, so that workers of the release before read all the others.
 
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
 use throng_domain::clock::Timestamp;
+use throng_domain::policy::Policy;
 use throng_domain::poll::{OptionId, PollId};
 use uuid::Uuid;
 
@@ -33,13 +36,17 @@ pub fn encode_ballots(key: &MessageKey, ballots: &[Ballot]) -> Result<Vec<u8>, T
     if ballots.len() > BALLOTS_MAX || ballots.iter().any(|ballot| ballot.choices.as_slice().len() > CHOICES_MAX) {
         return Err(too_much);
     }
-    let mut message = begin(Kind::Ballots, 10 + ballots.len() * 2 * BALLOT_BYTES_MIN);
+    let version = if ballots.iter().all(|ballot| ballot.policy == Policy::Unlimited) { 1 } else { 2 };
+    let mut message = begin(version, Kind::Ballots, 10 + ballots.len() * 2 * BALLOT_BYTES_MIN);
     write_number(&mut message, ballots.len() as u64);
     let (mut poll, mut accepted_at) = (None, 0);
     for ballot in ballots {
         let key_is_id = ballot.key.0 == *ballot.id.0.as_bytes();
         let same_poll = poll == Some(ballot.poll);
         message.push((u8::from(key_is_id) * KEY_IS_ID) | (u8::from(same_poll) * SAME_POLL));
+        if version > 1 {
+            message.push(policy_code(ballot.policy));
+        }
         if !same_poll {
             write_signed(&mut message, ballot.poll.0);
         }
@@ -59,22 +66,27 @@ pub fn encode_ballots(key: &MessageKey, ballots: &[Ballot]) -> Result<Vec<u8>, T
 /// # Errors
 /// [`NotAMessage`]: the check that failed.
 pub fn decode_ballots(key: &MessageKey, message: &[u8]) -> Result<Vec<Ballot>, NotAMessage> {
-    let mut reader = Reader::new(open(key, message, Kind::Ballots)?);
+    let (version, contents) = open(key, message, Kind::Ballots)?;
+    let mut reader = Reader::new(contents);
     let count = reader.count(BALLOTS_MAX, BALLOT_BYTES_MIN)?;
     let mut ballots = Vec::with_capacity(count);
     for _ in 0..count {
-        let ballot = read_ballot(&mut reader, ballots.last())?;
+        let ballot = read_ballot(&mut reader, version, ballots.last())?;
         ballots.push(ballot);
     }
     reader.finish()?;
+    if version > 1 && ballots.iter().all(|ballot: &Ballot| ballot.policy == Policy::Unlimited) {
+        return Err(NotAMessage::Malformed("no ballot has a policy, which makes it one of format 1"));
+    }
     Ok(ballots)
 }
 
-fn read_ballot(reader: &mut Reader<'_>, previous: Option<&Ballot>) -> Result<Ballot, NotAMessage> {
+fn read_ballot(reader: &mut Reader<'_>, version: u8, previous: Option<&Ballot>) -> Result<Ballot, NotAMessage> {
     let flags = reader.byte()?;
     if flags & !(KEY_IS_ID | SAME_POLL) != 0 {
         return Err(NotAMessage::Malformed("a ballot has unknown flags"));
     }
+    let policy = if version > 1 { policy_of(reader.byte()?)? } else { Policy::Unlimited };
     let previous_poll = previous.map(|ballot| ballot.poll);
     let poll = if flags & SAME_POLL != 0 {
         previous_poll.ok_or(NotAMessage::Malformed("the first ballot refers to a previous one"))?
@@ -94,7 +106,25 @@ fn read_ballot(reader: &mut Reader<'_>, previous: Option<&Ballot>) -> Result<Bal
     let previous_accepted_at = previous.map_or(0, |ballot| ballot.accepted_at.0);
     let accepted_at = Timestamp(previous_accepted_at.wrapping_add(reader.signed()?));
     let choices = read_choices(reader)?;
-    Ok(Ballot { poll, key: BallotKey(key), id: BallotId(Uuid::from_bytes(id)), choices, accepted_at })
+    Ok(Ballot { poll, key: BallotKey(key), id: BallotId(Uuid::from_bytes(id)), choices, accepted_at, policy })
+}
+
+/// The code of a policy; a code is never used again for another one.
+fn policy_code(policy: Policy) -> u8 {
+    match policy {
+        Policy::Unlimited => 0,
+        Policy::Device => 1,
+        Policy::Network => 2,
+    }
+}
+
+fn policy_of(code: u8) -> Result<Policy, NotAMessage> {
+    match code {
+        0 => Ok(Policy::Unlimited),
+        1 => Ok(Policy::Device),
+        2 => Ok(Policy::Network),
+        _ => Err(NotAMessage::Malformed("a ballot has an unknown policy")),
+    }
 }
 
 fn write_choices(message: &mut Vec<u8>, choices: &Choices) {
@@ -137,12 +167,14 @@ mod tests {
     fn any_ballot() -> impl Strategy<Value = Ballot> {
         let poll = prop_oneof![Just(1), any::<i64>()];
         let choices = btree_set(any::<u16>(), 1..9);
-        (poll, any::<u128>(), any::<Option<[u8; 16]>>(), choices, any::<i64>()).prop_map(
-            |(poll, id, key, choices, accepted_at)| {
+        let policy = prop::sample::select(vec![Policy::Unlimited, Policy::Device, Policy::Network]);
+        (poll, any::<u128>(), any::<Option<[u8; 16]>>(), choices, any::<i64>(), policy).prop_map(
+            |(poll, id, key, choices, accepted_at, policy)| {
                 let id = Uuid::from_u128(id);
                 let key = BallotKey(key.unwrap_or(id.into_bytes()));
                 let choices = Choices::new(choices.into_iter().map(OptionId)).unwrap();
-                Ballot { poll: PollId(poll), key, id: BallotId(id), choices, accepted_at: Timestamp(accepted_at) }
+                let accepted_at = Timestamp(accepted_at);
+                Ballot { poll: PollId(poll), key, id: BallotId(id), choices, accepted_at, policy }
             },
         )
     }
@@ -157,6 +189,7 @@ mod tests {
             id: BallotId(Uuid::from_u128(number)),
             choices: choices.clone(),
             accepted_at: Timestamp(if number.is_multiple_of(2) { i64::MIN } else { i64::MAX }),
+            policy: Policy::Device,
         };
         let message = encode_ballots(&key(), &(0..1_000).map(ballot).collect::<Vec<_>>()).unwrap();
         assert!(message.len() <= super::super::PUBLISHED_BYTES_MAX, "{}", message.len());
@@ -185,8 +218,12 @@ mod tests {
 
         /// With a valid authentication code, so that the contents are parsed.
         #[test]
-        fn authentic_contents_have_one_encoding_or_are_rejected(contents in vec(any::<u8>(), 0..200), count in 0u8..4) {
-            let mut message = begin(Kind::Ballots, 0);
+        fn authentic_contents_have_one_encoding_or_are_rejected(
+            contents in vec(any::<u8>(), 0..200),
+            count in 0u8..4,
+            version in 1u8..=2,
+        ) {
+            let mut message = begin(version, Kind::Ballots, 0);
             message.push(count);
             message.extend(contents);
             let message = seal(&key(), message, TooMuch { what: "", max: 0 }).unwrap();

@@ -25,8 +25,8 @@ pub const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// choices each.
 pub const PUBLISHED_BYTES_MAX: usize = 512 * 1024;
 
-/// The format that is written.
-const VERSION: u8 = 1;
+/// The newest format: that of ballots.
+const VERSION: u8 = 2;
 
 /// The oldest format that is read: that of the release before. So workers are upgraded first, and read what both write. A worker
 /// has to write results in the format of the release before: the web nodes that read them are upgraded last.
@@ -87,10 +87,20 @@ enum Kind {
     Tallies = 2,
 }
 
+impl Kind {
+    /// The newest format of this kind.
+    fn newest(self) -> u8 {
+        match self {
+            Self::Ballots => VERSION,
+            Self::Tallies => tallies::VERSION,
+        }
+    }
+}
+
 /// The header of a message, to which the contents are appended before [`seal`].
-fn begin(kind: Kind, capacity: usize) -> Vec<u8> {
+fn begin(version: u8, kind: Kind, capacity: usize) -> Vec<u8> {
     let mut message = Vec::with_capacity(HEADER_BYTES + capacity + CODE_BYTES);
-    message.extend([VERSION, kind as u8]);
+    message.extend([version, kind as u8]);
     message
 }
 
@@ -100,8 +110,8 @@ fn seal(key: &MessageKey, mut message: Vec<u8>, too_much: TooMuch) -> Result<Vec
     if message.len() > BYTES_MAX { Err(too_much) } else { Ok(message) }
 }
 
-/// The contents of a message, once it is verified to be authentic and of this kind.
-fn open<'a>(key: &MessageKey, message: &'a [u8], kind: Kind) -> Result<&'a [u8], NotAMessage> {
+/// The format and the contents of a message, once it is verified to be authentic and of this kind.
+fn open<'a>(key: &MessageKey, message: &'a [u8], kind: Kind) -> Result<(u8, &'a [u8]), NotAMessage> {
     let size = NotAMessage::Size(message.len());
     if message.len() > BYTES_MAX {
         return Err(size);
@@ -109,14 +119,14 @@ fn open<'a>(key: &MessageKey, message: &'a [u8], kind: Kind) -> Result<&'a [u8],
     let (signed, code) = message.split_last_chunk::<CODE_BYTES>().ok_or_else(|| size.clone())?;
     let (header, contents) = signed.split_first_chunk::<HEADER_BYTES>().ok_or(size)?;
     let [version, actual_kind] = *header;
-    if !(VERSION_MIN..=VERSION).contains(&version) {
+    if !(VERSION_MIN..=kind.newest()).contains(&version) {
         return Err(NotAMessage::Version(version));
     }
     key.0.clone().chain_update(signed).verify_slice(code).map_err(|_| NotAMessage::Forged)?;
     if actual_kind != kind as u8 {
         return Err(NotAMessage::Kind(actual_kind));
     }
-    Ok(contents)
+    Ok((version, contents))
 }
 
 fn write_number(message: &mut Vec<u8>, mut number: u64) {

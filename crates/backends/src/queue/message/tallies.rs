@@ -7,6 +7,9 @@ use throng_domain::tally::Tallies;
 use super::reader::Reader;
 use super::{Kind, MessageKey, NotAMessage, TooMuch, begin, open, seal, write_number, write_signed};
 
+/// The format that is written, and the newest that is read.
+pub(super) const VERSION: u8 = 1;
+
 /// The maximum number of tallies in a message.
 pub const TALLIES_MAX: usize = 1_000;
 
@@ -22,7 +25,7 @@ pub fn encode_tallies(key: &MessageKey, tallies: &[Tallies]) -> Result<Vec<u8>, 
     if tallies.len() > TALLIES_MAX || tallies.iter().any(|tallies| tallies.counts.len() > OPTIONS_MAX) {
         return Err(too_much);
     }
-    let mut message = begin(Kind::Tallies, 10 + tallies.len() * 64);
+    let mut message = begin(VERSION, Kind::Tallies, 10 + tallies.len() * 64);
     write_number(&mut message, tallies.len() as u64);
     for Tallies { poll, seq, voters, counts } in tallies {
         write_signed(&mut message, poll.0);
@@ -42,7 +45,8 @@ pub fn encode_tallies(key: &MessageKey, tallies: &[Tallies]) -> Result<Vec<u8>, 
 /// # Errors
 /// [`NotAMessage`]: the check that failed.
 pub fn decode_tallies(key: &MessageKey, message: &[u8]) -> Result<Vec<Tallies>, NotAMessage> {
-    let mut reader = Reader::new(open(key, message, Kind::Tallies)?);
+    let (_, contents) = open(key, message, Kind::Tallies)?;
+    let mut reader = Reader::new(contents);
     let count = reader.count(TALLIES_MAX, 4)?;
     let tallies = (0..count).map(|_| read_tallies(&mut reader)).collect::<Result<_, _>>()?;
     reader.finish()?;
@@ -89,7 +93,7 @@ mod tests {
 
         #[test]
         fn authentic_contents_have_one_encoding_or_are_rejected(contents in vec(any::<u8>(), 0..100)) {
-            let mut message = begin(Kind::Tallies, 0);
+            let mut message = begin(VERSION, Kind::Tallies, 0);
             message.extend(contents);
             let message = seal(&key(), message, TooMuch { what: "", max: 0 }).unwrap();
             if let Ok(tallies) = decode_tallies(&key(), &message) {

@@ -18,7 +18,7 @@ pub(super) async fn stored(
 ) -> sqlx::Result<Vec<Ballot>> {
     let (relation, key) = after.map_or((">=", [0; 16]), |after| (">", after.0));
     let sql = format!(
-        "SELECT `key`, coalesce(ballot_id, `key`), choices, accepted_at FROM ballot \
+        "SELECT `key`, coalesce(ballot_id, `key`), choices, accepted_at, coalesce(policy, 'unlimited') FROM ballot \
          WHERE poll_id = ? AND `key` {relation} ? ORDER BY `key` LIMIT ?"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -31,6 +31,7 @@ pub(super) async fn stored(
             id: id(row, 1)?,
             choices: word::<Choices>(row, 2)?,
             accepted_at: Timestamp(row.try_get(3)?),
+            policy: word(row, 4)?,
         })
     });
     ballots.collect()

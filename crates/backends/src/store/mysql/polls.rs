@@ -6,15 +6,16 @@ use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
+use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{Close, Mark, StoreError, Window};
+use throng_domain::store::{Close, Mark, Rules, StoreError, Window};
 
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                     percent_base, version, closed_at, final_at, o.id AS option_id, label \
+                     percent_base, version, closed_at, final_at, policy, quota, option_quota, o.id AS option_id, label \
                      FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 /// The time by the server's clock, in milliseconds, when the statement processes the row.
@@ -72,7 +73,7 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
     simple_query(&mut *writer, "START TRANSACTION").await?;
     let inserted = sqlx::query(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         percent_base, policy, quota, option_quota, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(poll.slug.as_str())
     .bind(&poll.title)
@@ -84,6 +85,9 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
     .bind(poll.closes_at.map(|at| at.0))
     .bind(poll.results.as_str())
     .bind(poll.percent_base.as_str())
+    .bind(poll.policy.as_str())
+    .bind(poll.quota.ballots)
+    .bind(poll.quota.per_option)
     .bind(poll.version)
     .execute(&mut *writer)
     .await?;
@@ -197,23 +201,24 @@ async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     bump_version(writer).await
 }
 
-/// Begins a transaction, and returns the windows by which the polls' ballots are judged; a poll that doesn't exist is
+/// Begins a transaction, and returns what the polls' ballots are judged by; a poll that doesn't exist is
 /// missing. They don't change until the end of the transaction: their rows are locked.
-pub(super) async fn begin_with_windows(
+pub(super) async fn begin_with_rules(
     writer: &mut MySqlConnection,
     polls: &[PollId],
-) -> sqlx::Result<BTreeMap<PollId, Window>> {
+) -> sqlx::Result<BTreeMap<PollId, Rules>> {
     let sql = format!(
-        "START TRANSACTION; SELECT id, opens_at, closes_at, final_at FROM poll WHERE id IN ({}) ORDER BY id \
-         LOCK IN SHARE MODE",
+        "START TRANSACTION; SELECT id, opens_at, closes_at, final_at, quota, option_quota FROM poll \
+         WHERE id IN ({}) ORDER BY id LOCK IN SHARE MODE",
         list(polls)
     );
     let rows = simple_query(writer, &sql).await?;
-    let windows = rows.iter().map(|row| {
+    let rules = rows.iter().map(|row| {
         let window = Window { opens_at: timestamp(row, 1)?, closes_at: timestamp(row, 2)? };
-        Ok((PollId(row.try_get(0)?), window.judging(timestamp(row, 3)?.is_some())))
+        let window = window.judging(timestamp(row, 3)?.is_some());
+        Ok((PollId(row.try_get(0)?), Rules { window, quota: quota(row, 4)? }))
     });
-    windows.collect()
+    rules.collect()
 }
 
 async fn bump_version(writer: &mut MySqlConnection) -> sqlx::Result<()> {
@@ -251,8 +256,17 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         version: natural(row, 11)?,
         closed_at: timestamp(row, 12)?,
         final_at: timestamp(row, 13)?,
+        policy: word(row, 14)?,
+        quota: quota(row, 15)?,
         options: Vec::new(),
     })
+}
+
+/// A quota in this column and the next one.
+fn quota(row: &MySqlRow, column: usize) -> sqlx::Result<Quota> {
+    let per_option: Option<i64> = row.try_get(column + 1)?;
+    let per_option = per_option.map(u8::try_from).transpose().map_err(corrupt)?;
+    Ok(Quota { ballots: natural(row, column)?, per_option })
 }
 
 fn timestamp(row: &MySqlRow, column: usize) -> sqlx::Result<Option<Timestamp>> {

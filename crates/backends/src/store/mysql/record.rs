@@ -1,6 +1,5 @@
 //! Recording ballots. Ballots are counted nowhere else.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use sqlx::mysql::MySqlConnection;
@@ -10,10 +9,10 @@ use throng_domain::store::Outcome;
 
 use super::ballots::{bytes, id};
 use super::connection::simple_query;
-use super::error::{corrupt, is_conflict};
+use super::error::is_conflict;
 use super::polls::{self, word};
 use super::tallies;
-use crate::store::record_plan::RecordPlan;
+use crate::store::record_plan::{LookUp, Mode, NewRow, RecordPlan};
 
 /// How often a batch is attempted that conflicts with another transaction over its ballots or tallies.
 const TRIES_MAX: usize = 6;
@@ -22,76 +21,50 @@ const TRIES_MAX: usize = 6;
 /// MB and more.
 const INSERT_ROWS: usize = 1_000;
 
-const INSERT: &str = "INSERT INTO ballot (poll_id, `key`, ballot_id, choices, accepted_at) VALUES ";
+const INSERT: &str = "INSERT INTO ballot (poll_id, `key`, ballot_id, choices, accepted_at, policy) VALUES ";
 
 /// The keys looked up by one statement. MariaDB creates a temporary table for a list of 1,000.
 const LOOK_UP_KEYS: usize = 500;
 
-/// Inserts the ballots that aren't stored yet and adds only those to the tallies, in a transaction that the caller commits.
-///
-/// Optimistic, then exact: the first attempt inserts all of them, which succeeds only if none of their keys is in use.
-/// Otherwise that transaction is rolled back, and the next one first looks up which are stored. If another transaction inserts
-/// one of them at the same time, that attempt is rolled back as well, and repeated when the other transaction has ended.
+/// Inserts the ballots that are to be counted and adds them to the tallies, in a transaction that the caller commits: see
+/// [`record_plan`](super::super::record_plan).
 pub(super) async fn insert_and_count(
     writer: &mut MySqlConnection,
     shard: u64,
     polls: &[PollId],
     ballots: &[Ballot],
 ) -> sqlx::Result<Vec<Outcome>> {
-    let mut mode = InsertMode::Optimistic;
+    let mut mode = Mode::first(ballots);
     for _ in 1..TRIES_MAX {
         match attempt(writer, mode, shard, polls, ballots).await {
             // After some of these errors a part of the transaction is still open.
             Err(error) if is_conflict(&error) => simple_query(&mut *writer, "ROLLBACK").await.map(drop)?,
             result => return result,
         };
-        mode = InsertMode::Exact;
+        mode = Mode::Exact;
     }
     attempt(writer, mode, shard, polls, ballots).await
 }
 
-/// How a batch is inserted.
-#[derive(Clone, Copy, Debug)]
-enum InsertMode {
-    /// All of it, on the assumption that it is new.
-    Optimistic,
-    /// Only what isn't stored yet.
-    Exact,
-}
-
 async fn attempt(
     writer: &mut MySqlConnection,
-    mode: InsertMode,
+    mode: Mode,
     shard: u64,
     polls: &[PollId],
     ballots: &[Ballot],
 ) -> sqlx::Result<Vec<Outcome>> {
-    let windows = polls::begin_with_windows(writer, polls).await?;
-    let mut batch = RecordPlan::judge(ballots, &windows);
-    match mode {
-        InsertMode::Optimistic => {
-            batch.count_all();
-            look_up(writer, &mut batch).await?;
-            let candidates: Vec<_> = batch.candidates().collect();
-            insert(writer, &candidates, tallies::add(&batch.changes(), shard)).await?;
-        }
-        InsertMode::Exact => {
-            let stored = look_up(writer, &mut batch).await?;
-            let free: Vec<_> =
-                batch.candidates().filter(|ballot| !stored.contains(&(ballot.poll, ballot.key))).collect();
-            free.iter().for_each(|ballot| batch.count(ballot.poll, ballot.key));
-            insert(writer, &free, tallies::add(&batch.changes(), shard)).await?;
-        }
-    }
-    batch.outcomes().map_err(corrupt)
+    let mut plan = RecordPlan::judge(ballots, &polls::begin_with_rules(writer, polls).await?);
+    look_up(writer, &mut plan, mode).await?;
+    insert(writer, &plan.rows(), tallies::add(&plan.changes(), shard)).await?;
+    Ok(plan.outcomes())
 }
 
 /// Inserts all of these ballots and adds them to the tallies, or fails. Everything sent as text goes in one request:
 /// over TLS on one machine, each request saved is a few per cent of a small batch.
-async fn insert(writer: &mut MySqlConnection, ballots: &[&Ballot], add: Vec<String>) -> sqlx::Result<()> {
-    let (full, rest) = ballots.as_chunks::<INSERT_ROWS>();
-    for ballots in full {
-        insert_prepared(writer, ballots).await?;
+async fn insert(writer: &mut MySqlConnection, rows: &[NewRow<'_>], add: Vec<String>) -> sqlx::Result<()> {
+    let (full, rest) = rows.as_chunks::<INSERT_ROWS>();
+    for rows in full {
+        insert_prepared(writer, rows).await?;
     }
     let rest = (!rest.is_empty()).then(|| insert_statement(rest));
     // The server stops at the first statement that fails.
@@ -103,14 +76,15 @@ async fn insert(writer: &mut MySqlConnection, ballots: &[&Ballot], add: Vec<Stri
 }
 
 /// With placeholders: the server parses such a statement once, which reduces its cost per ballot to less than three quarters.
-async fn insert_prepared(writer: &mut MySqlConnection, ballots: &[&Ballot; INSERT_ROWS]) -> sqlx::Result<()> {
-    let row = "(?,?,?,?,?)";
+async fn insert_prepared(writer: &mut MySqlConnection, rows: &[NewRow<'_>; INSERT_ROWS]) -> sqlx::Result<()> {
+    let row = "(?,?,?,?,?,?)";
     let sql = format!("{INSERT}{row}{}", format!(",{row}").repeat(INSERT_ROWS - 1));
     let mut insert = sqlx::query(&sql);
-    for ballot in ballots {
-        let (key, own_id) = (&ballot.key.0[..], own_id(ballot).map(<[u8; 16]>::as_slice));
-        let choices = ballot.choices.to_string();
-        insert = insert.bind(ballot.poll.0).bind(key).bind(own_id).bind(choices).bind(ballot.accepted_at.0);
+    for row in rows {
+        let (key, own_id) = (&row.key.0[..], row.own_id().map(<[u8; 16]>::as_slice));
+        let Ballot { poll, choices, accepted_at, .. } = row.ballot;
+        insert = insert.bind(poll.0).bind(key).bind(own_id).bind(choices.to_string()).bind(accepted_at.0);
+        insert = insert.bind(row.policy());
     }
     insert.execute(writer).await?;
     Ok(())
@@ -118,62 +92,67 @@ async fn insert_prepared(writer: &mut MySqlConnection, ballots: &[&Ballot; INSER
 
 /// As text, in one request: a statement with placeholders would have to be prepared for every number of ballots. It
 /// contains nothing but numbers and hex digits, and the digits, commas and brackets of choices.
-fn insert_statement(ballots: &[&Ballot]) -> String {
-    let mut sql = String::with_capacity(INSERT.len() + 100 * ballots.len());
+fn insert_statement(rows: &[NewRow<'_>]) -> String {
+    let mut sql = String::with_capacity(INSERT.len() + 100 * rows.len());
     sql.push_str(INSERT);
-    for (position, ballot) in ballots.iter().enumerate() {
+    for (position, row) in rows.iter().enumerate() {
         let comma = if position == 0 { "" } else { "," };
-        write!(sql, "{comma}({},", ballot.poll.0).expect("writing to a String can't fail");
-        push_bytes(&mut sql, &ballot.key.0);
+        let Ballot { poll, choices, accepted_at, .. } = row.ballot;
+        write!(sql, "{comma}({},", poll.0).expect("writing to a String can't fail");
+        push_bytes(&mut sql, &row.key.0);
         sql.push(',');
-        match own_id(ballot) {
+        match row.own_id() {
             Some(id) => push_bytes(&mut sql, id),
             None => sql.push_str("NULL"),
         }
-        write!(sql, ",'{}',{})", ballot.choices, ballot.accepted_at.0).expect("writing to a String can't fail");
+        write!(sql, ",'{choices}',{},", accepted_at.0).expect("writing to a String can't fail");
+        match row.policy() {
+            Some(policy) => write!(sql, "'{policy}')").expect("writing to a String can't fail"),
+            None => sql.push_str("NULL)"),
+        }
     }
     sql
 }
 
-/// The ballot's id, where it differs from the key.
-fn own_id(ballot: &Ballot) -> Option<&[u8; 16]> {
-    let id = ballot.id.0.as_bytes();
-    (ballot.key.0 != *id).then_some(id)
-}
-
-/// Looks up the holders of the unsettled keys, adds them to the batch, and returns the keys that are in use. Waits for
-/// transactions that are inserting one of them, and sees what they committed.
-async fn look_up(
-    writer: &mut MySqlConnection,
-    batch: &mut RecordPlan<'_>,
-) -> sqlx::Result<BTreeSet<(PollId, BallotKey)>> {
-    let mut stored = BTreeSet::new();
-    let unsettled: Vec<_> = batch.unsettled().collect();
-    for of_poll in unsettled.chunk_by(|left, right| left.0 == right.0) {
-        for keys in of_poll.chunks(LOOK_UP_KEYS) {
-            let poll = keys[0].0;
-            let sql = look_up_statement(poll, keys.iter().map(|(_, key)| key));
-            for row in simple_query(&mut *writer, &sql).await? {
-                let key = BallotKey(bytes(&row, 0)?);
-                batch.held_by(poll, key, id(&row, 1)?, word(&row, 2)?);
-                stored.insert((poll, key));
+/// Looks up what is stored, and settles the plan by it. Waits for transactions that are inserting one of the keys, and sees what
+/// they committed.
+async fn look_up(writer: &mut MySqlConnection, plan: &mut RecordPlan<'_>, mode: Mode) -> sqlx::Result<()> {
+    let look_ups = plan.look_ups(mode);
+    if look_ups.is_empty() {
+        return Ok(());
+    }
+    for of_poll in look_ups.chunk_by(|left, right| left.poll == right.poll) {
+        for look_ups in of_poll.chunks(LOOK_UP_KEYS) {
+            let poll = look_ups[0].poll;
+            for row in simple_query(&mut *writer, &look_up_statement(poll, look_ups)).await? {
+                plan.stored(poll, BallotKey(bytes(&row, 0)?), id(&row, 1)?, word(&row, 2)?);
             }
         }
     }
-    Ok(stored)
+    plan.settle();
+    Ok(())
 }
 
-fn look_up_statement<'a>(poll: PollId, keys: impl Iterator<Item = &'a BallotKey>) -> String {
+fn look_up_statement(poll: PollId, look_ups: &[LookUp]) -> String {
     let mut sql = format!(
-        "SELECT `key`, coalesce(ballot_id, `key`), choices FROM ballot FORCE INDEX (PRIMARY) \
-         WHERE poll_id = {} AND `key` IN (",
+        "SELECT `key`, coalesce(ballot_id, `key`), choices FROM ballot FORCE INDEX (PRIMARY) WHERE poll_id = {} AND (",
         poll.0
     );
-    for (position, key) in keys.enumerate() {
-        if position > 0 {
-            sql.push(',');
-        }
-        push_bytes(&mut sql, &key.0);
+    let (single, ranges): (Vec<&LookUp>, Vec<&LookUp>) =
+        look_ups.iter().partition(|look_up| look_up.first == look_up.last);
+    for (position, look_up) in single.iter().enumerate() {
+        sql.push_str(if position == 0 { "`key` IN (" } else { "," });
+        push_bytes(&mut sql, &look_up.first.0);
+    }
+    if !single.is_empty() {
+        sql.push(')');
+    }
+    for (position, look_up) in ranges.iter().enumerate() {
+        sql.push_str(if position == 0 && single.is_empty() { "" } else { " OR " });
+        sql.push_str("`key` BETWEEN ");
+        push_bytes(&mut sql, &look_up.first.0);
+        sql.push_str(" AND ");
+        push_bytes(&mut sql, &look_up.last.0);
     }
     sql.push_str(") LOCK IN SHARE MODE");
     sql

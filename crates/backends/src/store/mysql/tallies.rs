@@ -13,7 +13,7 @@ use super::connection::{READ_MAX, simple_query};
 use super::error::{StoreResult, before_commit, corrupt};
 use super::polls::list;
 use crate::store::pool::within;
-use crate::store::record_plan::Sums;
+use crate::store::tally_sums::Sums;
 
 /// How many shards a tally has: stores that record at the same time mostly write to different ones, and don't wait for
 /// each other's commits.

@@ -16,7 +16,7 @@ pub(super) async fn stored(
     limit: usize,
 ) -> sqlx::Result<Vec<Ballot>> {
     let rows = sqlx::query(
-        "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
+        "SELECT key, coalesce(ballot_id, key), choices, accepted_at, coalesce(policy, 'unlimited') FROM ballot \
          WHERE poll_id = $1 AND ($2::bytea IS NULL OR key > $2) ORDER BY key LIMIT $3",
     )
     .bind(poll.0)
@@ -31,6 +31,7 @@ pub(super) async fn stored(
             id: id(row, 1)?,
             choices: word(row, 2)?,
             accepted_at: Timestamp(row.try_get(3)?),
+            policy: word(row, 4)?,
         })
     };
     rows.iter().map(ballot).collect()

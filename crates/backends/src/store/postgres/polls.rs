@@ -6,8 +6,9 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
+use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{Close, Mark, StoreError, Window};
+use throng_domain::store::{Close, Mark, Rules, StoreError, Window};
 
 use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
@@ -24,7 +25,7 @@ pub(super) const LOCKS: i64 = 0x7468_726f_6e67_0000;
 const SELECT: &str = "\
     SELECT id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, percent_base, version, \
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
-    ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at FROM poll";
+    ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota FROM poll";
 
 /// The time by the server's clock, in milliseconds.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -153,14 +154,15 @@ pub(super) async fn now(reader: &mut PgConnection) -> sqlx::Result<Timestamp> {
 /// Begins a transaction in which none of these polls changes, and returns the window by which each one's ballots are
 /// judged; a poll that doesn't exist is missing. One request to the server: its statements run one after the other, so
 /// the windows are read once the locks are held.
-pub(super) async fn begin(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<BTreeMap<PollId, Window>> {
+pub(super) async fn begin(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<BTreeMap<PollId, Rules>> {
     let numbers = Numbers(polls);
     let locks = polls.iter().map(|poll| format!("SELECT pg_advisory_xact_lock_shared({})", lock_of(*poll)));
     let locks = locks.collect::<Vec<_>>().join("; ");
-    let windows = format!("SELECT id, opens_at, closes_at, final_at FROM poll WHERE id IN ({numbers})");
-    let rows = simple_query(writer, &format!("{}; {locks}; {windows}", settings::BEGIN)).await?;
+    let rules = "SELECT id, opens_at, closes_at, final_at, quota, option_quota FROM poll";
+    let sql = format!("{}; {locks}; {rules} WHERE id IN ({numbers})", settings::BEGIN);
+    let rows = simple_query(writer, &sql).await?;
     // The statements that begin the transaction, and every lock, return rows of one column.
-    rows.iter().filter(|row| row.len() == 4).map(window_from).collect()
+    rows.iter().filter(|row| row.len() == 6).map(rules_from).collect()
 }
 
 /// Reads a poll once no other transaction changes it or records in it, until this transaction ends.
@@ -182,7 +184,8 @@ fn lock_of(poll: PollId) -> i64 {
 async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let id = sqlx::query_scalar(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
+         percent_base, policy, quota, option_quota, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
     )
     .bind(poll.slug.as_str())
     .bind(&poll.title)
@@ -194,6 +197,9 @@ async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> 
     .bind(poll.closes_at.map(|at| at.0))
     .bind(poll.results.as_str())
     .bind(poll.percent_base.as_str())
+    .bind(poll.policy.as_str())
+    .bind(i16::from(poll.quota.ballots))
+    .bind(poll.quota.per_option.map(i16::from))
     .bind(poll.version.cast_signed())
     .fetch_one(writer)
     .await?;
@@ -238,13 +244,23 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         version: unsigned(row.try_get::<i64, _>(11)?)?,
         closed_at: row.try_get(14).map(timestamp)?,
         final_at: row.try_get(15).map(timestamp)?,
+        policy: word(row, 16)?,
+        quota: quota(row, 17)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
     })
 }
 
-fn window_from(row: &PgRow) -> sqlx::Result<(PollId, Window)> {
+fn rules_from(row: &PgRow) -> sqlx::Result<(PollId, Rules)> {
     let window = Window { opens_at: row.try_get(1).map(timestamp)?, closes_at: row.try_get(2).map(timestamp)? };
-    Ok((PollId(row.try_get(0)?), window.judging(row.try_get(3).map(timestamp)?.is_some())))
+    let window = window.judging(row.try_get(3).map(timestamp)?.is_some());
+    Ok((PollId(row.try_get(0)?), Rules { window, quota: quota(row, 4)? }))
+}
+
+/// A quota in this column and the next one.
+fn quota(row: &PgRow, column: usize) -> sqlx::Result<Quota> {
+    let per_option: Option<i16> = row.try_get(column + 1)?;
+    let ballots: i16 = row.try_get(column)?;
+    Ok(Quota { ballots: unsigned(ballots)?, per_option: per_option.map(unsigned).transpose()? })
 }
 
 fn timestamp(stored: Option<i64>) -> Option<Timestamp> {

@@ -34,6 +34,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0004_result",
                 sql: include_str!("../../../migrations/postgres/0004_result.sql"),
             },
+            Migration {
+                version: 5,
+                name: "0005_policies",
+                sql: include_str!("../../../migrations/postgres/0005_policies.sql"),
+            },
         ]
     }
 }

@@ -9,7 +9,7 @@ use throng_domain::store::{Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use super::super::pool::within;
-use super::super::record_plan::Sums;
+use super::super::tally_sums::Sums;
 use super::connection::{Connections, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, read_error};
 use super::polls::{self, Numbers, option_id, word};

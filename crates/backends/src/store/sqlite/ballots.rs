@@ -16,7 +16,7 @@ pub(super) fn stored(
 ) -> rusqlite::Result<Vec<Ballot>> {
     reader
         .prepare_cached(
-            "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
+            "SELECT key, coalesce(ballot_id, key), choices, accepted_at, coalesce(policy, 'unlimited') FROM ballot \
              WHERE poll_id = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
         )?
         .query_map(params![poll.0, after.map(|key| key.0), limit], |row| {
@@ -26,6 +26,7 @@ pub(super) fn stored(
                 id: id_from(row.get(1)?),
                 choices: word(row, 2)?,
                 accepted_at: Timestamp(row.get(3)?),
+                policy: word(row, 4)?,
             })
         })?
         .collect()

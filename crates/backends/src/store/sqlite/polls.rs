@@ -4,13 +4,14 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
+use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{Close, Mark, StoreError, Window};
+use throng_domain::store::{Close, Mark, Rules, StoreError, Window};
 
 use super::error::{StoreResult, read_error, write_error};
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                       percent_base, version, closed_at, final_at";
+                       percent_base, version, closed_at, final_at, policy, quota, option_quota";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -58,7 +59,8 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
     let mut poll = new.into_poll(PollId(0));
     let inserted = transaction.execute(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         percent_base, policy, quota, option_quota, version) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             poll.slug.as_str(),
             poll.title,
@@ -70,6 +72,9 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
             poll.closes_at.map(|at| at.0),
             poll.results.as_str(),
             poll.percent_base.as_str(),
+            poll.policy.as_str(),
+            poll.quota.ballots,
+            poll.quota.per_option,
             poll.version,
         ],
     );
@@ -168,13 +173,16 @@ pub(super) fn now(reader: &Connection) -> rusqlite::Result<Timestamp> {
     reader.query_row(now, [], |row| row.get(0).map(Timestamp))
 }
 
-/// The window by which a poll's ballots are judged; `None` if there is no such poll.
-pub(super) fn window(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Window>> {
+/// What a poll's ballots are judged by; `None` if there is no such poll.
+pub(super) fn rules(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Rules>> {
     reader
-        .prepare_cached("SELECT opens_at, closes_at, final_at IS NOT NULL FROM poll WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT opens_at, closes_at, final_at IS NOT NULL, quota, option_quota FROM poll WHERE id = ?1",
+        )?
         .query_row([poll.0], |row| {
             let window = Window { opens_at: row.get(0).map(timestamp)?, closes_at: row.get(1).map(timestamp)? };
-            Ok(window.judging(row.get(2)?))
+            let quota = Quota { ballots: row.get(3)?, per_option: row.get(4)? };
+            Ok(Rules { window: window.judging(row.get(2)?), quota })
         })
         .optional()
 }
@@ -224,6 +232,8 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         version: row.get(11)?,
         closed_at: row.get(12).map(timestamp)?,
         final_at: row.get(13).map(timestamp)?,
+        policy: word(row, 14)?,
+        quota: Quota { ballots: row.get(15)?, per_option: row.get(16)? },
         options: Vec::new(),
     })
 }

@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 
-use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
-use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
-use throng_domain::clock::Timestamp;
+use rusqlite::{CachedStatement, Connection, ErrorCode, TransactionBehavior, params};
+use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::policy::CastBallot;
 use throng_domain::poll::PollId;
-use throng_domain::store::{Outcome, Recorded, StoreError, Window};
+use throng_domain::store::{Outcome, Recorded, Rules, StoreError};
 use throng_domain::tally::TallyChange;
 
 use super::ballots::id_from;
 use super::error::{StoreResult, read_error, write_error};
 use super::{polls, tallies};
 
-/// Inserts the ballots that aren't stored yet and adds only those to the tallies, in one transaction.
+/// Inserts the ballots that are to be counted and adds only those to the tallies, in one transaction.
 ///
 /// Each ballot is an insert of its own, so SQLite reports for each whether its key was free: no counting of affected
 /// rows, and no second code path for batches with a duplicate.
@@ -34,20 +34,13 @@ fn begin_error(error: rusqlite::Error) -> StoreError {
 
 fn insert_and_count(writer: &Connection, ballots: &[Ballot]) -> rusqlite::Result<Recorded> {
     let mut recorded = Recorded { outcomes: vec![Outcome::TooEarly; ballots.len()], tallies: Vec::new() };
-    let mut columns = Columns::default();
-    let mut insert = writer.prepare_cached(
-        "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
+    let mut rows = Rows::new(writer)?;
     for (poll, positions) in by_poll_and_key(ballots) {
-        let window = polls::window(writer, poll)?;
+        let Some(rules) = polls::rules(writer, poll)? else { continue };
         let mut change = TallyChange::none(poll);
         for position in positions {
             let ballot = &ballots[position];
-            let outcome = match refusal(window, ballot.accepted_at) {
-                // Sent again after the close, a ballot keeps its earlier outcome.
-                Some(refused) => stored_outcome(writer, ballot)?.unwrap_or(refused),
-                None => columns.insert(writer, &mut insert, ballot)?,
-            };
+            let outcome = rows.record(&rules, ballot)?;
             if outcome == Outcome::Counted {
                 change.add(&ballot.choices);
             }
@@ -77,58 +70,70 @@ fn by_poll_and_key(ballots: &[Ballot]) -> Vec<(PollId, Vec<usize>)> {
     polls
 }
 
-fn refusal(window: Option<Window>, accepted_at: Timestamp) -> Option<Outcome> {
-    match window {
-        Some(Window { closes_at: Some(closes_at), .. }) if accepted_at >= closes_at => Some(Outcome::TooLate),
-        Some(Window { opens_at: Some(opens_at), .. }) if accepted_at >= opens_at => None,
-        Some(_) | None => Some(Outcome::TooEarly),
-    }
-}
-
-/// The text of a ballot's choices, in a buffer that is reused.
-#[derive(Default)]
-struct Columns {
+/// The rows of ballots.
+struct Rows<'a> {
+    writer: &'a Connection,
+    insert: CachedStatement<'a>,
+    /// The text of a ballot's choices, in a buffer that is reused.
     choices: String,
 }
 
-impl Columns {
-    fn insert(
-        &mut self,
-        writer: &Connection,
-        insert: &mut CachedStatement<'_>,
-        ballot: &Ballot,
-    ) -> rusqlite::Result<Outcome> {
-        self.choices.clear();
-        write!(self.choices, "{}", ballot.choices).expect("writing to a String can't fail");
-        let Ballot { poll, key, id, accepted_at, .. } = ballot;
-        let own_id = (key.0 != *id.0.as_bytes()).then_some(id.0.as_bytes());
-        let inserted = insert.execute(params![poll.0, key.0, own_id, self.choices, accepted_at.0]);
-        match inserted {
-            Ok(_) => Ok(Outcome::Counted),
+impl<'a> Rows<'a> {
+    fn new(writer: &'a Connection) -> rusqlite::Result<Self> {
+        let insert = writer.prepare_cached(
+            "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at, policy) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        Ok(Self { writer, insert, choices: String::new() })
+    }
+
+    /// Inserts the ballot, unless its outcome is another one.
+    fn record(&mut self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Outcome> {
+        if let Some(refusal) = rules.refusal(ballot.accepted_at) {
+            // Sent again after the close, a ballot keeps its earlier outcome.
+            return Ok(Outcome::of_repeated(ballot, &self.cast(rules, ballot)?).unwrap_or(refusal));
+        }
+        let Some(voter) = ballot.voter() else { return self.record_unlimited(rules, ballot) };
+        match rules.quota.judge(ballot, &self.cast(rules, ballot)?) {
+            Ok(slot) => self.insert(BallotKey::of_voter(voter, slot), ballot).map(|()| Outcome::Counted),
+            Err(outcome) => Ok(outcome),
+        }
+    }
+
+    /// The key of nearly every ballot is free, so what is stored is looked up only if it isn't.
+    fn record_unlimited(&mut self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Outcome> {
+        match self.insert(ballot.key, ballot) {
+            Ok(()) => Ok(Outcome::Counted),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                stored_outcome(writer, ballot)?.ok_or(error)
+                Outcome::of_repeated(ballot, &self.cast(rules, ballot)?).ok_or(error)
             }
             Err(error) => Err(error),
         }
     }
-}
 
-/// The outcome of a ballot whose key is in use: by the same ballot, or another. `None` if its key is free.
-fn stored_outcome(reader: &Connection, ballot: &Ballot) -> rusqlite::Result<Option<Outcome>> {
-    let holder = holder(reader, ballot.poll, ballot.key)?;
-    Ok(holder.map(|(id, choices)| {
-        if id == ballot.id && choices == ballot.choices {
-            Outcome::CountedBefore
-        } else {
-            Outcome::KeyTaken { id, choices }
-        }
-    }))
-}
+    fn insert(&mut self, key: BallotKey, ballot: &Ballot) -> rusqlite::Result<()> {
+        self.choices.clear();
+        write!(self.choices, "{}", ballot.choices).expect("writing to a String can't fail");
+        let Ballot { poll, id, accepted_at, policy, .. } = ballot;
+        let own_id = (key.0 != *id.0.as_bytes()).then_some(id.0.as_bytes());
+        let policy = policy.identifies_voters().then(|| policy.as_str());
+        self.insert.execute(params![poll.0, key.0, own_id, self.choices, accepted_at.0, policy])?;
+        Ok(())
+    }
 
-/// The id and the choices of the ballot that holds this key.
-fn holder(reader: &Connection, poll: PollId, key: BallotKey) -> rusqlite::Result<Option<(BallotId, Choices)>> {
-    reader
-        .prepare_cached("SELECT coalesce(ballot_id, key), choices FROM ballot WHERE poll_id = ?1 AND key = ?2")?
-        .query_row(params![poll.0, key.0], |row| Ok((id_from(row.get(0)?), polls::word(row, 1)?)))
-        .optional()
+    /// What is stored of the ballot's voter, or under its id.
+    fn cast(&self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Vec<CastBallot>> {
+        let last = match ballot.voter() {
+            Some(voter) if rules.quota.ballots > 1 => BallotKey::of_voter(voter, u8::MAX),
+            Some(_) | None => ballot.key,
+        };
+        self.writer
+            .prepare_cached(
+                "SELECT key, coalesce(ballot_id, key), choices FROM ballot WHERE poll_id = ?1 AND key BETWEEN ?2 AND ?3",
+            )?
+            .query_map(params![ballot.poll.0, ballot.key.0, last.0], |row| {
+                let slot = BallotKey(row.get(0)?).slot();
+                Ok(CastBallot { slot, id: id_from(row.get(1)?), choices: polls::word(row, 2)? })
+            })?
+            .collect()
+    }
 }

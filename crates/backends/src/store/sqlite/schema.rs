@@ -31,6 +31,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0004_result",
                 sql: include_str!("../../../migrations/sqlite/0004_result.sql"),
             },
+            Migration {
+                version: 5,
+                name: "0005_policies",
+                sql: include_str!("../../../migrations/sqlite/0005_policies.sql"),
+            },
         ]
     }
 }

@@ -8,7 +8,7 @@ use throng_domain::tally::{Tallies, TallyChange};
 
 use super::error::{StoreResult, read_error, write_error};
 use super::polls::{option_ids, word};
-use crate::store::record_plan::Sums;
+use crate::store::tally_sums::Sums;
 
 /// The shard that this store writes to: there is one writer, so one shard is enough.
 const SHARD: i64 = 0;

@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use throng_domain::clock::Clock;
 use throng_domain::new_poll::NewPoll;
+use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, PercentBase, Slug, Visibility};
 
 use super::advice::advise;
@@ -53,6 +54,15 @@ pub(in crate::cli) struct Create {
     /// Base of the percentages: the voters, or all the choices made
     #[arg(long, default_value = "voters", value_parser = one_of::<PercentBase>(PercentBase::WORDS))]
     percent_base: PercentBase,
+    /// What identifies a voter: nothing, so that everyone may vote any number of times; the voter's browser; or its network
+    #[arg(long, default_value = "unlimited", value_parser = one_of::<Policy>(Policy::WORDS))]
+    policy: Policy,
+    /// Ballots that a voter may cast
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    quota: u8,
+    /// How many of a voter's ballots may choose the same option [default: all of them]
+    #[arg(long, value_name = "N")]
+    option_quota: Option<u8>,
     #[command(flatten)]
     json: Json,
 }
@@ -90,6 +100,8 @@ impl Create {
             closes_at: None,
             results: self.results,
             percent_base: self.percent_base,
+            policy: self.policy,
+            quota: Quota { ballots: self.quota, per_option: self.option_quota },
             labels: self.labels,
         };
         (new, schedule)

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use super::connections::ConnectionMetrics;
 
 /// The reasons to refuse a ballot: the problem codes of the responses.
-pub const REFUSAL_REASONS: [&str; 19] = [
+pub const REFUSAL_REASONS: [&str; 20] = [
     "origin_not_allowed",
     "not_a_ballot",
     "invalid_choice",
@@ -27,6 +27,7 @@ pub const REFUSAL_REASONS: [&str; 19] = [
     "ballot_id_missing",
     "ballot_id_reused",
     "already_voted",
+    "option_quota_used",
     "overloaded",
     "store_unavailable",
     "queue_unavailable",

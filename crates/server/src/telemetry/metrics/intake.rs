@@ -37,7 +37,7 @@ impl BatchFailure {
 
 const BATCH_FAILURES: [&str; 2] = ["not_taken", "unknown"];
 
-const OUTCOMES: [&str; 5] = ["counted", "counted_before", "key_taken", "too_early", "too_late"];
+const OUTCOMES: [&str; 6] = ["counted", "counted_before", "id_reused", "quota_used", "too_early", "too_late"];
 
 impl IntakeMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
@@ -120,8 +120,9 @@ fn outcome_index(outcome: &Outcome) -> usize {
     match outcome {
         Outcome::Counted => 0,
         Outcome::CountedBefore => 1,
-        Outcome::KeyTaken { .. } => 2,
-        Outcome::TooEarly => 3,
-        Outcome::TooLate => 4,
+        Outcome::IdReused => 2,
+        Outcome::QuotaUsed(_) | Outcome::OptionQuotaUsed(_) => 3,
+        Outcome::TooEarly => 4,
+        Outcome::TooLate => 5,
     }
 }

@@ -14,11 +14,10 @@ use throng::telemetry::metrics::{DatabaseLogMetrics, Metrics};
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::{ManualClock, Timestamp};
 use throng_domain::poll::OptionId;
-use throng_domain::store::Outcome;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::scripted_store::{POLL, ScriptedStore, Step};
+use self::scripted_store::{POLL, ScriptedStore, Step, own_outcome};
 
 /// Turns of the runtime after which a ballot queue that isn't empty never will be.
 const TURNS_MAX: usize = 10_000;
@@ -132,7 +131,7 @@ proptest! {
             match answer {
                 Some(Ok(settled)) => {
                     prop_assert_eq!(disposition, Some(&Step::Record));
-                    prop_assert_eq!(settled.disposition, Disposition::Recorded(Outcome::KeyTaken { id, choices: choices.clone() }));
+                    prop_assert_eq!(settled.disposition, Disposition::Recorded(own_outcome(id)));
                     let result: Value = serde_json::from_slice(&settled.result).unwrap();
                     let count = result[choices.as_slice()[0].to_string()].as_u64();
                     prop_assert!(count > Some(0), "its own ballot is missing in {result}");

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
-use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::poll::{OptionId, Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{BallotStore, Close, Mark, Outcome, PollStore, Recorded, Recount, StoreError, Window};
 use throng_domain::tally::{Tallies, TallyChange};
@@ -56,6 +56,11 @@ fn not_here<T>() -> Result<T, StoreError> {
     Err(StoreError::Rejected("this store only records".to_owned()))
 }
 
+/// An outcome that no other ballot of a test has.
+pub fn own_outcome(id: BallotId) -> Outcome {
+    Outcome::OptionQuotaUsed(OptionId(id.0.as_u128() as u16))
+}
+
 #[async_trait]
 impl BallotStore for ScriptedStore {
     async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
@@ -70,8 +75,10 @@ impl BallotStore for ScriptedStore {
                 }
                 state.tallies.voters += ballots.len() as u64;
                 state.tallies.seq += 1;
-                let own = |ballot: &Ballot| Outcome::KeyTaken { id: ballot.id, choices: ballot.choices.clone() };
-                Ok(Recorded { outcomes: ballots.iter().map(own).collect(), tallies: vec![state.tallies.clone()] })
+                Ok(Recorded {
+                    outcomes: ballots.iter().map(|ballot| own_outcome(ballot.id)).collect(),
+                    tallies: vec![state.tallies.clone()],
+                })
             }
             Step::Unavailable => Err(StoreError::Unavailable("as the script says".into())),
             Step::Unknown => Err(StoreError::Unknown("as the script says".into())),

@@ -90,6 +90,9 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
         Refusal::BallotIdReused | Refusal::AlreadyVoted(_) => {
             "You have already voted. Your first vote stands; this one was not counted."
         }
+        Refusal::OptionQuotaUsed(_) => {
+            "You have chosen one of these options as often as this poll allows, so this vote was not counted."
+        }
         Refusal::BallotIdMissing => "Press Vote once more: then your vote is counted.",
         Refusal::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
         Refusal::PollClosed if retried => {
