@@ -179,7 +179,10 @@ impl<'a> RecordPlan<'a> {
                         quota.judge(ballot, &cast).map_or_else(Decision::Outcome, Decision::Insert)
                     }
                 };
-                if let Decision::Insert(slot) = self.decisions[*position] {
+                // Nearly every group has one ballot, which no other one is judged by.
+                if let Decision::Insert(slot) = self.decisions[*position]
+                    && members.len() > 1
+                {
                     cast.push(CastBallot { slot, id: ballot.id, choices: ballot.choices.clone() });
                 }
             }
