@@ -1,13 +1,14 @@
 //! Messages as released versions wrote them, under the key of 32 bytes of 7. A format that is no longer read may go; none may
 //! change.
 
-use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
+use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices, VoterKey};
 use throng_domain::clock::Timestamp;
+use throng_domain::policy::Policy;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::tally::Tallies;
 use uuid::Uuid;
 
-use super::{MessageKey, decode_ballots, decode_tallies};
+use super::{MessageKey, decode_ballots, decode_tallies, encode_ballots};
 
 /// Format 1, written by commit ab27aa1.
 const BALLOTS_1: &str = "0101030102018f4d1e7c007000800000000000000180f8b9dfe96302010103018f4d1e7c007000800000000000000100020101000\
@@ -15,6 +16,10 @@ const BALLOTS_1: &str = "0101030102018f4d1e7c007000800000000000000180f8b9dfe9630
                          0d15732f548c4210670175feead0622be58464b5ac32";
 const TALLIES_1: &str = "01020202ac02ab020201c801030003000001ffff03ffffffffffffffffff01680b7b1582d9c5797e13f0b30e52104098d8f97bf22\
                          c8aa4388db74c6b1ca68b";
+
+/// Format 2: a ballot has a policy.
+const BALLOTS_2: &str = "020102000206018f4d1e7c00700080000000000000010909090909090909090909090909090080f8b9dfe9630102010002018f4d\
+                         1e7c00700080000000000000020001027ed7997877ec679c14d74f36aef3c6335c97ada3bd23bed721470b0d610c6294";
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
@@ -35,4 +40,25 @@ fn messages_of_format_1_are_read() {
         Tallies { poll: PollId(-2), seq: 0, voters: 0, counts: vec![(OptionId(65_535), u64::MAX)] },
     ];
     assert_eq!(decode_tallies(&key, &bytes(TALLIES_1)).unwrap(), tallies);
+}
+
+#[test]
+fn messages_of_format_2_are_read_and_written() {
+    let key = MessageKey::new(&[7; 32]);
+    assert_eq!(decode_ballots(&key, &bytes(BALLOTS_2)).unwrap(), voters());
+    assert_eq!(encode_ballots(&key, &voters()).unwrap(), bytes(BALLOTS_2));
+    // What a worker of the release before reads is written as it was.
+    assert_eq!(encode_ballots(&key, &voters()[1..]).unwrap()[0], 1);
+}
+
+/// A voter's ballot, and one of everybody's.
+fn voters() -> [Ballot; 2] {
+    let choices = Choices::new([OptionId(2)]).unwrap();
+    let id = |number: u128| BallotId(Uuid::from_u128(0x018f_4d1e_7c00_7000_8000_0000_0000_0000 + number));
+    let at = Timestamp(1_715_000_000_000);
+    let voter = VoterKey([9; 15]);
+    [
+        Ballot::of_voter(PollId(3), Policy::Network, voter, id(1), choices.clone(), at),
+        Ballot::unlimited(PollId(1), id(2), choices, at),
+    ]
 }
