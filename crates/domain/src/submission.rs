@@ -37,6 +37,8 @@ pub struct Submission {
     pub ballot_id: Option<BallotId>,
     /// The option ids chosen.
     pub choices: SentOptions,
+    /// The token of the voter's device, as the response to an earlier ballot gave it.
+    pub voter: Option<String>,
 }
 
 impl Submission {
@@ -198,6 +200,7 @@ mod tests {
         assert_eq!(Submission::parse(good.as_bytes()).unwrap().choices.as_slice(), [OptionId(1), OptionId(3)]);
         for body in [
             format!(r#"{{"ballot_id":"{id}","choices":[1],"votes":999}}"#),
+            format!(r#"{{"ballot_id":"{id}","choices":[1],"voter":7}}"#),
             format!(r#"{{"ballot_id":"{id}","choices":["1"]}}"#),
             format!(r#"{{"ballot_id":"{id}"}}"#),
             format!(r#"{{"ballot_id":"{id}","choices":[1],"choices":[2]}}"#),

@@ -31,6 +31,8 @@ pub struct App {
     pub polls: Arc<LivePolls>,
     /// Signs the receipt that a browser gets for a vote sent by the page's form.
     pub receipt_key: DerivedKey,
+    /// Makes the pseudonyms of voters, and signs their devices' tokens.
+    pub policy_key: DerivedKey,
     /// The metrics.
     pub metrics: Metrics,
     /// The shutdown, in steps.

@@ -129,6 +129,7 @@ impl Frame {
             shutdown: Arc::clone(listener.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
             receipt_key: config.receipt_key()?,
+            policy_key: config.policy_key()?,
             config,
             clock: Arc::clone(&source.clock),
             source,

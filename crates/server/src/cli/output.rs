@@ -10,10 +10,10 @@ use anyhow::{Context as _, bail};
 use tempfile::NamedTempFile;
 use throng_backends::store::DatabaseUrl;
 
-use crate::config::Config;
+use crate::config::{Config, SECRET_SUFFIX};
 
 /// Suffixes that SQLite and Throng append to a database's file name.
-const DATABASE_SUFFIXES: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
+const DATABASE_SUFFIXES: [&str; 6] = ["", "-wal", "-shm", "-journal", ".lock", SECRET_SUFFIX];
 
 /// A file that is being written in the directory of its final path.
 #[derive(Debug)]

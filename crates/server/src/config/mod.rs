@@ -29,7 +29,7 @@ use self::cors_origins::ANY_WITH_CREDENTIALS;
 pub use self::cors_origins::CorsOrigins;
 pub use self::otlp::OtlpEndpoint;
 pub use self::public_url::PublicUrl;
-pub use self::secret::{AppSecret, DerivedKey};
+pub use self::secret::{AppSecret, DerivedKey, SECRET_SUFFIX};
 pub use self::settings::{SETTINGS, Setting};
 pub use self::show::{Shown, show};
 pub use self::sources::{Sources, flag_of};
@@ -195,6 +195,22 @@ impl Config {
             None if self.has_other_nodes() => AppSecret::kept_for_dev()?.derive("page receipts"),
             None => DerivedKey(rand::random()),
         })
+    }
+
+    /// The key that makes voters' pseudonyms and signs their devices' tokens. With another one, everybody is a new voter: a server
+    /// on a file of its own keeps a secret beside the file if none is configured.
+    ///
+    /// # Errors
+    /// If the secret has to be generated and can't be stored.
+    pub fn policy_key(&self) -> anyhow::Result<DerivedKey> {
+        let secret = match (&self.app_secret, &self.database) {
+            (Some(secret), _) => secret.clone(),
+            (None, DatabaseUrl::Sqlite(path)) if self.queue.is_none() => AppSecret::kept_beside(path)?,
+            (None, DatabaseUrl::Sqlite(_) | DatabaseUrl::MySql(_) | DatabaseUrl::Postgres(_)) => {
+                AppSecret::kept_for_dev()?
+            }
+        };
+        Ok(secret.derive("voters"))
     }
 
     /// Whether other servers may serve the same polls.
@@ -366,6 +382,21 @@ mod tests {
         read(&shared).expect("other commands sign nothing");
         let alone = [("APP_ENV", "prod"), ("DATABASE_URL", "sqlite://var/throng.db")];
         Config::read_to_serve(&Sources::from_pairs(&alone)).expect("a file has one server");
+    }
+
+    #[test]
+    fn voters_stay_the_same_over_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("votes.db");
+        let key = |more: &[(&str, &str)]| {
+            let url = format!("sqlite://{}", database.display());
+            read(&[&[("DATABASE_URL", &*url), ("APP_ENV", "prod")], more].concat()).unwrap().policy_key().unwrap()
+        };
+        assert_eq!(key(&[]), key(&[]));
+        assert!(directory.path().join("votes.db.secret").exists());
+        let secret = "s".repeat(32);
+        assert_ne!(key(&[("APP_SECRET", &secret)]), key(&[]));
+        assert_eq!(key(&[("APP_SECRET", &secret)]), key(&[("APP_SECRET", &secret)]));
     }
 
     #[test]

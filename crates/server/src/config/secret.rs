@@ -17,6 +17,9 @@ const CHARACTERS_MIN: usize = 32;
 /// Where a development server stores its generated secret.
 const DEV_SECRET_PATH: &str = "var/app_secret";
 
+/// What is appended to a database file's name for the secret of its one server.
+pub const SECRET_SUFFIX: &str = ".secret";
+
 /// A secret; it is never displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppSecret(String);
@@ -38,13 +41,29 @@ impl AppSecret {
     /// # Errors
     /// If it can't be stored or read.
     pub fn kept_for_dev() -> anyhow::Result<Self> {
-        let path = Path::new(DEV_SECRET_PATH);
+        Self::kept(Path::new(DEV_SECRET_PATH))
+    }
+
+    /// The secret of the one server on this database file, generated on first use and kept beside the file.
+    ///
+    /// # Errors
+    /// If it can't be stored or read.
+    pub fn kept_beside(database: &Path) -> anyhow::Result<Self> {
+        // A link to the file is the same database.
+        let database = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+        let mut path = database.into_os_string();
+        path.push(SECRET_SUFFIX);
+        Self::kept(Path::new(&path))
+    }
+
+    fn kept(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
         store_once(path, &rand::rng().random::<[u8; 32]>())
             .and_then(|()| std::fs::read_to_string(path))
-            .with_context(|| format!("{DEV_SECRET_PATH} can't be created or read; set APP_SECRET"))?
+            .with_context(|| format!("{name} can't be created or read; set APP_SECRET"))?
             .trim()
             .parse()
-            .map_err(|fault: String| anyhow::anyhow!("{DEV_SECRET_PATH}: {fault}; remove it, or set APP_SECRET"))
+            .map_err(|fault: String| anyhow::anyhow!("{name}: {fault}; remove it, or set APP_SECRET"))
     }
 }
 

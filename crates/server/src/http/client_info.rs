@@ -67,7 +67,7 @@ impl ClientInfo {
     pub fn resolve(self, trusted: &TrustedProxies) -> (HeaderValue, IpAddr) {
         let headers = match self.forwarded {
             ForwardedHeaders::Nothing => return (new_request_id(), self.peer.to_canonical()),
-            ForwardedHeaders::InHead(head) => in_head(&head),
+            ForwardedHeaders::InHead(head) => headers_in(&head, &FORWARDED_HEADERS),
             ForwardedHeaders::InHeaders(headers) => *headers,
         };
         let request_id = headers.get(&X_REQUEST_ID).filter(|id| is_request_id(id)).cloned();
@@ -80,10 +80,10 @@ fn forwarded_headers(headers: &HeaderMap) -> HeaderMap {
     FORWARDED_HEADERS.iter().flat_map(|name| -> Vec<_> { each(name) }).collect()
 }
 
-/// The forwarded headers in the head of a simple request, which was parsed successfully before.
-fn in_head(head: &[u8]) -> HeaderMap {
+/// Those of these headers that are in the head of a simple request, which was parsed successfully before.
+pub fn headers_in(head: &[u8], wanted: &[HeaderName]) -> HeaderMap {
     let pairs = SimpleRequest::headers(head);
-    let known = |name: &str| FORWARDED_HEADERS.into_iter().find(|header| header.as_str().eq_ignore_ascii_case(name));
+    let known = |name: &str| wanted.iter().find(|header| header.as_str().eq_ignore_ascii_case(name)).cloned();
     pairs.filter_map(|(name, value)| Some((known(name)?, HeaderValue::from_bytes(value).ok()?))).collect()
 }
 

@@ -2,8 +2,8 @@
 //! including as text, is decided in [`super::origin`].
 //!
 //! A router has to ask for this with [`share`]: what isn't public, such as metrics, gets it neither by its address nor by
-//! accident. No public route reads a cookie, so responses allow credentials only if this is configured: for pages whose requests
-//! carry credentials for an authenticating proxy in front of Throng.
+//! accident. Responses allow credentials only if this is configured: for pages that are to send the cookie of a poll with the
+//! policy `device`, or credentials for an authenticating proxy in front of Throng.
 
 use std::sync::Arc;
 
@@ -53,8 +53,10 @@ pub fn preflight_response() -> Response {
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-    headers
-        .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, idempotency-key, if-none-match"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("content-type, idempotency-key, if-none-match, throng-voter"),
+    );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response
 }

@@ -11,6 +11,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderVa
 use hyper::{Method, Request, StatusCode};
 use smallvec::SmallVec;
 use throng_domain::ballot::BallotId;
+use throng_domain::poll::Poll;
 use tower::ServiceExt as _;
 
 use super::api::compat;
@@ -23,6 +24,7 @@ use super::origin::{self, Peer};
 use super::pages;
 use super::problem::{Problem, catch_panic};
 use super::request_log::{RequestLine, RequestLog};
+use super::sender::RequestSender;
 use crate::config::CorsOrigins;
 use crate::net::{FastPath, RequestBody, Service, SimpleMethod, SimpleRequest};
 use crate::state::CoreState;
@@ -41,6 +43,8 @@ pub struct Gateway {
 pub struct AcceptedRequest {
     client: ClientInfo,
     route: Compat,
+    /// Who votes.
+    sender: RequestSender,
     origin: Option<HeaderValue>,
     body: SmallVec<[u8; 32]>,
 }
@@ -86,8 +90,14 @@ impl Gateway {
         response
     }
 
-    async fn submit<B: From<Bytes>>(&self, id: Option<BallotId>, body: &[u8]) -> Result<Response<B>, Problem> {
-        compat::submit(&self.core, id, body).await.inspect_err(|problem| problem.count_refused_ballot(&self.core))
+    async fn submit<B: From<Bytes>>(
+        &self,
+        sender: impl FnOnce(&Poll) -> RequestSender,
+        id: Option<BallotId>,
+        body: &[u8],
+    ) -> Result<Response<B>, Problem> {
+        let submit = compat::submit(&self.core, sender, id, body);
+        submit.await.inspect_err(|problem| problem.count_refused_ballot(&self.core))
     }
 
     async fn read_and_submit<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Result<Response, Problem> {
@@ -99,7 +109,7 @@ impl Gateway {
             Ok((id, read(body).await?))
         };
         let (id, body) = read.await.inspect_err(|problem: &Problem| problem.count_refused_ballot(&self.core))?;
-        self.submit(id, &body).await
+        self.submit(|poll| RequestSender::of(&self.core, poll, &head.headers, peer, None), id, &body).await
     }
 
     /// Most requests under load are for the two compatibility routes, which have no path parameters: they are matched here, and
@@ -175,16 +185,17 @@ impl FastPath for Gateway {
         }
         let origin = request.origin.map(HeaderValue::from_bytes).transpose().ok()?;
         let client = ClientInfo::of_simple(request, peer, &self.core.app.config.trusted_proxies, RequestLog::arrival());
-        Some(AcceptedRequest { client, route, origin, body: SmallVec::from_slice(request.body) })
+        let sender = RequestSender::of_simple(&self.core, request, peer);
+        Some(AcceptedRequest { client, route, sender, origin, body: SmallVec::from_slice(request.body) })
     }
 
     async fn respond_fast(
         &self,
-        AcceptedRequest { client, route, origin, body }: AcceptedRequest,
+        AcceptedRequest { client, route, sender, origin, body }: AcceptedRequest,
     ) -> hyper::Response<Bytes> {
         let origin = origin.as_ref();
         let (method, path, response) = match route {
-            Compat::Submit => ("POST", SUBMIT, self.compat(self.submit(None, &body), origin).await),
+            Compat::Submit => ("POST", SUBMIT, self.compat(self.submit(|_| sender, None, &body), origin).await),
             Compat::Result => ("GET", RESULT, self.compat(compat::result(&self.core), origin).await),
         };
         self.complete(RequestLine { method, path, client }, response)

@@ -3,7 +3,9 @@
 mod api;
 mod body;
 mod client_info;
+mod cookies;
 mod cors;
+mod device_cookie;
 mod forwarded;
 mod gateway;
 mod idempotency;
@@ -14,6 +16,7 @@ mod problem;
 mod readiness_gate;
 mod request_log;
 mod response;
+mod sender;
 
 use std::sync::Arc;
 

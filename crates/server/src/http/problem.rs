@@ -13,7 +13,7 @@ use throng_domain::store::StoreError;
 use throng_domain::submission::NotABallot;
 
 use crate::state::{CoreState, Dependency};
-use crate::voting::Refusal;
+use crate::voting::{Earlier, Refusal};
 
 /// An error in handling a request.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Problem {
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
         let choices = match self {
-            Self::Refused(Refusal::AlreadyVoted(cast)) if cast.len() == 1 => cast.first(),
+            Self::Refused(Refusal::AlreadyVoted(Earlier::OfDevice(cast))) if cast.len() == 1 => cast.first(),
             _ => None,
         };
         let ballot_id = if let Self::Refused(Refusal::OutcomeUnknown(id)) = self { Some(*id) } else { None };
@@ -213,7 +213,12 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::BallotIdReused => {
             (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
         }
-        Refusal::AlreadyVoted(_) => (StatusCode::CONFLICT, "already_voted", "This voter has already voted"),
+        Refusal::AlreadyVoted(Earlier::OfDevice(_)) => {
+            (StatusCode::CONFLICT, "already_voted", "This voter has already voted")
+        }
+        Refusal::AlreadyVoted(Earlier::OfNetwork { .. }) => {
+            (StatusCode::CONFLICT, "already_voted", "This network has no votes left")
+        }
         Refusal::OptionQuotaUsed(_) => {
             (StatusCode::CONFLICT, "option_quota_used", "This voter has chosen this option as often as allowed")
         }
@@ -248,9 +253,13 @@ fn refusal_detail(refusal: &Refusal) -> String {
         Refusal::BallotIdReused => {
             "A ballot with this id was sent with other choices. Use a new id for a new ballot.".into()
         }
-        Refusal::AlreadyVoted(_) => {
+        Refusal::AlreadyVoted(Earlier::OfDevice(_)) => {
             "The ballot was not counted: the voter has cast as many as the poll's quota allows. Those stand.".into()
         }
+        Refusal::AlreadyVoted(Earlier::OfNetwork { ballots }) => format!(
+            "The ballot was not counted: the poll counts {ballots} a day from each network, and so many came from the \
+             sender's. Send it from another network."
+        ),
         Refusal::OptionQuotaUsed(option) => {
             format!(
                 "The ballot was not counted: as many of the voter's ballots chose option {option} as the poll allows."
@@ -324,7 +333,8 @@ mod tests {
             Refusal::InvalidChoice(InvalidChoice::TooMany { max: 2 }),
             Refusal::BallotIdMissing,
             Refusal::BallotIdReused,
-            Refusal::AlreadyVoted(vec![choices]),
+            Refusal::AlreadyVoted(Earlier::OfDevice(vec![choices])),
+            Refusal::AlreadyVoted(Earlier::OfNetwork { ballots: 100 }),
             Refusal::OptionQuotaUsed(OptionId(3)),
             Refusal::PollNotOpen,
             Refusal::PollClosed,

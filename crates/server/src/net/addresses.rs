@@ -81,8 +81,9 @@ impl Drop for Share {
     }
 }
 
-fn network(address: IpAddr) -> u128 {
-    match address {
+/// The network of an address, as the first address of the IPv6 network that it is, or that it maps to.
+pub fn network(address: IpAddr) -> u128 {
+    match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => Ipv6Addr::to_bits(address) & NETWORK,
     }

@@ -28,7 +28,7 @@ mod shutdown;
 mod tls;
 mod write_timeout;
 
-pub use self::addresses::IsProxy;
+pub use self::addresses::{IsProxy, network};
 pub use self::cores::{Background, Core, Cores, Listen};
 pub use self::deadlines::IdleTimeouts;
 pub use self::http1::simple_request::{SimpleMethod, SimpleRequest};

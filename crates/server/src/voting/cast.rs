@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::clock::Timestamp;
+use throng_domain::policy::Policy;
 use throng_domain::poll::{Poll, PollState, Viewer};
 use throng_domain::store::Outcome;
 use throng_domain::submission::SentOptions;
 
-use super::Refusal;
+use super::policy::{Device, DeviceToken, PolicyKey, network};
+use super::{Earlier, Refusal, Sender};
 use crate::intake::{Disposition, SubmitError, Submitted};
 use crate::state::{CoreState, Dependency};
 
@@ -20,6 +22,8 @@ pub struct Vote {
     pub ballot_id: Option<BallotId>,
     /// What becomes of a vote without an id.
     pub missing_id: MissingId,
+    /// Who sent it.
+    pub sender: Sender,
 }
 
 /// What becomes of a vote without a ballot id.
@@ -42,6 +46,8 @@ pub struct Cast {
     pub accepted_at: Timestamp,
     /// Whether it is counted already.
     pub status: Status,
+    /// The token by which the poll recognizes the device next time; `None` if its policy isn't `device`.
+    pub token: Option<DeviceToken>,
     /// Whether its voter may see the poll's result now.
     pub shows_results: bool,
     /// The poll's counts as the compatibility routes send them; with this ballot, if it is counted already.
@@ -69,17 +75,17 @@ pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Out
     let shows_results = poll.shows_results(Viewer::Voter, now);
     let ballot = ballot(core, poll, vote, now);
     async move {
-        let ballot = ballot?;
-        let (ballot_id, choices) = (ballot.id, ballot.choices.clone());
+        let (ballot, token) = ballot?;
+        let (ballot_id, choices, policy) = (ballot.id, ballot.choices.clone(), ballot.policy);
         let Submitted { disposition, result } =
             core.ballot_queue.submit(ballot).await.map_err(|error| refusal(core, ballot_id, error))?;
-        let status = status(disposition)?;
-        Ok(Cast { ballot_id, choices, accepted_at: now, status, shows_results, compat_result: result })
+        let status = status(disposition, policy)?;
+        Ok(Cast { ballot_id, choices, accepted_at: now, status, token, shows_results, compat_result: result })
     }
 }
 
-/// The ballot, if the poll accepts it now.
-fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<Ballot, Refusal> {
+/// The ballot, if the poll accepts it now, and the token of the device that it is of, if it is of one.
+fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(Ballot, Option<DeviceToken>), Refusal> {
     let choices = poll.choices(vote.choices)?;
     refuse_outside_window(core, poll, now)?;
     let id = match (vote.ballot_id, vote.missing_id) {
@@ -89,7 +95,19 @@ fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<B
         (None, MissingId::Generate) => core.app.next_ballot_id(now),
         (None, MissingId::Refuse) => return Err(Refusal::BallotIdMissing),
     };
-    Ok(Ballot::unlimited(poll.id, id, choices, poll.arrival(now)))
+    let (accepted_at, key) = (poll.arrival(now), PolicyKey(&core.app.policy_key));
+    let (voter, token) = match (poll.policy, vote.sender) {
+        (Policy::Unlimited, _) => return Ok((Ballot::unlimited(poll.id, id, choices, accepted_at), None)),
+        (Policy::Device, Sender::Device(device)) => {
+            let device = device.unwrap_or_else(|| Device::of_ballot(key, poll.id, id));
+            (device.voter(key, poll.id), Some(device.token(key, poll.id)))
+        }
+        (Policy::Network, Sender::Network(address)) => (network::voter(key, poll.id, address, accepted_at), None),
+        // The poll appeared after the request was read.
+        (Policy::Device, Sender::Anybody | Sender::Network(_))
+        | (Policy::Network, Sender::Anybody | Sender::Device(_)) => return Err(Refusal::PollNotOpen),
+    };
+    Ok((Ballot::of_voter(poll.id, poll.policy, voter, id, choices, accepted_at), token))
 }
 
 /// Refuses what can't count any more, or not yet.
@@ -105,15 +123,24 @@ fn refuse_outside_window(core: &CoreState, poll: &Poll, now: Timestamp) -> Resul
     }
 }
 
-fn status(disposition: Disposition) -> Result<Status, Refusal> {
+fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
     match disposition {
         Disposition::Accepted => Ok(Status::Accepted),
         Disposition::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(Status::Counted),
         Disposition::Recorded(Outcome::IdReused) => Err(Refusal::BallotIdReused),
-        Disposition::Recorded(Outcome::QuotaUsed(cast)) => Err(Refusal::AlreadyVoted(cast)),
+        Disposition::Recorded(Outcome::QuotaUsed(cast)) => Err(Refusal::AlreadyVoted(earlier(policy, cast))),
         Disposition::Recorded(Outcome::OptionQuotaUsed(option)) => Err(Refusal::OptionQuotaUsed(option)),
         Disposition::Recorded(Outcome::TooEarly) => Err(Refusal::PollNotOpen),
         Disposition::Recorded(Outcome::TooLate) => Err(Refusal::PollClosed),
+    }
+}
+
+/// What the sender may know of the ballots that this voter has cast.
+fn earlier(policy: Policy, cast: Vec<Choices>) -> Earlier {
+    match policy {
+        Policy::Device => Earlier::OfDevice(cast),
+        // Where there are no voters, no ballot has this outcome.
+        Policy::Network | Policy::Unlimited => Earlier::OfNetwork { ballots: cast.len() },
     }
 }
 

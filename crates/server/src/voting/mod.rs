@@ -1,7 +1,11 @@
 //! Casting a ballot: the one place where a vote becomes a ballot and is submitted, whatever route it arrived by.
 
 mod cast;
+mod policy;
 mod refusal;
+mod sender;
 
 pub use self::cast::{Cast, MissingId, Status, Vote, cast};
-pub use self::refusal::Refusal;
+pub use self::policy::{Device, DeviceToken, PolicyKey};
+pub use self::refusal::{Earlier, Refusal};
+pub use self::sender::Sender;

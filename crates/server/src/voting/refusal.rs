@@ -17,9 +17,9 @@ pub enum Refusal {
     /// Another ballot with this id has other choices.
     #[error("the ballot id belongs to another ballot")]
     BallotIdReused,
-    /// The voter has cast as many ballots in this poll as it allows, with these choices.
+    /// The voter has cast as many ballots in this poll as it allows.
     #[error("this voter has already voted")]
-    AlreadyVoted(Vec<Choices>),
+    AlreadyVoted(Earlier),
     /// As many of the voter's ballots chose this option as the poll allows.
     #[error("this voter has chosen option {0} as often as the poll allows")]
     OptionQuotaUsed(OptionId),
@@ -38,4 +38,16 @@ pub enum Refusal {
     /// A write failed, and whether this ballot was counted is unknown. Sent again with the same id, it counts once.
     #[error("it is unknown whether the ballot {0} was counted")]
     OutcomeUnknown(BallotId),
+}
+
+/// The ballots that a voter has cast, as far as the sender of another one may know.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// The device's, with these choices: the sender holds the device's token.
+    OfDevice(Vec<Choices>),
+    /// So many of the network's, possibly of other people.
+    OfNetwork {
+        /// How many.
+        ballots: usize,
+    },
 }

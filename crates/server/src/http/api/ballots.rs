@@ -1,8 +1,9 @@
 //! `POST /api/v1/polls/{slug}/ballots`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, StatusCode, Uri};
@@ -14,10 +15,12 @@ use throng_domain::submission::Submission;
 use super::polls::PollPath;
 use crate::http::body::WholeBody;
 use crate::http::idempotency::ballot_id;
+use crate::http::origin::Peer;
 use crate::http::problem::Problem;
 use crate::http::response::json;
+use crate::http::sender::RequestSender;
 use crate::state::CoreState;
-use crate::voting::{self, MissingId, Refusal, Status, Vote};
+use crate::voting::{self, DeviceToken, MissingId, Refusal, Status, Vote};
 
 /// A ballot that was counted, or accepted to be counted.
 #[derive(Serialize)]
@@ -26,6 +29,9 @@ struct CastBallot<'a> {
     status: &'static str,
     /// The result, with this ballot if it is counted; `null` where its voter may not see it.
     results: Option<&'a RawValue>,
+    /// The token of the voter's device, for a page whose browser may keep no cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voter: Option<&'a str>,
 }
 
 /// `POST /api/v1/polls/{slug}/ballots`: 201 once the ballot is counted, or 202 once it is durable at the broker, from which
@@ -33,16 +39,20 @@ struct CastBallot<'a> {
 pub async fn submit(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
+    Extension(Peer(peer)): Extension<Peer>,
     uri: Uri,
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Problem> {
-    cast(&core, live, uri.query(), &headers, body).await.inspect_err(|problem| problem.count_refused_ballot(&core))
+    cast(&core, live, peer, uri.query(), &headers, body)
+        .await
+        .inspect_err(|problem| problem.count_refused_ballot(&core))
 }
 
 async fn cast(
     core: &CoreState,
     live: Result<PollPath, Problem>,
+    peer: IpAddr,
     query: Option<&str>,
     headers: &HeaderMap,
     body: Result<WholeBody, Problem>,
@@ -51,7 +61,9 @@ async fn cast(
     require_json_or_text(headers)?;
     let submission = Submission::parse(&body)?;
     let ballot_id = ballot_id(headers, query, submission.ballot_id)?;
-    let vote = Vote { choices: submission.choices, ballot_id, missing_id: MissingId::Refuse };
+    let request_sender = RequestSender::of(core, &live.poll, headers, peer, submission.voter.as_deref());
+    let sender = request_sender.sender;
+    let vote = Vote { choices: submission.choices, ballot_id, missing_id: MissingId::Refuse, sender };
     let cast = voting::cast(core, &live.poll, vote).await.map_err(problem)?;
     let (code, status) = match cast.status {
         Status::Counted => (StatusCode::CREATED, "counted"),
@@ -60,8 +72,10 @@ async fn cast(
     // Results are published before a ballot is completed: if this one is counted, the latest result includes it.
     let results = cast.shows_results.then(|| live.rendered(cast.accepted_at, core.app.age_max_ms()));
     let results = results.as_ref().map(|rendered| rendered.raw_json());
-    let body = serde_json::to_vec(&CastBallot { ballot_id: cast.ballot_id, status, results });
+    let voter = cast.token.as_ref().filter(|_| request_sender.has_no_cookie()).map(DeviceToken::as_str);
+    let body = serde_json::to_vec(&CastBallot { ballot_id: cast.ballot_id, status, results, voter });
     let mut response = json(body.expect("a ballot has only strings for keys").into());
+    request_sender.keep(cast.token.as_ref(), response.headers_mut());
     *response.status_mut() = code;
     Ok(response)
 }

@@ -6,35 +6,41 @@
 use axum::response::Response;
 use bytes::Bytes;
 use throng_domain::ballot::BallotId;
-use throng_domain::poll::Viewer;
+use throng_domain::poll::{Poll, Viewer};
 use throng_domain::submission;
 
 use super::results::refresh_result;
 use crate::http::problem::Problem;
 use crate::http::response::{json, uncached};
+use crate::http::sender::RequestSender;
 use crate::state::CoreState;
 use crate::voting::{self, MissingId, Vote};
 
 const HIDDEN: Bytes = Bytes::from_static(b"{}");
 
 /// `POST /api/submit`: a ballot, such as `[1,3]`; the response is the result with that ballot included. A ballot with an id
-/// may have been sent before.
+/// may have been sent before. `sender` finds out who sent it, as the poll asks.
 ///
 /// # Errors
 /// Why the ballot wasn't counted.
 pub async fn submit<B: From<Bytes>>(
     core: &CoreState,
+    sender: impl FnOnce(&Poll) -> RequestSender,
     ballot_id: Option<BallotId>,
     body: &[u8],
 ) -> Result<Response<B>, Problem> {
-    let casting = {
+    let (request_sender, casting) = {
         let polls = core.app.polls.current();
         let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
         let choices = submission::parse_compat(body)?;
-        voting::cast(core, &live.poll, Vote { choices, ballot_id, missing_id: MissingId::Generate })
+        let request_sender = sender(&live.poll);
+        let vote = Vote { choices, ballot_id, missing_id: MissingId::Generate, sender: request_sender.sender };
+        (request_sender, voting::cast(core, &live.poll, vote))
     };
     let cast = casting.await?;
-    Ok(json(if cast.shows_results { cast.compat_result } else { HIDDEN }))
+    let mut response = json(if cast.shows_results { cast.compat_result } else { HIDDEN });
+    request_sender.keep(cast.token.as_ref(), response.headers_mut());
+    Ok(response)
 }
 
 /// `GET /api/result`: the current result.

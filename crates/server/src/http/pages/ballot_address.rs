@@ -14,7 +14,8 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::Poll;
 use uuid::Uuid;
 
-use super::receipt::{ReceiptKey, cookies};
+use super::super::cookies::cookies;
+use super::receipt::ReceiptKey;
 
 /// The query parameter with the name of the ballot.
 const FIELD: &str = "id";

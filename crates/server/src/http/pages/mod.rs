@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::header::{
@@ -25,7 +25,7 @@ use hyper::header::{
     SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, StatusCode, Uri};
-use throng_domain::ballot::{BallotId, Choices};
+use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{PollState, Viewer};
 
@@ -36,13 +36,14 @@ use self::page::{After, PlainPage, PollPage, Visit};
 use self::receipt::{Proof, ReceiptKey};
 use super::api::polls::PollPath;
 use super::body::WholeBody;
-use super::origin;
+use super::origin::{self, Peer};
 use super::problem::Problem;
 use super::response::{cached, uncached};
+use super::sender::RequestSender;
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 use crate::state::CoreState;
-use crate::voting::{self, MissingId, Refusal, Vote};
+use crate::voting::{self, Cast, Earlier, MissingId, Refusal, Sender, Vote};
 
 /// The pages' routes, for one core.
 pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
@@ -139,6 +140,7 @@ fn private_page(mut page: Response) -> Response {
 async fn vote(
     State(core): State<Arc<CoreState>>,
     live: Result<PollPath, Problem>,
+    Extension(Peer(peer)): Extension<Peer>,
     uri: Uri,
     headers: HeaderMap,
     body: Result<WholeBody, Problem>,
@@ -154,10 +156,13 @@ async fn vote(
         Ok(form) => form,
         Err(problem) => return refused(&live, now, visit, BallotForm::default(), new_id(), problem),
     };
-    match cast(&core, &live, &form).await.inspect_err(refuse) {
-        Ok((id, choices)) => {
-            let receipt = ReceiptKey(&core.app.receipt_key).issue(&live.poll, id, &choices, now, &headers);
-            see_other(receipt.address, receipt.cookie)
+    let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, None);
+    match cast(&core, &live, &form, request_sender.sender).await.inspect_err(refuse) {
+        Ok(Cast { ballot_id, choices, token, .. }) => {
+            let receipt = ReceiptKey(&core.app.receipt_key).issue(&live.poll, ballot_id, &choices, now, &headers);
+            let mut response = see_other(receipt.address, receipt.cookie);
+            request_sender.keep(token.as_ref(), response.headers_mut());
+            response
         }
         Err(problem) => {
             let id = form.ballot_id.unwrap_or_else(new_id);
@@ -168,11 +173,10 @@ async fn vote(
 
 /// Casts the ballot on a form. Without an id it is refused, since it could be sent twice: the page with the error has an id in
 /// its form.
-async fn cast(core: &CoreState, live: &LivePoll, form: &BallotForm) -> Result<(BallotId, Choices), Problem> {
+async fn cast(core: &CoreState, live: &LivePoll, form: &BallotForm, sender: Sender) -> Result<Cast, Problem> {
     let choices = form.choices.iter().copied().collect();
-    let vote = Vote { choices, ballot_id: form.ballot_id, missing_id: MissingId::Refuse };
-    let cast = voting::cast(core, &live.poll, vote).await?;
-    Ok((cast.ballot_id, cast.choices))
+    let vote = Vote { choices, ballot_id: form.ballot_id, missing_id: MissingId::Refuse, sender };
+    Ok(voting::cast(core, &live.poll, vote).await?)
 }
 
 /// A redirect to an address for this browser alone, with its cookie.
@@ -194,9 +198,9 @@ fn refused(
 ) -> Response {
     let retry = form.retry || matches!(problem, Problem::Refused(Refusal::OutcomeUnknown(_)));
     let message = Some(texts::of(&live.poll).message(&problem, form.retry));
-    // If an earlier ballot stands, the visitor is a voter, and the page shows the result.
+    // If an earlier ballot of the same browser stands, the visitor is a voter, and the page shows the result.
     let earlier_choices = match &problem {
-        Problem::Refused(Refusal::AlreadyVoted(cast)) => {
+        Problem::Refused(Refusal::AlreadyVoted(Earlier::OfDevice(cast))) => {
             Some(cast.iter().flat_map(|choices| choices.as_slice()).copied().collect())
         }
         Problem::Refused(Refusal::BallotIdReused) => Some(Vec::new()),

@@ -6,13 +6,14 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::HeaderMap;
-use hyper::header::{COOKIE, HeaderValue, ORIGIN};
+use hyper::header::{HeaderValue, ORIGIN};
 use sha2::Sha256;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, Poll};
 use uuid::Uuid;
 
+use super::super::cookies::cookies;
 use crate::config::DerivedKey;
 
 /// How long a receipt is valid, in seconds.
@@ -149,14 +150,9 @@ fn cookie_name(poll: &Poll) -> String {
     format!("vote-{}", poll.slug)
 }
 
-/// The cookies of a request, as names and values.
-pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lists = headers.get_all(COOKIE).iter().filter_map(|list| list.to_str().ok());
-    lists.flat_map(|list| list.split(';')).filter_map(|cookie| cookie.trim().split_once('='))
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::header::COOKIE;
     use throng_domain::new_poll::NewPoll;
     use throng_domain::poll::PollId;
 

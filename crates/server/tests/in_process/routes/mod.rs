@@ -17,3 +17,4 @@ mod request_log;
 mod results;
 mod shutdown;
 mod visibility;
+mod voters;

@@ -153,6 +153,7 @@ fn output_never_takes_the_place_of_a_file_in_use() {
         "var/throng.db-shm",
         "var/throng.db-journal",
         "var/throng.db.lock",
+        "var/throng.db.secret",
         "cert.pem",
         "key.pem",
     ] {

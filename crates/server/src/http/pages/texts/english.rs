@@ -3,7 +3,7 @@
 use throng_domain::poll::{InvalidChoice, Kind, Poll};
 
 use super::table::{PlainText, Plural, ScriptTexts, Texts};
-use crate::voting::Refusal;
+use crate::voting::{Earlier, Refusal};
 
 /// The table.
 pub static ENGLISH: Texts = Texts {
@@ -87,11 +87,11 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
         Refusal::InvalidChoice(InvalidChoice::Unknown(_)) => {
             "One of those options is not in this poll. Check the options, then vote again."
         }
-        Refusal::BallotIdReused | Refusal::AlreadyVoted(_) => {
-            "You have already voted. Your first vote stands; this one was not counted."
-        }
+        Refusal::AlreadyVoted(earlier) => return already_voted(earlier),
+        Refusal::BallotIdReused => "You have already voted. Your first vote stands; this one was not counted.",
         Refusal::OptionQuotaUsed(_) => {
-            "You have chosen one of these options as often as this poll allows, so this vote was not counted."
+            "One of these options was chosen from your device or network as often as this poll allows, so this vote was \
+             not counted. Choose others."
         }
         Refusal::BallotIdMissing => "Press Vote once more: then your vote is counted.",
         Refusal::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
@@ -110,6 +110,24 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
         }
     };
     text.to_owned()
+}
+
+fn already_voted(earlier: &Earlier) -> String {
+    match earlier {
+        Earlier::OfDevice(cast) if cast.len() > 1 => {
+            format!("You have already voted {} times, as often as this poll allows. This vote was not counted.", cast.len())
+        }
+        Earlier::OfDevice(_) => "You have already voted. Your first vote stands; this one was not counted.".to_owned(),
+        Earlier::OfNetwork { ballots: 1 } => {
+            "Someone on your network has already voted. This poll counts one vote a day from each network, so yours was \
+             not counted. Try another network, such as mobile data in place of Wi-Fi."
+                .to_owned()
+        }
+        Earlier::OfNetwork { ballots } => format!(
+            "Others on your network have already voted. This poll counts {ballots} votes a day from each network, so yours \
+             was not counted. Try another network, such as mobile data in place of Wi-Fi."
+        ),
+    }
 }
 
 #[cfg(test)]

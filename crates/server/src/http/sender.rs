@@ -1,0 +1,71 @@
+//! Who sent a vote, from its request, and how the response lets the voter's browser say so next time.
+
+use std::net::IpAddr;
+
+use hyper::HeaderMap;
+use hyper::header::{COOKIE, FORWARDED, HeaderName, ORIGIN, SET_COOKIE};
+use throng_domain::poll::Poll;
+
+use super::client_info::headers_in;
+use super::device_cookie::{DeviceCookie, X_FORWARDED_PROTO};
+use super::forwarded::{X_FORWARDED_FOR, client_address};
+use super::origin::SEC_FETCH_SITE;
+use crate::net::SimpleRequest;
+use crate::state::CoreState;
+use crate::voting::{Device, DeviceToken, PolicyKey, Sender};
+
+/// A device's token, where no cookie is kept.
+pub const THRONG_VOTER: HeaderName = HeaderName::from_static("throng-voter");
+
+/// The headers from which a sender is identified.
+const IDENTIFYING: [HeaderName; 7] =
+    [COOKIE, FORWARDED, ORIGIN, SEC_FETCH_SITE, THRONG_VOTER, X_FORWARDED_FOR, X_FORWARDED_PROTO];
+
+/// The sender of a request to vote in a poll.
+#[derive(Debug)]
+pub struct RequestSender {
+    /// Who it is, as the poll's policy identifies voters.
+    pub sender: Sender,
+    /// The cookie for the device's token; `None` if the policy isn't `device`.
+    cookie: Option<DeviceCookie>,
+}
+
+impl RequestSender {
+    /// The sender of a request with these headers, received from `peer`, to vote in `poll`. `voter` is a token given in the body;
+    /// a valid cookie counts before it.
+    pub fn of(core: &CoreState, poll: &Poll, headers: &HeaderMap, peer: IpAddr, voter: Option<&str>) -> Self {
+        let (config, key) = (&core.app.config, PolicyKey(&core.app.policy_key));
+        let mut cookie = None;
+        let device = || {
+            let in_cookie = cookie.insert(DeviceCookie::of(config, key, (poll.id, &poll.slug), headers, peer)).device;
+            let in_header = || headers.get(THRONG_VOTER).and_then(|token| token.to_str().ok());
+            in_cookie.or_else(|| Device::of_token(key, poll.id, voter.or_else(in_header)?))
+        };
+        let address = || client_address(peer, headers, &config.trusted_proxies);
+        Self { sender: Sender::of(poll.policy, device, address), cookie }
+    }
+
+    /// The sender of a simple request, received from `peer`, to vote in the default poll. Its headers are parsed only if that
+    /// poll identifies voters.
+    pub fn of_simple(core: &CoreState, request: &SimpleRequest<'_>, peer: IpAddr) -> Self {
+        let polls = core.app.polls.current();
+        match polls.default_poll().map(|live| &live.poll) {
+            Some(poll) if poll.policy.identifies_voters() => {
+                Self::of(core, poll, &headers_in(request.head, &IDENTIFYING), peer, None)
+            }
+            Some(_) | None => Self { sender: Sender::Anybody, cookie: None },
+        }
+    }
+
+    /// Whether the request has no valid cookie: its browser may keep none.
+    pub fn has_no_cookie(&self) -> bool {
+        self.cookie.as_ref().is_none_or(|cookie| cookie.device.is_none())
+    }
+
+    /// Lets the browser keep the token, where the ballot has one.
+    pub fn keep(&self, token: Option<&DeviceToken>, headers: &mut HeaderMap) {
+        if let (Some(cookie), Some(token)) = (&self.cookie, token) {
+            headers.append(SET_COOKIE, cookie.keeping(token));
+        }
+    }
+}

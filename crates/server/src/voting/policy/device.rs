@@ -1,0 +1,119 @@
+//! The policy `device`: a voter is who has the same token, which a browser keeps as a cookie.
+//!
+//! The token contains the device's id in one poll, and is signed, so that no node keeps state. Nobody has one before the first
+//! vote. The id of a device without one is made of its ballot's id: a first vote that is sent again after a lost response is
+//! of the same device, and counts once.
+
+use std::fmt;
+
+use throng_domain::ballot::{BallotId, VoterKey};
+use throng_domain::poll::PollId;
+
+use super::key::PolicyKey;
+
+/// The digits of an id, and of its signature.
+const DIGITS: usize = 32;
+
+/// A device that votes in one poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device(u128);
+
+/// What a device sends to be recognized in one poll: 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceToken(String);
+
+impl Device {
+    /// The device whose token this is; `None` if it isn't one of this poll.
+    pub fn of_token(key: PolicyKey<'_>, poll: PollId, token: &str) -> Option<Self> {
+        // One device has one token: there is no other way to write it.
+        let is_hexadecimal = token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if token.len() != 2 * DIGITS || !is_hexadecimal {
+            return None;
+        }
+        let (id, mac) = token.split_at(DIGITS);
+        let device = Self(u128::from_str_radix(id, 16).ok()?);
+        let mac = u128::from_str_radix(mac, 16).ok()?;
+        key.verifies("device token", poll, device, mac).then_some(device)
+    }
+
+    /// The device that sent this ballot as its first one.
+    pub fn of_ballot(key: PolicyKey<'_>, poll: PollId, id: BallotId) -> Self {
+        Self(key.mac("device of ballot", poll, id))
+    }
+
+    /// Its token.
+    pub fn token(self, key: PolicyKey<'_>, poll: PollId) -> DeviceToken {
+        DeviceToken(format!("{self}{:032x}", key.mac("device token", poll, self)))
+    }
+
+    /// Its pseudonym.
+    pub fn voter(self, key: PolicyKey<'_>, poll: PollId) -> VoterKey {
+        key.voter("device voter", poll, self)
+    }
+}
+
+impl DeviceToken {
+    /// The token as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::config::DerivedKey;
+
+    const POLL: PollId = PollId(1);
+
+    fn ballot_id(number: u128) -> BallotId {
+        BallotId(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn token_is_verified_on_any_node_with_the_secret() {
+        let (key, other_node) = (DerivedKey([7; 32]), DerivedKey([7; 32]));
+        let device = Device::of_ballot(PolicyKey(&key), POLL, ballot_id(1));
+        let token = device.token(PolicyKey(&key), POLL);
+        assert_eq!(Device::of_token(PolicyKey(&other_node), POLL, token.as_str()), Some(device));
+        assert_eq!(device.voter(PolicyKey(&other_node), POLL), device.voter(PolicyKey(&key), POLL));
+    }
+
+    #[test]
+    fn device_without_a_token_is_the_same_for_the_same_ballot() {
+        let key = DerivedKey([7; 32]);
+        let device = |poll, id| Device::of_ballot(PolicyKey(&key), poll, ballot_id(id));
+        assert_eq!(device(POLL, 1), device(POLL, 1));
+        assert_ne!(device(POLL, 1), device(POLL, 2));
+        assert_ne!(device(POLL, 1), device(PollId(2), 1));
+    }
+
+    /// S4: a token that was made up, is another poll's, or has one bit flipped.
+    #[test]
+    fn token_that_was_not_signed_for_the_poll_is_none() {
+        let key = DerivedKey([7; 32]);
+        let key = PolicyKey(&key);
+        let token = Device::of_ballot(key, POLL, ballot_id(1)).token(key, POLL);
+        let token = token.as_str();
+        assert_eq!(Device::of_token(key, PollId(2), token), None);
+        assert_eq!(Device::of_token(PolicyKey(&DerivedKey([8; 32])), POLL, token), None);
+        for bit in 0..token.len() * 8 {
+            let mut flipped = token.as_bytes().to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let flipped = String::from_utf8_lossy(&flipped);
+            assert_eq!(Device::of_token(key, POLL, &flipped), None, "{flipped}");
+        }
+        let zeros = "0".repeat(64);
+        for made_up in ["", "x", &token[..63], &format!("{token}0"), &zeros, &token.to_uppercase(), &"é".repeat(32)] {
+            assert_eq!(Device::of_token(key, POLL, made_up), None, "{made_up}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What identifies a voter under each policy, and the voter's pseudonym in the poll: the only trace of it that is stored.
+//!
+//! Everything here is the start of HMAC-SHA256 under one key, which is derived from `APP_SECRET`, over a text:
+//!
+//! | what | bits | text |
+//! |---|---|---|
+//! | a device's pseudonym | 120 | `device voter {poll} {device}` |
+//! | the signature in a device's token | 128 | `device token {poll} {device}` |
+//! | the id of a device that has no token yet | 128 | `device of ballot {poll} {ballot id}` |
+//! | a network's pseudonym | 120 | `network voter {poll} {day} {network}` |
+//!
+//! `{poll}` is the poll's number in its store and `{day}` the number of days since 1970; both are decimal. `{device}` and
+//! `{network}` are 32 hexadecimal digits.
+
+mod device;
+mod key;
+pub(super) mod network;
+
+pub use self::device::{Device, DeviceToken};
+pub use self::key::PolicyKey;
