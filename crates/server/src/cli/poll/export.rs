@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use throng_domain::ballot::{Ballot, BallotId, Choices};
+use throng_domain::policy::Policy;
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::Store;
 
@@ -23,8 +24,8 @@ const PAGE_BALLOTS: usize = 10_000;
 
 /// Export every ballot of a poll
 ///
-/// One line per ballot: its id, when it was accepted, and the ids of the options chosen (separated by spaces in CSV). A
-/// ballot recorded during the export may be missing: close the poll first for a complete export.
+/// One line per ballot: its id, when it was accepted, the ids of the options chosen (separated by spaces in CSV), and what
+/// identified its voter. A ballot recorded during the export may be missing: close the poll first for a complete export.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Export {
@@ -104,7 +105,7 @@ async fn write_ballots(
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     if format == Format::Csv {
-        writeln!(out, "ballot_id,accepted_at,choices")?;
+        writeln!(out, "ballot_id,accepted_at,choices,policy")?;
     }
     let mut after = None;
     loop {
@@ -131,17 +132,20 @@ struct Row<'a> {
     ballot_id: BallotId,
     accepted_at: String,
     choices: &'a Choices,
+    policy: Policy,
 }
 
 impl<'a> From<&'a Ballot> for Row<'a> {
     fn from(ballot: &'a Ballot) -> Self {
-        Self { ballot_id: ballot.id, accepted_at: rfc3339_text(ballot.accepted_at), choices: &ballot.choices }
+        let accepted_at = rfc3339_text(ballot.accepted_at);
+        Self { ballot_id: ballot.id, accepted_at, choices: &ballot.choices, policy: ballot.policy }
     }
 }
 
 fn write_csv(out: &mut dyn Write, ballot: &Ballot) -> io::Result<()> {
     let choices: Vec<_> = ballot.choices.as_slice().iter().map(ToString::to_string).collect();
-    let cells = [ballot.id.to_string(), rfc3339_text(ballot.accepted_at), choices.join(" ")];
+    let policy = ballot.policy.as_str().to_owned();
+    let cells = [ballot.id.to_string(), rfc3339_text(ballot.accepted_at), choices.join(" "), policy];
     writeln!(out, "{}", cells.map(|cell| csv_cell(&cell)).join(","))
 }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 use throng_domain::clock::Clock;
+use throng_domain::policy::Quota;
 use throng_domain::poll::{Poll, Slug};
 
 use super::advice::advise;
@@ -46,6 +47,7 @@ impl Show {
             ("slug", poll.slug.to_string()),
             ("state", state_text(&poll, now)),
             ("kind", kind_text(&poll)),
+            ("policy", policy_text(&poll)),
             ("results", format!("{}, in percent of the {}", poll.results.as_str(), poll.percent_base.as_str())),
             ("version", poll.version.to_string()),
         ] {
@@ -59,6 +61,15 @@ impl Show {
         }
         Ok(options.write(out, "  ")?)
     }
+}
+
+fn policy_text(poll: &Poll) -> String {
+    let (policy, Quota { ballots, per_option }) = (poll.policy.as_str(), poll.quota);
+    if !poll.policy.identifies_voters() {
+        return format!("{policy}, everyone may vote any number of times");
+    }
+    let per_option = per_option.map_or_else(String::new, |most| format!(", {most} for the same option"));
+    format!("{policy}, {ballots} per voter{per_option}")
 }
 
 fn kind_text(poll: &Poll) -> String {

@@ -80,19 +80,45 @@ fn a_draft_of_one_poll_is_listed_as_the_api_shows_it() {
 }
 
 #[test]
+fn policy_and_quota_are_created_and_shown() {
+    let workspace = Workspace::with_demo();
+    let made = workspace.create("song", "--policy device --quota 20 --option-quota 3 --json").json();
+    assert_eq!((&made["policy"], &made["quota"]), (&json!("device"), &json!({"ballots": 20, "per_option": 3})));
+    assert_eq!(workspace.run("poll show song --json").json(), made);
+    let shown = workspace.run("poll show song").succeeds();
+    assert!(shown.contains("device, 20 per voter, 3 for the same option"), "{shown}");
+    workspace.create("office", "--policy network --quota 100").succeeds();
+    assert!(workspace.run("poll show office").succeeds().contains("network, 100 per voter\n"));
+    let demo = workspace.run("poll show demo --json").json();
+    assert_eq!((&demo["policy"], &demo["quota"]), (&json!("unlimited"), &json!(null)));
+    for (arguments, fault) in [
+        ("--quota 2", "knows no voters"),
+        ("--policy device --quota 0", "at least 1 ballot"),
+        ("--policy device --option-quota 0", "choose an option once"),
+        ("--policy device --quota 2 --option-quota 3", "leave out the option's quota"),
+    ] {
+        workspace.create("wrong", arguments).fails(1, &[fault]);
+    }
+    workspace.create("wrong", "--policy cookie").fails(2, &["unlimited, device, network"]);
+}
+
+#[test]
 fn an_export_has_every_ballot_in_order() {
     let workspace = Workspace::with_demo();
     record(&workspace, "demo", &[&[1, 3], &[2]]);
     let csv = workspace.run("poll export demo").succeeds();
     let lines: Vec<_> = csv.lines().collect();
-    assert_eq!(lines[0], "ballot_id,accepted_at,choices");
-    assert!(lines[1].starts_with("00000000-0000-0000-0000-000000000001,20") && lines[1].ends_with("Z,1 3"), "{csv}");
+    assert_eq!(lines[0], "ballot_id,accepted_at,choices,policy");
+    assert!(
+        lines[1].starts_with("00000000-0000-0000-0000-000000000001,20") && lines[1].ends_with("Z,1 3,unlimited"),
+        "{csv}"
+    );
     assert_eq!(lines.len(), 3);
 
     let jsonl = workspace.run("poll export demo --format jsonl").succeeds();
     assert_eq!(workspace.run("poll export demo --json").succeeds(), jsonl);
     let second: serde_json::Value = serde_json::from_str(jsonl.lines().nth(1).unwrap()).unwrap();
-    assert_eq!(second["choices"], json!([2]));
+    assert_eq!((&second["choices"], &second["policy"]), (&json!([2]), &json!("unlimited")));
     assert_eq!(second["ballot_id"], "00000000-0000-0000-0000-000000000002");
 
     assert_eq!(workspace.run("poll export demo --output demo.csv").succeeds(), "");
