@@ -162,15 +162,16 @@ function keep(form, { ballot_id: ballotId, choices }) {
 }
 
 // Shows the outcome of a vote that was sent before a reload. Where only voters see the result, sending the same ballot
-// again, which counts once, is how to ask for it.
+// again, which counts once, is how to ask for it; not where a voter is a network: this may be another one by now.
 async function showAgain(form, { ballotId, choices }) {
   if (!outcomeOf().querySelector(".results")) {
     showOutcome(form, choices, null);
     return;
   }
+  const isNetwork = form.dataset.policy === "network";
   const results = await resultsNow(form)
-    ?? (await sendOnce(form.dataset.ballots, { ballot_id: ballotId, choices })).counted?.results;
-  if (results && form.isConnected) showOutcome(form, choices, results);
+    ?? (isNetwork ? null : (await sendOnce(form.dataset.ballots, { ballot_id: ballotId, choices })).counted?.results);
+  if ((results || isNetwork) && form.isConnected) showOutcome(form, choices, results);
 }
 
 // The latest result, or null where it is not to be had.

@@ -5,5 +5,6 @@
 
 mod appearance;
 mod lost_responses;
+mod voters;
 mod voting;
 mod without_script;

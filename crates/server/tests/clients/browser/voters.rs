@@ -1,0 +1,67 @@
+//! Voting where a voter has one vote.
+
+use throng_domain::policy::Policy;
+use throng_domain::poll::Visibility;
+use throng_testkit::{NOW, polls};
+
+use super::voting::{choose, vote};
+use crate::webdriver::{Browser, browse};
+
+async fn texts_after_a_second_vote(browser: &Browser) -> Vec<String> {
+    browser.goto("/polls/song").await;
+    choose(browser, &[3]).await;
+    browser.click("button").await;
+    browser.wait_for(".message[autofocus]").await;
+    browser.texts(".message").await
+}
+
+fn voters(browser: &Browser) -> u64 {
+    browser.server.get("/api/v1/polls/song/results").json()["voters"].as_u64().unwrap()
+}
+
+#[test]
+fn browser_that_has_voted_is_told_so_and_shown_its_vote() {
+    for javascript in [true, false] {
+        browse(javascript, async |browser| {
+            polls::create(&browser.server, "song", |poll| poll.policy = Policy::Device);
+            browser.goto("/polls/song").await;
+            vote(browser, &[2]).await;
+            let told = texts_after_a_second_vote(browser).await;
+            assert_eq!(told, ["You have already voted. Your first vote stands; this one was not counted."]);
+            assert_eq!(browser.texts(".own bdi").await, ["New discoveries"]);
+            assert_eq!(voters(browser), 1);
+        });
+    }
+}
+
+#[test]
+fn network_that_has_voted_is_told_why() {
+    browse(true, async |browser| {
+        polls::create(&browser.server, "song", |poll| poll.policy = Policy::Network);
+        browser.goto("/polls/song").await;
+        vote(browser, &[2]).await;
+        let told = texts_after_a_second_vote(browser).await.concat();
+        assert!(told.starts_with("Someone on your network has already voted."), "{told}");
+        assert_eq!(browser.texts(".own bdi").await, [""; 0], "it may be another person's");
+        assert_eq!(voters(browser), 1);
+    });
+}
+
+#[test]
+fn reload_after_a_vote_does_not_vote_from_another_network() {
+    browse(true, async |browser| {
+        polls::create(&browser.server, "song", |poll| {
+            (poll.policy, poll.results) = (Policy::Network, Visibility::AfterVote);
+            poll.closes_at = Some(NOW.plus_ms(200_000_000));
+        });
+        browser.goto("/polls/song").await;
+        vote(browser, &[2]).await;
+        // A network is another voter on another day.
+        browser.server.clock.set(NOW.plus_ms(100_000_000));
+        browser.client.refresh().await.unwrap();
+        browser.wait_for(".outcome").await;
+        assert_eq!(browser.texts("h2").await, ["Thank you, your vote is counted"]);
+        browser.server.clock.set(NOW.plus_ms(200_000_000));
+        assert_eq!(voters(browser), 1);
+    });
+}
