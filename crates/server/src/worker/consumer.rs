@@ -29,7 +29,7 @@ const MESSAGES_MANY: usize = 50;
 
 /// The time between the starts of transactions that aren't large. A transaction costs the database about as much for one ballot
 /// as for a hundred, and where the web node shares the machine, that costs votes. The first ballot after a pause doesn't wait.
-const TRANSACTION_EVERY: Duration = Duration::from_millis(10);
+const TRANSACTION_EVERY: Duration = Duration::from_millis(40);
 
 /// The interval at which the store is maintained, whatever else happens.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
