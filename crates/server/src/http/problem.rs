@@ -188,9 +188,10 @@ impl Problem {
 
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
-        let choices = match self {
-            Self::Refused(Refusal::AlreadyVoted(Earlier::OfDevice(cast))) if cast.len() == 1 => cast.first(),
-            _ => None,
+        let choices = if let Self::Refused(Refusal::AlreadyVoted(Earlier::OfDevice(cast))) = self {
+            cast.first().filter(|_| cast.len() == 1)
+        } else {
+            None
         };
         let ballot_id = if let Self::Refused(Refusal::OutcomeUnknown(id)) = self { Some(*id) } else { None };
         let (detail, status) = (&*self.detail(), status.as_u16());

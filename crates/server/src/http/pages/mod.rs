@@ -199,12 +199,10 @@ fn refused(
     let retry = form.retry || matches!(problem, Problem::Refused(Refusal::OutcomeUnknown(_)));
     let message = Some(texts::of(&live.poll).message(&problem, form.retry));
     // If an earlier ballot of the same browser stands, the visitor is a voter, and the page shows the result.
-    let earlier_choices = match &problem {
-        Problem::Refused(Refusal::AlreadyVoted(Earlier::OfDevice(cast))) => {
-            Some(cast.iter().flat_map(|choices| choices.as_slice()).copied().collect())
-        }
-        Problem::Refused(Refusal::BallotIdReused) => Some(Vec::new()),
-        _ => None,
+    let earlier_choices = if let Problem::Refused(Refusal::AlreadyVoted(Earlier::OfDevice(cast))) = &problem {
+        Some(cast.iter().flat_map(|choices| choices.as_slice()).copied().collect())
+    } else {
+        matches!(problem, Problem::Refused(Refusal::BallotIdReused)).then(Vec::new)
     };
     let visit = match earlier_choices {
         Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },
