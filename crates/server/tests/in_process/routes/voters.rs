@@ -1,7 +1,8 @@
 //! Who may vote, and how often: the policies `device` and `network`, by every way to vote.
 
+use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::{Policy, Quota};
-use throng_testkit::{Answer, Connection, NOW, TestServer, polls};
+use throng_testkit::{Answer, Connection, NOW, TestServer};
 use uuid::Uuid;
 
 const SONG: &str = "/api/v1/polls/song/ballots";
@@ -13,7 +14,8 @@ const WITHOUT_TLS: &str = "; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000";
 
 /// Creates an open poll in which so many ballots of a voter count.
 fn create(server: &TestServer, slug: &str, policy: Policy, ballots: u8) {
-    polls::create(server, slug, |poll| (poll.policy, poll.quota) = (policy, Quota { ballots, per_option: None }));
+    let quota = Quota { ballots, per_option: None };
+    server.create_poll(NewPoll { policy, quota, ..NewPoll::demo(slug.parse().unwrap(), NOW) });
 }
 
 /// A server on which the compatibility routes serve a poll with this policy.
@@ -236,9 +238,8 @@ fn device_votes_once_by_any_way() {
 #[test]
 fn quota_counts_a_devices_ballots_and_its_choices() {
     let server = TestServer::start();
-    polls::create(&server, "song", |poll| {
-        (poll.policy, poll.quota) = (Policy::Device, Quota { ballots: 3, per_option: Some(2) });
-    });
+    let quota = Quota { ballots: 3, per_option: Some(2) };
+    server.create_poll(NewPoll { policy: Policy::Device, quota, ..NewPoll::demo("song".parse().unwrap(), NOW) });
     let token = token(&cast(&mut server.connect(), &[], &new_id(), 1, ""));
     assert_eq!(cast_as(&server, &token, 1).status, server.taken());
     let surplus = cast_as(&server, &token, 1);
@@ -399,7 +400,7 @@ fn nothing_but_a_vote_that_is_taken_gives_a_token() {
     refused.assert_problem(422, "invalid_choice");
     assert_eq!(refused.header("set-cookie"), None);
     // Where no voter is identified, no token is given, and one that is sent means nothing.
-    polls::create(&server, "open", |_| ());
+    create(&server, "open", Policy::Unlimited, 1);
     let body = format!(r#"{{"ballot_id":"{}","choices":[1],"voter":"x"}}"#, new_id());
     let answer = server.post("/api/v1/polls/open/ballots", body.as_bytes());
     assert_eq!((answer.status, answer.header("set-cookie")), (server.taken(), None));
