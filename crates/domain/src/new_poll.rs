@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::ids::{OptionId, PollId, Slug};
 use crate::policy::{Policy, Quota};
-use crate::poll::{Kind, PercentBase, Poll, PollOption, Visibility};
+use crate::poll::{Kind, PercentBase, Poll, PollOption, Proof, Visibility};
 use crate::text;
 
 /// The most options a poll may have.
@@ -42,6 +42,8 @@ pub struct NewPoll {
     pub policy: Policy,
     /// How often a voter may vote, where the policy identifies voters.
     pub quota: Quota,
+    /// Whether a ballot has to come with a proof of work.
+    pub proof: Proof,
     /// The options' labels, in the order they are shown.
     pub labels: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl NewPoll {
             percent_base: PercentBase::Voters,
             policy: Policy::Unlimited,
             quota: Quota::ONE,
+            proof: Proof::Never,
             labels: labels.map(str::to_owned).into(),
         }
     }
@@ -147,6 +150,7 @@ impl NewPoll {
             percent_base: self.percent_base,
             policy: self.policy,
             quota: self.quota,
+            proof: self.proof,
             version: 1,
             options,
         }

@@ -46,6 +46,8 @@ pub struct Poll {
     pub policy: Policy,
     /// How often a voter may vote, where the policy identifies voters.
     pub quota: Quota,
+    /// Whether a ballot has to come with a proof of work.
+    pub proof: Proof,
     /// Increases with every change of the poll.
     pub version: u64,
     /// The options, in the order they are shown.
@@ -96,6 +98,16 @@ words! {
 }
 
 words! {
+    /// Whether a ballot has to come with a proof of work: numbers that took the sender's processor some time to find.
+    Proof {
+        /// No ballot.
+        Never = "never",
+        /// Every ballot.
+        Always = "always",
+    }
+}
+
+words! {
     /// The state of a poll at a given time.
     PollState {
         /// No opening time is set.
@@ -108,6 +120,16 @@ words! {
         Closing = "closing",
         /// It is closed, and the store no longer adds ballots to its result.
         Final = "final",
+    }
+}
+
+impl Proof {
+    /// Whether a ballot without a proof isn't counted.
+    pub fn is_required(self) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+        }
     }
 }
 

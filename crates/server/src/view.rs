@@ -4,7 +4,7 @@ use jiff::Timestamp as JiffTimestamp;
 use serde::{Serialize, Serializer};
 use throng_domain::clock::Timestamp;
 use throng_domain::policy::{Policy, Quota};
-use throng_domain::poll::{Kind, PercentBase, Poll, PollOption, PollState, Visibility};
+use throng_domain::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
 use throng_domain::tally::{OptionResult, Tallies};
 
 /// A poll, without anything specific to the client.
@@ -25,6 +25,7 @@ pub struct PollView<'a> {
     percent_base: PercentBase,
     policy: Policy,
     quota: Option<Quota>,
+    proof: Proof,
     version: u64,
     options: &'a [PollOption],
 }
@@ -46,6 +47,7 @@ impl<'a> PollView<'a> {
             percent_base: poll.percent_base,
             policy: poll.policy,
             quota: poll.policy.identifies_voters().then_some(poll.quota),
+            proof: poll.proof,
             version: poll.version,
             options: &poll.options,
         }

@@ -3,7 +3,7 @@
 use super::support::{OPENS_AT, ballot, create, done, new_poll, record, tallies};
 use crate::ballot::Ballot;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
-use crate::poll::{Poll, PollId, PollState};
+use crate::poll::{Poll, PollId, PollState, Proof};
 use crate::store::{Close, Mark, Outcome, Store, StoreError, Window};
 
 /// A close as soon as possible.
@@ -14,6 +14,7 @@ pub async fn poll_is_stored_as_created(store: &dyn Store) {
     let mut new = new_poll("best-song");
     new.title = "Quote ' \" <b> é 日本 \u{1f3b6}".to_owned();
     new.min_choices = Some(2);
+    new.proof = Proof::Always;
     let created = done(store.create_poll(new.clone()).await);
     let stored = done(store.poll(&created.slug).await);
     assert_eq!(stored.as_ref(), Some(&created));

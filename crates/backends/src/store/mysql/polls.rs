@@ -15,8 +15,8 @@ use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                     percent_base, version, closed_at, final_at, policy, quota, option_quota, o.id AS option_id, label \
-                     FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
+                     percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, \
+                     o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 /// The time by the server's clock, in milliseconds, when the statement processes the row.
 const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
@@ -73,7 +73,8 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
     simple_query(&mut *writer, "START TRANSACTION").await?;
     let inserted = sqlx::query(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         percent_base, policy, quota, option_quota, proof, version) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(poll.slug.as_str())
     .bind(&poll.title)
@@ -88,6 +89,7 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
     .bind(poll.policy.as_str())
     .bind(poll.quota.ballots)
     .bind(poll.quota.per_option)
+    .bind(poll.proof.as_str())
     .bind(poll.version)
     .execute(&mut *writer)
     .await?;
@@ -258,6 +260,7 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         final_at: timestamp(row, 13)?,
         policy: word(row, 14)?,
         quota: quota(row, 15)?,
+        proof: word(row, 17)?,
         options: Vec::new(),
     })
 }

@@ -44,6 +44,7 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0005_policies",
                 sql: include_str!("../../../migrations/mysql/0005_policies.sql"),
             },
+            Migration { version: 6, name: "0006_proof", sql: include_str!("../../../migrations/mysql/0006_proof.sql") },
         ]
     }
 }

@@ -25,7 +25,8 @@ pub(super) const LOCKS: i64 = 0x7468_726f_6e67_0000;
 const SELECT: &str = "\
     SELECT id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, percent_base, version, \
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
-    ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota FROM poll";
+    ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota, \
+    proof FROM poll";
 
 /// The time by the server's clock, in milliseconds.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -184,8 +185,8 @@ fn lock_of(poll: PollId) -> i64 {
 async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let id = sqlx::query_scalar(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id",
+         percent_base, policy, quota, option_quota, proof, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
     )
     .bind(poll.slug.as_str())
     .bind(&poll.title)
@@ -200,6 +201,7 @@ async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> 
     .bind(poll.policy.as_str())
     .bind(i16::from(poll.quota.ballots))
     .bind(poll.quota.per_option.map(i16::from))
+    .bind(poll.proof.as_str())
     .bind(poll.version.cast_signed())
     .fetch_one(writer)
     .await?;
@@ -246,6 +248,7 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         final_at: row.try_get(15).map(timestamp)?,
         policy: word(row, 16)?,
         quota: quota(row, 17)?,
+        proof: word(row, 19)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
     })
 }

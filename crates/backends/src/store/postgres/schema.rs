@@ -39,6 +39,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0005_policies",
                 sql: include_str!("../../../migrations/postgres/0005_policies.sql"),
             },
+            Migration {
+                version: 6,
+                name: "0006_proof",
+                sql: include_str!("../../../migrations/postgres/0006_proof.sql"),
+            },
         ]
     }
 }

@@ -11,7 +11,7 @@ use throng_domain::store::{Close, Mark, Rules, StoreError, Window};
 use super::error::{StoreResult, read_error, write_error};
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                       percent_base, version, closed_at, final_at, policy, quota, option_quota";
+                       percent_base, version, closed_at, final_at, policy, quota, option_quota, proof";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -59,8 +59,8 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
     let mut poll = new.into_poll(PollId(0));
     let inserted = transaction.execute(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, version) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         percent_base, policy, quota, option_quota, proof, version) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             poll.slug.as_str(),
             poll.title,
@@ -75,6 +75,7 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
             poll.policy.as_str(),
             poll.quota.ballots,
             poll.quota.per_option,
+            poll.proof.as_str(),
             poll.version,
         ],
     );
@@ -234,6 +235,7 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         final_at: row.get(13).map(timestamp)?,
         policy: word(row, 14)?,
         quota: Quota { ballots: row.get(15)?, per_option: row.get(16)? },
+        proof: word(row, 17)?,
         options: Vec::new(),
     })
 }

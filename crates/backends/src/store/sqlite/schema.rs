@@ -36,6 +36,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0005_policies",
                 sql: include_str!("../../../migrations/sqlite/0005_policies.sql"),
             },
+            Migration {
+                version: 6,
+                name: "0006_proof",
+                sql: include_str!("../../../migrations/sqlite/0006_proof.sql"),
+            },
         ]
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use throng_domain::clock::Clock;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::{Policy, Quota};
-use throng_domain::poll::{Kind, PercentBase, Slug, Visibility};
+use throng_domain::poll::{Kind, PercentBase, Proof, Slug, Visibility};
 
 use super::advice::advise;
 use super::display::write_poll;
@@ -63,6 +63,9 @@ pub(in crate::cli) struct Create {
     /// How many of a voter's ballots may choose the same option [default: all of them]
     #[arg(long, value_name = "N")]
     option_quota: Option<u8>,
+    /// Whether a ballot has to come with a proof of work: some computing time of its sender's, most of it on slow phones
+    #[arg(long, default_value = "never", value_parser = one_of::<Proof>(Proof::WORDS))]
+    proof: Proof,
     #[command(flatten)]
     json: Json,
 }
@@ -102,6 +105,7 @@ impl Create {
             percent_base: self.percent_base,
             policy: self.policy,
             quota: Quota { ballots: self.quota, per_option: self.option_quota },
+            proof: self.proof,
             labels: self.labels,
         };
         (new, schedule)

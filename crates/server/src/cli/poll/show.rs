@@ -49,6 +49,7 @@ impl Show {
             ("kind", kind_text(&poll)),
             ("policy", policy_text(&poll)),
             ("results", format!("{}, in percent of the {}", poll.results.as_str(), poll.percent_base.as_str())),
+            ("proof", poll.proof.as_str().to_owned()),
             ("version", poll.version.to_string()),
         ] {
             details.row([name.to_owned(), value]);

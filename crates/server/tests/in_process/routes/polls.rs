@@ -20,6 +20,7 @@ fn a_poll_says_what_it_asks() {
     assert_eq!((poll["min_choices"].as_u64(), poll["max_choices"].as_u64()), (Some(1), Some(5)));
     assert_eq!(poll["opens_at"], "2100-01-01T00:00:00.000Z");
     assert!(poll["closes_at"].is_null());
+    assert_eq!(poll["proof"], "never");
     let ids: Vec<_> = poll["options"].as_array().unwrap().iter().map(|option| option["id"].as_u64()).collect();
     assert_eq!(ids, [Some(1), Some(2), Some(3), Some(4), Some(5)]);
 }

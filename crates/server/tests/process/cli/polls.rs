@@ -72,8 +72,9 @@ fn a_poll_lives_from_draft_to_close() {
 #[test]
 fn a_draft_of_one_poll_is_listed_as_the_api_shows_it() {
     let workspace = Workspace::with_demo();
-    let made = workspace.create("song", "--opens-at +1h --closes-at +2h --results never --json").json();
+    let made = workspace.create("song", "--opens-at +1h --closes-at +2h --results never --proof always --json").json();
     assert_eq!((&made["state"], &made["results"]), (&json!("scheduled"), &json!("never")));
+    assert_eq!(made["proof"], "always");
     let listed = workspace.run("poll list --json").json();
     assert_eq!(listed.as_array().unwrap().len(), 2);
     assert_eq!(listed[1], made);
