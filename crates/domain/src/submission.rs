@@ -39,6 +39,8 @@ pub struct Submission {
     pub choices: SentOptions,
     /// The token of the voter's device, as the response to an earlier ballot gave it.
     pub voter: Option<String>,
+    /// The proof of work, not yet checked.
+    pub proof: Option<String>,
 }
 
 impl Submission {
@@ -198,6 +200,8 @@ mod tests {
         let id = "018f4d1e-7c00-7000-8000-000000000001";
         let good = format!(r#"{{"ballot_id":"{id}","choices":[1,3]}}"#);
         assert_eq!(Submission::parse(good.as_bytes()).unwrap().choices.as_slice(), [OptionId(1), OptionId(3)]);
+        let proven = r#"{"proof":"1.2.3","choices":[1]}"#;
+        assert_eq!(Submission::parse(proven.as_bytes()).unwrap().proof.as_deref(), Some("1.2.3"));
         for body in [
             format!(r#"{{"ballot_id":"{id}","choices":[1],"votes":999}}"#),
             format!(r#"{{"ballot_id":"{id}","choices":[1],"voter":7}}"#),
@@ -205,6 +209,7 @@ mod tests {
             format!(r#"{{"ballot_id":"{id}"}}"#),
             format!(r#"{{"ballot_id":"{id}","choices":[1],"choices":[2]}}"#),
             r#"{"ballot_id":"x","choices":[1]}"#.to_owned(),
+            r#"{"choices":[1],"proof":7}"#.to_owned(),
             format!(r#"["{id}",[1]]"#),
             format!("\n [\"{id}\",[1]]"),
         ] {

@@ -33,6 +33,8 @@ pub struct App {
     pub receipt_key: DerivedKey,
     /// Makes the pseudonyms of voters, and signs their devices' tokens.
     pub policy_key: DerivedKey,
+    /// Signs the challenges for proofs of work.
+    pub challenge_key: DerivedKey,
     /// The metrics.
     pub metrics: Metrics,
     /// The shutdown, in steps.

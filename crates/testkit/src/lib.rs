@@ -3,6 +3,7 @@
 //! - [`ChaosProxy`] injects faults between a client and any server.
 //! - [`ThrongProcess`] is a real `throng`, with its log; [`DataDir`] is where one after the other runs.
 //! - [`Connection`] and [`Client`] speak HTTP; [`log`](mod@log) keeps what this process logs.
+//! - [`solve`] makes the proof of work that a ballot may need.
 //! - [`eventually`] and its variants wait for what has no event.
 //! - With the feature `server`: `TestServer` is a whole server in the test's process.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
@@ -13,6 +14,7 @@ mod environment;
 mod http;
 pub mod log;
 mod process;
+mod proof;
 #[cfg(feature = "server")]
 mod server;
 mod wait;
@@ -21,6 +23,7 @@ pub use self::chaos_proxy::{ChaosProxy, Fault, Response};
 pub use self::environment::{built_throng, directory_on_disk, throng_under_test, variable};
 pub use self::http::{Answer, Client, Connection, Reply};
 pub use self::process::{DataDir, Lines, ThrongProcess, throng};
+pub use self::proof::solve;
 #[cfg(feature = "server")]
 pub use self::server::{CORES, GatedStore, NOW, TestDatabase, TestServer, polls};
 pub use self::wait::{WAIT_MAX, eventually, eventually_async, wait_until, within};

@@ -130,6 +130,7 @@ impl Frame {
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
             receipt_key: config.receipt_key()?,
             policy_key: config.policy_key()?,
+            challenge_key: config.challenge_key()?,
             config,
             clock: Arc::clone(&source.clock),
             source,

@@ -184,15 +184,27 @@ impl Config {
         Ok(MessageKey::new(&secret.derive("queue messages").0))
     }
 
-    /// The key that signs a vote's receipts for browsers. A server that doesn't share its database needs no secret: it uses a
-    /// new key with each start.
+    /// The key that signs a vote's receipts for browsers.
     ///
     /// # Errors
     /// If the secret has to be generated, in dev, and can't be stored.
     pub fn receipt_key(&self) -> anyhow::Result<DerivedKey> {
+        self.key_of_nodes("page receipts")
+    }
+
+    /// The key that signs the challenges for proofs of work.
+    ///
+    /// # Errors
+    /// As for [`Self::receipt_key`].
+    pub fn challenge_key(&self) -> anyhow::Result<DerivedKey> {
+        self.key_of_nodes("proof of work")
+    }
+
+    /// A key that all nodes have. A server that doesn't share its database needs no secret: it uses a new key with each start.
+    fn key_of_nodes(&self, purpose: &str) -> anyhow::Result<DerivedKey> {
         Ok(match &self.app_secret {
-            Some(secret) => secret.derive("page receipts"),
-            None if self.has_other_nodes() => AppSecret::kept_for_dev()?.derive("page receipts"),
+            Some(secret) => secret.derive(purpose),
+            None if self.has_other_nodes() => AppSecret::kept_for_dev()?.derive(purpose),
             None => DerivedKey(rand::random()),
         })
     }

@@ -55,7 +55,7 @@ pub fn preflight_response() -> Response {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("content-type, idempotency-key, if-none-match, throng-voter"),
+        HeaderValue::from_static("content-type, idempotency-key, if-none-match, throng-proof, throng-voter"),
     );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response

@@ -94,9 +94,10 @@ impl Gateway {
         &self,
         sender: impl FnOnce(&Poll) -> RequestSender,
         id: Option<BallotId>,
+        proof: Option<String>,
         body: &[u8],
     ) -> Result<Response<B>, Problem> {
-        let submit = compat::submit(&self.core, sender, id, body);
+        let submit = compat::submit(&self.core, sender, id, proof, body);
         submit.await.inspect_err(|problem| problem.count_refused_ballot(&self.core))
     }
 
@@ -109,7 +110,8 @@ impl Gateway {
             Ok((id, read(body).await?))
         };
         let (id, body) = read.await.inspect_err(|problem: &Problem| problem.count_refused_ballot(&self.core))?;
-        self.submit(|poll| RequestSender::of(&self.core, poll, &head.headers, peer, None), id, &body).await
+        let sender = |poll: &Poll| RequestSender::of(&self.core, poll, &head.headers, peer, None);
+        self.submit(sender, id, compat::proof(&head.headers), &body).await
     }
 
     /// Most requests under load are for the two compatibility routes, which have no path parameters: they are matched here, and
@@ -195,7 +197,7 @@ impl FastPath for Gateway {
     ) -> hyper::Response<Bytes> {
         let origin = origin.as_ref();
         let (method, path, response) = match route {
-            Compat::Submit => ("POST", SUBMIT, self.compat(self.submit(|_| sender, None, &body), origin).await),
+            Compat::Submit => ("POST", SUBMIT, self.compat(self.submit(|_| sender, None, None, &body), origin).await),
             Compat::Result => ("GET", RESULT, self.compat(compat::result(&self.core), origin).await),
         };
         self.complete(RequestLine { method, path, client }, response)

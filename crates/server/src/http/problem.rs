@@ -223,6 +223,12 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::OptionQuotaUsed(_) => {
             (StatusCode::CONFLICT, "option_quota_used", "This voter has chosen this option as often as allowed")
         }
+        Refusal::ProofRequired => {
+            (StatusCode::PRECONDITION_REQUIRED, "proof_required", "The ballot needs a proof of work")
+        }
+        Refusal::ProofInvalid => {
+            (StatusCode::PRECONDITION_REQUIRED, "proof_invalid", "The proof of work isn't valid for this ballot")
+        }
         Refusal::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
         Refusal::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
         Refusal::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded"),
@@ -265,6 +271,16 @@ fn refusal_detail(refusal: &Refusal) -> String {
             format!(
                 "The ballot was not counted: as many of the voter's ballots chose option {option} as the poll allows."
             )
+        }
+        Refusal::ProofRequired => {
+            "The ballot was not counted. Get a challenge from /api/v1/polls/{slug}/challenge?ballot_id={id}, solve it, and send \
+            the ballot with this id and the proof: in proof, or to /api/submit as Throng-Proof."
+                .into()
+        }
+        Refusal::ProofInvalid => {
+            "The ballot was not counted: the proof is of another ballot or poll, has expired, or doesn't solve its challenge. \
+            Get a new challenge for this ballot_id, and send the ballot with its proof."
+                .into()
         }
         Refusal::PollNotOpen => {
             "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()
@@ -337,6 +353,8 @@ mod tests {
             Refusal::AlreadyVoted(Earlier::OfDevice(vec![choices])),
             Refusal::AlreadyVoted(Earlier::OfNetwork { ballots: 100 }),
             Refusal::OptionQuotaUsed(OptionId(3)),
+            Refusal::ProofRequired,
+            Refusal::ProofInvalid,
             Refusal::PollNotOpen,
             Refusal::PollClosed,
             Refusal::Overloaded,

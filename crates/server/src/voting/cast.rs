@@ -9,6 +9,7 @@ use throng_domain::store::Outcome;
 use throng_domain::submission::SentOptions;
 
 use super::policy::{Device, DeviceToken, PolicyKey, network};
+use super::proof_of_work::{self, ChallengeKey};
 use super::{Earlier, Refusal, Sender};
 use crate::intake::{Disposition, SubmitError, Submitted};
 use crate::state::{CoreState, Dependency};
@@ -20,6 +21,8 @@ pub struct Vote {
     pub choices: SentOptions,
     /// The ballot's id, if the client sent one. A ballot with an id counts once however often it is sent.
     pub ballot_id: Option<BallotId>,
+    /// The proof of work that came with it, unchecked.
+    pub proof: Option<String>,
     /// What becomes of a vote without an id.
     pub missing_id: MissingId,
     /// Who sent it.
@@ -92,9 +95,12 @@ fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(
         (Some(id), _) => id,
         // A vote without an id can't have been recorded before the close.
         (None, _) if poll.is_closed(now) => return Err(Refusal::PollClosed),
+        // A proof is for a ballot with an id.
+        (None, _) if poll.proof.is_required() => return Err(Refusal::ProofRequired),
         (None, MissingId::Generate) => core.app.next_ballot_id(now),
         (None, MissingId::Refuse) => return Err(Refusal::BallotIdMissing),
     };
+    proof_of_work::require(ChallengeKey(&core.app.challenge_key), poll, id, vote.proof.as_deref(), now)?;
     let (accepted_at, key) = (poll.arrival(now), PolicyKey(&core.app.policy_key));
     let (voter, token) = match (poll.policy, vote.sender) {
         (Policy::Unlimited, _) => return Ok((Ballot::unlimited(poll.id, id, choices, accepted_at), None)),

@@ -23,6 +23,12 @@ pub enum Refusal {
     /// As many of the voter's ballots chose this option as the poll allows.
     #[error("this voter has chosen option {0} as often as the poll allows")]
     OptionQuotaUsed(OptionId),
+    /// The poll counts only ballots with a proof of work, and this one has none.
+    #[error("the ballot has no proof of work")]
+    ProofRequired,
+    /// The proof of work is of another ballot or poll, has expired, or solves nothing.
+    #[error("the proof of work isn't valid for this ballot")]
+    ProofInvalid,
     /// The poll isn't open yet.
     #[error("the poll isn't open yet")]
     PollNotOpen,

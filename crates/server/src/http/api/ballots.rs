@@ -61,9 +61,10 @@ async fn cast(
     require_json_or_text(headers)?;
     let submission = Submission::parse(&body)?;
     let ballot_id = ballot_id(headers, query, submission.ballot_id)?;
-    let request_sender = RequestSender::of(core, &live.poll, headers, peer, submission.voter.as_deref());
+    let Submission { choices, voter, proof, .. } = submission;
+    let request_sender = RequestSender::of(core, &live.poll, headers, peer, voter.as_deref());
     let sender = request_sender.sender;
-    let vote = Vote { choices: submission.choices, ballot_id, missing_id: MissingId::Refuse, sender };
+    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender };
     let cast = voting::cast(core, &live.poll, vote).await.map_err(problem)?;
     let (code, status) = match cast.status {
         Status::Counted => (StatusCode::CREATED, "counted"),

@@ -5,6 +5,8 @@
 
 use axum::response::Response;
 use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::header::HeaderName;
 use throng_domain::ballot::BallotId;
 use throng_domain::poll::{Poll, Viewer};
 use throng_domain::submission;
@@ -15,6 +17,9 @@ use crate::http::response::{json, uncached};
 use crate::http::sender::RequestSender;
 use crate::state::CoreState;
 use crate::voting::{self, MissingId, Vote};
+
+/// The header with the ballot's proof of work: the body is the choices alone.
+const PROOF: HeaderName = HeaderName::from_static("throng-proof");
 
 const HIDDEN: Bytes = Bytes::from_static(b"{}");
 
@@ -27,6 +32,7 @@ pub async fn submit<B: From<Bytes>>(
     core: &CoreState,
     sender: impl FnOnce(&Poll) -> RequestSender,
     ballot_id: Option<BallotId>,
+    proof: Option<String>,
     body: &[u8],
 ) -> Result<Response<B>, Problem> {
     let (request_sender, casting) = {
@@ -34,13 +40,18 @@ pub async fn submit<B: From<Bytes>>(
         let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
         let choices = submission::parse_compat(body)?;
         let request_sender = sender(&live.poll);
-        let vote = Vote { choices, ballot_id, missing_id: MissingId::Generate, sender: request_sender.sender };
+        let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Generate, sender: request_sender.sender };
         (request_sender, voting::cast(core, &live.poll, vote))
     };
     let cast = casting.await?;
     let mut response = json(if cast.shows_results { cast.compat_result } else { HIDDEN });
     request_sender.keep(cast.token.as_ref(), response.headers_mut());
     Ok(response)
+}
+
+/// The proof of work in a request's headers; what isn't text is no valid proof.
+pub fn proof(headers: &HeaderMap) -> Option<String> {
+    headers.get(PROOF).map(|proof| String::from_utf8_lossy(proof.as_bytes()).into_owned())
 }
 
 /// `GET /api/result`: the current result.

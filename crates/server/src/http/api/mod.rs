@@ -1,6 +1,7 @@
 //! The public API: the two compatibility routes and version 1. Pages of other sites may call it (see [`super::cors`]).
 
 mod ballots;
+mod challenge;
 pub mod compat;
 pub mod polls;
 mod results;
@@ -28,6 +29,7 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .route("/result", get(async || Problem::NotFound))
         .route("/v1/polls/{slug}", get(polls::show))
         .route("/v1/polls/{slug}/ballots", post(ballots::submit))
+        .route("/v1/polls/{slug}/challenge", get(challenge::show))
         .route("/v1/polls/{slug}/results", get(results::show))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed);

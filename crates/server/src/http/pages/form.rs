@@ -17,12 +17,14 @@ pub struct BallotForm {
     pub choices: Vec<OptionId>,
     /// Its id; `None` if the form's page came from a cache and its script didn't run.
     pub ballot_id: Option<BallotId>,
+    /// Its proof of work, not yet checked.
+    pub proof: Option<String>,
     /// Whether it was sent before, and may have been counted.
     pub retry: bool,
 }
 
 impl BallotForm {
-    /// Parses the fields `choice`, one per option, `ballot_id` and `retry`.
+    /// Parses the fields `choice`, one per option, `ballot_id`, `proof` and `retry`.
     ///
     /// # Errors
     /// [`Problem::UnsupportedMediaType`], or [`Problem::NotABallot`] if there is an unknown field or an invalid value.
@@ -37,7 +39,8 @@ impl BallotForm {
         for (name, value) in fields {
             match name.as_str() {
                 "choice" => form.choices.push(option_id(&value).ok_or_else(not_a_ballot)?),
-                "ballot_id" if value.is_empty() => {}
+                "ballot_id" | "proof" if value.is_empty() => {}
+                "proof" => form.proof = Some(value),
                 "retry" if value == "1" => form.retry = true,
                 "ballot_id" => {
                     form.ballot_id = Some(submission::parse_ballot_id(&value).ok_or_else(not_a_ballot)?);

@@ -175,7 +175,8 @@ async fn vote(
 /// its form.
 async fn cast(core: &CoreState, live: &LivePoll, form: &BallotForm, sender: Sender) -> Result<Cast, Problem> {
     let choices = form.choices.iter().copied().collect();
-    let vote = Vote { choices, ballot_id: form.ballot_id, missing_id: MissingId::Refuse, sender };
+    let (ballot_id, proof) = (form.ballot_id, form.proof.clone());
+    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender };
     Ok(voting::cast(core, &live.poll, vote).await?)
 }
 
@@ -290,7 +291,7 @@ mod tests {
             (Refusal::Unavailable(Dependency::Store), 503, Some("1"), false, "be stored at this moment"),
             (Refusal::OutcomeUnknown(id), 500, None, true, "it counts once"),
         ] {
-            let form = BallotForm { choices: vec![OptionId(2)], ballot_id: Some(id), retry: false };
+            let form = BallotForm { choices: vec![OptionId(2)], ballot_id: Some(id), ..BallotForm::default() };
             let response = refused(&live, now, Visit::new(&PublicUrl::default(), false), form, id, refusal.into());
             assert_eq!(response.status(), status);
             assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);

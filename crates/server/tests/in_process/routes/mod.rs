@@ -13,6 +13,7 @@ mod operations;
 mod origin;
 mod overload;
 mod polls;
+mod proof;
 mod request_log;
 mod results;
 mod shutdown;

@@ -93,6 +93,11 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
             "One of these options was chosen from your device or network as often as this poll allows, so this vote was \
              not counted. Choose others."
         }
+        Refusal::ProofRequired => {
+            "Your vote was not counted: this poll asks your browser for a short calculation first. Vote again from here; if you \
+             see this again, turn on JavaScript for this site."
+        }
+        Refusal::ProofInvalid => "Your vote was not counted, since it was sent too late. Vote again from here.",
         Refusal::BallotIdMissing => "Press Vote once more: then your vote is counted.",
         Refusal::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
         Refusal::PollClosed if retried => {

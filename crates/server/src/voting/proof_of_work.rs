@@ -1,0 +1,223 @@
+//! Proof of work: where a poll asks for it, a ballot costs its sender some computing time.
+//!
+//! A client gets a challenge for the id of its ballot, solves it, and sends the proof with the ballot. Nothing is stored: a
+//! challenge is signed, and belongs to one ballot of one poll. So a proof that is used again is that ballot sent again, which
+//! counts once.
+//!
+//! A challenge is `1.<expires>.<difficulty>.<mac>`: the version of this format, the Unix time at which it expires in seconds, how
+//! many hashes each of its puzzles takes on average, and the first 128 bits of an HMAC-SHA256, as 32 hexadecimal digits.
+//!
+//! A proof is the challenge, followed by the solutions of its 16 puzzles, each a `.` and a decimal number below 2³². The solution
+//! of puzzle `i`, from 0, is a number `n` for which the SHA-256 of 24 bytes (the 16 of `mac`, `i` and `n` in 4 each, big-endian)
+//! begins with a 32-bit number below 2³² / `difficulty`. Together, many small puzzles take about as long each time; a single large
+//! one would take some voters several times as long as others. `web/proof.js` solves them in a browser.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use throng_domain::ballot::BallotId;
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::Poll;
+
+use super::Refusal;
+use crate::config::DerivedKey;
+
+/// The version of the format.
+const VERSION: &str = "1";
+
+/// The puzzles of a challenge.
+const PUZZLES: u32 = 16;
+
+/// The hashes that each puzzle takes on average: a second on a slow phone for all of them (ADR 14).
+const DIFFICULTY: u32 = 10_000;
+
+/// How long a challenge is valid, in seconds: it is solved when a voter begins to choose.
+const LIFETIME_S: i64 = 300;
+
+/// The key with which challenges are signed.
+#[derive(Clone, Copy, Debug)]
+pub struct ChallengeKey<'a>(pub &'a DerivedKey);
+
+/// A challenge as it is given to a client.
+#[derive(Debug)]
+pub struct Challenge {
+    /// What the client solves, and sends back with the solutions.
+    pub text: String,
+    /// How many hashes each of its puzzles takes on average.
+    pub difficulty: u32,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
+/// Refuses a ballot without a valid proof where the poll requires one. A closed poll requires none: no ballot is added to it, and
+/// one that was counted and is sent again gets the same response as before.
+///
+/// # Errors
+/// [`Refusal::ProofRequired`] or [`Refusal::ProofInvalid`].
+pub fn require(
+    key: ChallengeKey<'_>,
+    poll: &Poll,
+    id: BallotId,
+    proof: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if !poll.proof.is_required() || poll.is_closed(now) {
+        return Ok(());
+    }
+    let proof = proof.ok_or(Refusal::ProofRequired)?;
+    if key.accepts(poll, id, proof, now) { Ok(()) } else { Err(Refusal::ProofInvalid) }
+}
+
+impl ChallengeKey<'_> {
+    /// A challenge for the poll's ballot with this id.
+    pub fn challenge(self, poll: &Poll, id: BallotId, now: Timestamp) -> Challenge {
+        self.challenge_of(poll, id, now, DIFFICULTY)
+    }
+
+    fn challenge_of(self, poll: &Poll, id: BallotId, now: Timestamp, difficulty: u32) -> Challenge {
+        let expires_s = seconds(now).saturating_add(LIFETIME_S);
+        let mac: [u8; 32] = self.hmac(poll, id, expires_s, difficulty).finalize().into_bytes().into();
+        let mac = u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"));
+        Challenge {
+            text: format!("{VERSION}.{expires_s}.{difficulty}.{mac:032x}"),
+            difficulty,
+            expires_at: Timestamp(expires_s.saturating_mul(1_000)),
+        }
+    }
+
+    /// Whether the proof solves a challenge that was given for this ballot and is valid at `now`. What is cheap is checked first.
+    fn accepts(self, poll: &Poll, id: BallotId, proof: &str, now: Timestamp) -> bool {
+        let mut fields = proof.split('.');
+        let head = [(); 4].map(|()| fields.next());
+        let [Some(VERSION), Some(expires), Some(difficulty), Some(mac)] = head else { return false };
+        let (Ok(expires_s), Ok(difficulty)) = (expires.parse(), difficulty.parse()) else { return false };
+        let Ok(mac) = u128::from_str_radix(mac, 16).map(u128::to_be_bytes) else { return false };
+        if seconds(now) >= expires_s || self.hmac(poll, id, expires_s, difficulty).verify_truncated_left(&mac).is_err()
+        {
+            return false;
+        }
+        let mut solutions = fields.map(|solution| solution.parse().ok());
+        (0..PUZZLES).all(|puzzle| solutions.next().flatten().is_some_and(|n| solves(mac, puzzle, n, difficulty)))
+            && solutions.next().is_none()
+    }
+
+    fn hmac(self, poll: &Poll, id: BallotId, expires_s: i64, difficulty: u32) -> Hmac<Sha256> {
+        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0.0).expect("HMAC takes keys of any length");
+        hmac.update(format!("challenge {VERSION} {} {id} {expires_s} {difficulty}", poll.id.0).as_bytes());
+        hmac
+    }
+}
+
+/// Whether `n` solves a puzzle of the challenge with this `mac`.
+fn solves(mac: [u8; 16], puzzle: u32, n: u32, difficulty: u32) -> bool {
+    let hash: [u8; 32] = Sha256::new()
+        .chain_update(mac)
+        .chain_update(puzzle.to_be_bytes())
+        .chain_update(n.to_be_bytes())
+        .finalize()
+        .into();
+    let first = u32::from_be_bytes(*hash.first_chunk().expect("32 bytes begin with 4"));
+    u64::from(first) * u64::from(difficulty) < 1 << 32
+}
+
+fn seconds(at: Timestamp) -> i64 {
+    at.0.div_euclid(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll::{PollId, Proof};
+    use throng_testkit::solve;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+    const ID: BallotId = BallotId(Uuid::from_u128(7));
+    const EASY: u32 = 4;
+
+    fn poll(id: i64) -> Poll {
+        let new = NewPoll::demo("demo".parse().unwrap(), NOW);
+        NewPoll { proof: Proof::Always, closes_at: Some(NOW.plus_ms(3_600_000)), ..new }.into_poll(PollId(id))
+    }
+
+    /// A proof for the ballot `ID` in poll 1.
+    fn proof() -> String {
+        solve(&ChallengeKey(&DerivedKey([7; 32])).challenge_of(&poll(1), ID, NOW, EASY).text)
+    }
+
+    fn judged(poll: &Poll, id: BallotId, proof: &str, later_ms: i64) -> Result<(), Refusal> {
+        require(ChallengeKey(&DerivedKey([7; 32])), poll, id, Some(proof), NOW.plus_ms(later_ms))
+    }
+
+    #[test]
+    fn challenge_states_its_difficulty_and_end() {
+        let given = ChallengeKey(&DerivedKey([7; 32])).challenge(&poll(1), ID, NOW);
+        assert!(given.text.starts_with(&format!("1.1800000300.{DIFFICULTY}.")), "{given:?}");
+        assert_eq!((given.difficulty, given.expires_at), (DIFFICULTY, NOW.plus_ms(300_000)));
+    }
+
+    #[test]
+    fn proof_is_valid_on_any_node_for_five_minutes() {
+        let proof = proof();
+        assert_eq!(judged(&poll(1), ID, &proof, 0), Ok(()));
+        assert_eq!(judged(&poll(1), ID, &proof, 299_999), Ok(()));
+        assert_eq!(judged(&poll(1), ID, &proof, 300_000), Err(Refusal::ProofInvalid));
+    }
+
+    #[test]
+    fn proof_of_another_poll_ballot_or_key_is_refused() {
+        let proof = proof();
+        assert_eq!(judged(&poll(2), ID, &proof, 0), Err(Refusal::ProofInvalid));
+        assert_eq!(judged(&poll(1), BallotId(Uuid::from_u128(8)), &proof, 0), Err(Refusal::ProofInvalid));
+        let other = require(ChallengeKey(&DerivedKey([8; 32])), &poll(1), ID, Some(&proof), NOW);
+        assert_eq!(other, Err(Refusal::ProofInvalid));
+    }
+
+    #[test]
+    fn changed_challenge_is_refused() {
+        let proof = proof();
+        let head: Vec<_> = proof.splitn(5, '.').collect();
+        let [version, expires, difficulty, mac, solutions] = head[..] else { panic!("{proof}") };
+        for (changed, field) in [
+            (format!("2.{expires}.{difficulty}.{mac}.{solutions}"), "version"),
+            (format!("{version}.1800000301.{difficulty}.{mac}.{solutions}"), "expiry"),
+            (format!("{version}.{expires}.1.{mac}.{solutions}"), "a lower difficulty"),
+            (format!("{version}.{expires}.{difficulty}.{:032x}.{solutions}", 7), "mac"),
+            (solve(&format!("{version}.{expires}.1.{mac}")), "a lower difficulty, solved"),
+        ] {
+            assert_eq!(judged(&poll(1), ID, &changed, 0), Err(Refusal::ProofInvalid), "{field}");
+        }
+    }
+
+    #[test]
+    fn every_puzzle_has_to_be_solved() {
+        let proof = proof();
+        let fields: Vec<_> = proof.split('.').collect();
+        assert_eq!(fields.len(), 4 + 16);
+        for puzzle in 4..fields.len() {
+            let mac = u128::from_str_radix(fields[3], 16).unwrap().to_be_bytes();
+            let wrong = (0..1_000).find(|n| !solves(mac, puzzle as u32 - 4, *n, EASY)).unwrap().to_string();
+            for (put, name) in [(wrong.as_str(), "a number that solves nothing"), ("", "none"), ("4294967296", "large")]
+            {
+                let mut fields = fields.clone();
+                fields[puzzle] = put;
+                assert_eq!(judged(&poll(1), ID, &fields.join("."), 0), Err(Refusal::ProofInvalid), "{puzzle}: {name}");
+            }
+        }
+        for other in ["", "1", "....", &fields[..19].join("."), &format!("{proof}.0"), &format!("{proof}.")] {
+            assert_eq!(judged(&poll(1), ID, other, 0), Err(Refusal::ProofInvalid), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_an_open_poll_that_asks_for_a_proof_requires_it() {
+        let required =
+            |poll: &Poll, later_ms| require(ChallengeKey(&DerivedKey([7; 32])), poll, ID, None, NOW.plus_ms(later_ms));
+        assert_eq!(required(&poll(1), 0), Err(Refusal::ProofRequired));
+        assert_eq!(required(&poll(1), 3_600_000), Ok(()), "closed");
+        let free = Poll { proof: Proof::Never, ..poll(1) };
+        assert_eq!(required(&free, 0), Ok(()));
+        assert_eq!(judged(&free, ID, "nonsense", 0), Ok(()), "ignored");
+    }
+}
