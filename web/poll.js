@@ -15,6 +15,9 @@ const FOLLOW_MS = [500, 1_000, 2_000, 4_000];
 // a proxy's, which lost the response to a vote that was counted.
 const NOTHING_TAKEN = ["overloaded", "store_unavailable", "queue_unavailable"];
 
+// The proof of work for the page's ballot, a promise, once it was begun.
+let proving = null;
+
 showLocalTimes();
 const form = document.querySelector("form[data-ballots]");
 if (form && "timeout" in AbortSignal) enhance(form);
@@ -27,6 +30,9 @@ function enhance(form) {
   const texts = JSON.parse(form.dataset.texts);
   let ballot = null;
   let maybeCounted = form.elements.namedItem("retry") !== null;
+
+  // The proof of work is mostly done by the time the voter has chosen.
+  fieldset.addEventListener("change", () => proofOf(form)?.catch(() => {}), { once: true });
 
   // The inline script has replaced what was of another poll, or of long ago.
   if (history.state?.choices) showAgain(form, history.state);
@@ -41,7 +47,7 @@ function enhance(form) {
       return;
     }
     wait(texts.sending);
-    const sent = await send(form.dataset.ballots, ballot, (failure) => wait(`${reason(failure)} ${texts.still_trying}`));
+    const sent = await send(form, ballot, (failure) => wait(`${reason(failure)} ${texts.still_trying}`));
     maybeCounted ||= sent.maybeCounted;
     if (sent.counted) {
       const { results, status: fate } = sent.counted;
@@ -110,11 +116,11 @@ function enhance(form) {
 
 // Sends until there is a response that settles it: {counted} with its body, or {refused}. After so many tries, what the
 // last one met. {maybeCounted} tells whether a try may have been counted whose response was lost.
-async function send(address, ballot, onRetry) {
+async function send(form, ballot, onRetry) {
   let maybeCounted = false;
   for (let tries = 1; ; tries++) {
-    const sent = await sendOnce(address, ballot);
-    maybeCounted ||= !sent.counted && !sent.refused && !sent.notTaken;
+    const sent = await sendOnce(form, ballot);
+    maybeCounted ||= !sent.counted && !sent.refused && !sent.notTaken && !sent.notSent;
     if (sent.counted || sent.refused || tries === TRIES_MAX) return { ...sent, maybeCounted };
     onRetry(sent);
     // A crowd that was refused together must not come back together.
@@ -124,8 +130,24 @@ async function send(address, ballot, onRetry) {
   }
 }
 
-// One try: {counted}, {refused}, or {notTaken}; neither of them where that isn't known.
-async function sendOnce(address, ballot) {
+// One try, with a proof of work where the poll requires one. One that has expired is made anew, once. Besides what `post`
+// returns: {notSent}, where there is no proof.
+async function sendOnce(form, ballot, isLast = false) {
+  let proof;
+  try {
+    proof = await proofOf(form);
+  } catch {
+    return { notSent: true, offline: !navigator.onLine };
+  }
+  const sent = await post(form.dataset.ballots, { ...ballot, proof });
+  if (!sent.unproven || isLast) return sent;
+  proving = null;
+  return sendOnce(form, ballot, true);
+}
+
+// One request: {counted}, {refused}, with {unproven} if a valid proof was missing, or {notTaken}; none of them where that
+// isn't known.
+async function post(address, ballot) {
   let response, body;
   try {
     response = await fetch(address, {
@@ -144,7 +166,37 @@ async function sendOnce(address, ballot) {
   if (NOTHING_TAKEN.includes(body.code) || response.status === 429) {
     return { notTaken: true, retryAfterMs: Number(response.headers.get("Retry-After")) * 1_000 || 0 };
   }
-  return response.status < 500 ? { refused: true } : {};
+  return response.status < 500 ? { refused: true, unproven: response.status === 428 } : {};
+}
+
+// The proof of work for the form's ballot, a promise; undefined where the poll requires none.
+function proofOf(form) {
+  if (!form.dataset.challenge) return undefined;
+  proving ??= prove(form).catch((error) => {
+    proving = null;
+    throw error;
+  });
+  return proving;
+}
+
+async function prove({ dataset, elements }) {
+  const address = `${dataset.challenge}?ballot_id=${elements.namedItem("ballot_id").value}`;
+  const response = await fetch(address, { signal: AbortSignal.timeout(TRY_MS_MAX) });
+  if (!response.ok) throw new Error(`no challenge: ${response.status}`);
+  const { challenge } = await response.json();
+  const solver = new Worker(dataset.solver);
+  try {
+    const proof = await new Promise((resolve, reject) => {
+      solver.onmessage = ({ data }) => resolve(data);
+      solver.onerror = reject;
+      solver.postMessage(challenge);
+    });
+    // For the form, should it be sent by itself.
+    elements.namedItem("proof").value = proof;
+    return proof;
+  } finally {
+    solver.terminate();
+  }
 }
 
 // Waits so long, or until there is a network again.
@@ -170,7 +222,7 @@ async function showAgain(form, { ballotId, choices }) {
   }
   const isNetwork = form.dataset.policy === "network";
   const results = await resultsNow(form)
-    ?? (isNetwork ? null : (await sendOnce(form.dataset.ballots, { ballot_id: ballotId, choices })).counted?.results);
+    ?? (isNetwork ? null : (await sendOnce(form, { ballot_id: ballotId, choices })).counted?.results);
   if ((results || isNetwork) && form.isConnected) showOutcome(form, choices, results);
 }
 

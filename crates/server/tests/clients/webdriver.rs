@@ -137,6 +137,11 @@ impl Browser {
         self.client.execute(script, vec![]).await.unwrap()
     }
 
+    /// Runs pages so many times slower; not their workers.
+    pub async fn slow_down(&self, times: u8) {
+        self.devtools("Emulation.setCPUThrottlingRate", json!({"rate": times})).await;
+    }
+
     /// Shows pages on a screen of this size.
     pub async fn screen(&self, (width, height, scale): Screen) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": scale > 1});

@@ -13,6 +13,10 @@ pub const CSS: Asset = Asset::new("css", "text/css; charset=utf-8", include_str!
 /// The script that sends a vote and shows its result without leaving the page.
 pub const JS: Asset = Asset::new("js", "text/javascript; charset=utf-8", include_str!("../../../../../web/poll.js"));
 
+/// The worker that solves challenges, for polls that ask for a proof of work.
+pub const SOLVER: Asset =
+    Asset::new("js", "text/javascript; charset=utf-8", include_str!("../../../../../web/proof.js"));
+
 /// The script that gives a ballot its id. Inline in the page, since it has to run before the ballot can be sent.
 pub const BALLOT_ID_SCRIPT: &str = include_str!("../../../../../web/ballot_id.js");
 
@@ -43,7 +47,7 @@ impl Asset {
 
 /// `GET /assets/{name}`.
 pub(super) async fn show(name: Result<Path<String>, axum::extract::rejection::PathRejection>) -> Response {
-    let asset = name.ok().and_then(|Path(name)| [CSS, JS].into_iter().find(|asset| asset.name() == name));
+    let asset = name.ok().and_then(|Path(name)| [CSS, JS, SOLVER].into_iter().find(|asset| asset.name() == name));
     let Some(asset) = asset else { return Problem::NotFound.into_response() };
     let mut response = Response::new(Body::from(asset.content));
     let headers = response.headers_mut();
@@ -67,6 +71,11 @@ const fn fingerprint(content: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn solver_is_below_one_kilobyte() {
+        assert!(SOLVER.content.len() < 1_024, "{} bytes", SOLVER.content.len());
+    }
 
     #[test]
     fn fingerprint_is_fnv_1a() {

@@ -148,7 +148,8 @@ impl<'a> PollPage<'a> {
                 Shown::ResultPanel(ResultPanel::after(live, texts, now, &visit))
             }
         };
-        let leads_on = matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
+        // Where a proof of work is required, voting needs the script anyway.
+        let leads_on = !poll.proof.is_required() && matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
         Self { site: visit.site, texts, poll, message: visit.message, leads_on, shown }
     }
 }

@@ -5,6 +5,7 @@
 
 mod appearance;
 mod lost_responses;
+mod proof;
 mod voters;
 mod voting;
 mod without_script;

@@ -4,6 +4,7 @@ use throng_testkit::{Answer, TestServer};
 
 mod ballot;
 mod outcome;
+mod proof;
 mod receipt;
 
 /// The answer to a page's form with these fields and the id of a ballot that is a new one.

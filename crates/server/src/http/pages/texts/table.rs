@@ -53,6 +53,8 @@ pub struct Texts {
     pub refused: fn(&Refusal, bool) -> String,
     /// A vote that couldn't be read.
     pub unreadable: &'static str,
+    /// Of a poll that requires a proof of work, where the script doesn't run.
+    pub needs_script: &'static str,
     pub origin_not_allowed: PlainText,
     pub nothing_here: PlainText,
     pub no_such_poll: PlainText,
