@@ -139,10 +139,11 @@ const MUTANTS: [Mutant; 10] = [
     Mutant {
         name: "counting what was sent",
         file: "crates/backends/src/store/postgres/record.rs",
-        find: "            insert_missing(writer, &mut batch).await?;
+        find: "    let with = format!(\"inserted AS ({insert} RETURNING 1),\");
+    let sql = tallies::add_statement(&with, \"WHERE (SELECT count(*) FROM inserted) > 0\");
 ",
-        replace: "            insert_missing(writer, &mut batch).await?;
-            batch.count_all();
+        replace: "    let with = format!(\"inserted AS ({insert} ON CONFLICT DO NOTHING RETURNING 1),\");
+    let sql = tallies::add_statement(&with, \"WHERE (SELECT count(*) FROM inserted) >= 0\");
 ",
         suite: Suite::ScaledOut,
         tests: &["worker::a_worker_stopped_under_load"],

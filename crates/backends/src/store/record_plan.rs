@@ -15,9 +15,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
-use throng_domain::policy::{CastBallot, Quota};
 use throng_domain::poll::PollId;
-use throng_domain::store::{Outcome, Rules};
+use throng_domain::store::{CastBallot, Outcome, Rules};
 use throng_domain::tally::TallyChange;
 
 /// How an attempt begins.
@@ -172,13 +171,11 @@ impl<'a> RecordPlan<'a> {
             let members = &self.order[group.members.clone()];
             for position in members {
                 let ballot = &self.ballots[*position];
-                self.decisions[*position] = match refusal(group.rules, ballot) {
-                    Some(refusal) => Decision::Outcome(refusal),
-                    None => {
-                        let quota = group.rules.map_or(Quota::ONE, |rules| rules.quota);
-                        quota.judge(ballot, &cast).map_or_else(Decision::Outcome, Decision::Insert)
-                    }
+                let judged = match (group.rules, refusal(group.rules, ballot)) {
+                    (Some(rules), None) => rules.judge(ballot, &cast),
+                    (_, refusal) => Err(refusal.unwrap_or(Outcome::TooEarly)),
                 };
+                self.decisions[*position] = judged.map_or_else(Decision::Outcome, Decision::Insert);
                 // Nearly every group has one ballot, which no other one is judged by.
                 if let Decision::Insert(slot) = self.decisions[*position]
                     && members.len() > 1
@@ -253,7 +250,7 @@ fn refusal(rules: Option<Rules>, ballot: &Ballot) -> Option<Outcome> {
 mod tests {
     use throng_domain::ballot::VoterKey;
     use throng_domain::clock::Timestamp;
-    use throng_domain::policy::Policy;
+    use throng_domain::policy::{Policy, Quota};
     use throng_domain::poll::OptionId;
     use throng_domain::store::Window;
     use uuid::Uuid;

@@ -6,11 +6,8 @@ use async_trait::async_trait;
 
 use super::error::StoreError;
 use crate::ballot::{Ballot, BallotKey, Choices};
-use crate::clock::Timestamp;
 use crate::ids::{OptionId, PollId};
-use crate::policy::{CastBallot, Quota};
 use crate::tally::{Tallies, TallyChange};
-use crate::window::Window;
 
 /// Stores ballots and tallies.
 #[async_trait]
@@ -20,7 +17,7 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     /// - **Durable**: when this returns `Ok`, the ballots that it reports as counted survive the death of every process
     ///   and a loss of power.
     /// - **Once per voter**: of the ballots of a voter whom the poll's policy identifies, as many are counted as the poll's
-    ///   [`Quota`] allows, the first ones given, however many are recorded at the same time.
+    ///   [`Quota`](crate::policy::Quota) allows, the first ones given, however many are recorded at the same time.
     /// - **Idempotent**: a ballot that is already stored changes nothing. Recording the same ballots again, in any
     ///   grouping and order, after a crash or a commit whose outcome is unknown, results in the same tallies.
     /// - **Atomic**: tallies change in the transaction that inserts the ballots, or neither changes.
@@ -106,42 +103,14 @@ pub enum Outcome {
     CountedBefore,
     /// It was counted before with other choices: same id. Nothing changed.
     IdReused,
-    /// The voter has cast as many ballots as the poll's [`Quota`] allows, with these choices. Nothing changed.
+    /// The voter has cast as many ballots as the poll's [`Quota`](crate::policy::Quota) allows, with these choices. Nothing changed.
     QuotaUsed(Vec<Choices>),
-    /// As many of the voter's ballots chose this option as the poll's [`Quota`] allows. Nothing changed.
+    /// As many of the voter's ballots chose this option as the poll's [`Quota`](crate::policy::Quota) allows. Nothing changed.
     OptionQuotaUsed(OptionId),
     /// It arrived before the poll opened, or the poll is a draft or doesn't exist. Nothing changed.
     TooEarly,
     /// It arrived after the poll closed. Nothing changed.
     TooLate,
-}
-
-impl Outcome {
-    /// The outcome of a ballot whose id was counted before in the same poll, for the same voter; `None` if it wasn't.
-    pub fn of_repeated(ballot: &Ballot, cast: &[CastBallot]) -> Option<Self> {
-        let earlier = cast.iter().find(|earlier| earlier.id == ballot.id)?;
-        Some(if earlier.choices == ballot.choices { Self::CountedBefore } else { Self::IdReused })
-    }
-}
-
-/// What a store judges a poll's ballots by, as of its transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// When ballots are accepted.
-    pub window: Window,
-    /// How often a voter may vote.
-    pub quota: Quota,
-}
-
-impl Rules {
-    /// The outcome of a ballot that arrived at this time and isn't counted for that reason; `None` if it arrived in time.
-    pub fn refusal(&self, accepted_at: Timestamp) -> Option<Outcome> {
-        match self.window {
-            Window { closes_at: Some(closes_at), .. } if accepted_at >= closes_at => Some(Outcome::TooLate),
-            Window { opens_at: Some(opens_at), .. } if accepted_at >= opens_at => None,
-            Window { .. } => Some(Outcome::TooEarly),
-        }
-    }
 }
 
 /// The two counts of a poll, which must agree.

@@ -7,11 +7,13 @@
 mod ballots;
 mod error;
 mod polls;
+mod rules;
 mod schema;
 
-pub use self::ballots::{BallotStore, LogReader, LogState, Outcome, Process, Recorded, Recount, Rules};
+pub use self::ballots::{BallotStore, LogReader, LogState, Outcome, Process, Recorded, Recount};
 pub use self::error::{Source, StoreError};
 pub use self::polls::PollStore;
+pub use self::rules::{CastBallot, Rules};
 pub use self::schema::{MigrationState, Schema};
 pub use crate::poll::Mark;
 use crate::rounds::Rounds;

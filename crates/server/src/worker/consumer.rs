@@ -10,7 +10,7 @@ use throng_domain::store::{BallotStore, Outcome, Recorded, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug_span, info, warn};
+use tracing::{Instrument as _, debug, debug_span, info, warn};
 
 use super::ResultBroadcaster;
 use super::round_reporter::{KnownRound, RoundReporter};
@@ -172,8 +172,10 @@ fn is_large(messages: &[DeliveryTag], ballots: &[Ballot]) -> bool {
     messages.len() >= MESSAGES_MANY || ballots.len() >= BALLOTS_MANY
 }
 
-/// Logs the ballots that were accepted and don't count.
+/// Logs how many ballots were accepted and don't count, one line per reason: somebody may send a great many. Each is in the log at
+/// the level `debug`.
 fn log_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
     for (ballot, outcome) in ballots.iter().zip(outcomes) {
         let why = match outcome {
             Outcome::Counted | Outcome::CountedBefore => continue,
@@ -183,7 +185,14 @@ fn log_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
             Outcome::TooEarly => "the poll wasn't open",
             Outcome::TooLate => "the poll was closed",
         };
-        info!(ballot = %ballot.id, poll = ballot.poll.0, why, "an accepted ballot doesn't count");
+        debug!(ballot = %ballot.id, poll = ballot.poll.0, why, "an accepted ballot doesn't count");
+        match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, ballots)) => *ballots += 1,
+            None => reasons.push((why, 1)),
+        }
+    }
+    for (why, ballots) in reasons {
+        info!(ballots, why, "accepted ballots don't count");
     }
 }
 

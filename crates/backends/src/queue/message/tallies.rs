@@ -5,10 +5,7 @@ use throng_domain::poll::{OptionId, PollId};
 use throng_domain::tally::Tallies;
 
 use super::reader::Reader;
-use super::{Kind, MessageKey, NotAMessage, TooMuch, begin, open, seal, write_number, write_signed};
-
-/// The format that is written, and the newest that is read.
-pub(super) const VERSION: u8 = 1;
+use super::{Kind, MessageKey, NotAMessage, TALLIES_VERSION, TooMuch, begin, open, seal, write_number, write_signed};
 
 /// The maximum number of tallies in a message.
 pub const TALLIES_MAX: usize = 1_000;
@@ -25,7 +22,7 @@ pub fn encode_tallies(key: &MessageKey, tallies: &[Tallies]) -> Result<Vec<u8>, 
     if tallies.len() > TALLIES_MAX || tallies.iter().any(|tallies| tallies.counts.len() > OPTIONS_MAX) {
         return Err(too_much);
     }
-    let mut message = begin(VERSION, Kind::Tallies, 10 + tallies.len() * 64);
+    let mut message = begin(TALLIES_VERSION, Kind::Tallies, 10 + tallies.len() * 64);
     write_number(&mut message, tallies.len() as u64);
     for Tallies { poll, seq, voters, counts } in tallies {
         write_signed(&mut message, poll.0);
@@ -93,7 +90,7 @@ mod tests {
 
         #[test]
         fn authentic_contents_have_one_encoding_or_are_rejected(contents in vec(any::<u8>(), 0..100)) {
-            let mut message = begin(VERSION, Kind::Tallies, 0);
+            let mut message = begin(TALLIES_VERSION, Kind::Tallies, 0);
             message.extend(contents);
             let message = seal(&key(), message, TooMuch { what: "", max: 0 }).unwrap();
             if let Ok(tallies) = decode_tallies(&key(), &message) {

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, TransactionBehavior, params};
 use throng_domain::ballot::{Ballot, BallotKey};
-use throng_domain::policy::CastBallot;
 use throng_domain::poll::PollId;
-use throng_domain::store::{Outcome, Recorded, Rules, StoreError};
+use throng_domain::store::{CastBallot, Outcome, Recorded, Rules, StoreError};
 use throng_domain::tally::TallyChange;
 
 use super::ballots::id_from;
@@ -93,7 +92,7 @@ impl<'a> Rows<'a> {
             return Ok(Outcome::of_repeated(ballot, &self.cast(rules, ballot)?).unwrap_or(refusal));
         }
         let Some(voter) = ballot.voter() else { return self.record_unlimited(rules, ballot) };
-        match rules.quota.judge(ballot, &self.cast(rules, ballot)?) {
+        match rules.judge(ballot, &self.cast(rules, ballot)?) {
             Ok(slot) => self.insert(BallotKey::of_voter(voter, slot), ballot).map(|()| Outcome::Counted),
             Err(outcome) => Ok(outcome),
         }
