@@ -2,6 +2,7 @@
 
 mod migration;
 pub mod mysql;
+mod pages;
 mod pool;
 pub mod postgres;
 mod record_plan;

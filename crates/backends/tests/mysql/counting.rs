@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use throng_domain::ballot::{Ballot, BallotKey};
-use throng_domain::contract::support::{ballot, create, done, record, tallies};
+use throng_domain::contract::support::{all_ballots, ballot, create, record, tallies};
 use throng_domain::poll::{OptionId, Poll};
-use throng_domain::store::{BallotStore as _, Outcome, Store};
+use throng_domain::store::{Outcome, Store};
 
 use super::OwnDatabase;
 
@@ -48,7 +48,7 @@ async fn keys_are_compared_by_their_bytes() {
     let recorded = record(&store, &batch).await;
     assert_eq!(counted(&recorded.outcomes), keys.len());
     batch.sort_by_key(|ballot| ballot.key);
-    assert_eq!(done(store.ballots(poll.id, None, 10).await), batch);
+    assert_eq!(all_ballots(&store, &poll).await, batch);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::support::{OPENS_AT, Random, ballot, counts, create, done, record, tallies};
+use super::support::{OPENS_AT, Random, all_ballots, ballot, counts, create, done, record, tallies};
 use crate::ballot::Ballot;
 use crate::poll::{OptionId, PollId};
 use crate::store::{Outcome, Store, StoreError, Window};
@@ -17,7 +17,7 @@ pub async fn a_ballot_is_counted_and_kept(store: &dyn Store) {
     assert_eq!(recorded.tallies, [tallies(store, &poll).await]);
     assert_eq!(counts(&recorded.tallies[0]), [1, 0, 1, 0, 0]);
     assert_eq!(recorded.tallies[0].voters, 1);
-    assert_eq!(done(store.ballots(poll.id, None, 10).await), [cast]);
+    assert_eq!(all_ballots(store, &poll).await, [cast]);
 }
 
 /// A ballot sent again is reported as counted before, and not counted again.
@@ -216,14 +216,8 @@ pub async fn ballots_are_read_in_pages(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let batch: Vec<_> = (1..=25).map(|number| ballot(&poll, number, &[1])).collect();
     record(store, &batch).await;
-    let (mut read, mut after) = (Vec::new(), None);
-    loop {
-        let page = done(store.ballots(poll.id, after, 10).await);
-        assert!(page.len() <= 10);
-        let Some(last) = page.last() else { break };
-        after = Some(last.key);
-        read.extend(page);
-    }
+    let mut read = all_ballots(store, &poll).await;
+    read.sort_by_key(|ballot| ballot.key);
     assert_eq!(read, batch);
 }
 

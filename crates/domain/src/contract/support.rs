@@ -55,6 +55,21 @@ pub async fn tallies(store: &dyn Store, poll: &Poll) -> Tallies {
     recount.tallies
 }
 
+/// The poll's ballots, read page by page.
+pub async fn all_ballots(store: &dyn Store, poll: &Poll) -> Vec<Ballot> {
+    const LIMIT: usize = 10;
+    let (mut read, mut after) = (Vec::new(), None);
+    loop {
+        let page = done(store.ballots(poll.id, after, LIMIT).await);
+        assert!(page.ballots.len() <= LIMIT);
+        read.extend(page.ballots);
+        match page.next {
+            Some(_) => after = page.next,
+            None => return read,
+        }
+    }
+}
+
 /// The counts alone, in the options' order.
 pub fn counts(tallies: &Tallies) -> Vec<u64> {
     tallies.counts.iter().map(|(_, count)| *count).collect()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::error::StoreError;
-use crate::ballot::{Ballot, BallotKey, Choices};
+use crate::ballot::{Ballot, Choices};
 use crate::ids::{OptionId, PollId};
 use crate::tally::{Tallies, TallyChange};
 
@@ -53,8 +53,9 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     /// [`StoreError::Rejected`] if there is no such poll.
     async fn recount(&self, poll: PollId) -> Result<Recount, StoreError>;
 
-    /// A page of the poll's ballots, for exports: in the order of their keys, those after `after`, at most `limit`.
-    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError>;
+    /// A page of the poll's ballots, for exports: at most `limit`, the first ones or those after an earlier page. In an order
+    /// that the store determines, each ballot is in one page; one that is recorded meanwhile may be in none.
+    async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError>;
 
     /// Periodic maintenance, also while nothing is recorded: the process that records calls it about once per second.
     /// It checks that the store is writable and is the one that was opened, and moves what is in a log to its place in
@@ -83,6 +84,24 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     async fn rescue(&self) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
+}
+
+/// Ballots as they are stored.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct BallotPage {
+    /// The ballots.
+    pub ballots: Vec<Ballot>,
+    /// Where this page ends; `None` if it is the last one. A page with a cursor may have fewer ballots than asked for.
+    pub next: Option<Cursor>,
+}
+
+/// Where a page of ballots ends. Only the store that returned it knows its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The part of the poll's ballots that the page ends in, where a store reads them in parts.
+    pub part: u8,
+    /// The last ballot in the order of this part.
+    pub last: [u8; 16],
 }
 
 /// The outcome of a batch.

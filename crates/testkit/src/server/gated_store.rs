@@ -4,11 +4,13 @@ use std::sync::{Condvar, Mutex};
 
 use async_trait::async_trait;
 use throng_backends::store::sqlite::SqliteStore;
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::Ballot;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
-use throng_domain::store::{BallotStore, Close, Mark, PollStore, Recorded, Recount, StoreError, Window};
+use throng_domain::store::{
+    BallotPage, BallotStore, Close, Cursor, Mark, PollStore, Recorded, Recount, StoreError, Window,
+};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use crate::wait::WAIT_MAX;
@@ -108,7 +110,7 @@ impl BallotStore for GatedStore {
         self.store.recount(poll).await
     }
 
-    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+    async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {
         self.store.ballots(poll, after, limit).await
     }
 

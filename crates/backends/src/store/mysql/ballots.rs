@@ -5,25 +5,26 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
+use throng_domain::store::{BallotPage, Cursor};
 
 use super::error::corrupt;
 use super::polls::word;
+use crate::store::pages::page;
 
 /// A page of ballots, in the order of their keys.
 pub(super) async fn stored(
     reader: &mut MySqlConnection,
     poll: PollId,
-    after: Option<BallotKey>,
+    after: Option<Cursor>,
     limit: usize,
-) -> sqlx::Result<Vec<Ballot>> {
-    let (relation, key) = after.map_or((">=", [0; 16]), |after| (">", after.0));
+) -> sqlx::Result<BallotPage> {
+    let (relation, key) = after.map_or((">=", [0; 16]), |after| (">", after.last));
     let sql = format!(
         "SELECT `key`, coalesce(ballot_id, `key`), choices, accepted_at, coalesce(policy, 'unlimited') FROM ballot \
          WHERE poll_id = ? AND `key` {relation} ? ORDER BY `key` LIMIT ?"
     );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let page = sqlx::query(&sql).bind(poll.0).bind(&key[..]).bind(limit);
-    let rows = page.fetch_all(reader).await?;
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = sqlx::query(&sql).bind(poll.0).bind(&key[..]).bind(most).fetch_all(reader).await?;
     let ballots = rows.iter().map(|row| {
         Ok(Ballot {
             poll,
@@ -34,7 +35,7 @@ pub(super) async fn stored(
             policy: word(row, 4)?,
         })
     });
-    ballots.collect()
+    Ok(page(ballots.collect::<sqlx::Result<_>>()?, limit))
 }
 
 /// A column that holds 16 bytes.

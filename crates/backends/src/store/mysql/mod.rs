@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::mysql::MySqlConnection;
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::Ballot;
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotStore, Close, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError, Window,
+    BallotPage, BallotStore, Close, Cursor, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError,
+    Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use tokio::time::Instant;
@@ -100,7 +101,7 @@ impl BallotStore for MySqlStore {
         counted.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
-    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+    async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {
         self.read(async |reader| ballots::stored(reader, poll, after, limit).await).await
     }
 }

@@ -118,8 +118,10 @@ pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx:
     let mut after = None;
     loop {
         let page = within(READ_MAX, ballots::stored(reader, poll, after, RECOUNT_PAGE)).await??;
-        let Some(last) = page.last() else { return Ok(Some(Recount::new(tallies, &ballots))) };
-        after = Some(last.key);
-        page.iter().for_each(|ballot| ballots.add(&ballot.choices));
+        page.ballots.iter().for_each(|ballot| ballots.add(&ballot.choices));
+        match page.next {
+            Some(_) => after = page.next,
+            None => return Ok(Some(Recount::new(tallies, &ballots))),
+        }
     }
 }

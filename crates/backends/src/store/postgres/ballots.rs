@@ -5,22 +5,24 @@ use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
+use throng_domain::store::{BallotPage, Cursor};
 
 use super::polls::word;
+use crate::store::pages::page;
 
 /// A page of ballots, in the order of their keys.
 pub(super) async fn stored(
     reader: &mut PgConnection,
     poll: PollId,
-    after: Option<BallotKey>,
+    after: Option<Cursor>,
     limit: usize,
-) -> sqlx::Result<Vec<Ballot>> {
+) -> sqlx::Result<BallotPage> {
     let rows = sqlx::query(
         "SELECT key, coalesce(ballot_id, key), choices, accepted_at, coalesce(policy, 'unlimited') FROM ballot \
          WHERE poll_id = $1 AND ($2::bytea IS NULL OR key > $2) ORDER BY key LIMIT $3",
     )
     .bind(poll.0)
-    .bind(after.as_ref().map(|key| &key.0[..]))
+    .bind(after.as_ref().map(|after| &after.last[..]))
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(reader)
     .await?;
@@ -34,7 +36,7 @@ pub(super) async fn stored(
             policy: word(row, 4)?,
         })
     };
-    rows.iter().map(ballot).collect()
+    Ok(page(rows.iter().map(ballot).collect::<sqlx::Result<_>>()?, limit))
 }
 
 /// A column that holds a ballot's id.

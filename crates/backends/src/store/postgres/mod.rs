@@ -16,13 +16,14 @@ mod settings;
 mod tallies;
 
 use async_trait::async_trait;
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::Ballot;
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotStore, Close, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError, Window,
+    BallotPage, BallotStore, Close, Cursor, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError,
+    Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -75,7 +76,7 @@ impl BallotStore for PostgresStore {
         tallies::recount(&self.connections, poll).await?.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
-    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+    async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {
         self.connections.read(async |reader| ballots::stored(reader, poll, after, limit).await).await
     }
 }

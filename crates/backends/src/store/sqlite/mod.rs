@@ -27,13 +27,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::Ballot;
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotStore, Close, LogState, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError, Window,
+    BallotPage, BallotStore, Close, Cursor, LogState, Mark, MigrationState, PollStore, Recorded, Recount, Schema,
+    StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -169,7 +170,7 @@ impl BallotStore for SqliteStore {
             .ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
-    async fn ballots(&self, poll: PollId, after: Option<BallotKey>, limit: usize) -> Result<Vec<Ballot>, StoreError> {
+    async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {
         self.read(move |reader| ballots::stored(reader, poll, after, limit)).await
     }
 

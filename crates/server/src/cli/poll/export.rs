@@ -110,16 +110,16 @@ async fn write_ballots(
     let mut after = None;
     loop {
         let page = store.ballots(poll.id, after, PAGE_BALLOTS).await?;
-        for ballot in &page {
+        for ballot in &page.ballots {
             match format {
                 Format::Csv => write_csv(out, ballot)?,
                 Format::Jsonl => write_json(out, &Row::from(ballot))?,
             }
         }
-        progress.inc(page.len().try_into().unwrap_or(u64::MAX));
-        match page.last() {
-            Some(last) if page.len() == PAGE_BALLOTS => after = Some(last.key),
-            Some(_) | None => break,
+        progress.inc(page.ballots.len().try_into().unwrap_or(u64::MAX));
+        match page.next {
+            Some(_) => after = page.next,
+            None => break,
         }
     }
     progress.finish_and_clear();

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use throng_domain::ballot::{Ballot, BallotId, BallotKey};
+use throng_domain::ballot::{Ballot, BallotId};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
-use throng_domain::store::{BallotStore, Close, Mark, Outcome, PollStore, Recorded, Recount, StoreError, Window};
+use throng_domain::store::{
+    BallotPage, BallotStore, Close, Cursor, Mark, Outcome, PollStore, Recorded, Recount, StoreError, Window,
+};
 use throng_domain::tally::{Tallies, TallyChange};
 
 /// The one poll there is.
@@ -98,7 +100,7 @@ impl BallotStore for ScriptedStore {
         not_here()
     }
 
-    async fn ballots(&self, _: PollId, _: Option<BallotKey>, _: usize) -> Result<Vec<Ballot>, StoreError> {
+    async fn ballots(&self, _: PollId, _: Option<Cursor>, _: usize) -> Result<BallotPage, StoreError> {
         not_here()
     }
 }
