@@ -129,7 +129,7 @@ pub async fn any_grouping_of_voters_counts_the_same(store: &dyn Store) {
                 Outcome::QuotaUsed(used) => !cast.contains_key(&id) && cast.len() == 3 && used.len() == 3,
                 Outcome::OptionQuotaUsed(used) => used.0 == option && cast.len() < 3 && chosen == 2,
                 Outcome::Counted => cast.len() < 3 && chosen < 2 && cast.insert(id, option).is_none(),
-                Outcome::IdReused | Outcome::TooEarly | Outcome::TooLate => false,
+                Outcome::IdReused | Outcome::TooEarly | Outcome::TooLate | Outcome::NotReady => false,
             };
             assert!(is_expected, "voter {voter}, ballot {id}: {outcome:?} after {cast:?}");
         }

@@ -25,7 +25,8 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     ///   counted, and no later call returns a lower `seq` for the same poll.
     ///
     /// Whether a ballot arrived in time is decided here, by its `accepted_at` against the poll's opening and closing
-    /// times as of this transaction; a ballot that is already stored stays counted, whenever it is sent again. A poll
+    /// times as of this transaction; a ballot that is already stored stays counted, whenever it is sent again, though a day after
+    /// the result is final a store may report it as too late. A poll
     /// that is [final](crate::poll::Mark::Final) accepts no ballot, whenever that arrived: only [`Self::change_tallies`] changes its tallies.
     ///
     /// May block its thread until the commit: call it from a thread that has nothing else to do.
@@ -130,6 +131,9 @@ pub enum Outcome {
     TooEarly,
     /// It arrived after the poll closed. Nothing changed.
     TooLate,
+    /// The store, just opened, has yet to read the voters of the ballot's poll. Nothing changed: the same ballot is to be recorded
+    /// again, seconds later. Other polls' ballots in the batch are recorded.
+    NotReady,
 }
 
 /// The two counts of a poll, which must agree.

@@ -138,6 +138,7 @@ fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
         Disposition::Recorded(Outcome::OptionQuotaUsed(option)) => Err(Refusal::OptionQuotaUsed(option)),
         Disposition::Recorded(Outcome::TooEarly) => Err(Refusal::PollNotOpen),
         Disposition::Recorded(Outcome::TooLate) => Err(Refusal::PollClosed),
+        Disposition::Recorded(Outcome::NotReady) => Err(Refusal::Unavailable(Dependency::Store)),
     }
 }
 

@@ -145,7 +145,8 @@ impl RetryingStore {
     }
 
     /// Records the batch, however long the store is unavailable; `None` if stopped meanwhile. After an unknown outcome the
-    /// batch is recorded again, which changes nothing if it was recorded before.
+    /// batch is recorded again, which changes nothing if it was recorded before. So is a batch with a ballot for which the store
+    /// isn't ready: that ballot must not be acknowledged.
     async fn record(&mut self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
         let mut wait = RETRY_FIRST;
         loop {
@@ -154,7 +155,10 @@ impl RetryingStore {
             let error = match self.store.record(ballots).instrument(span).await {
                 Ok(recorded) => {
                     self.metrics.recorded(&recorded.outcomes, started.elapsed());
-                    return Ok(Some(recorded));
+                    if !recorded.outcomes.contains(&Outcome::NotReady) {
+                        return Ok(Some(recorded));
+                    }
+                    StoreError::Unavailable("it is still reading the voters of a poll".into())
                 }
                 Err(error) if error.is_retryable() => error,
                 Err(error) => return Err(error),
@@ -184,6 +188,7 @@ fn log_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
             Outcome::OptionQuotaUsed(_) => "the voter has chosen one of its options as often as the poll allows",
             Outcome::TooEarly => "the poll wasn't open",
             Outcome::TooLate => "the poll was closed",
+            Outcome::NotReady => continue,
         };
         debug!(ballot = %ballot.id, poll = ballot.poll.0, why, "an accepted ballot doesn't count");
         match reasons.iter_mut().find(|(reason, _)| *reason == why) {
@@ -208,16 +213,51 @@ fn merge(deliveries: Vec<Delivery>) -> (Vec<DeliveryTag>, Vec<Ballot>) {
 
 #[cfg(test)]
 mod tests {
-    use throng_domain::ballot::{BallotId, Choices};
-    use throng_domain::clock::Timestamp;
+    use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::ballot::{BallotId, Choices, VoterKey};
+    use throng_domain::clock::{Clock, SystemClock, Timestamp};
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::policy::Policy;
     use throng_domain::poll::{OptionId, PollId};
+    use throng_domain::store::{PollStore as _, Schema as _};
+    use uuid::Uuid;
 
     use super::*;
+    use crate::telemetry::metrics::WorkerMetrics;
+
+    #[tokio::test]
+    async fn ballots_wait_until_the_store_has_read_its_voters() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("throng.db");
+        let store = SqliteStore::open(&path).unwrap();
+        store.migrate().await.unwrap();
+        let demo = NewPoll::demo("demo".parse().unwrap(), Timestamp(0));
+        let poll = store.create_poll(NewPoll { policy: Policy::Device, ..demo }).await.unwrap().id;
+        let ballot = |voter: u16| {
+            let mut key = [0; 15];
+            key[..2].copy_from_slice(&voter.to_le_bytes());
+            let (id, choices) = (BallotId(Uuid::from_u128(voter.into())), Choices::new([OptionId(1)]).unwrap());
+            Ballot::of_voter(poll, Policy::Device, VoterKey(key), id, choices, Timestamp(1))
+        };
+        // More than a store reads at once.
+        let voters: Vec<_> = (0..20_000).map(ballot).collect();
+        store.record(&voters).await.unwrap();
+        drop(store);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut reopened = RetryingStore {
+            store: Arc::new(SqliteStore::open(&path).unwrap()),
+            metrics: WorkerMetrics::new(&clock).consumer(),
+            stop: CancellationToken::new(),
+            maintained: Instant::now(),
+        };
+        let recorded = reopened.record(&[ballot(20_000), ballot(7)]).await.unwrap().unwrap();
+        assert_eq!(recorded.outcomes, [Outcome::Counted, Outcome::CountedBefore]);
+    }
 
     #[test]
     fn backlog_is_not_delayed() {
         let choices = Choices::new([OptionId(1)]).unwrap();
-        let ballot = Ballot::unlimited(PollId(1), BallotId(uuid::Uuid::nil()), choices, Timestamp(0));
+        let ballot = Ballot::unlimited(PollId(1), BallotId(Uuid::nil()), choices, Timestamp(0));
         let is_large = |messages: usize, ballots: usize| {
             let tags: Vec<_> = (0..messages).map(|_| DeliveryTag { generation: 1, number: 1 }).collect();
             is_large(&tags, &vec![ballot.clone(); ballots])

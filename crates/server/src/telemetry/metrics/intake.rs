@@ -37,7 +37,8 @@ impl BatchFailure {
 
 const BATCH_FAILURES: [&str; 2] = ["not_taken", "unknown"];
 
-const OUTCOMES: [&str; 6] = ["counted", "counted_before", "id_reused", "quota_used", "too_early", "too_late"];
+const OUTCOMES: [&str; 7] =
+    ["counted", "counted_before", "id_reused", "quota_used", "too_early", "too_late", "not_ready"];
 
 impl IntakeMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
@@ -124,5 +125,6 @@ fn outcome_index(outcome: &Outcome) -> usize {
         Outcome::QuotaUsed(_) | Outcome::OptionQuotaUsed(_) => 3,
         Outcome::TooEarly => 4,
         Outcome::TooLate => 5,
+        Outcome::NotReady => 6,
     }
 }
