@@ -35,7 +35,9 @@ impl Stored {
         let mut connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let integrity = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         let snapshot = connection.transaction().unwrap();
-        let mut ballots = snapshot.prepare("SELECT coalesce(ballot_id, key), choices FROM ballot").unwrap();
+        let ballots = "SELECT coalesce(ballot_id, key), choices FROM ballot \
+                       UNION ALL SELECT ballot_id, choices FROM voter_ballot";
+        let mut ballots = snapshot.prepare(ballots).unwrap();
         let ballots = ballots.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?))).unwrap();
         let ballots = ballots.map(Result::unwrap);
         let ballots = ballots.map(|(id, choices)| (Uuid::from_bytes(id), serde_json::from_str(&choices).unwrap()));

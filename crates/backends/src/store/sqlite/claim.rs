@@ -11,6 +11,7 @@ use throng_domain::store::StoreError;
 use super::holders::LogIndex;
 use super::open::{create_file, refuse_orphaned_log};
 use super::place::with_suffix;
+use super::voters::Voters;
 
 /// The right to serve a file: held by one process at a time, released when dropped, however that process ends.
 ///
@@ -23,6 +24,8 @@ pub struct Claim {
     database: Option<Arc<File>>,
     /// The index of the database's log, for which the same holds: all stores of this process share one handle of it.
     log_index: Arc<Mutex<Option<Arc<LogIndex>>>>,
+    /// The voters, for all stores of this process.
+    voters: Arc<Voters>,
     _lock_file: Arc<File>,
 }
 
@@ -62,6 +65,11 @@ impl Claim {
         }
     }
 
+    /// The voters that the process knows.
+    pub(super) fn voters(&self) -> Arc<Voters> {
+        Arc::clone(&self.voters)
+    }
+
     fn take(path: &Path, database: Option<File>) -> Result<Self, StoreError> {
         let name = lock_name(path)?;
         let lock = open_lock(&name)?;
@@ -78,7 +86,12 @@ impl Claim {
                 Err(TryLockError::Error(error)) => return Err(unavailable(error)),
             }
         }
-        Ok(Self { database: database.map(Arc::new), log_index: Arc::default(), _lock_file: Arc::new(lock) })
+        Ok(Self {
+            database: database.map(Arc::new),
+            log_index: Arc::default(),
+            voters: Arc::default(),
+            _lock_file: Arc::new(lock),
+        })
     }
 }
 

@@ -13,6 +13,7 @@ mod log;
 mod open;
 mod pace;
 mod place;
+mod poll_voters;
 mod polls;
 mod readers;
 mod record;
@@ -20,6 +21,10 @@ mod restore;
 mod rounds;
 mod schema;
 mod tallies;
+mod voter_loader;
+mod voter_map;
+mod voter_rows;
+mod voters;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -48,11 +53,14 @@ use self::place::Place;
 use self::readers::Readers;
 pub use self::restore::{Restored, reject_leftover_files, restore};
 pub use self::schema::migrations;
+use self::voter_loader::VoterLoader;
 use self::writer::Writer;
 
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
+    // Dropped before the readers that it uses.
+    voter_loader: VoterLoader,
     // Dropped before the writer: the connection that is closed last copies the log into the database file, which a
     // reader can't do. So a file that no process has open is complete by itself.
     readers: Arc<Readers>,
@@ -104,8 +112,9 @@ impl SqliteStore {
         let connection = open::open_writer(path)?;
         let writer = Writer::new(connection, path, Arc::clone(&place), claim.cloned())?;
         let readers = Arc::new(Readers::new(path.to_owned()));
+        let voter_loader = VoterLoader::new(Arc::clone(&writer.voters), Arc::clone(&readers));
         let writer = Arc::new(Mutex::new(writer));
-        Ok(Self { readers, writer, path: path.to_owned(), place, _claim: claim.cloned() })
+        Ok(Self { voter_loader, readers, writer, path: path.to_owned(), place, _claim: claim.cloned() })
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Writer> {
@@ -152,7 +161,9 @@ impl SqliteStore {
 #[async_trait]
 impl BallotStore for SqliteStore {
     async fn record(&self, ballots: &[Ballot]) -> Result<Recorded, StoreError> {
-        self.lock_writer().record(ballots)
+        let recorded = self.lock_writer().record(ballots);
+        self.voter_loader.load_wanted();
+        recorded
     }
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
@@ -261,10 +272,14 @@ impl Rounds for SqliteStore {
 
 #[async_trait]
 impl Schema for SqliteStore {
+    /// A process that serves the file then begins to read the voters of its polls, in the background.
     async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
         let mut writer = self.lock_writer();
         let applied = writer.write(schema::migrate)?;
         writer.enable_log(&self.path)?;
+        writer.want_voters()?;
+        drop(writer);
+        self.voter_loader.load_wanted();
         Ok(applied)
     }
 

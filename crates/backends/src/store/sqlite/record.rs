@@ -3,23 +3,29 @@
 use std::fmt::Write as _;
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, TransactionBehavior, params};
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::Ballot;
 use throng_domain::poll::PollId;
 use throng_domain::store::{CastBallot, Outcome, Recorded, Rules, StoreError};
 use throng_domain::tally::TallyChange;
 
 use super::ballots::id_from;
 use super::error::{StoreResult, read_error, write_error};
+use super::poll_voters::PollVoters;
+use super::voters::{Appended, Maps, Voters};
 use super::{polls, tallies};
 
 /// Inserts the ballots that are to be counted and adds only those to the tallies, in one transaction.
 ///
 /// Each ballot is an insert of its own, so SQLite reports for each whether its key was free: no counting of affected
-/// rows, and no second code path for batches with a duplicate.
-pub(super) fn record(writer: &mut Connection, ballots: &[Ballot]) -> StoreResult<Recorded> {
+/// rows, and no second code path for batches with a duplicate. Where a poll's policy identifies voters, `voters` has their keys.
+pub(super) fn record(writer: &mut Connection, voters: &Voters, ballots: &[Ballot]) -> StoreResult<Recorded> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin_error)?;
-    let recorded = insert_and_count(&transaction, ballots).map_err(write_error)?;
+    let mut maps = voters.lock();
+    let mut appended = Vec::new();
+    let recorded = insert_and_count(&transaction, &mut maps, ballots, &mut appended).map_err(write_error)?;
     transaction.commit().map_err(write_error)?;
+    // Not before: after a rollback, a map would lead to rows that don't exist.
+    appended.into_iter().for_each(|rows| maps.add(rows));
     Ok(recorded)
 }
 
@@ -31,20 +37,33 @@ fn begin_error(error: rusqlite::Error) -> StoreError {
     }
 }
 
-fn insert_and_count(writer: &Connection, ballots: &[Ballot]) -> rusqlite::Result<Recorded> {
+fn insert_and_count(
+    writer: &Connection,
+    maps: &mut Maps,
+    ballots: &[Ballot],
+    appended: &mut Vec<Appended>,
+) -> rusqlite::Result<Recorded> {
     let mut recorded = Recorded { outcomes: vec![Outcome::TooEarly; ballots.len()], tallies: Vec::new() };
     let mut rows = Rows::new(writer)?;
     for (poll, positions) in by_poll_and_key(ballots) {
         let Some(rules) = polls::rules(writer, poll)? else { continue };
         let mut change = TallyChange::none(poll);
+        let mut voters = match positions.iter().any(|position| ballots[*position].voter().is_some()) {
+            true => Some(PollVoters::new(writer, maps.of_poll(writer, poll)?, poll)),
+            false => None,
+        };
         for position in positions {
             let ballot = &ballots[position];
-            let outcome = rows.record(&rules, ballot)?;
+            let outcome = match (ballot.voter(), &mut voters) {
+                (Some(voter), Some(voters)) => voters.record(&rules, voter, ballot)?,
+                (Some(_), None) | (None, _) => rows.record(&rules, ballot)?,
+            };
             if outcome == Outcome::Counted {
                 change.add(&ballot.choices);
             }
             recorded.outcomes[position] = outcome;
         }
+        appended.extend(voters.map(PollVoters::into_appended));
         if change.voters > 0 {
             tallies::add(writer, &change)?;
         }
@@ -69,7 +88,7 @@ fn by_poll_and_key(ballots: &[Ballot]) -> Vec<(PollId, Vec<usize>)> {
     polls
 }
 
-/// The rows of ballots.
+/// The rows of ballots in polls where everyone may vote any number of times.
 struct Rows<'a> {
     writer: &'a Connection,
     insert: CachedStatement<'a>,
@@ -80,58 +99,42 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     fn new(writer: &'a Connection) -> rusqlite::Result<Self> {
         let insert = writer.prepare_cached(
-            "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at, policy) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
         Ok(Self { writer, insert, choices: String::new() })
     }
 
-    /// Inserts the ballot, unless its outcome is another one.
+    /// Inserts the ballot, unless its outcome is another one. The key of nearly every ballot is free, so what is stored is looked
+    /// up only if it isn't.
     fn record(&mut self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Outcome> {
         if let Some(refusal) = rules.refusal(ballot.accepted_at) {
             // Sent again after the close, a ballot keeps its earlier outcome.
-            return Ok(Outcome::of_repeated(ballot, &self.cast(rules, ballot)?).unwrap_or(refusal));
+            return Ok(Outcome::of_repeated(ballot, &self.cast(ballot)?).unwrap_or(refusal));
         }
-        let Some(voter) = ballot.voter() else { return self.record_unlimited(rules, ballot) };
-        match rules.judge(ballot, &self.cast(rules, ballot)?) {
-            Ok(slot) => self.insert(BallotKey::of_voter(voter, slot), ballot).map(|()| Outcome::Counted),
-            Err(outcome) => Ok(outcome),
-        }
-    }
-
-    /// The key of nearly every ballot is free, so what is stored is looked up only if it isn't.
-    fn record_unlimited(&mut self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Outcome> {
-        match self.insert(ballot.key, ballot) {
+        match self.insert(ballot) {
             Ok(()) => Ok(Outcome::Counted),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Outcome::of_repeated(ballot, &self.cast(rules, ballot)?).ok_or(error)
+                Outcome::of_repeated(ballot, &self.cast(ballot)?).ok_or(error)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn insert(&mut self, key: BallotKey, ballot: &Ballot) -> rusqlite::Result<()> {
+    fn insert(&mut self, ballot: &Ballot) -> rusqlite::Result<()> {
         self.choices.clear();
         write!(self.choices, "{}", ballot.choices).expect("writing to a String can't fail");
-        let Ballot { poll, id, accepted_at, policy, .. } = ballot;
+        let Ballot { poll, key, id, accepted_at, .. } = ballot;
         let own_id = (key.0 != *id.0.as_bytes()).then_some(id.0.as_bytes());
-        let policy = policy.identifies_voters().then(|| policy.as_str());
-        self.insert.execute(params![poll.0, key.0, own_id, self.choices, accepted_at.0, policy])?;
+        self.insert.execute(params![poll.0, key.0, own_id, self.choices, accepted_at.0])?;
         Ok(())
     }
 
-    /// What is stored of the ballot's voter, or under its id.
-    fn cast(&self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Vec<CastBallot>> {
-        let last = match ballot.voter() {
-            Some(voter) if rules.quota.ballots > 1 => BallotKey::of_voter(voter, u8::MAX),
-            Some(_) | None => ballot.key,
-        };
+    /// What is stored under the ballot's key.
+    fn cast(&self, ballot: &Ballot) -> rusqlite::Result<Vec<CastBallot>> {
         self.writer
-            .prepare_cached(
-                "SELECT key, coalesce(ballot_id, key), choices FROM ballot WHERE poll_id = ?1 AND key BETWEEN ?2 AND ?3",
-            )?
-            .query_map(params![ballot.poll.0, ballot.key.0, last.0], |row| {
-                let slot = BallotKey(row.get(0)?).slot();
-                Ok(CastBallot { slot, id: id_from(row.get(1)?), choices: polls::word(row, 2)? })
+            .prepare_cached("SELECT coalesce(ballot_id, key), choices FROM ballot WHERE poll_id = ?1 AND key = ?2")?
+            .query_map(params![ballot.poll.0, ballot.key.0], |row| {
+                Ok(CastBallot { slot: 0, id: id_from(row.get(0)?), choices: polls::word(row, 1)? })
             })?
             .collect()
     }

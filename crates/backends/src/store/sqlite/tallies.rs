@@ -69,7 +69,9 @@ pub(super) fn recount(reader: &Connection, poll: PollId) -> rusqlite::Result<Opt
 pub(super) fn recount_within(snapshot: &Connection, poll: PollId) -> rusqlite::Result<Option<Recount>> {
     let Some(tallies) = within(snapshot, poll)? else { return Ok(None) };
     let mut ballots = TallyChange::none(poll);
-    let mut all = snapshot.prepare("SELECT choices FROM ballot WHERE poll_id = ?1")?;
+    let mut all = snapshot.prepare(
+        "SELECT choices FROM ballot WHERE poll_id = ?1 UNION ALL SELECT choices FROM voter_ballot WHERE poll_id = ?1",
+    )?;
     let mut rows = all.query([poll.0])?;
     while let Some(row) = rows.next()? {
         ballots.add(&word(row, 0)?);

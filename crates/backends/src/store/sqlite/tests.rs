@@ -1,3 +1,5 @@
+mod voters;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Barrier;
@@ -298,7 +300,7 @@ const UNDO_6: &str = "ALTER TABLE poll DROP COLUMN proof; PRAGMA user_version = 
 
 /// Undoes 0005_policies.
 const UNDO_5: &str = "ALTER TABLE poll DROP COLUMN policy; ALTER TABLE poll DROP COLUMN quota; \
-                      ALTER TABLE poll DROP COLUMN option_quota; ALTER TABLE ballot DROP COLUMN policy; \
+                      ALTER TABLE poll DROP COLUMN option_quota; DROP TABLE voter_ballot; \
                       PRAGMA user_version = 4;";
 
 /// Undoes 0004_result.

@@ -21,6 +21,7 @@ use super::log::LogWatch;
 use super::open::{LogPages, WRITE_WAIT_MAX, belong_together, marks, set_lock_wait, switch_to_log, watch_log};
 use super::place::Place;
 use super::record;
+use super::voters::Voters;
 
 /// How long ballots wait for another process's write to end. Batches queued behind them don't wait again.
 const RECORD_WAIT_MAX: Duration = Duration::from_millis(400);
@@ -41,6 +42,8 @@ pub(super) struct Writer {
     place: Arc<OnceLock<Place>>,
     /// Released after the connection is closed.
     claim: Option<Claim>,
+    /// The voters of polls whose policy identifies them.
+    pub(super) voters: Arc<Voters>,
     log: LogPages,
     /// The log's pages just after the last complete checkpoint, when it contains nothing but the mark.
     log_clean: c_int,
@@ -66,6 +69,7 @@ impl Writer {
         let mut writer = Self {
             connection,
             place,
+            voters: claim.as_ref().map(Claim::voters).unwrap_or_default(),
             claim,
             log,
             log_clean: 0,
@@ -109,12 +113,20 @@ impl Writer {
         self.log_watch.refuse_growth()?;
         // A batch queued behind ballots that waited in vain fails at once.
         set_lock_wait(&self.connection, if self.was_locked { Duration::ZERO } else { RECORD_WAIT_MAX })?;
-        let recorded = record::record(&mut self.connection, ballots);
+        let recorded = record::record(&mut self.connection, &self.voters, ballots);
         self.was_locked = matches!(recorded, Err(StoreError::Unavailable(_)));
         let recorded = recorded?;
         self.check_place()?;
         self.checkpoint_if_long()?;
         Ok(recorded)
+    }
+
+    /// From now on the voters of all polls are wanted, if this process serves the file.
+    pub(super) fn want_voters(&self) -> StoreResult<()> {
+        match self.claim {
+            Some(_) => self.voters.lock().want_all(&self.connection).map_err(read_error),
+            None => Ok(()),
+        }
     }
 
     /// Changes something other than ballots.
@@ -134,6 +146,7 @@ impl Writer {
             self.log_watch.check(place, &self.connection)?;
         }
         self.log_watch.refuse_growth()?;
+        self.voters.lock().forget_over(&self.connection).map_err(read_error)?;
         let pages = self.log.load(Ordering::Relaxed);
         let (dirty, idle) = (pages != self.log_clean, pages == self.log_maintained);
         self.log_maintained = pages;

@@ -1,0 +1,95 @@
+//! The rows of voters' ballots.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::store::CastBallot;
+use throng_domain::poll::PollId;
+
+use super::ballots::id_from;
+use super::polls::word;
+
+/// For how long after a poll's result is final its voters are kept in memory, in milliseconds: a day. Until then, a ballot that was
+/// counted and is sent again is recognized; after that it is too late, as any other.
+const KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Whether a poll's result has been final for longer than that. Its parameter is [`KEPT_MS`].
+const IS_OVER: &str = "coalesce(final_at < CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?1, FALSE)";
+
+/// The number of the poll's last row; 0 if there is none.
+pub(super) fn last(reader: &Connection, poll: PollId) -> rusqlite::Result<u64> {
+    reader
+        .prepare_cached("SELECT coalesce(max(number), 0) FROM voter_ballot WHERE poll_id = ?1")?
+        .query_row([poll.0], |row| row.get(0))
+}
+
+/// Reads the keys and numbers of the rows after the one with this number, at most `limit`, in the order of their numbers.
+pub(super) fn read_after(
+    reader: &Connection,
+    poll: PollId,
+    number: u64,
+    limit: usize,
+    mut read: impl FnMut(BallotKey, u64),
+) -> rusqlite::Result<()> {
+    let mut rows = reader.prepare_cached(
+        "SELECT key, number FROM voter_ballot WHERE poll_id = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+    )?;
+    let mut rows = rows.query(params![poll.0, number, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        read(BallotKey(row.get(0)?), row.get(1)?);
+    }
+    Ok(())
+}
+
+/// The ballot in the row with this number, if it has this key.
+pub(super) fn with_key(
+    reader: &Connection,
+    poll: PollId,
+    number: u64,
+    key: BallotKey,
+) -> rusqlite::Result<Option<CastBallot>> {
+    reader
+        .prepare_cached("SELECT key, ballot_id, choices FROM voter_ballot WHERE poll_id = ?1 AND number = ?2")?
+        .query_row(params![poll.0, number], |row| {
+            let has_key = row.get::<_, [u8; 16]>(0)? == key.0;
+            has_key
+                .then(|| Ok(CastBallot { slot: key.slot(), id: id_from(row.get(1)?), choices: word(row, 2)? }))
+                .transpose()
+        })
+}
+
+/// Appends a row.
+pub(super) fn append(writer: &Connection, number: u64, key: BallotKey, ballot: &Ballot) -> rusqlite::Result<()> {
+    let Ballot { poll, id, choices, accepted_at, policy, .. } = ballot;
+    writer
+        .prepare_cached(
+            "INSERT INTO voter_ballot (poll_id, number, key, ballot_id, choices, accepted_at, policy) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            poll.0,
+            number,
+            key.0,
+            id.0.as_bytes(),
+            choices.to_string(),
+            accepted_at.0,
+            policy.as_str()
+        ])?;
+    Ok(())
+}
+
+/// The polls whose voters are needed.
+pub(super) fn polls(reader: &Connection) -> rusqlite::Result<Vec<PollId>> {
+    reader
+        .prepare_cached(&format!("SELECT id FROM poll WHERE policy <> 'unlimited' AND NOT {IS_OVER}"))?
+        .query_map([KEPT_MS], |row| row.get(0).map(PollId))?
+        .collect()
+}
+
+/// Whether the poll's voters are no longer needed; so it is where there is no such poll.
+pub(super) fn is_over(reader: &Connection, poll: PollId) -> rusqlite::Result<bool> {
+    reader
+        .prepare_cached(&format!("SELECT {IS_OVER} FROM poll WHERE id = ?2"))?
+        .query_row([KEPT_MS, poll.0], |row| row.get(0))
+        .optional()
+        .map(|is_over| is_over.unwrap_or(true))
+}
