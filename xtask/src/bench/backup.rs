@@ -15,6 +15,7 @@ use super::contender::{Processors, start_throng};
 use super::machine::Machine;
 use super::report::{Fact, Report};
 use super::request::Request;
+use super::seed::Voters;
 use super::server::Server;
 use super::{load, machine, seed};
 use crate::command;
@@ -69,7 +70,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let file = directory.path().join("full.db");
     println!("seeding {} ballots", options.ballots);
     start_throng(&bench_env.throng(), directory.path(), &file, Processors::Awake)?.stop()?;
-    seed::seed(&file, options.ballots, machine::now_ms())?;
+    seed::seed(&file, Voters::Unlimited, options.ballots, machine::now_ms())?;
     let server = start_throng(&bench_env.throng(), directory.path(), &file, Processors::Awake)?;
     load::send(Request::Vote, server.address, CONNECTIONS, 1)?;
     let mut rounds = Vec::new();

@@ -1,17 +1,23 @@
 //! The servers that are compared.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::http::fetch;
 use super::one_database::OneDatabase;
 use super::request::Request;
 use super::scaled_out::ScaledOut;
 use super::server::Server;
 use crate::packages;
+use crate::stopwatch::wait_checking_rarely;
 
 /// The response of the empty servers: the same bytes as for a vote.
 const RESPONSE: &str = r#"{"1":100000,"2":0,"3":100000,"4":0,"5":0}"#;
+
+/// How long it may take until a started server accepts a vote.
+const VOTE_MAX: Duration = Duration::from_secs(60);
 
 /// A server, and the request that it gets.
 #[derive(Clone, Debug)]
@@ -55,6 +61,8 @@ pub enum Database {
     Fresh,
     /// This file, which grows from run to run.
     Kept(PathBuf),
+    /// The same, with voters that are read after the start: it has started once a vote is accepted.
+    OfVoters(PathBuf),
 }
 
 impl Contender {
@@ -90,9 +98,14 @@ impl Contender {
             Kind::Throng(program, database, processors) => {
                 let file = match database {
                     Database::Fresh => directory.join("throng.db"),
-                    Database::Kept(file) => file.clone(),
+                    Database::Kept(file) | Database::OfVoters(file) => file.clone(),
                 };
-                start_throng(program, directory, &file, *processors)
+                let server = start_throng(program, directory, &file, *processors)?;
+                match database {
+                    Database::Fresh | Database::Kept(_) => {}
+                    Database::OfVoters(_) => wait_for_vote(&server)?,
+                }
+                Ok(server)
             }
         }
     }
@@ -119,6 +132,15 @@ pub fn start_throng(program: &Path, directory: &Path, file: &Path, processors: P
         command.env("KEEP_AWAKE", (processors == Processors::Awake).to_string());
         Ok(())
     })
+}
+
+/// Sends votes until one is accepted.
+///
+/// # Errors
+/// If none is.
+pub fn wait_for_vote(server: &Server) -> anyhow::Result<()> {
+    let accepted = wait_checking_rarely(VOTE_MAX, || fetch(server.address, Request::Vote).ok());
+    accepted.map(drop).with_context(|| format!("no vote was accepted within {} s", VOTE_MAX.as_secs()))
 }
 
 /// Configures nginx for speed, without files outside `directory`. It reads a request's body before the next request.

@@ -8,6 +8,7 @@ use super::machine::Machine;
 use super::plan::Plan;
 use super::report::{Comparison, Ratio, Report};
 use super::request::Request;
+use super::seed::Voters;
 use super::{load, machine, runs, seed};
 use crate::packages;
 use crate::stopwatch::Stopwatch;
@@ -49,7 +50,7 @@ pub fn run(Options { plan, ballots }: &Options) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
     // On its first start, Throng creates its tables and the demo poll.
     start_throng(&bench_env.throng(), directory.path(), &file, Processors::Awake)?.stop()?;
-    seed::seed(&file, *ballots, machine::now_ms())?;
+    seed::seed(&file, Voters::Unlimited, *ballots, machine::now_ms())?;
     let size_mb = std::fs::metadata(&file)?.len() / 1_000_000;
     println!("seeded in {:.0} s, {size_mb} MB", watch.elapsed().as_secs_f64());
 

@@ -23,6 +23,7 @@ mod scaled_out;
 mod seed;
 mod server;
 mod tls_database;
+mod voters;
 
 use clap::Subcommand;
 
@@ -45,6 +46,8 @@ pub enum Bench {
     Lag(lag::Options),
     /// Votes and result reads on a file with ten million ballots, against an empty one
     Growth(growth::Options),
+    /// Votes in a poll with ten million identified voters, against the same where everyone may vote any number of times
+    Voters(voters::Options),
     /// Votes while `throng backup` copies a file with ten million ballots, against votes without it
     Backup(backup::Options),
 }
@@ -62,6 +65,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<bool> {
         Bench::TlsDatabase(options) => tls_database::run(options),
         Bench::Lag(options) => lag::run(options),
         Bench::Growth(options) => growth::run(options),
+        Bench::Voters(options) => voters::run(options),
         Bench::Backup(options) => backup::run(options),
     }
 }

@@ -33,16 +33,27 @@ impl Processes {
     /// # Errors
     /// If one of them has ended.
     pub fn memory_peak_kib(&self) -> anyhow::Result<u64> {
-        self.sum(|pid| {
-            let status = read_to_string(format!("/proc/{pid}/status"))?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM is missing")?;
-            Ok(line.trim().trim_end_matches(" kB").parse()?)
-        })
+        self.sum(|pid| memory_kib(pid, "VmHWM:"))
+    }
+
+    /// The sum of each process's resident memory now, in KiB.
+    ///
+    /// # Errors
+    /// If one of them has ended.
+    pub fn memory_kib(&self) -> anyhow::Result<u64> {
+        self.sum(|pid| memory_kib(pid, "VmRSS:"))
     }
 
     fn sum(&self, one: impl Fn(u32) -> anyhow::Result<u64>) -> anyhow::Result<u64> {
         self.0.iter().map(|pid| one(*pid).with_context(|| format!("process {pid} can't be read"))).sum()
     }
+}
+
+fn memory_kib(pid: u32, which: &str) -> anyhow::Result<u64> {
+    let status = read_to_string(format!("/proc/{pid}/status"))?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix(which)).with_context(|| format!("{which} is missing"))?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// The ticks in user and system mode: fields 14 and 15 of `/proc/PID/stat` (see proc(5)). The name before them is in
