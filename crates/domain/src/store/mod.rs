@@ -10,9 +10,7 @@ mod polls;
 mod rules;
 mod schema;
 
-pub use self::ballots::{
-    BallotPage, BallotStore, Cursor, LogReader, LogState, Outcome, Process, Recorded, Recount,
-};
+pub use self::ballots::{BallotPage, BallotStore, Cursor, LogReader, LogState, Outcome, Process, Recorded, Recount};
 pub use self::error::{Source, StoreError};
 pub use self::polls::PollStore;
 pub use self::rules::{CastBallot, Rules};

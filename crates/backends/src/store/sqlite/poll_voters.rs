@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
-use throng_domain::store::CastBallot;
 use throng_domain::poll::PollId;
+use throng_domain::store::CastBallot;
 use throng_domain::store::{Outcome, Rules};
 
 use super::voter_map::VoterMap;

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use throng_domain::ballot::{Ballot, BallotKey};
-use throng_domain::store::CastBallot;
 use throng_domain::poll::PollId;
+use throng_domain::store::CastBallot;
 
 use super::ballots::id_from;
 use super::polls::word;
