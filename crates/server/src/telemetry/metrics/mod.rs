@@ -9,6 +9,7 @@ mod consumer;
 mod database_log;
 mod http;
 mod intake;
+mod network_limit;
 mod results;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use self::database_log::DatabaseLogMetrics;
 use self::http::PerCore;
 pub use self::http::{HttpMetrics, REFUSAL_REASONS};
 pub use self::intake::{BatchFailure, IntakeMetrics};
+pub use self::network_limit::NetworkLimitMetrics;
 pub use self::results::ResultsMetrics;
 
 /// The metrics of a web node.
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub intake: Arc<IntakeMetrics>,
     /// HTTP, by the core's number.
     pub http: Vec<Arc<HttpMetrics>>,
+    /// The limit of votes per network.
+    pub network_limit: NetworkLimitMetrics,
     /// The sources of results.
     pub results: Arc<ResultsMetrics>,
     /// The log of a file database.
@@ -84,12 +88,14 @@ impl Metrics {
         let http: Vec<Arc<HttpMetrics>> = (0..cores).map(|_| Arc::default()).collect();
         registry.register_collector(Box::new(PerCore(http.clone())));
         registry.register_collector(admission);
+        let network_limit = NetworkLimitMetrics::register(&mut registry);
         let database_log = DatabaseLogMetrics::register(&mut registry);
         let log_lines_dropped = register_log(&mut registry);
         Self {
             registry,
             intake,
             http,
+            network_limit,
             results,
             database_log,
             log_lines_dropped,
