@@ -37,8 +37,9 @@ pub static ENGLISH: Texts = Texts {
     too_many,
     refused,
     unreadable: "Your vote could not be read, so it was not counted. Choose again, then vote.",
-    needs_script: "Voting in this poll needs JavaScript: your browser has to do a short calculation, which makes it hard for programs to vote in \
-                   great numbers. Please turn on JavaScript for this site and reload the page, or vote with another browser.",
+    needs_script: "Voting in this poll needs JavaScript: your browser has to do a short calculation, which makes it hard for \
+                   programs to vote in great numbers. Please turn on JavaScript for this site and reload the page, or vote \
+                   with another browser.",
     origin_not_allowed: PlainText {
         title: "Your vote was not counted",
         text: "It was sent from a page of another site, which is not allowed to vote here. Vote on the poll's own page.",
