@@ -13,7 +13,7 @@ const FOLLOW_MS = [500, 1_000, 2_000, 4_000];
 
 // The errors with which Throng says that it took nothing. Any other 5xx, and any error without Throng's own body, may be
 // a proxy's, which lost the response to a vote that was counted.
-const NOTHING_TAKEN = ["overloaded", "store_unavailable", "queue_unavailable"];
+const NOTHING_TAKEN = ["overloaded", "rate_limited", "store_unavailable", "queue_unavailable"];
 
 // The proof of work for the page's ballot, a promise, once it was begun.
 let proving = null;
@@ -65,6 +65,7 @@ function enhance(form) {
 
   function reason({ offline, notTaken }) {
     if (offline) return texts.offline;
+    if (notTaken === "rate_limited") return texts.rate_limited;
     return notTaken ? texts.crowded : texts.unreachable;
   }
 
@@ -163,8 +164,8 @@ async function post(address, ballot) {
   if (response.ok) return body?.ballot_id === ballot.ballot_id ? { counted: body } : {};
   const isOurs = response.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (!isOurs || typeof body?.code !== "string") return {};
-  if (NOTHING_TAKEN.includes(body.code) || response.status === 429) {
-    return { notTaken: true, retryAfterMs: Number(response.headers.get("Retry-After")) * 1_000 || 0 };
+  if (NOTHING_TAKEN.includes(body.code)) {
+    return { notTaken: body.code, retryAfterMs: Number(response.headers.get("Retry-After")) * 1_000 || 0 };
   }
   return response.status < 500 ? { refused: true, unproven: response.status === 428 } : {};
 }

@@ -67,7 +67,7 @@ pub struct Failure {
 }
 
 /// The value of `Retry-After` in a 503 response, in seconds.
-const RETRY_AFTER_S: u16 = 1;
+const RETRY_AFTER_S: u32 = 1;
 
 #[derive(Serialize)]
 struct Details<'a> {
@@ -159,6 +159,15 @@ impl Problem {
         }
     }
 
+    /// After how many seconds the same request may be successful, if it may.
+    fn retry_after_s(&self) -> Option<u32> {
+        if let Self::Refused(Refusal::RateLimited { retry_after_s }) = self {
+            return Some(*retry_after_s);
+        }
+        let (status, ..) = self.kind();
+        (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S)
+    }
+
     /// The problem of a server whose store can't be read.
     pub fn store_not_ready(error: StoreError) -> Self {
         Self::NotReady(Dependency::Store, Some(error.to_string()))
@@ -177,8 +186,8 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        if let Some(seconds) = self.retry_after_s() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status.is_server_error() {
             response.extensions_mut().insert(Failure { code, cause: self.cause() });
@@ -200,7 +209,7 @@ impl Problem {
     }
 }
 
-/// What the client can do after a 503: nothing was accepted.
+/// What the client can do after a 429 or 503: nothing was accepted.
 const NOTHING_ACCEPTED: &str =
     "Nothing was accepted. Send the same ballot again after the number of seconds in Retry-After.";
 
@@ -231,6 +240,9 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         }
         Refusal::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
         Refusal::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
+        Refusal::RateLimited { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many votes from this network")
+        }
         Refusal::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded"),
         Refusal::Unavailable(dependency) => unavailable(*dependency),
         Refusal::OutcomeUnknown(_) => {
@@ -286,7 +298,7 @@ fn refusal_detail(refusal: &Refusal) -> String {
             "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()
         }
         Refusal::PollClosed => "The ballot was not counted: it arrived after the poll had closed.".into(),
-        Refusal::Overloaded | Refusal::Unavailable(_) => NOTHING_ACCEPTED.into(),
+        Refusal::RateLimited { .. } | Refusal::Overloaded | Refusal::Unavailable(_) => NOTHING_ACCEPTED.into(),
         Refusal::OutcomeUnknown(_) => {
             "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. \
             Without the id it may count twice."
@@ -357,6 +369,7 @@ mod tests {
             Refusal::ProofInvalid,
             Refusal::PollNotOpen,
             Refusal::PollClosed,
+            Refusal::RateLimited { retry_after_s: 7 },
             Refusal::Overloaded,
             Refusal::Unavailable(Dependency::Store),
             Refusal::Unavailable(Dependency::Queue),

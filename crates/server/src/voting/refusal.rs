@@ -35,6 +35,12 @@ pub enum Refusal {
     /// The poll is closed.
     #[error("the poll is closed")]
     PollClosed,
+    /// The sender's network has sent as many votes to this poll as it may at this time. The same vote may be accepted later.
+    #[error("too many votes come from this network; the next is allowed in {retry_after_s} s")]
+    RateLimited {
+        /// After how many whole seconds; at least 1.
+        retry_after_s: u32,
+    },
     /// Too many ballots are waiting. The same vote may be accepted a moment later.
     #[error("too many ballots are waiting")]
     Overloaded,

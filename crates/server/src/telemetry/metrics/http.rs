@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use super::connections::ConnectionMetrics;
 
 /// The reasons to refuse a ballot: the problem codes of the responses.
-pub const REFUSAL_REASONS: [&str; 22] = [
+pub const REFUSAL_REASONS: [&str; 23] = [
     "origin_not_allowed",
     "not_a_ballot",
     "invalid_choice",
@@ -30,6 +30,7 @@ pub const REFUSAL_REASONS: [&str; 22] = [
     "option_quota_used",
     "proof_required",
     "proof_invalid",
+    "rate_limited",
     "overloaded",
     "store_unavailable",
     "queue_unavailable",

@@ -54,6 +54,7 @@ pub static ENGLISH: Texts = Texts {
         still_trying: "Still trying…",
         offline: "There is no connection to the server. Are you offline?",
         crowded: "Too many people are voting at this moment.",
+        rate_limited: "Too many votes are coming from your network at this moment.",
         unreachable: "The server does not answer.",
         maybe_counted: "We don't know yet whether your vote arrived. Try again: it counts once.",
         not_counted_yet: "Your vote is not counted yet: try again.",
@@ -107,6 +108,14 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
             "This poll has closed. Your first attempt may have been counted; this one was not."
         }
         Refusal::PollClosed => "This poll has closed, so your vote was not counted.",
+        Refusal::RateLimited { .. } if retried => {
+            "Too many votes are coming from your network at this moment. Your first attempt may have been counted. Wait a \
+             little, then vote again from here: it counts once."
+        }
+        Refusal::RateLimited { .. } => {
+            "Too many votes are coming from your network at this moment, so yours was not counted. Wait a little, then \
+             vote again from here."
+        }
         Refusal::Overloaded => {
             "Too many people are voting at this moment, so your vote was not counted. Vote again in a few seconds."
         }

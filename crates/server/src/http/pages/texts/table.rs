@@ -86,6 +86,7 @@ pub struct ScriptTexts {
     pub still_trying: &'static str,
     pub offline: &'static str,
     pub crowded: &'static str,
+    pub rate_limited: &'static str,
     pub unreachable: &'static str,
     pub maybe_counted: &'static str,
     pub not_counted_yet: &'static str,
