@@ -10,7 +10,7 @@ use throng_domain::store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DerivedKey};
-use crate::intake::{BallotIds, BallotQueue};
+use crate::intake::{BallotIds, BallotQueue, NetworkLimit};
 use crate::net::Shutdown;
 use crate::results::{LivePoll, LivePolls, ResultSource};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
@@ -35,6 +35,8 @@ pub struct App {
     pub policy_key: DerivedKey,
     /// Signs the challenges for proofs of work.
     pub challenge_key: DerivedKey,
+    /// Limits the votes of each network; `None` without a limit.
+    pub network_limit: Option<NetworkLimit>,
     /// The metrics.
     pub metrics: Metrics,
     /// The shutdown, in steps.

@@ -92,6 +92,7 @@ impl Server {
             never = measure_queue(app, self.depth.as_ref(), publisher.as_deref()) => match never {},
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
             never = keep_awake(app, &self.ballot_queues) => match never {},
+            never = forget_networks(app) => match never {},
         }
         close_all(&self.ballot_queues);
         // Publish loops that still publish need this runtime: it runs the connection that monitors whether the broker is
@@ -240,6 +241,13 @@ async fn keep_awake(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible
         return std::future::pending().await;
     }
     cpu_latency::limit_while_crowd(|| ballot_queues.iter().map(|ballot_queue| ballot_queue.admitted()).sum()).await
+}
+
+async fn forget_networks(app: &App) -> Infallible {
+    match &app.network_limit {
+        Some(limit) => limit.keep_forgetting().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Publishes the results that workers send.

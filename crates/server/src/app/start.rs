@@ -21,8 +21,8 @@ use super::{BrokerClients, Parts, StartupWait, cant_use, create_demo_poll, open_
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Gateway};
 use crate::intake::{
-    AdmissionCollector, BALLOTS_WAITING_MAX, BallotIds, BallotQueue, BatchFailureLog, PublishLoop, Recorder,
-    RecorderThread,
+    AdmissionCollector, BALLOTS_WAITING_MAX, BallotIds, BallotQueue, BatchFailureLog, NetworkLimit, PublishLoop,
+    Recorder, RecorderThread,
 };
 use crate::net::{self, Background, Tls};
 use crate::results::{LivePolls, ResultSource};
@@ -125,12 +125,14 @@ impl Frame {
 
     fn complete(self, source: ResultSource, polls: LivePolls, broker: Option<BrokerClients>) -> anyhow::Result<Server> {
         let Self { config, ballot_queues, metrics, tls, listener } = self;
+        let limit = |votes| NetworkLimit::new(votes, Arc::clone(&source.clock), metrics.network_limit.clone());
         let app = Arc::new(App {
             shutdown: Arc::clone(listener.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
             receipt_key: config.receipt_key()?,
             policy_key: config.policy_key()?,
             challenge_key: config.challenge_key()?,
+            network_limit: config.votes_per_network.map(limit),
             config,
             clock: Arc::clone(&source.clock),
             source,

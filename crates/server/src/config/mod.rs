@@ -18,6 +18,7 @@ mod wait;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use throng_backends::cache::CacheUrl;
@@ -34,7 +35,7 @@ pub use self::settings::{SETTINGS, Setting};
 pub use self::show::{Shown, show};
 pub use self::sources::{Sources, flag_of};
 pub use self::trusted_proxies::TrustedProxies;
-use self::values::{Address, IdleTimeout, LogFilter, Port, Seconds};
+use self::values::{Address, IdleTimeout, LogFilter, Port, Seconds, VotesPerNetwork};
 pub use self::values::{AppEnv, QueuePrefix};
 pub use self::wait::Wait;
 use crate::net::{IdleTimeouts, TlsFiles};
@@ -81,6 +82,8 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// How long a connection may be idle.
     pub idle: IdleTimeouts,
+    /// The most votes per minute of one network in one poll; `None` means no limit.
+    pub votes_per_network: Option<NonZeroU32>,
     /// Whether processors are kept from sleeping while many clients vote.
     pub keep_awake: bool,
     /// What is logged, as a filter of `tracing`.
@@ -155,6 +158,7 @@ impl Config {
             public_url: read.setting("PUBLIC_URL", PublicUrl::default()),
             proxy_protocol: read.setting("PROXY_PROTOCOL", false),
             idle: read.optional("IDLE_TIMEOUT").map_or_else(IdleTimeouts::default, |IdleTimeout(idle)| idle),
+            votes_per_network: read.setting("VOTES_PER_NETWORK", VotesPerNetwork(None)).0,
             keep_awake: read.setting("KEEP_AWAKE", false),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
             otlp_endpoint: read.optional("OTLP_ENDPOINT"),
@@ -453,6 +457,17 @@ mod tests {
         assert_eq!(listen(&[("PORT", "3000"), ("LISTEN", "127.0.0.1:80")]), "127.0.0.1:80");
         for wrong in ["http", "70000", "-1", "3000/tcp"] {
             assert!(read(&[("PORT", wrong)]).unwrap_err().0[0].contains(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn votes_of_a_network_are_limited_only_on_request() {
+        let votes = |settings: &[(&str, &str)]| read(settings).unwrap().votes_per_network.map(NonZeroU32::get);
+        assert_eq!(votes(&[]), None);
+        assert_eq!(votes(&[("VOTES_PER_NETWORK", "0")]), None);
+        assert_eq!(votes(&[("VOTES_PER_NETWORK", "600")]), Some(600));
+        for wrong in ["-1", "10/s", "5000000000"] {
+            assert!(read(&[("VOTES_PER_NETWORK", wrong)]).unwrap_err().0[0].contains(wrong), "{wrong}");
         }
     }
 

@@ -102,6 +102,11 @@ pub const SETTINGS: &[Setting] = &[
         "seconds after which an idle connection is closed; more than a proxy keeps one idle",
     ),
     Setting::new(
+        "VOTES_PER_NETWORK",
+        "0",
+        "votes a minute that one network may send to one poll: an IPv4 address or an IPv6 /64; 0: any number",
+    ),
+    Setting::new(
         "KEEP_AWAKE",
         "false",
         "true: keep processors out of idle states while a crowd votes, if this process may",

@@ -1,6 +1,7 @@
 //! The values of settings, parsed from text.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -90,6 +91,19 @@ impl FromStr for IdleTimeout {
             Seconds(0) => Err("every connection would be closed at once; set 1 or more seconds".to_owned()),
             Seconds(ms) => Ok(Self(IdleTimeouts::all(Duration::from_millis(ms)))),
         }
+    }
+}
+
+/// The most votes per minute of a network in a poll; 0 for no limit.
+pub(super) struct VotesPerNetwork(pub(super) Option<NonZeroU32>);
+
+impl FromStr for VotesPerNetwork {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let votes =
+            text.parse().map_err(|_| format!("`{text}` is not a number of votes a minute, such as 600, or 0"))?;
+        Ok(Self(NonZeroU32::new(votes)))
     }
 }
 

@@ -24,10 +24,11 @@ use super::origin::{self, Peer};
 use super::pages;
 use super::problem::{Problem, catch_panic};
 use super::request_log::{RequestLine, RequestLog};
-use super::sender::RequestSender;
+use super::sender::{RequestSender, take_share};
 use crate::config::CorsOrigins;
 use crate::net::{FastPath, RequestBody, Service, SimpleMethod, SimpleRequest};
 use crate::state::CoreState;
+use crate::voting::Refusal;
 
 /// One core's service: the routes and their common processing. A panic becomes a response, every response is counted, and
 /// failures are logged.
@@ -43,15 +44,14 @@ pub struct Gateway {
 pub struct AcceptedRequest {
     client: ClientInfo,
     route: Compat,
-    /// Who votes.
-    sender: RequestSender,
     origin: Option<HeaderValue>,
     body: SmallVec<[u8; 32]>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Compat {
-    Submit,
+    /// With who votes, unless the share of their network is used up.
+    Submit(Result<RequestSender, Refusal>),
     Result,
 }
 
@@ -92,7 +92,7 @@ impl Gateway {
 
     async fn submit<B: From<Bytes>>(
         &self,
-        sender: impl FnOnce(&Poll) -> RequestSender,
+        sender: impl FnOnce(&Poll) -> Result<RequestSender, Refusal>,
         id: Option<BallotId>,
         proof: Option<String>,
         body: &[u8],
@@ -110,7 +110,10 @@ impl Gateway {
             Ok((id, read(body).await?))
         };
         let (id, body) = read.await.inspect_err(|problem: &Problem| problem.count_refused_ballot(&self.core))?;
-        let sender = |poll: &Poll| RequestSender::of(&self.core, poll, &head.headers, peer, None);
+        let sender = |poll: &Poll| {
+            take_share(&self.core, poll, &head.headers, peer)?;
+            Ok(RequestSender::of(&self.core, poll, &head.headers, peer, None))
+        };
         self.submit(sender, id, compat::proof(&head.headers), &body).await
     }
 
@@ -175,29 +178,32 @@ impl FastPath for Gateway {
     type Accepted = AcceptedRequest;
 
     fn accept(&self, request: &SimpleRequest<'_>, peer: IpAddr) -> Option<AcceptedRequest> {
-        let route = match (request.path, request.method) {
-            (SUBMIT, SimpleMethod::Post) => Compat::Submit,
-            (RESULT, SimpleMethod::Get) => Compat::Result,
+        let is_vote = match (request.path, request.method) {
+            (SUBMIT, SimpleMethod::Post) => true,
+            (RESULT, SimpleMethod::Get) => false,
             _ => return None,
         };
         // Whether a page of an unlisted origin may send a ballot depends on more of the request than is parsed here.
         let is_from_page = request.origin.is_some() || request.has_fetch_site;
-        if is_from_page && request.method == SimpleMethod::Post && !self.is_listed(request.origin) {
+        if is_from_page && is_vote && !self.is_listed(request.origin) {
             return None;
         }
         let origin = request.origin.map(HeaderValue::from_bytes).transpose().ok()?;
         let client = ClientInfo::of_simple(request, peer, &self.core.app.config.trusted_proxies, RequestLog::arrival());
-        let sender = RequestSender::of_simple(&self.core, request, peer);
-        Some(AcceptedRequest { client, route, sender, origin, body: SmallVec::from_slice(request.body) })
+        let route =
+            if is_vote { Compat::Submit(RequestSender::of_simple(&self.core, request, peer)) } else { Compat::Result };
+        Some(AcceptedRequest { client, route, origin, body: SmallVec::from_slice(request.body) })
     }
 
     async fn respond_fast(
         &self,
-        AcceptedRequest { client, route, sender, origin, body }: AcceptedRequest,
+        AcceptedRequest { client, route, origin, body }: AcceptedRequest,
     ) -> hyper::Response<Bytes> {
         let origin = origin.as_ref();
         let (method, path, response) = match route {
-            Compat::Submit => ("POST", SUBMIT, self.compat(self.submit(|_| sender, None, None, &body), origin).await),
+            Compat::Submit(sender) => {
+                ("POST", SUBMIT, self.compat(self.submit(|_| sender, None, None, &body), origin).await)
+            }
             Compat::Result => ("GET", RESULT, self.compat(compat::result(&self.core), origin).await),
         };
         self.complete(RequestLine { method, path, client }, response)

@@ -12,7 +12,7 @@ use super::forwarded::{X_FORWARDED_FOR, client_address};
 use super::origin::SEC_FETCH_SITE;
 use crate::net::SimpleRequest;
 use crate::state::CoreState;
-use crate::voting::{Device, DeviceToken, PolicyKey, Sender};
+use crate::voting::{self, Device, DeviceToken, PolicyKey, Refusal, Sender};
 
 /// A device's token, where no cookie is kept.
 pub const THRONG_VOTER: HeaderName = HeaderName::from_static("throng-voter");
@@ -20,6 +20,15 @@ pub const THRONG_VOTER: HeaderName = HeaderName::from_static("throng-voter");
 /// The headers from which a sender is identified.
 const IDENTIFYING: [HeaderName; 7] =
     [COOKIE, FORWARDED, ORIGIN, SEC_FETCH_SITE, THRONG_VOTER, X_FORWARDED_FOR, X_FORWARDED_PROTO];
+
+/// Takes a vote from the share of the network that sent a request with these headers, received from `peer`. Every route does so
+/// once, before it does anything costly.
+///
+/// # Errors
+/// [`Refusal::RateLimited`] if the share is used up.
+pub fn take_share(core: &CoreState, poll: &Poll, headers: &HeaderMap, peer: IpAddr) -> Result<(), Refusal> {
+    voting::take_share(core, poll, || client_address(peer, headers, &core.app.config.trusted_proxies))
+}
 
 /// The sender of a request to vote in a poll.
 #[derive(Debug)]
@@ -46,14 +55,19 @@ impl RequestSender {
     }
 
     /// The sender of a simple request, received from `peer`, to vote in the default poll. Its headers are parsed only if that
-    /// poll identifies voters.
-    pub fn of_simple(core: &CoreState, request: &SimpleRequest<'_>, peer: IpAddr) -> Self {
+    /// poll identifies voters, or networks have a share.
+    ///
+    /// # Errors
+    /// If the share of its network is used up: see [`take_share`].
+    pub fn of_simple(core: &CoreState, request: &SimpleRequest<'_>, peer: IpAddr) -> Result<Self, Refusal> {
         let polls = core.app.polls.current();
         match polls.default_poll().map(|live| &live.poll) {
-            Some(poll) if poll.policy.identifies_voters() => {
-                Self::of(core, poll, &headers_in(request.head, &IDENTIFYING), peer, None)
+            Some(poll) if poll.policy.identifies_voters() || core.app.network_limit.is_some() => {
+                let headers = headers_in(request.head, &IDENTIFYING);
+                take_share(core, poll, &headers, peer)?;
+                Ok(Self::of(core, poll, &headers, peer, None))
             }
-            Some(_) | None => Self { sender: Sender::Anybody, cookie: None },
+            Some(_) | None => Ok(Self { sender: Sender::Anybody, cookie: None }),
         }
     }
 

@@ -5,9 +5,11 @@ mod policy;
 mod proof_of_work;
 mod refusal;
 mod sender;
+mod share;
 
 pub use self::cast::{Cast, MissingId, Status, Vote, cast};
 pub use self::policy::{Device, DeviceToken, PolicyKey};
 pub use self::proof_of_work::{Challenge, ChallengeKey};
 pub use self::refusal::{Earlier, Refusal};
 pub use self::sender::Sender;
+pub use self::share::take_share;

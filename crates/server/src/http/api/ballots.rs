@@ -18,7 +18,7 @@ use crate::http::idempotency::ballot_id;
 use crate::http::origin::Peer;
 use crate::http::problem::Problem;
 use crate::http::response::json;
-use crate::http::sender::RequestSender;
+use crate::http::sender::{RequestSender, take_share};
 use crate::state::CoreState;
 use crate::voting::{self, DeviceToken, MissingId, Refusal, Status, Vote};
 
@@ -58,6 +58,7 @@ async fn cast(
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Problem> {
     let (PollPath(live), WholeBody(body)) = (live?, body?);
+    take_share(core, &live.poll, headers, peer)?;
     require_json_or_text(headers)?;
     let submission = Submission::parse(&body)?;
     let ballot_id = ballot_id(headers, query, submission.ballot_id)?;

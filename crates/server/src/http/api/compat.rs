@@ -16,7 +16,7 @@ use crate::http::problem::Problem;
 use crate::http::response::{json, uncached};
 use crate::http::sender::RequestSender;
 use crate::state::CoreState;
-use crate::voting::{self, MissingId, Vote};
+use crate::voting::{self, MissingId, Refusal, Vote};
 
 /// The header with the ballot's proof of work: the body is the choices alone.
 const PROOF: HeaderName = HeaderName::from_static("throng-proof");
@@ -24,13 +24,14 @@ const PROOF: HeaderName = HeaderName::from_static("throng-proof");
 const HIDDEN: Bytes = Bytes::from_static(b"{}");
 
 /// `POST /api/submit`: a ballot, such as `[1,3]`; the response is the result with that ballot included. A ballot with an id
-/// may have been sent before. `sender` finds out who sent it, as the poll asks.
+/// may have been sent before. `sender` finds out who sent it, as the poll asks, and whether they may send one now: before the
+/// body is parsed.
 ///
 /// # Errors
 /// Why the ballot wasn't counted.
 pub async fn submit<B: From<Bytes>>(
     core: &CoreState,
-    sender: impl FnOnce(&Poll) -> RequestSender,
+    sender: impl FnOnce(&Poll) -> Result<RequestSender, Refusal>,
     ballot_id: Option<BallotId>,
     proof: Option<String>,
     body: &[u8],
@@ -38,8 +39,8 @@ pub async fn submit<B: From<Bytes>>(
     let (request_sender, casting) = {
         let polls = core.app.polls.current();
         let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
+        let request_sender = sender(&live.poll)?;
         let choices = submission::parse_compat(body)?;
-        let request_sender = sender(&live.poll);
         let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Generate, sender: request_sender.sender };
         (request_sender, voting::cast(core, &live.poll, vote))
     };

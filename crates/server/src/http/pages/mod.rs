@@ -39,7 +39,7 @@ use super::body::WholeBody;
 use super::origin::{self, Peer};
 use super::problem::Problem;
 use super::response::{cached, uncached};
-use super::sender::RequestSender;
+use super::sender::{RequestSender, take_share};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 use crate::state::CoreState;
@@ -156,6 +156,12 @@ async fn vote(
         Ok(form) => form,
         Err(problem) => return refused(&live, now, visit, BallotForm::default(), new_id(), problem),
     };
+    // The page with the error needs what the form says: its ballot has to keep its id.
+    if let Err(refusal) = take_share(&core, &live.poll, &headers, peer) {
+        let (id, problem) = (form.ballot_id.unwrap_or_else(new_id), refusal.into());
+        refuse(&problem);
+        return refused(&live, now, visit, form, id, problem);
+    }
     let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, None);
     match cast(&core, &live, &form, request_sender.sender).await.inspect_err(refuse) {
         Ok(Cast { ballot_id, choices, token, .. }) => {
@@ -288,6 +294,7 @@ mod tests {
         let id = BallotId(id);
         for (refusal, status, retry_after, retry, words) in [
             (Refusal::Overloaded, 503, Some("1"), false, "Too many people are voting"),
+            (Refusal::RateLimited { retry_after_s: 7 }, 429, Some("7"), false, "from your network at this moment"),
             (Refusal::Unavailable(Dependency::Store), 503, Some("1"), false, "be stored at this moment"),
             (Refusal::OutcomeUnknown(id), 500, None, true, "it counts once"),
         ] {

@@ -5,7 +5,7 @@ use throng_domain::poll::Visibility;
 use throng_testkit::{NOW, polls};
 
 use super::voting::{choose, vote};
-use crate::webdriver::{Browser, browse};
+use crate::webdriver::{Browser, Setup, browse, browse_with};
 
 async fn texts_after_a_second_vote(browser: &Browser) -> Vec<String> {
     browser.goto("/polls/song").await;
@@ -63,5 +63,28 @@ fn reload_after_a_vote_does_not_vote_from_another_network() {
         assert_eq!(browser.texts("h2").await, ["Thank you, your vote is counted"]);
         browser.server.clock.set(NOW.plus_ms(200_000_000));
         assert_eq!(voters(browser), 1);
+    });
+}
+
+#[test]
+fn vote_beyond_the_networks_limit_is_sent_again_later() {
+    let setup = Setup { settings: &[("VOTES_PER_NETWORK", "1")], ..Setup::new(true) };
+    browse_with(setup, async |browser| {
+        browser.server.post("/api/submit", b"[1]");
+        browser.goto("/").await;
+        browser.run("window.setTimeout = (later) => queueMicrotask(later)").await;
+        choose(browser, &[4]).await;
+        browser.click("button").await;
+        browser.wait_for(".message:not(:empty)").await;
+        let told = browser.texts(".message").await;
+        assert_eq!(
+            told,
+            ["Too many votes are coming from your network at this moment. Your vote is not counted yet: try again."]
+        );
+        browser.server.clock.set(NOW.plus_ms(60_000));
+        browser.click("button").await;
+        browser.wait_for(".results").await;
+        assert_eq!(browser.texts(".own bdi").await, ["Food and drink"]);
+        assert_eq!(browser.server.voters(), 2);
     });
 }

@@ -9,6 +9,7 @@ mod fast_path;
 mod framing;
 mod large_bodies;
 mod limits;
+mod network_limit;
 mod operations;
 mod origin;
 mod overload;
