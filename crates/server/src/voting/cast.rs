@@ -8,9 +8,10 @@ use throng_domain::poll::{Poll, PollState, Viewer};
 use throng_domain::store::Outcome;
 use throng_domain::submission::SentOptions;
 
-use super::policy::{Device, DeviceToken, PolicyKey, network};
-use super::proof_of_work::{self, ChallengeKey};
-use super::{Earlier, Refusal, Sender};
+use super::policy::DeviceToken;
+use super::proof_of_work::{self, ChallengeKey, Subject};
+use super::voter::Voter;
+use super::{Earlier, Refusal, Sender, voter};
 use crate::intake::{Disposition, SubmitError, Submitted};
 use crate::state::{CoreState, Dependency};
 
@@ -100,20 +101,14 @@ fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(
         (None, MissingId::Generate) => core.app.next_ballot_id(now),
         (None, MissingId::Refuse) => return Err(Refusal::BallotIdMissing),
     };
-    proof_of_work::require(ChallengeKey(&core.app.challenge_key), poll, id, vote.proof.as_deref(), now)?;
-    let (accepted_at, key) = (poll.arrival(now), PolicyKey(&core.app.policy_key));
-    let (voter, token) = match (poll.policy, vote.sender) {
-        (Policy::Unlimited, _) => return Ok((Ballot::unlimited(poll.id, id, choices, accepted_at), None)),
-        (Policy::Device, Sender::Device(device)) => {
-            let device = device.unwrap_or_else(|| Device::of_ballot(key, poll.id, id));
-            (device.voter(key, poll.id), Some(device.token(key, poll.id)))
-        }
-        (Policy::Network, Sender::Network(address)) => (network::voter(key, poll.id, address, accepted_at), None),
-        // The poll appeared after the request was read.
-        (Policy::Device, Sender::Anybody | Sender::Network(_))
-        | (Policy::Network, Sender::Anybody | Sender::Device(_)) => return Err(Refusal::PollNotOpen),
-    };
-    Ok((Ballot::of_voter(poll.id, poll.policy, voter, id, choices, accepted_at), token))
+    let accepted_at = poll.arrival(now);
+    let voter = voter::identify(core, poll, vote.sender, id, accepted_at)?;
+    let subject = Subject { poll, ballot_id: id, voter: voter.as_ref().map(|voter| voter.key) };
+    proof_of_work::require(ChallengeKey(&core.app.challenge_key), subject, vote.proof.as_deref(), now)?;
+    Ok(match voter {
+        Some(Voter { key, token }) => (Ballot::of_voter(poll.id, poll.policy, key, id, choices, accepted_at), token),
+        None => (Ballot::unlimited(poll.id, id, choices, accepted_at), None),
+    })
 }
 
 /// Refuses what can't count any more, or not yet.

@@ -1,15 +1,18 @@
 //! Casting a ballot: the one place where a vote becomes a ballot and is submitted, whatever route it arrived by.
 
 mod cast;
+mod challenge;
 mod policy;
 mod proof_of_work;
 mod refusal;
 mod sender;
 mod share;
+mod voter;
 
 pub use self::cast::{Cast, MissingId, Status, Vote, cast};
+pub use self::challenge::challenge;
 pub use self::policy::{Device, DeviceToken, PolicyKey};
-pub use self::proof_of_work::{Challenge, ChallengeKey};
+pub use self::proof_of_work::Challenge;
 pub use self::refusal::{Earlier, Refusal};
 pub use self::sender::Sender;
 pub use self::share::take_share;

@@ -1,8 +1,8 @@
 //! Proof of work: where a poll asks for it, a ballot costs its sender some computing time.
 //!
 //! A client gets a challenge for the id of its ballot, solves it, and sends the proof with the ballot. Nothing is stored: a
-//! challenge is signed, and belongs to one ballot of one poll. So a proof that is used again is that ballot sent again, which
-//! counts once.
+//! challenge is signed, and belongs to one ballot of one poll and, where the poll identifies voters, of one voter. So a proof that
+//! is used again is that ballot sent again, which counts once.
 //!
 //! A challenge is `1.<expires>.<difficulty>.<mac>`: the version of this format, the Unix time at which it expires in seconds, how
 //! many hashes each of its puzzles takes on average, and the first 128 bits of an HMAC-SHA256, as 32 hexadecimal digits.
@@ -14,7 +14,7 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
-use throng_domain::ballot::BallotId;
+use throng_domain::ballot::{BallotId, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::Poll;
 
@@ -48,6 +48,17 @@ pub struct Challenge {
     pub expires_at: Timestamp,
 }
 
+/// The ballot that a challenge is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its poll.
+    pub poll: &'a Poll,
+    /// Its id.
+    pub ballot_id: BallotId,
+    /// Its voter, where the poll identifies voters: two of them may use the same id.
+    pub voter: Option<VoterKey>,
+}
+
 /// Refuses a ballot without a valid proof where the poll requires one. A closed poll requires none: no ballot is added to it, and
 /// one that was counted and is sent again gets the same response as before.
 ///
@@ -55,27 +66,26 @@ pub struct Challenge {
 /// [`Refusal::ProofRequired`] or [`Refusal::ProofInvalid`].
 pub fn require(
     key: ChallengeKey<'_>,
-    poll: &Poll,
-    id: BallotId,
+    subject: Subject<'_>,
     proof: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    if !poll.proof.is_required() || poll.is_closed(now) {
+    if !subject.poll.proof.is_required() || subject.poll.is_closed(now) {
         return Ok(());
     }
     let proof = proof.ok_or(Refusal::ProofRequired)?;
-    if key.accepts(poll, id, proof, now) { Ok(()) } else { Err(Refusal::ProofInvalid) }
+    if key.accepts(subject, proof, now) { Ok(()) } else { Err(Refusal::ProofInvalid) }
 }
 
 impl ChallengeKey<'_> {
-    /// A challenge for the poll's ballot with this id.
-    pub fn challenge(self, poll: &Poll, id: BallotId, now: Timestamp) -> Challenge {
-        self.challenge_of(poll, id, now, DIFFICULTY)
+    /// A challenge for this ballot.
+    pub fn challenge(self, subject: Subject<'_>, now: Timestamp) -> Challenge {
+        self.challenge_of(subject, now, DIFFICULTY)
     }
 
-    fn challenge_of(self, poll: &Poll, id: BallotId, now: Timestamp, difficulty: u32) -> Challenge {
+    fn challenge_of(self, subject: Subject<'_>, now: Timestamp, difficulty: u32) -> Challenge {
         let expires_s = seconds(now).saturating_add(LIFETIME_S);
-        let mac: [u8; 32] = self.hmac(poll, id, expires_s, difficulty).finalize().into_bytes().into();
+        let mac: [u8; 32] = self.hmac(subject, expires_s, difficulty).finalize().into_bytes().into();
         let mac = u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"));
         Challenge {
             text: format!("{VERSION}.{expires_s}.{difficulty}.{mac:032x}"),
@@ -85,14 +95,13 @@ impl ChallengeKey<'_> {
     }
 
     /// Whether the proof solves a challenge that was given for this ballot and is valid at `now`. What is cheap is checked first.
-    fn accepts(self, poll: &Poll, id: BallotId, proof: &str, now: Timestamp) -> bool {
+    fn accepts(self, subject: Subject<'_>, proof: &str, now: Timestamp) -> bool {
         let mut fields = proof.split('.');
         let head = [(); 4].map(|()| fields.next());
         let [Some(VERSION), Some(expires), Some(difficulty), Some(mac)] = head else { return false };
         let (Ok(expires_s), Ok(difficulty)) = (expires.parse(), difficulty.parse()) else { return false };
         let Ok(mac) = u128::from_str_radix(mac, 16).map(u128::to_be_bytes) else { return false };
-        if seconds(now) >= expires_s || self.hmac(poll, id, expires_s, difficulty).verify_truncated_left(&mac).is_err()
-        {
+        if seconds(now) >= expires_s || self.hmac(subject, expires_s, difficulty).verify_truncated_left(&mac).is_err() {
             return false;
         }
         let mut solutions = fields.map(|solution| solution.parse().ok());
@@ -100,9 +109,12 @@ impl ChallengeKey<'_> {
             && solutions.next().is_none()
     }
 
-    fn hmac(self, poll: &Poll, id: BallotId, expires_s: i64, difficulty: u32) -> Hmac<Sha256> {
+    fn hmac(self, subject: Subject<'_>, expires_s: i64, difficulty: u32) -> Hmac<Sha256> {
         let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0.0).expect("HMAC takes keys of any length");
-        hmac.update(format!("challenge {VERSION} {} {id} {expires_s} {difficulty}", poll.id.0).as_bytes());
+        let (poll, id) = (subject.poll.id.0, subject.ballot_id);
+        hmac.update(format!("challenge {VERSION} {poll} {id} {expires_s} {difficulty} ").as_bytes());
+        // Nothing, or 15 bytes: what is signed has one meaning.
+        hmac.update(subject.voter.as_ref().map_or(&[], |voter| &voter.0));
         hmac
     }
 }
@@ -141,18 +153,22 @@ mod tests {
         NewPoll { proof: Proof::Always, closes_at: Some(NOW.plus_ms(3_600_000)), ..new }.into_poll(PollId(id))
     }
 
+    fn of(poll: &Poll, ballot_id: BallotId) -> Subject<'_> {
+        Subject { poll, ballot_id, voter: None }
+    }
+
     /// A proof for the ballot `ID` in poll 1.
     fn proof() -> String {
-        solve(&ChallengeKey(&DerivedKey([7; 32])).challenge_of(&poll(1), ID, NOW, EASY).text)
+        solve(&ChallengeKey(&DerivedKey([7; 32])).challenge_of(of(&poll(1), ID), NOW, EASY).text)
     }
 
     fn judged(poll: &Poll, id: BallotId, proof: &str, later_ms: i64) -> Result<(), Refusal> {
-        require(ChallengeKey(&DerivedKey([7; 32])), poll, id, Some(proof), NOW.plus_ms(later_ms))
+        require(ChallengeKey(&DerivedKey([7; 32])), of(poll, id), Some(proof), NOW.plus_ms(later_ms))
     }
 
     #[test]
     fn challenge_states_its_difficulty_and_end() {
-        let given = ChallengeKey(&DerivedKey([7; 32])).challenge(&poll(1), ID, NOW);
+        let given = ChallengeKey(&DerivedKey([7; 32])).challenge(of(&poll(1), ID), NOW);
         assert!(given.text.starts_with(&format!("1.1800000300.{DIFFICULTY}.")), "{given:?}");
         assert_eq!((given.difficulty, given.expires_at), (DIFFICULTY, NOW.plus_ms(300_000)));
     }
@@ -170,8 +186,21 @@ mod tests {
         let proof = proof();
         assert_eq!(judged(&poll(2), ID, &proof, 0), Err(Refusal::ProofInvalid));
         assert_eq!(judged(&poll(1), BallotId(Uuid::from_u128(8)), &proof, 0), Err(Refusal::ProofInvalid));
-        let other = require(ChallengeKey(&DerivedKey([8; 32])), &poll(1), ID, Some(&proof), NOW);
+        let other = require(ChallengeKey(&DerivedKey([8; 32])), of(&poll(1), ID), Some(&proof), NOW);
         assert_eq!(other, Err(Refusal::ProofInvalid));
+    }
+
+    #[test]
+    fn proof_is_for_one_voter() {
+        let (key, poll, proof) = (DerivedKey([7; 32]), poll(1), proof());
+        let by = |voter| Subject { voter, ..of(&poll, ID) };
+        let (one, other) = (Some(VoterKey([1; 15])), Some(VoterKey([2; 15])));
+        let of_one = solve(&ChallengeKey(&key).challenge_of(by(one), NOW, EASY).text);
+        let judged = |proof: &str, voter| require(ChallengeKey(&key), by(voter), Some(proof), NOW);
+        assert_eq!((judged(&of_one, one), judged(&proof, None)), (Ok(()), Ok(())));
+        for (proof, voter) in [(&of_one, other), (&of_one, None), (&proof, one)] {
+            assert_eq!(judged(proof, voter), Err(Refusal::ProofInvalid));
+        }
     }
 
     #[test]
@@ -212,8 +241,9 @@ mod tests {
 
     #[test]
     fn only_an_open_poll_that_asks_for_a_proof_requires_it() {
-        let required =
-            |poll: &Poll, later_ms| require(ChallengeKey(&DerivedKey([7; 32])), poll, ID, None, NOW.plus_ms(later_ms));
+        let required = |poll: &Poll, later_ms| {
+            require(ChallengeKey(&DerivedKey([7; 32])), of(poll, ID), None, NOW.plus_ms(later_ms))
+        };
         assert_eq!(required(&poll(1), 0), Err(Refusal::ProofRequired));
         assert_eq!(required(&poll(1), 3_600_000), Ok(()), "closed");
         let free = Poll { proof: Proof::Never, ..poll(1) };

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use hyper::HeaderMap;
 use serde::Serialize;
 
 use super::polls::PollPath;
 use crate::http::idempotency::ballot_id;
+use crate::http::origin::Peer;
 use crate::http::problem::Problem;
 use crate::http::response::{json, uncached};
+use crate::http::sender::RequestSender;
 use crate::state::CoreState;
 use crate::view::rfc3339_text;
-use crate::voting::ChallengeKey;
+use crate::voting;
 
 /// A challenge for a ballot; all `null` where the poll asks for no proof of work.
 #[derive(Default, Serialize)]
@@ -27,22 +29,19 @@ struct Given {
 pub async fn show(
     State(core): State<Arc<CoreState>>,
     PollPath(live): PollPath,
+    Extension(Peer(peer)): Extension<Peer>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = ballot_id(&headers, query.as_deref(), None)?.ok_or_else(|| {
         Problem::NotABallot("A challenge is for one ballot: send the ballot's id, a UUID, as ?ballot_id=.".to_owned())
     })?;
-    let given = if live.poll.proof.is_required() {
-        let challenge = ChallengeKey(&core.app.challenge_key).challenge(&live.poll, id, core.app.clock.now());
-        Given {
-            challenge: Some(challenge.text),
-            difficulty: Some(challenge.difficulty),
-            expires_at: Some(rfc3339_text(challenge.expires_at)),
-        }
-    } else {
-        Given::default()
-    };
+    let sender = RequestSender::of(&core, &live.poll, &headers, peer, None).sender;
+    let given = voting::challenge(&core, &live.poll, sender, id)?.map_or_else(Given::default, |challenge| Given {
+        challenge: Some(challenge.text),
+        difficulty: Some(challenge.difficulty),
+        expires_at: Some(rfc3339_text(challenge.expires_at)),
+    });
     let body = serde_json::to_vec(&given).expect("a challenge has only strings for keys");
     Ok(uncached(json(body.into())))
 }

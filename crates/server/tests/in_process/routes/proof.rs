@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use throng_domain::new_poll::NewPoll;
+use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::Proof;
 use throng_testkit::{Answer, NOW, TestServer, solve};
 
@@ -202,4 +203,28 @@ fn pages_of_other_sites_may_send_the_header() {
     let preflight = server.connect().request("OPTIONS", "/api/submit", &asks, b"");
     let allowed = preflight.header("access-control-allow-headers").unwrap();
     assert!(allowed.split(", ").any(|header| header == "throng-proof"), "{allowed}");
+}
+
+/// Voters may use the same ballot id, so that one of them could solve a challenge for all.
+#[test]
+fn proof_counts_for_one_voter_only() {
+    let server = TestServer::start();
+    let quota = Quota { ballots: 2, per_option: None };
+    server.create_poll(NewPoll { policy: Policy::Device, quota, ..poll("device") });
+    let given = cast(&server, "device", 1, &proof(&server, "device", 1));
+    assert_eq!(given.status, server.taken(), "{given:?}");
+    let token = given.json()["voter"].as_str().unwrap().to_owned();
+    let mut connection = server.connect();
+    let mut send = |proof: &str| {
+        let body = json!({"ballot_id": id(2), "choices": [1], "proof": proof, "voter": token}).to_string();
+        let headers = [("content-type", "application/json")];
+        connection.request("POST", "/api/v1/polls/device/ballots", &headers, body.as_bytes())
+    };
+    let of_another = send(&proof(&server, "device", 2));
+    assert_eq!((of_another.status, of_another.json()["code"].as_str()), (428, Some("proof_invalid")));
+    let path = format!("/api/v1/polls/device/challenge?ballot_id={}", id(2));
+    let own = server.connect().request("GET", &path, &[("throng-voter", &token)], b"");
+    let answer = send(&solve(own.json()["challenge"].as_str().unwrap()));
+    assert_eq!(answer.status, server.taken(), "{answer:?}");
+    assert_eq!(voters(&server, "device"), 2);
 }
