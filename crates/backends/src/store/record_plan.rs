@@ -9,7 +9,7 @@
 //!
 //! Optimistic, then exact: the first attempt looks up nothing but what decides about late ballots. Its inserts fail if a key is in
 //! use; then the next attempt looks up all keys. If another transaction inserts one of them at the same time, that attempt fails
-//! as well, and is repeated when the other transaction has ended.
+//! as well, and is repeated while no other transaction records in its polls.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,12 +26,23 @@ pub(super) enum Mode {
     Optimistic,
     /// With what is stored.
     Exact,
+    /// The same, while no other transaction records in these polls: nothing can conflict with it.
+    Alone,
 }
 
 impl Mode {
     /// The mode of a batch's first attempt: a voter who has voted comes back more often than a ballot is sent again.
     pub(super) fn first(ballots: &[Ballot]) -> Self {
         if ballots.iter().any(|ballot| ballot.voter().is_some()) { Self::Exact } else { Self::Optimistic }
+    }
+
+    /// The mode of the next attempt after one that conflicted with another transaction. Many that record ballots of the same voters
+    /// could conflict again and again.
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Optimistic => Self::Exact,
+            Self::Exact | Self::Alone => Self::Alone,
+        }
     }
 }
 
@@ -143,7 +154,7 @@ impl<'a> RecordPlan<'a> {
         };
         self.groups
             .iter()
-            .filter(|group| mode == Mode::Exact || is_late(group))
+            .filter(|group| mode != Mode::Optimistic || is_late(group))
             .map(|group| {
                 let is_voter = self.ballots[self.order[group.members.start]].voter().is_some();
                 let most = group.rules.map_or(1, |rules| rules.quota.ballots);
@@ -368,7 +379,7 @@ mod tests {
         plan.stored(PollId(1), all[1], id(9), choices(&[3]));
         plan.settle();
         assert_eq!(keys(&plan), [all[0], all[2]]);
-        let used = Outcome::QuotaUsed(vec![choices(&[3]), choices(&[1])]);
+        let used = Outcome::QuotaUsed { ballots: 2, only: None };
         assert_eq!(plan.outcomes(), [Outcome::Counted, used.clone(), Outcome::Counted, used]);
     }
 
@@ -378,7 +389,7 @@ mod tests {
         let plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
         let look_up = plan.look_ups(Mode::Exact)[0];
         assert_eq!((look_up.first, look_up.last), (ballots[0].key, ballots[0].key));
-        let used = Outcome::QuotaUsed(vec![choices(&[1])]);
+        let used = Outcome::QuotaUsed { ballots: 1, only: Some(choices(&[1])) };
         assert_eq!(plan.outcomes(), [Outcome::Counted, used, Outcome::CountedBefore]);
     }
 }

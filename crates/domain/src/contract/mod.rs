@@ -45,6 +45,7 @@ macro_rules! store_contract {
             an_option_has_a_quota_per_voter
             a_voters_late_ballot_is_rejected
             one_voters_parallel_ballots_count_exactly
+            batches_contending_for_a_voter_are_recorded
             any_grouping_of_voters_counts_the_same
             poll_is_stored_as_created
             a_taken_slug_is_a_conflict

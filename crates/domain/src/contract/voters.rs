@@ -24,7 +24,7 @@ pub async fn a_voter_has_one_ballot(store: &dyn Store) {
     let poll = create_with_quota(store, "poll", Quota::ONE).await;
     let first = of_voter(&poll, 1, 1, &[1]);
     let recorded = record(store, &[first.clone(), of_voter(&poll, 1, 2, &[2]), of_voter(&poll, 2, 1, &[3])]).await;
-    let used = Outcome::QuotaUsed(vec![first.choices.clone()]);
+    let used = Outcome::QuotaUsed { ballots: 1, only: Some(first.choices.clone()) };
     assert_eq!(recorded.outcomes, [Outcome::Counted, used.clone(), Outcome::Counted]);
     let again = [first.clone(), of_voter(&poll, 1, 2, &[2]), of_voter(&poll, 1, 1, &[2])];
     assert_eq!(record(store, &again).await.outcomes, [Outcome::CountedBefore, used, Outcome::IdReused]);
@@ -40,8 +40,7 @@ pub async fn a_quota_allows_several_ballots(store: &dyn Store) {
     let cast: Vec<_> = (1..=5).map(|number| of_voter(&poll, 1, number, &[number as u16])).collect();
     let recorded = record(store, &cast[..2]).await;
     assert_eq!(recorded.outcomes, [Outcome::Counted, Outcome::Counted]);
-    let choices = |numbers: &[usize]| numbers.iter().map(|number| cast[*number].choices.clone()).collect();
-    let used = Outcome::QuotaUsed(choices(&[0, 1, 2]));
+    let used = Outcome::QuotaUsed { ballots: 3, only: None };
     let recorded = record(store, &cast).await;
     let before = Outcome::CountedBefore;
     assert_eq!(recorded.outcomes, [before.clone(), before, Outcome::Counted, used.clone(), used]);
@@ -102,6 +101,26 @@ pub async fn one_voters_parallel_ballots_count_exactly(store: &dyn Store) {
     }
 }
 
+/// However many batches contend for one voter's slots, each of them is recorded.
+pub async fn batches_contending_for_a_voter_are_recorded(store: &dyn Store) {
+    let poll = create_with_quota(store, "poll", Quota { ballots: 10, per_option: None }).await;
+    let cast: Vec<_> = (0..10).map(|number| [of_voter(&poll, 1, number, &[1])]).collect();
+    let [a, b, c, d, e, f, g, h, i, j] = &cast[..] else { unreachable!("ten batches were made") };
+    tokio::join!(
+        record(store, a),
+        record(store, b),
+        record(store, c),
+        record(store, d),
+        record(store, e),
+        record(store, f),
+        record(store, g),
+        record(store, h),
+        record(store, i),
+        record(store, j),
+    );
+    assert_eq!(tallies(store, &poll).await.voters, 10);
+}
+
 /// Whatever is sent again, in any grouping, the tallies equal those of a plain model.
 pub async fn any_grouping_of_voters_counts_the_same(store: &dyn Store) {
     let quota = Quota { ballots: 3, per_option: Some(2) };
@@ -126,7 +145,7 @@ pub async fn any_grouping_of_voters_counts_the_same(store: &dyn Store) {
             let chosen = cast.values().filter(|chosen| **chosen == option).count();
             let is_expected = match &outcome {
                 Outcome::CountedBefore => cast.contains_key(&id),
-                Outcome::QuotaUsed(used) => !cast.contains_key(&id) && cast.len() == 3 && used.len() == 3,
+                Outcome::QuotaUsed { ballots, .. } => !cast.contains_key(&id) && cast.len() == 3 && *ballots == 3,
                 Outcome::OptionQuotaUsed(used) => used.0 == option && cast.len() < 3 && chosen == 2,
                 Outcome::Counted => cast.len() < 3 && chosen < 2 && cast.insert(id, option).is_none(),
                 Outcome::IdReused | Outcome::TooEarly | Outcome::TooLate | Outcome::NotReady => false,

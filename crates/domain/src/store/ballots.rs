@@ -123,8 +123,13 @@ pub enum Outcome {
     CountedBefore,
     /// It was counted before with other choices: same id. Nothing changed.
     IdReused,
-    /// The voter has cast as many ballots as the poll's [`Quota`](crate::policy::Quota) allows, with these choices. Nothing changed.
-    QuotaUsed(Vec<Choices>),
+    /// The voter has cast as many ballots as the poll's [`Quota`](crate::policy::Quota) allows. Nothing changed.
+    QuotaUsed {
+        /// How many.
+        ballots: u8,
+        /// The choices, if it is a single one.
+        only: Option<Choices>,
+    },
     /// As many of the voter's ballots chose this option as the poll's [`Quota`](crate::policy::Quota) allows. Nothing changed.
     OptionQuotaUsed(OptionId),
     /// It arrived before the poll opened, or the poll is a draft or doesn't exist. Nothing changed.

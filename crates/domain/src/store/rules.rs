@@ -37,7 +37,8 @@ impl Rules {
         }
         let is_free = |slot: &u8| cast.iter().all(|earlier| earlier.slot != *slot);
         let Some(slot) = (0..self.quota.ballots).find(is_free) else {
-            return Err(Outcome::QuotaUsed(cast.iter().map(|earlier| earlier.choices.clone()).collect()));
+            let only = if let [only] = cast { Some(only.choices.clone()) } else { None };
+            return Err(Outcome::QuotaUsed { ballots: self.quota.ballots, only });
         };
         let chosen =
             |option: &OptionId| cast.iter().filter(|earlier| earlier.choices.as_slice().contains(option)).count();
@@ -109,7 +110,7 @@ mod tests {
         assert_eq!(quota.judge(&ballot(2, &[1]), &[cast(0, 1, &[1])]), Ok(1));
         assert_eq!(quota.judge(&ballot(2, &[1]), &[cast(1, 1, &[1])]), Ok(0));
         let all = [cast(0, 1, &[1]), cast(1, 2, &[2]), cast(2, 3, &[1])];
-        let used = Err(Outcome::QuotaUsed(vec![choices(&[1]), choices(&[2]), choices(&[1])]));
+        let used = Err(Outcome::QuotaUsed { ballots: 3, only: None });
         assert_eq!(quota.judge(&ballot(4, &[1]), &all), used);
     }
 

@@ -197,8 +197,8 @@ impl Problem {
 
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
-        let choices = if let Self::Refused(Refusal::AlreadyVoted(Earlier::OfDevice(cast))) = self {
-            cast.first().filter(|_| cast.len() == 1)
+        let choices = if let Self::Refused(Refusal::AlreadyVoted(Earlier::OfDevice { only, .. })) = self {
+            only.as_ref()
         } else {
             None
         };
@@ -223,7 +223,7 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::BallotIdReused => {
             (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
         }
-        Refusal::AlreadyVoted(Earlier::OfDevice(_)) => {
+        Refusal::AlreadyVoted(Earlier::OfDevice { .. }) => {
             (StatusCode::CONFLICT, "already_voted", "This voter has already voted")
         }
         Refusal::AlreadyVoted(Earlier::OfNetwork { .. }) => {
@@ -272,7 +272,7 @@ fn refusal_detail(refusal: &Refusal) -> String {
         Refusal::BallotIdReused => {
             "A ballot with this id was sent with other choices. Use a new id for a new ballot.".into()
         }
-        Refusal::AlreadyVoted(Earlier::OfDevice(_)) => {
+        Refusal::AlreadyVoted(Earlier::OfDevice { .. }) => {
             "The ballot was not counted: the voter has cast as many as the poll's quota allows. Those stand.".into()
         }
         Refusal::AlreadyVoted(Earlier::OfNetwork { ballots }) => format!(
@@ -362,7 +362,7 @@ mod tests {
             Refusal::InvalidChoice(InvalidChoice::TooMany { max: 2 }),
             Refusal::BallotIdMissing,
             Refusal::BallotIdReused,
-            Refusal::AlreadyVoted(Earlier::OfDevice(vec![choices])),
+            Refusal::AlreadyVoted(Earlier::OfDevice { ballots: 1, only: Some(choices) }),
             Refusal::AlreadyVoted(Earlier::OfNetwork { ballots: 100 }),
             Refusal::OptionQuotaUsed(OptionId(3)),
             Refusal::ProofRequired,

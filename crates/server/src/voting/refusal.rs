@@ -55,11 +55,16 @@ pub enum Refusal {
 /// The ballots that a voter has cast, as far as the sender of another one may know.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// The device's, with these choices: the sender holds the device's token.
-    OfDevice(Vec<Choices>),
+    /// So many of the device's, whose token the sender holds.
+    OfDevice {
+        /// How many.
+        ballots: u8,
+        /// The choices, if it is a single one.
+        only: Option<Choices>,
+    },
     /// So many of the network's, possibly of other people.
     OfNetwork {
         /// How many.
-        ballots: usize,
+        ballots: u8,
     },
 }

@@ -205,14 +205,18 @@ async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
 
 /// Begins a transaction, and returns what the polls' ballots are judged by; a poll that doesn't exist is
 /// missing. They don't change until the end of the transaction: their rows are locked.
+///
+/// If `alone`, no other transaction records in them meanwhile.
 pub(super) async fn begin_with_rules(
     writer: &mut MySqlConnection,
     polls: &[PollId],
+    alone: bool,
 ) -> sqlx::Result<BTreeMap<PollId, Rules>> {
     let sql = format!(
         "START TRANSACTION; SELECT id, opens_at, closes_at, final_at, quota, option_quota FROM poll \
-         WHERE id IN ({}) ORDER BY id LOCK IN SHARE MODE",
-        list(polls)
+         WHERE id IN ({}) ORDER BY id {}",
+        list(polls),
+        if alone { "FOR UPDATE" } else { "LOCK IN SHARE MODE" }
     );
     let rows = simple_query(writer, &sql).await?;
     let rules = rows.iter().map(|row| {

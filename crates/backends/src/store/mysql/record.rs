@@ -41,7 +41,7 @@ pub(super) async fn insert_and_count(
             Err(error) if is_conflict(&error) => simple_query(&mut *writer, "ROLLBACK").await.map(drop)?,
             result => return result,
         };
-        mode = Mode::Exact;
+        mode = mode.next();
     }
     attempt(writer, mode, shard, polls, ballots).await
 }
@@ -53,7 +53,7 @@ async fn attempt(
     polls: &[PollId],
     ballots: &[Ballot],
 ) -> sqlx::Result<Vec<Outcome>> {
-    let mut plan = RecordPlan::judge(ballots, &polls::begin_with_rules(writer, polls).await?);
+    let mut plan = RecordPlan::judge(ballots, &polls::begin_with_rules(writer, polls, mode == Mode::Alone).await?);
     look_up(writer, &mut plan, mode).await?;
     insert(writer, &plan.rows(), tallies::add(&plan.changes(), shard)).await?;
     Ok(plan.outcomes())

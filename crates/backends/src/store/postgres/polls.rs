@@ -153,11 +153,16 @@ pub(super) async fn now(reader: &mut PgConnection) -> sqlx::Result<Timestamp> {
 }
 
 /// Begins a transaction in which none of these polls changes, and returns the window by which each one's ballots are
-/// judged; a poll that doesn't exist is missing. One request to the server: its statements run one after the other, so
-/// the windows are read once the locks are held.
-pub(super) async fn begin(writer: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<BTreeMap<PollId, Rules>> {
+/// judged; a poll that doesn't exist is missing. If `alone`, no other transaction records in them either. One request to the server:
+/// its statements run one after the other, so the windows are read once the locks are held.
+pub(super) async fn begin(
+    writer: &mut PgConnection,
+    polls: &[PollId],
+    alone: bool,
+) -> sqlx::Result<BTreeMap<PollId, Rules>> {
     let numbers = Numbers(polls);
-    let locks = polls.iter().map(|poll| format!("SELECT pg_advisory_xact_lock_shared({})", lock_of(*poll)));
+    let lock = if alone { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
+    let locks = polls.iter().map(|poll| format!("SELECT {lock}({})", lock_of(*poll)));
     let locks = locks.collect::<Vec<_>>().join("; ");
     let rules = "SELECT id, opens_at, closes_at, final_at, quota, option_quota FROM poll";
     let sql = format!("{}; {locks}; {rules} WHERE id IN ({numbers})", settings::BEGIN);

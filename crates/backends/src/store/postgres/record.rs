@@ -47,7 +47,7 @@ async fn record_uncommitted<'a>(
             Err(error) if is_key_taken(&error) && tries < TRIES_MAX => {
                 simple_query(&mut pooled, "ROLLBACK").await?;
                 pooled.release();
-                mode = Mode::Exact;
+                mode = mode.next();
             }
             Err(error) if is_collision(&error) && tries < TRIES_MAX => {}
             Err(error) => return Err(error),
@@ -63,7 +63,7 @@ async fn insert_and_count(
     ballots: &[Ballot],
     polls: &[PollId],
 ) -> sqlx::Result<Vec<Outcome>> {
-    let mut plan = RecordPlan::judge(ballots, &polls::begin(writer, polls).await?);
+    let mut plan = RecordPlan::judge(ballots, &polls::begin(writer, polls, mode == Mode::Alone).await?);
     look_up(writer, &mut plan, mode).await?;
     insert(writer, shard, &plan).await?;
     Ok(plan.outcomes())

@@ -3,8 +3,7 @@
 use rusqlite::Connection;
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::poll::PollId;
-use throng_domain::store::CastBallot;
-use throng_domain::store::{Outcome, Rules};
+use throng_domain::store::{CastBallot, Outcome, Rules};
 
 use super::voter_map::VoterMap;
 use super::voter_rows;
@@ -31,6 +30,8 @@ impl<'a> PollVoters<'a> {
         let refusal = rules.refusal(ballot.accepted_at);
         let map = match self.known {
             Known::All(map) => map,
+            // Nothing of this voter can be stored.
+            Known::NotYet if refusal == Some(Outcome::TooEarly) => return Ok(Outcome::TooEarly),
             Known::NotYet => return Ok(Outcome::NotReady),
             Known::NoLonger => return Ok(refusal.unwrap_or(Outcome::TooLate)),
         };

@@ -206,8 +206,8 @@ fn refused(
     let retry = form.retry || matches!(problem, Problem::Refused(Refusal::OutcomeUnknown(_)));
     let message = Some(texts::of(&live.poll).message(&problem, form.retry));
     // If an earlier ballot of the same browser stands, the visitor is a voter, and the page shows the result.
-    let earlier_choices = if let Problem::Refused(Refusal::AlreadyVoted(Earlier::OfDevice(cast))) = &problem {
-        Some(cast.iter().flat_map(|choices| choices.as_slice()).copied().collect())
+    let earlier_choices = if let Problem::Refused(Refusal::AlreadyVoted(Earlier::OfDevice { only, .. })) = &problem {
+        Some(only.iter().flat_map(|choices| choices.as_slice()).copied().collect())
     } else {
         matches!(problem, Problem::Refused(Refusal::BallotIdReused)).then(Vec::new)
     };

@@ -122,7 +122,7 @@ fn outcome_index(outcome: &Outcome) -> usize {
         Outcome::Counted => 0,
         Outcome::CountedBefore => 1,
         Outcome::IdReused => 2,
-        Outcome::QuotaUsed(_) | Outcome::OptionQuotaUsed(_) => 3,
+        Outcome::QuotaUsed { .. } | Outcome::OptionQuotaUsed(_) => 3,
         Outcome::TooEarly => 4,
         Outcome::TooLate => 5,
         Outcome::NotReady => 6,
