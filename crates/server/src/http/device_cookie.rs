@@ -49,8 +49,14 @@ impl DeviceCookie {
             Some(b"cross-site") => OTHER_SITE,
             Some(_) | None => OWN_PAGE,
         };
-        let own = cookies(headers).filter(|(found, _)| *found == name);
-        let device = own.into_iter().find_map(|(_, token)| Device::of_token(key, poll, token));
+        // A browser sends `__Host-` over HTTPS only, so it is read also where nothing else says that this is HTTPS: a page's own
+        // GET has no `Origin`. A cookie without it may be another host's, unless there is no HTTPS.
+        let secure = format!("__Host-throng-{slug}");
+        let valid = |name: &str| {
+            let mut own = cookies(headers).filter(|(found, _)| *found == name);
+            own.find_map(|(_, token)| Device::of_token(key, poll, token))
+        };
+        let device = valid(&secure).or_else(|| valid(&name));
         Self { name, attributes, device }
     }
 
@@ -152,7 +158,9 @@ mod tests {
         assert_eq!(of(&named(&flipped)), None);
         // A page of a sibling subdomain can set a cookie without the prefix.
         assert_eq!(of(&format!("throng-demo={one}")), None);
-        let without_tls = cookie(&[], &[(COOKIE.as_str(), &format!("throng-demo={one}"))]);
-        assert_eq!(without_tls.device, Some(device(1)));
+        let without_tls = |cookies: &str| cookie(&[], &[(COOKIE.as_str(), cookies)]).device;
+        assert_eq!(without_tls(&format!("throng-demo={one}")), Some(device(1)));
+        // A page's own GET doesn't say that it was sent over HTTPS.
+        assert_eq!(without_tls(&format!("throng-demo={one}; {}", named(&two))), Some(device(2)));
     }
 }
