@@ -1,23 +1,24 @@
 //! Ids for ballots that were sent without one.
 
-use rand::rngs::Xoshiro256PlusPlus;
+use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
 use uuid::Uuid;
 
 /// Generates ballot ids of UUID version 7 (RFC 9562): in time order, and ascending within a millisecond, so that the
-/// ballots' index grows at its end. 62 of their bits are random, so ids from other generators and nodes don't collide.
+/// ballots' index grows at its end. 62 of their bits are random, so ids from other generators and nodes don't collide, and nobody
+/// can tell one from those before it: a voter without a token is who knows the id of the first ballot.
 #[derive(Debug)]
 pub struct BallotIds {
-    random: Xoshiro256PlusPlus,
+    random: StdRng,
     last: u64,
 }
 
 impl BallotIds {
     /// A generator whose random bits come from `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self { random: Xoshiro256PlusPlus::seed_from_u64(seed), last: 0 }
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self { random: StdRng::from_seed(seed), last: 0 }
     }
 
     /// The next id, at the time `now`. The millisecond and a counter of 12 bits (the RFC's method 1) form one number that only
@@ -38,7 +39,7 @@ mod tests {
 
     #[test]
     fn ids_ascend_and_contain_their_time() {
-        let mut ids = BallotIds::new(1);
+        let mut ids = BallotIds::new([1; 32]);
         let now = Timestamp(1_800_000_000_000);
         let made: Vec<_> = (0..10_000).map(|_| ids.next(now)).collect();
         assert!(made.is_sorted_by(|a, b| a < b));
