@@ -1,12 +1,14 @@
 //! The consumer: records the ballots that the queue delivers.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use throng_domain::ballot::Ballot;
 use throng_domain::queue::{BallotConsumer, Delivery, DeliveryTag, QueueError};
-use throng_domain::store::{BallotStore, Outcome, Recorded, Store, StoreError};
+use throng_domain::store::{BallotStore, Outcome, Store, StoreError};
+use throng_domain::tally::Tallies;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -95,10 +97,10 @@ impl Consumer {
             }
             recorder.metrics.taken(&ballots);
             let began = Instant::now();
-            let Some(recorded) = recorder.record(&ballots).await? else { return Ok(()) };
-            log_uncounted(&ballots, &recorded.outcomes);
-            // The tallies before the acknowledgement: a late result is worse than a redelivery.
-            broadcaster.enqueue(recorded.tallies);
+            // The tallies are broadcast before the acknowledgement: a late result is worse than a redelivery.
+            let broadcast = |tallies| broadcaster.enqueue(tallies);
+            let Some(outcomes) = recorder.record(&ballots, broadcast).await? else { return Ok(()) };
+            log_uncounted(&ballots, &outcomes);
             deliveries.done(&tags).await?;
             if !is_large(&tags, &ballots) {
                 let Some(()) = recorder.keep_up_during(sleep_until(began + TRANSACTION_EVERY)).await? else {
@@ -144,19 +146,31 @@ impl RetryingStore {
         }
     }
 
-    /// Records the batch, however long the store is unavailable; `None` if stopped meanwhile. After an unknown outcome the
-    /// batch is recorded again, which changes nothing if it was recorded before. So is a batch with a ballot for which the store
-    /// isn't ready: that ballot must not be acknowledged.
-    async fn record(&mut self, ballots: &[Ballot]) -> Result<Option<Recorded>, StoreError> {
+    /// Records the batch, however long the store is unavailable, and passes each commit's tallies to `broadcast`; `None` if stopped
+    /// meanwhile. After an unknown outcome the batch is recorded again, which changes nothing if it was recorded before. So is a ballot for which the
+    /// store isn't ready: it must not be acknowledged.
+    async fn record(
+        &mut self,
+        ballots: &[Ballot],
+        broadcast: impl Fn(Vec<Tallies>),
+    ) -> Result<Option<Vec<Outcome>>, StoreError> {
+        let mut outcomes = vec![Outcome::NotReady; ballots.len()];
         let mut wait = RETRY_FIRST;
         loop {
-            let span = debug_span!(target: BATCH_SPANS, "record", ballots = ballots.len());
+            let left: Vec<usize> = (0..ballots.len()).filter(|at| outcomes[*at] == Outcome::NotReady).collect();
+            let batch: Cow<'_, [Ballot]> = match left.len() == ballots.len() {
+                true => ballots.into(),
+                false => left.iter().map(|at| ballots[*at].clone()).collect(),
+            };
+            let span = debug_span!(target: BATCH_SPANS, "record", ballots = batch.len());
             let started = Instant::now();
-            let error = match self.store.record(ballots).instrument(span).await {
+            let error = match self.store.record(&batch).instrument(span).await {
                 Ok(recorded) => {
                     self.metrics.recorded(&recorded.outcomes, started.elapsed());
-                    if !recorded.outcomes.contains(&Outcome::NotReady) {
-                        return Ok(Some(recorded));
+                    broadcast(recorded.tallies);
+                    left.into_iter().zip(recorded.outcomes).for_each(|(at, outcome)| outcomes[at] = outcome);
+                    if !outcomes.contains(&Outcome::NotReady) {
+                        return Ok(Some(outcomes));
                     }
                     StoreError::Unavailable("it is still reading the voters of a poll".into())
                 }
@@ -184,7 +198,7 @@ fn log_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
         let why = match outcome {
             Outcome::Counted | Outcome::CountedBefore => continue,
             Outcome::IdReused => "another ballot has its id",
-            Outcome::QuotaUsed(_) => "the voter has cast as many ballots as the poll allows",
+            Outcome::QuotaUsed { .. } => "the voter has cast as many ballots as the poll allows",
             Outcome::OptionQuotaUsed(_) => "the voter has chosen one of its options as often as the poll allows",
             Outcome::TooEarly => "the poll wasn't open",
             Outcome::TooLate => "the poll was closed",
@@ -250,8 +264,8 @@ mod tests {
             stop: CancellationToken::new(),
             maintained: Instant::now(),
         };
-        let recorded = reopened.record(&[ballot(20_000), ballot(7)]).await.unwrap().unwrap();
-        assert_eq!(recorded.outcomes, [Outcome::Counted, Outcome::CountedBefore]);
+        let outcomes = reopened.record(&[ballot(20_000), ballot(7)], drop).await.unwrap().unwrap();
+        assert_eq!(outcomes, [Outcome::Counted, Outcome::CountedBefore]);
     }
 
     #[test]
