@@ -58,6 +58,9 @@ pub struct Cast {
     pub compat_result: Bytes,
 }
 
+/// The arrival of a ballot that counts in no window, but has its earlier outcome if it was counted before.
+const NEVER_IN_TIME: Timestamp = Timestamp(i64::MIN);
+
 /// How far a ballot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -81,9 +84,13 @@ pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Out
     async move {
         let (ballot, token) = ballot?;
         let (ballot_id, choices, policy) = (ballot.id, ballot.choices.clone(), ballot.policy);
+        let is_too_late = ballot.accepted_at == NEVER_IN_TIME;
         let Submitted { disposition, result } =
             core.ballot_queue.submit(ballot).await.map_err(|error| refusal(core, ballot_id, error))?;
-        let status = status(disposition, policy)?;
+        let status = match status(disposition, policy) {
+            Err(Refusal::PollNotOpen) if is_too_late => return Err(Refusal::PollClosed),
+            status => status?,
+        };
         Ok(Cast { ballot_id, choices, accepted_at: now, status, token, shows_results, compat_result: result })
     }
 }
@@ -101,10 +108,12 @@ fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(
         (None, MissingId::Generate) => core.app.next_ballot_id(now),
         (None, MissingId::Refuse) => return Err(Refusal::BallotIdMissing),
     };
-    let accepted_at = poll.arrival(now);
-    let voter = voter::identify(core, poll, vote.sender, id, accepted_at)?;
+    let arrival = poll.arrival(now);
+    let voter = voter::identify(core, poll, vote.sender, id, arrival)?;
     let subject = Subject { poll, ballot_id: id, voter: voter.as_ref().map(|voter| voter.key) };
     proof_of_work::require(ChallengeKey(&core.app.challenge_key), subject, vote.proof.as_deref(), now)?;
+    // A closed poll asks for no proof. By now it may be open again in the store, where such a ballot must not count.
+    let accepted_at = if poll.proof.is_required() && poll.is_closed(now) { NEVER_IN_TIME } else { arrival };
     Ok(match voter {
         Some(Voter { key, token }) => (Ballot::of_voter(poll.id, poll.policy, key, id, choices, accepted_at), token),
         None => (Ballot::unlimited(poll.id, id, choices, accepted_at), None),
@@ -129,7 +138,9 @@ fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
         Disposition::Accepted => Ok(Status::Accepted),
         Disposition::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(Status::Counted),
         Disposition::Recorded(Outcome::IdReused) => Err(Refusal::BallotIdReused),
-        Disposition::Recorded(Outcome::QuotaUsed(cast)) => Err(Refusal::AlreadyVoted(earlier(policy, cast))),
+        Disposition::Recorded(Outcome::QuotaUsed { ballots, only }) => {
+            Err(Refusal::AlreadyVoted(earlier(policy, ballots, only)))
+        }
         Disposition::Recorded(Outcome::OptionQuotaUsed(option)) => Err(Refusal::OptionQuotaUsed(option)),
         Disposition::Recorded(Outcome::TooEarly) => Err(Refusal::PollNotOpen),
         Disposition::Recorded(Outcome::TooLate) => Err(Refusal::PollClosed),
@@ -138,11 +149,11 @@ fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
 }
 
 /// What the sender may know of the ballots that this voter has cast.
-fn earlier(policy: Policy, cast: Vec<Choices>) -> Earlier {
+fn earlier(policy: Policy, ballots: u8, only: Option<Choices>) -> Earlier {
     match policy {
-        Policy::Device => Earlier::OfDevice(cast),
+        Policy::Device => Earlier::OfDevice { ballots, only },
         // Where there are no voters, no ballot has this outcome.
-        Policy::Network | Policy::Unlimited => Earlier::OfNetwork { ballots: cast.len() },
+        Policy::Network | Policy::Unlimited => Earlier::OfNetwork { ballots },
     }
 }
 
