@@ -168,7 +168,7 @@ fn settings_in_effect_are_shown_without_secrets() {
     let cells: Vec<&str> = queue.split_whitespace().collect();
     assert_eq!(
         (cells, text.contains("hunter2")),
-        (vec!["QUEUE_URL", "amqp://ann@mq:5672/%2f", ".env"], false),
+        (vec!["QUEUE_URL", "amqp://ann@mq:5672/%2F", ".env"], false),
         "{text}"
     );
 
