@@ -6,7 +6,7 @@ use throng_domain::poll::PollId;
 use throng_domain::store::{CastBallot, Outcome, Rules};
 
 use super::voter_map::VoterMap;
-use super::voter_rows;
+use super::voter_rows::{self, Append};
 use super::voters::{Appended, Known};
 
 /// Judges and appends the ballots. Those of one voter have to follow each other.
@@ -14,6 +14,7 @@ pub(super) struct PollVoters<'a> {
     writer: &'a Connection,
     poll: PollId,
     known: Known<'a>,
+    append: Append<'a>,
     /// The keys of the rows appended so far, which the map doesn't have yet.
     appended: Vec<BallotKey>,
     /// The voter of the last ballot, and what this voter has cast so far.
@@ -21,8 +22,8 @@ pub(super) struct PollVoters<'a> {
 }
 
 impl<'a> PollVoters<'a> {
-    pub(super) fn new(writer: &'a Connection, known: Known<'a>, poll: PollId) -> Self {
-        Self { writer, poll, known, appended: Vec::new(), voter: None }
+    pub(super) fn new(writer: &'a Connection, known: Known<'a>, poll: PollId) -> rusqlite::Result<Self> {
+        Ok(Self { writer, poll, known, append: Append::new(writer)?, appended: Vec::new(), voter: None })
     }
 
     /// Appends the ballot, unless its outcome is another one.
@@ -62,7 +63,7 @@ impl<'a> PollVoters<'a> {
 
     fn append(&mut self, map: &VoterMap, key: BallotKey, ballot: &Ballot) -> rusqlite::Result<()> {
         self.appended.push(key);
-        voter_rows::append(self.writer, map.last() + self.appended.len() as u64, key, ballot)
+        self.append.row(map.last() + self.appended.len() as u64, key, ballot)
     }
 
     /// What the voter has cast before this batch: in the slots from 0 on, since a ballot takes the lowest free one.

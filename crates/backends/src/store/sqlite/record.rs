@@ -49,7 +49,7 @@ fn insert_and_count(
         let Some(rules) = polls::rules(writer, poll)? else { continue };
         let mut change = TallyChange::none(poll);
         let mut voters = match positions.iter().any(|position| ballots[*position].voter().is_some()) {
-            true => Some(PollVoters::new(writer, maps.of_poll(writer, poll)?, poll)),
+            true => Some(PollVoters::new(writer, maps.of_poll(writer, poll)?, poll)?),
             false => None,
         };
         for position in positions {

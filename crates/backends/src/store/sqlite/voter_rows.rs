@@ -1,6 +1,8 @@
 //! The rows of voters' ballots.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use std::fmt::Write as _;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::poll::PollId;
 use throng_domain::store::CastBallot;
@@ -57,24 +59,30 @@ pub(super) fn with_key(
         })
 }
 
-/// Appends a row.
-pub(super) fn append(writer: &Connection, number: u64, key: BallotKey, ballot: &Ballot) -> rusqlite::Result<()> {
-    let Ballot { poll, id, choices, accepted_at, policy, .. } = ballot;
-    writer
-        .prepare_cached(
+/// Appends rows.
+pub(super) struct Append<'a> {
+    insert: CachedStatement<'a>,
+    /// The text of a ballot's choices, in a buffer that is reused.
+    choices: String,
+}
+
+impl<'a> Append<'a> {
+    pub(super) fn new(writer: &'a Connection) -> rusqlite::Result<Self> {
+        let insert = writer.prepare_cached(
             "INSERT INTO voter_ballot (poll_id, number, key, ballot_id, choices, accepted_at, policy) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            poll.0,
-            number,
-            key.0,
-            id.0.as_bytes(),
-            choices.to_string(),
-            accepted_at.0,
-            policy.as_str()
-        ])?;
-    Ok(())
+        )?;
+        Ok(Self { insert, choices: String::new() })
+    }
+
+    pub(super) fn row(&mut self, number: u64, key: BallotKey, ballot: &Ballot) -> rusqlite::Result<()> {
+        self.choices.clear();
+        write!(self.choices, "{}", ballot.choices).expect("writing to a String can't fail");
+        let Ballot { poll, id, accepted_at, policy, .. } = ballot;
+        let (id, policy) = (id.0.as_bytes(), policy.as_str());
+        self.insert.execute(params![poll.0, number, key.0, id, self.choices, accepted_at.0, policy])?;
+        Ok(())
+    }
 }
 
 /// The polls whose voters are needed.
