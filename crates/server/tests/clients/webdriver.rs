@@ -29,6 +29,9 @@ pub const NARROW: Screen = (320, 568, 2);
 /// A desktop screen.
 pub const DESKTOP: Screen = (1280, 900, 1);
 
+/// How often a browser that doesn't start is started again.
+const STARTS_AGAIN: usize = 2;
+
 /// A browser at the pages of a server, through a proxy that passes everything unless a test says otherwise.
 pub struct Browser {
     pub client: Client,
@@ -243,9 +246,18 @@ impl Driver {
         let capabilities = json!({"goog:chromeOptions": options, "pageLoadStrategy": strategy});
         let Value::Object(capabilities) = capabilities else { unreachable!("an object") };
         let address = format!("http://127.0.0.1:{}", self.port);
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        let client = builder.capabilities(capabilities).connect(&address).await;
-        client.expect("Chromium can be started: install the package chromium, of chromium-driver's version")
+        let start = async || {
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            builder.capabilities(capabilities.clone()).connect(&address).await
+        };
+        // On a busy machine the browser before may still be leaving the profile: a new one then exits at once.
+        let mut started = start().await;
+        for _ in 0..STARTS_AGAIN {
+            if started.is_err() {
+                started = start().await;
+            }
+        }
+        started.expect("Chromium can be started: install the package chromium, of chromium-driver's version")
     }
 }
 
