@@ -103,22 +103,24 @@ pub async fn one_voters_parallel_ballots_count_exactly(store: &dyn Store) {
 
 /// However many batches contend for one voter's slots, each of them is recorded.
 pub async fn batches_contending_for_a_voter_are_recorded(store: &dyn Store) {
-    let poll = create_with_quota(store, "poll", Quota { ballots: 10, per_option: None }).await;
-    let cast: Vec<_> = (0..10).map(|number| [of_voter(&poll, 1, number, &[1])]).collect();
-    let [a, b, c, d, e, f, g, h, i, j] = &cast[..] else { unreachable!("ten batches were made") };
-    tokio::join!(
-        record(store, a),
-        record(store, b),
-        record(store, c),
-        record(store, d),
-        record(store, e),
-        record(store, f),
-        record(store, g),
-        record(store, h),
-        record(store, i),
-        record(store, j),
-    );
-    assert_eq!(tallies(store, &poll).await.voters, 10);
+    let poll = create_with_quota(store, "poll", Quota { ballots: 40, per_option: None }).await;
+    let one = async |number: u128| record(store, &[of_voter(&poll, 1, number, &[1])]).await;
+    let ten = async |from: u128| {
+        tokio::join!(
+            one(from),
+            one(from + 1),
+            one(from + 2),
+            one(from + 3),
+            one(from + 4),
+            one(from + 5),
+            one(from + 6),
+            one(from + 7),
+            one(from + 8),
+            one(from + 9),
+        )
+    };
+    tokio::join!(ten(0), ten(10), ten(20), ten(30));
+    assert_eq!(tallies(store, &poll).await.voters, 40);
 }
 
 /// Whatever is sent again, in any grouping, the tallies equal those of a plain model.
