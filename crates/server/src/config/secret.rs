@@ -67,6 +67,24 @@ impl AppSecret {
     }
 }
 
+impl DerivedKey {
+    /// The first 128 bits of the text's HMAC-SHA256.
+    pub fn mac(&self, text: &str) -> u128 {
+        let mac: [u8; 32] = self.hmac(text).finalize().into_bytes().into();
+        u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"))
+    }
+
+    /// Whether `mac` is the one of [`Self::mac`]; compared in constant time.
+    pub fn verifies(&self, text: &str, mac: u128) -> bool {
+        self.hmac(text).verify_truncated_left(&mac.to_be_bytes()).is_ok()
+    }
+
+    fn hmac(&self, text: &str) -> Hmac<Sha256> {
+        let hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        hmac.chain_update(text)
+    }
+}
+
 /// Writes `secret` to `path`, readable by its owner alone, unless the path exists. All processes that start at once get the
 /// same secret, even with equal process ids, as in two containers that share a volume.
 fn store_once(path: &Path, secret: &[u8]) -> std::io::Result<()> {

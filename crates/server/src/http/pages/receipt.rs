@@ -4,10 +4,8 @@
 //! Both are signed, so that any node with the same secret can verify them and no node keeps state. The ballot's id is in
 //! neither: the address in a log doesn't identify the ballot.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::HeaderMap;
 use hyper::header::{HeaderValue, ORIGIN};
-use sha2::Sha256;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, Poll};
@@ -60,12 +58,12 @@ fn token(query: &str) -> Option<&str> {
 impl ReceiptKey<'_> {
     /// The receipt for a ballot that was accepted at `now`, for the browser that sent these headers.
     pub fn issue(self, poll: &Poll, id: BallotId, choices: &Choices, now: Timestamp, headers: &HeaderMap) -> Receipt {
-        let nonce = (self.mac(&format!("nonce {} {id}", poll.id.0)) >> 64) as u64;
+        let nonce = (self.0.mac(&format!("nonce {} {id}", poll.id.0)) >> 64) as u64;
         let expires_s = now.0.div_euclid(1_000).saturating_add(LIFETIME_S);
         let choices: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
         let choices = choices.join(".");
-        let address = self.mac(&address_text(poll, expires_s, nonce));
-        let cookie = self.mac(&cookie_text(poll, nonce, &choices));
+        let address = self.0.mac(&address_text(poll, expires_s, nonce));
+        let cookie = self.0.mac(&cookie_text(poll, nonce, &choices));
         let slug = &poll.slug;
         // A browser keeps no `Secure` cookie from a page that was loaded without TLS. Without a path, a cookie applies to the
         // pages beside this one, whatever path prefix a proxy adds.
@@ -98,7 +96,7 @@ impl ReceiptKey<'_> {
     /// The id of the poll's ballot with this name. It can't be computed without the key. It contains the same timestamp as the
     /// name, so that ids ascend as names do.
     pub fn ballot_id(self, poll: &Poll, name: Uuid) -> BallotId {
-        let random = (self.mac(&format!("ballot {} {name}", poll.id.0)) >> 64) as u64;
+        let random = (self.0.mac(&format!("ballot {} {name}", poll.id.0)) >> 64) as u64;
         let variant = 0b10 << 62;
         BallotId(Uuid::from_u64_pair(name.as_u64_pair().0, variant | (random >> 2)))
     }
@@ -119,22 +117,9 @@ impl ReceiptKey<'_> {
         ids.filter(|_| is_valid)
     }
 
-    /// Whether `mac` is that of `text`; compared in constant time.
+    /// Whether `mac`, in hexadecimal digits, is that of `text`.
     fn verifies(self, text: &str, mac: &str) -> bool {
-        let Ok(mac) = u128::from_str_radix(mac, 16) else { return false };
-        self.hmac(text).verify_truncated_left(&mac.to_be_bytes()).is_ok()
-    }
-
-    /// The first 128 bits of the text's HMAC.
-    fn mac(self, text: &str) -> u128 {
-        let mac: [u8; 32] = self.hmac(text).finalize().into_bytes().into();
-        u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"))
-    }
-
-    fn hmac(self, text: &str) -> Hmac<Sha256> {
-        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0.0).expect("HMAC takes keys of any length");
-        hmac.update(text.as_bytes());
-        hmac
+        u128::from_str_radix(mac, 16).is_ok_and(|mac| self.0.verifies(text, mac))
     }
 }
 
