@@ -63,6 +63,13 @@ pub struct BallotKey(pub [u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VoterKey(pub [u8; 15]);
 
+/// 30 hexadecimal digits.
+impl fmt::Display for VoterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 impl BallotKey {
     /// The key of a voter's ballot with this number: the voter's pseudonym, then the number, so that one voter's keys are
     /// neighbours.

@@ -58,9 +58,6 @@ pub struct Cast {
     pub compat_result: Bytes,
 }
 
-/// The arrival of a ballot that counts in no window, but has its earlier outcome if it was counted before.
-const NEVER_IN_TIME: Timestamp = Timestamp(i64::MIN);
-
 /// How far a ballot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -84,13 +81,9 @@ pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Out
     async move {
         let (ballot, token) = ballot?;
         let (ballot_id, choices, policy) = (ballot.id, ballot.choices.clone(), ballot.policy);
-        let is_too_late = ballot.accepted_at == NEVER_IN_TIME;
         let Submitted { disposition, result } =
             core.ballot_queue.submit(ballot).await.map_err(|error| refusal(core, ballot_id, error))?;
-        let status = match status(disposition, policy) {
-            Err(Refusal::PollNotOpen) if is_too_late => return Err(Refusal::PollClosed),
-            status => status?,
-        };
+        let status = status(disposition, policy)?;
         Ok(Cast { ballot_id, choices, accepted_at: now, status, token, shows_results, compat_result: result })
     }
 }
@@ -108,12 +101,10 @@ fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(
         (None, MissingId::Generate) => core.app.next_ballot_id(now),
         (None, MissingId::Refuse) => return Err(Refusal::BallotIdMissing),
     };
-    let arrival = poll.arrival(now);
-    let voter = voter::identify(core, poll, vote.sender, id, arrival)?;
+    let accepted_at = poll.arrival(now);
+    let voter = voter::identify(core, poll, vote.sender, id, accepted_at)?;
     let subject = Subject { poll, ballot_id: id, voter: voter.as_ref().map(|voter| voter.key) };
     proof_of_work::require(ChallengeKey(&core.app.challenge_key), subject, vote.proof.as_deref(), now)?;
-    // A closed poll asks for no proof. By now it may be open again in the store, where such a ballot must not count.
-    let accepted_at = if poll.proof.is_required() && poll.is_closed(now) { NEVER_IN_TIME } else { arrival };
     Ok(match voter {
         Some(Voter { key, token }) => (Ballot::of_voter(poll.id, poll.policy, key, id, choices, accepted_at), token),
         None => (Ballot::unlimited(poll.id, id, choices, accepted_at), None),
@@ -163,5 +154,28 @@ fn refusal(core: &CoreState, id: BallotId, error: SubmitError) -> Refusal {
         SubmitError::Unavailable if core.app.is_behind_broker() => Refusal::Unavailable(Dependency::Queue),
         SubmitError::Unavailable => Refusal::Unavailable(Dependency::Store),
         SubmitError::Unknown => Refusal::OutcomeUnknown(id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use throng_domain::poll::OptionId;
+
+    use super::*;
+
+    #[test]
+    fn ballot_that_the_store_is_not_ready_for_may_be_sent_again() {
+        let status = status(Disposition::Recorded(Outcome::NotReady), Policy::Device);
+        assert_eq!(status, Err(Refusal::Unavailable(Dependency::Store)));
+    }
+
+    #[test]
+    fn choices_of_earlier_ballots_are_shown_to_their_device_only() {
+        let only = Choices::new([OptionId(1)]);
+        let earlier =
+            |policy| status(Disposition::Recorded(Outcome::QuotaUsed { ballots: 1, only: only.clone() }), policy);
+        let of_device = Earlier::OfDevice { ballots: 1, only: only.clone() };
+        assert_eq!(earlier(Policy::Device), Err(Refusal::AlreadyVoted(of_device)));
+        assert_eq!(earlier(Policy::Network), Err(Refusal::AlreadyVoted(Earlier::OfNetwork { ballots: 1 })));
     }
 }

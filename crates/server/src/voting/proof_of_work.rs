@@ -12,7 +12,6 @@
 //! begins with a 32-bit number below 2³² / `difficulty`. Together, many small puzzles take about as long each time; a single large
 //! one would take some voters several times as long as others. `web/proof.js` solves them in a browser.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use throng_domain::ballot::{BallotId, VoterKey};
 use throng_domain::clock::Timestamp;
@@ -59,22 +58,27 @@ pub struct Subject<'a> {
     pub voter: Option<VoterKey>,
 }
 
-/// Refuses a ballot without a valid proof where the poll requires one. A closed poll requires none: no ballot is added to it, and
-/// one that was counted and is sent again gets the same response as before.
+/// Refuses a ballot without a valid proof where the poll requires one. In a closed poll, which adds no ballot, it may have expired:
+/// a ballot that was counted and is sent again gets the same response as before.
 ///
 /// # Errors
-/// [`Refusal::ProofRequired`] or [`Refusal::ProofInvalid`].
+/// [`Refusal::ProofRequired`] or [`Refusal::ProofInvalid`]; [`Refusal::PollClosed`] where the poll is closed.
 pub fn require(
     key: ChallengeKey<'_>,
     subject: Subject<'_>,
     proof: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    if !subject.poll.proof.is_required() || subject.poll.is_closed(now) {
+    if !subject.poll.proof.is_required() {
         return Ok(());
     }
-    let proof = proof.ok_or(Refusal::ProofRequired)?;
-    if key.accepts(subject, proof, now) { Ok(()) } else { Err(Refusal::ProofInvalid) }
+    let is_closed = subject.poll.is_closed(now);
+    match proof {
+        Some(proof) if key.accepts(subject, proof, (!is_closed).then_some(now)) => Ok(()),
+        _ if is_closed => Err(Refusal::PollClosed),
+        Some(_) => Err(Refusal::ProofInvalid),
+        None => Err(Refusal::ProofRequired),
+    }
 }
 
 impl ChallengeKey<'_> {
@@ -85,8 +89,7 @@ impl ChallengeKey<'_> {
 
     fn challenge_of(self, subject: Subject<'_>, now: Timestamp, difficulty: u32) -> Challenge {
         let expires_s = seconds(now).saturating_add(LIFETIME_S);
-        let mac: [u8; 32] = self.hmac(subject, expires_s, difficulty).finalize().into_bytes().into();
-        let mac = u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"));
+        let mac = self.0.mac(&signed_text(subject, expires_s, difficulty));
         Challenge {
             text: format!("{VERSION}.{expires_s}.{difficulty}.{mac:032x}"),
             difficulty,
@@ -94,29 +97,30 @@ impl ChallengeKey<'_> {
         }
     }
 
-    /// Whether the proof solves a challenge that was given for this ballot and is valid at `now`. What is cheap is checked first.
-    fn accepts(self, subject: Subject<'_>, proof: &str, now: Timestamp) -> bool {
+    /// Whether the proof solves a challenge that was given for this ballot, and hasn't expired at `now`, if that is given. What is
+    /// cheap is checked first.
+    fn accepts(self, subject: Subject<'_>, proof: &str, now: Option<Timestamp>) -> bool {
         let mut fields = proof.split('.');
         let head = [(); 4].map(|()| fields.next());
         let [Some(VERSION), Some(expires), Some(difficulty), Some(mac)] = head else { return false };
         let (Ok(expires_s), Ok(difficulty)) = (expires.parse(), difficulty.parse()) else { return false };
-        let Ok(mac) = u128::from_str_radix(mac, 16).map(u128::to_be_bytes) else { return false };
-        if seconds(now) >= expires_s || self.hmac(subject, expires_s, difficulty).verify_truncated_left(&mac).is_err() {
+        let Ok(mac) = u128::from_str_radix(mac, 16) else { return false };
+        if now.is_some_and(|now| seconds(now) >= expires_s)
+            || !self.0.verifies(&signed_text(subject, expires_s, difficulty), mac)
+        {
             return false;
         }
+        let mac = mac.to_be_bytes();
         let mut solutions = fields.map(|solution| solution.parse().ok());
         (0..PUZZLES).all(|puzzle| solutions.next().flatten().is_some_and(|n| solves(mac, puzzle, n, difficulty)))
             && solutions.next().is_none()
     }
+}
 
-    fn hmac(self, subject: Subject<'_>, expires_s: i64, difficulty: u32) -> Hmac<Sha256> {
-        let mut hmac = Hmac::<Sha256>::new_from_slice(&self.0.0).expect("HMAC takes keys of any length");
-        let (poll, id) = (subject.poll.id.0, subject.ballot_id);
-        hmac.update(format!("challenge {VERSION} {poll} {id} {expires_s} {difficulty} ").as_bytes());
-        // Nothing, or 15 bytes: what is signed has one meaning.
-        hmac.update(subject.voter.as_ref().map_or(&[], |voter| &voter.0));
-        hmac
-    }
+/// What the HMAC of a challenge is of.
+fn signed_text(Subject { poll, ballot_id, voter }: Subject<'_>, expires_s: i64, difficulty: u32) -> String {
+    let voter = voter.map_or_else(|| "-".to_owned(), |voter| voter.to_string());
+    format!("challenge {VERSION} {} {ballot_id} {voter} {expires_s} {difficulty}", poll.id.0)
 }
 
 /// Whether `n` solves a puzzle of the challenge with this `mac`.
@@ -240,12 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn only_an_open_poll_that_asks_for_a_proof_requires_it() {
+    fn poll_that_asks_for_a_proof_requires_it() {
         let required = |poll: &Poll, later_ms| {
             require(ChallengeKey(&DerivedKey([7; 32])), of(poll, ID), None, NOW.plus_ms(later_ms))
         };
         assert_eq!(required(&poll(1), 0), Err(Refusal::ProofRequired));
-        assert_eq!(required(&poll(1), 3_600_000), Ok(()), "closed");
+        assert_eq!(required(&poll(1), 3_600_000), Err(Refusal::PollClosed));
+        assert_eq!(judged(&poll(1), ID, &proof(), 3_600_000), Ok(()), "closed, with a proof that has expired");
+        assert_eq!(judged(&poll(1), BallotId(Uuid::from_u128(8)), &proof(), 3_600_000), Err(Refusal::PollClosed));
         let free = Poll { proof: Proof::Never, ..poll(1) };
         assert_eq!(required(&free, 0), Ok(()));
         assert_eq!(judged(&free, ID, "nonsense", 0), Ok(()), "ignored");

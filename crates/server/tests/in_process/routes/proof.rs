@@ -139,7 +139,7 @@ fn proof_counts_one_ballot_whoever_sends_it() {
 }
 
 #[test]
-fn closed_poll_requires_no_proof_of_a_ballot_sent_again() {
+fn ballot_sent_again_after_the_close_needs_no_new_proof() {
     let server = server();
     let counted = proof(&server, "proven", 1);
     assert_eq!(cast(&server, "proven", 1, &counted).status, server.taken());
@@ -148,6 +148,7 @@ fn closed_poll_requires_no_proof_of_a_ballot_sent_again() {
     // Behind a broker nobody can know that it came in time the first time.
     assert_eq!(cast(&server, "proven", 1, &counted).status, if server.is_behind_a_broker() { 410 } else { 201 });
     cast(&server, "proven", 2, "").assert_problem(410, "poll_closed");
+    cast(&server, "proven", 1, "").assert_problem(410, "poll_closed");
     assert_eq!(voters(&server, "proven"), 1);
 }
 
