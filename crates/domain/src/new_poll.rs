@@ -229,6 +229,28 @@ mod tests {
     }
 
     #[test]
+    fn quota_is_for_voters_who_are_identified() {
+        let faults = |policy, ballots, per_option| {
+            NewPoll { policy, quota: Quota { ballots, per_option }, ..demo() }.faults().join("; ")
+        };
+        for (policy, ballots, per_option, part) in [
+            (Policy::Unlimited, 2, None, "knows no voters"),
+            (Policy::Unlimited, 1, Some(1), "knows no voters"),
+            (Policy::Device, 0, None, "at least 1 ballot"),
+            (Policy::Device, 2, Some(0), "an option once"),
+            (Policy::Network, 2, Some(3), "can't choose an option more often"),
+        ] {
+            let faults = faults(policy, ballots, per_option);
+            assert!(faults.contains(part), "{policy:?} {ballots} {per_option:?}: {faults}");
+        }
+        for (policy, ballots, per_option) in
+            [(Policy::Unlimited, 1, None), (Policy::Device, 255, Some(255)), (Policy::Network, 20, Some(5))]
+        {
+            assert_eq!(faults(policy, ballots, per_option), "");
+        }
+    }
+
+    #[test]
     fn single_choice_poll_allows_one_choice() {
         let mut poll = demo();
         poll.kind = Kind::Single;

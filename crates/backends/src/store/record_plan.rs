@@ -2,7 +2,7 @@
 //! to add to the tallies, and the outcome of each ballot.
 //!
 //! ```text
-//! judge (by the polls' rules, as of the transaction)
+//! new (with the polls' rules, as of the transaction)
 //!   ─► look_ups: which ballots are stored under these keys? ─► stored, for each ─► settle
 //!   ─► rows: insert them, or fail ─► changes: add them to the tallies ─► outcomes
 //! ```
@@ -121,8 +121,8 @@ pub(super) fn polls(ballots: &[Ballot]) -> Vec<PollId> {
 }
 
 impl<'a> RecordPlan<'a> {
-    /// Judges each ballot by its poll's rules, as if nothing was stored; a poll that isn't in `rules` doesn't exist.
-    pub(super) fn judge(ballots: &'a [Ballot], rules: &BTreeMap<PollId, Rules>) -> Self {
+    /// A plan by the polls' rules, to be settled; a poll that isn't in `rules` doesn't exist.
+    pub(super) fn new(ballots: &'a [Ballot], rules: &BTreeMap<PollId, Rules>) -> Self {
         let mut order: Vec<usize> = (0..ballots.len()).collect();
         order.sort_by_key(|position| (ballots[*position].poll, ballots[*position].key));
         let mut groups: Vec<Group> = Vec::with_capacity(ballots.len());
@@ -140,9 +140,7 @@ impl<'a> RecordPlan<'a> {
             }
         }
         let decisions = vec![Decision::Outcome(Outcome::TooEarly); ballots.len()];
-        let mut plan = Self { ballots, order, groups, decisions };
-        plan.settle();
-        plan
+        Self { ballots, order, groups, decisions }
     }
 
     /// The keys whose ballots have to be looked up, ascending: all of them, or just those of ballots that didn't arrive in time
@@ -174,17 +172,21 @@ impl<'a> RecordPlan<'a> {
         }
     }
 
-    /// Judges each ballot again, with what is [`stored`](Self::stored).
+    /// Judges each ballot by its poll's rules, and by what is [`stored`](Self::stored).
     pub(super) fn settle(&mut self) {
         for group in &mut self.groups {
             let mut cast = std::mem::take(&mut group.stored);
             let before = cast.len();
             let members = &self.order[group.members.clone()];
+            let mut late = Vec::new();
             for position in members {
                 let ballot = &self.ballots[*position];
                 let judged = match (group.rules, refusal(group.rules, ballot)) {
                     (Some(rules), None) => rules.judge(ballot, &cast),
-                    (_, refusal) => Err(refusal.unwrap_or(Outcome::TooEarly)),
+                    (_, refusal) => {
+                        late.push(*position);
+                        Err(refusal.unwrap_or(Outcome::TooEarly))
+                    }
                 };
                 self.decisions[*position] = judged.map_or_else(Decision::Outcome, Decision::Insert);
                 // Nearly every group has one ballot, which no other one is judged by.
@@ -195,12 +197,9 @@ impl<'a> RecordPlan<'a> {
                 }
             }
             // Sent again after the close, a ballot keeps its earlier outcome.
-            for position in members {
-                let ballot = &self.ballots[*position];
-                if refusal(group.rules, ballot).is_some()
-                    && let Some(repeated) = Outcome::of_repeated(ballot, &cast)
-                {
-                    self.decisions[*position] = Decision::Outcome(repeated);
+            for position in late {
+                if let Some(repeated) = Outcome::of_repeated(&self.ballots[position], &cast) {
+                    self.decisions[position] = Decision::Outcome(repeated);
                 }
             }
             cast.truncate(before);
@@ -208,12 +207,9 @@ impl<'a> RecordPlan<'a> {
         }
     }
 
-    /// The ballots to insert, ascending by poll and key.
+    /// The ballots to insert, ascending by poll and key: of a voter's ballots, each takes a higher slot than the one before.
     pub(super) fn rows(&self) -> Vec<NewRow<'a>> {
-        let mut rows: Vec<_> = self.order.iter().filter_map(|position| self.row(*position)).collect();
-        // A voter's new ballots may have slots in another order than they were given.
-        rows.sort_by_key(|row| (row.ballot.poll, row.key));
-        rows
+        self.order.iter().filter_map(|position| self.row(*position)).collect()
     }
 
     fn row(&self, position: usize) -> Option<NewRow<'a>> {
@@ -292,6 +288,13 @@ mod tests {
         BTreeMap::from([(PollId(1), rules), (PollId(2), rules)])
     }
 
+    /// The plan if nothing is stored.
+    fn settled<'a>(ballots: &'a [Ballot], rules: &BTreeMap<PollId, Rules>) -> RecordPlan<'a> {
+        let mut plan = RecordPlan::new(ballots, rules);
+        plan.settle();
+        plan
+    }
+
     fn change(poll: i64, voters: i64, counts: &[(u16, i64)]) -> TallyChange {
         let counts = counts.iter().map(|(option, count)| (OptionId(*option), *count)).collect();
         TallyChange { poll: PollId(poll), voters, counts }
@@ -301,7 +304,7 @@ mod tests {
     fn rows_ascend_and_all_are_counted() {
         let ballots = [ballot(2, 1, &[1], 10), ballot(1, 9, &[1, 3], 10), ballot(1, 8, &[3], 19)];
         assert_eq!(polls(&ballots), [PollId(1), PollId(2)]);
-        let plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        let plan = settled(&ballots, &rules(Quota::ONE));
         let rows: Vec<_> = plan.rows().iter().map(|row| row.ballot).collect();
         assert_eq!(rows, [&ballots[2], &ballots[1], &ballots[0]]);
         assert_eq!((plan.look_ups(Mode::Optimistic).len(), plan.look_ups(Mode::Exact).len()), (0, 3));
@@ -318,10 +321,9 @@ mod tests {
             ballot(1, 7, &[3], 11),
             ballot(2, 7, &[3], 11),
         ];
-        let mut plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
-        // The first one is late, and nothing is known of it yet.
+        let plan = settled(&ballots, &rules(Quota::ONE));
+        // The first one is late, and may have been counted before.
         assert_eq!(plan.look_ups(Mode::Optimistic).len(), 1);
-        plan.settle();
         let rows: Vec<_> = plan.rows().iter().map(|row| row.ballot).collect();
         assert_eq!(rows, [&ballots[1], &ballots[4]]);
         assert_eq!(plan.changes().len(), 2);
@@ -333,7 +335,7 @@ mod tests {
     #[test]
     fn stored_ballot_is_not_inserted_again() {
         let ballots = [ballot(1, 1, &[1], 11), ballot(1, 2, &[1], 11), ballot(1, 3, &[1], 11), ballot(1, 3, &[2], 11)];
-        let mut plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        let mut plan = settled(&ballots, &rules(Quota::ONE));
         for stored in [&ballots[0], &ballots[3]] {
             plan.stored(PollId(1), stored.key, stored.id, stored.choices.clone());
         }
@@ -346,7 +348,7 @@ mod tests {
     #[test]
     fn late_ballot_is_rejected_unless_counted_before() {
         let ballots = [ballot(1, 1, &[1], 9), ballot(1, 2, &[1], 20), ballot(1, 3, &[1], 20), ballot(9, 4, &[1], 15)];
-        let mut plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        let mut plan = settled(&ballots, &rules(Quota::ONE));
         assert_eq!(plan.look_ups(Mode::Optimistic).len(), 4);
         plan.stored(PollId(1), ballots[2].key, ballots[2].id, ballots[2].choices.clone());
         plan.settle();
@@ -359,7 +361,7 @@ mod tests {
     fn draft_accepts_no_ballot() {
         let window = Window { opens_at: None, closes_at: None };
         let draft = BTreeMap::from([(PollId(1), Rules { window, quota: Quota::ONE })]);
-        assert_eq!(RecordPlan::judge(&[ballot(1, 1, &[1], 15)], &draft).outcomes(), [Outcome::TooEarly]);
+        assert_eq!(settled(&[ballot(1, 1, &[1], 15)], &draft).outcomes(), [Outcome::TooEarly]);
     }
 
     #[test]
@@ -368,7 +370,7 @@ mod tests {
             [of_voter(7, 1, &[1], 11), of_voter(7, 2, &[2], 11), of_voter(8, 1, &[1], 11), of_voter(7, 3, &[1], 11)];
         assert_eq!(Mode::first(&ballots), Mode::Exact);
         let quota = Quota { ballots: 2, per_option: None };
-        let mut plan = RecordPlan::judge(&ballots, &rules(quota));
+        let mut plan = settled(&ballots, &rules(quota));
         let (seven, eight) = (VoterKey([7; 15]), VoterKey([8; 15]));
         let ranges: Vec<_> = plan.look_ups(Mode::Exact).iter().map(|look_up| (look_up.first, look_up.last)).collect();
         let range = |voter| (BallotKey::of_voter(voter, 0), BallotKey::of_voter(voter, 255));
@@ -386,7 +388,7 @@ mod tests {
     #[test]
     fn another_ballot_of_a_voter_is_not_counted() {
         let ballots = [of_voter(7, 1, &[1], 11), of_voter(7, 2, &[1], 11), of_voter(7, 1, &[1], 12)];
-        let plan = RecordPlan::judge(&ballots, &rules(Quota::ONE));
+        let plan = settled(&ballots, &rules(Quota::ONE));
         let look_up = plan.look_ups(Mode::Exact)[0];
         assert_eq!((look_up.first, look_up.last), (ballots[0].key, ballots[0].key));
         let used = Outcome::QuotaUsed { ballots: 1, only: Some(choices(&[1])) };

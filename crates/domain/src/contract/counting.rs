@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::support::{OPENS_AT, Random, all_ballots, ballot, counts, create, done, record, tallies};
+use super::support::{OPENS_AT, Random, all_ballots, ballot, counts, create, done, record, record_at_once, tallies};
 use crate::ballot::Ballot;
 use crate::poll::{OptionId, PollId};
 use crate::store::{Outcome, Store, StoreError, Window};
@@ -116,17 +116,7 @@ pub async fn parallel_batches_count_exactly(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let batches: Vec<Vec<Ballot>> =
         (0..8u128).map(|offset| (0..50).map(|number| ballot(&poll, offset * 25 + number, &[1])).collect()).collect();
-    let [a, b, c, d, e, f, g, h] = &batches[..] else { unreachable!("eight batches were made") };
-    tokio::join!(
-        record(store, a),
-        record(store, b),
-        record(store, c),
-        record(store, d),
-        record(store, e),
-        record(store, f),
-        record(store, g),
-        record(store, h),
-    );
+    record_at_once(store, &batches).await;
     assert_eq!(tallies(store, &poll).await.voters, 7 * 25 + 50);
 }
 

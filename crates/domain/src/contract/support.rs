@@ -47,6 +47,21 @@ pub async fn record(store: &dyn Store, ballots: &[Ballot]) -> Recorded {
     done(store.record(ballots).await)
 }
 
+/// Records batches at the same time; returns what became of them, in the order given.
+pub async fn record_at_once(store: &dyn Store, batches: &[Vec<Ballot>]) -> Vec<Recorded> {
+    match batches {
+        [] => Vec::new(),
+        [batch] => vec![record(store, batch).await],
+        [..] => {
+            let (left, right) = batches.split_at(batches.len() / 2);
+            let (mut recorded, right) =
+                tokio::join!(Box::pin(record_at_once(store, left)), Box::pin(record_at_once(store, right)));
+            recorded.extend(right);
+            recorded
+        }
+    }
+}
+
 /// The poll's tallies; fails where they differ from the counts of its ballots.
 pub async fn tallies(store: &dyn Store, poll: &Poll) -> Tallies {
     let recount = done(store.recount(poll.id).await);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::support::{Random, all_ballots, counts, create_with_quota, done, of_voter, record, tallies};
+use super::support::{Random, all_ballots, counts, create_with_quota, done, of_voter, record, record_at_once, tallies};
 use crate::ballot::{Ballot, BallotKey};
 use crate::policy::Quota;
 use crate::poll::OptionId;
@@ -84,17 +84,8 @@ pub async fn one_voters_parallel_ballots_count_exactly(store: &dyn Store) {
         let poll = create_with_quota(store, slug, Quota { ballots: quota, per_option: None }).await;
         let batch = |offset: u128| (0..50).map(|number| of_voter(&poll, 1, offset * 50 + number, &[1])).collect();
         let batches: Vec<Vec<Ballot>> = (0..6).map(batch).collect();
-        let [a, b, c, d, e, f] = &batches[..] else { unreachable!("six batches were made") };
-        let recorded = tokio::join!(
-            record(store, a),
-            record(store, b),
-            record(store, c),
-            record(store, d),
-            record(store, e),
-            record(store, f),
-        );
-        let (a, b, c, d, e, f) = recorded;
-        let outcomes = [a, b, c, d, e, f].into_iter().flat_map(|recorded| recorded.outcomes);
+        let recorded = record_at_once(store, &batches).await;
+        let outcomes = recorded.into_iter().flat_map(|recorded| recorded.outcomes);
         let counted = outcomes.filter(|outcome| *outcome == Outcome::Counted).count();
         assert_eq!(counted, usize::from(quota));
         assert_eq!(tallies(store, &poll).await.voters, u64::from(quota));
@@ -104,22 +95,8 @@ pub async fn one_voters_parallel_ballots_count_exactly(store: &dyn Store) {
 /// However many batches contend for one voter's slots, each of them is recorded.
 pub async fn batches_contending_for_a_voter_are_recorded(store: &dyn Store) {
     let poll = create_with_quota(store, "poll", Quota { ballots: 40, per_option: None }).await;
-    let one = async |number: u128| record(store, &[of_voter(&poll, 1, number, &[1])]).await;
-    let ten = async |from: u128| {
-        tokio::join!(
-            one(from),
-            one(from + 1),
-            one(from + 2),
-            one(from + 3),
-            one(from + 4),
-            one(from + 5),
-            one(from + 6),
-            one(from + 7),
-            one(from + 8),
-            one(from + 9),
-        )
-    };
-    tokio::join!(ten(0), ten(10), ten(20), ten(30));
+    let batches: Vec<_> = (0..40).map(|number| vec![of_voter(&poll, 1, number, &[1])]).collect();
+    record_at_once(store, &batches).await;
     assert_eq!(tallies(store, &poll).await.voters, 40);
 }
 

@@ -26,8 +26,8 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     ///
     /// Whether a ballot arrived in time is decided here, by its `accepted_at` against the poll's opening and closing
     /// times as of this transaction; a ballot that is already stored stays counted, whenever it is sent again, though a day after
-    /// the result is final a store may report it as too late. A poll
-    /// that is [final](crate::poll::Mark::Final) accepts no ballot, whenever that arrived: only [`Self::change_tallies`] changes its tallies.
+    /// the result is final a store may report it as too late. A poll that is [final](crate::poll::Mark::Final) accepts no ballot,
+    /// whenever that arrived: only [`Self::change_tallies`] changes its tallies.
     ///
     /// May block its thread until the commit: call it from a thread that has nothing else to do.
     ///

@@ -203,10 +203,8 @@ async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     bump_version(writer).await
 }
 
-/// Begins a transaction, and returns what the polls' ballots are judged by; a poll that doesn't exist is
-/// missing. They don't change until the end of the transaction: their rows are locked.
-///
-/// If `alone`, no other transaction records in them meanwhile.
+/// Begins a transaction, and returns what the polls' ballots are judged by; a poll that doesn't exist is missing. The polls don't
+/// change until the end of the transaction: their rows are locked. If `alone`, no other transaction records in them meanwhile.
 pub(super) async fn begin_with_rules(
     writer: &mut MySqlConnection,
     polls: &[PollId],

@@ -53,8 +53,9 @@ async fn attempt(
     polls: &[PollId],
     ballots: &[Ballot],
 ) -> sqlx::Result<Vec<Outcome>> {
-    let mut plan = RecordPlan::judge(ballots, &polls::begin_with_rules(writer, polls, mode == Mode::Alone).await?);
+    let mut plan = RecordPlan::new(ballots, &polls::begin_with_rules(writer, polls, mode == Mode::Alone).await?);
     look_up(writer, &mut plan, mode).await?;
+    plan.settle();
     insert(writer, &plan.rows(), tallies::add(&plan.changes(), shard)).await?;
     Ok(plan.outcomes())
 }
@@ -114,14 +115,9 @@ fn insert_statement(rows: &[NewRow<'_>]) -> String {
     sql
 }
 
-/// Looks up what is stored, and settles the plan by it. Waits for transactions that are inserting one of the keys, and sees what
-/// they committed.
+/// Looks up what is stored. Waits for transactions that are inserting one of the keys, and sees what they committed.
 async fn look_up(writer: &mut MySqlConnection, plan: &mut RecordPlan<'_>, mode: Mode) -> sqlx::Result<()> {
-    let look_ups = plan.look_ups(mode);
-    if look_ups.is_empty() {
-        return Ok(());
-    }
-    for of_poll in look_ups.chunk_by(|left, right| left.poll == right.poll) {
+    for of_poll in plan.look_ups(mode).chunk_by(|left, right| left.poll == right.poll) {
         for look_ups in of_poll.chunks(LOOK_UP_KEYS) {
             let poll = look_ups[0].poll;
             for row in simple_query(&mut *writer, &look_up_statement(poll, look_ups)).await? {
@@ -129,7 +125,6 @@ async fn look_up(writer: &mut MySqlConnection, plan: &mut RecordPlan<'_>, mode: 
             }
         }
     }
-    plan.settle();
     Ok(())
 }
 

@@ -152,9 +152,9 @@ pub(super) async fn now(reader: &mut PgConnection) -> sqlx::Result<Timestamp> {
     sqlx::query_scalar(&format!("SELECT {NOW}")).fetch_one(reader).await.map(Timestamp)
 }
 
-/// Begins a transaction in which none of these polls changes, and returns the window by which each one's ballots are
-/// judged; a poll that doesn't exist is missing. If `alone`, no other transaction records in them either. One request to the server:
-/// its statements run one after the other, so the windows are read once the locks are held.
+/// Begins a transaction in which none of these polls changes, and returns what their ballots are judged by; a poll that doesn't
+/// exist is missing. If `alone`, no other transaction records in them either. One request to the server: its statements run one
+/// after the other, so the rules are read once the locks are held.
 pub(super) async fn begin(
     writer: &mut PgConnection,
     polls: &[PollId],

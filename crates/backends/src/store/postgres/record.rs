@@ -44,14 +44,13 @@ async fn record_uncommitted<'a>(
         let mut pooled = connections.take().await?;
         match insert_and_count(&mut pooled, mode, shard, ballots, polls).await {
             Ok(outcomes) => return Ok((pooled, outcomes)),
-            Err(error) if is_key_taken(&error) && tries < TRIES_MAX => {
+            Err(error) if (is_key_taken(&error) || is_collision(&error)) && tries < TRIES_MAX => {
                 simple_query(&mut pooled, "ROLLBACK").await?;
                 pooled.release();
-                mode = mode.next();
             }
-            Err(error) if is_collision(&error) && tries < TRIES_MAX => {}
             Err(error) => return Err(error),
         }
+        mode = mode.next();
         tries += 1;
     }
 }
@@ -63,8 +62,9 @@ async fn insert_and_count(
     ballots: &[Ballot],
     polls: &[PollId],
 ) -> sqlx::Result<Vec<Outcome>> {
-    let mut plan = RecordPlan::judge(ballots, &polls::begin(writer, polls, mode == Mode::Alone).await?);
+    let mut plan = RecordPlan::new(ballots, &polls::begin(writer, polls, mode == Mode::Alone).await?);
     look_up(writer, &mut plan, mode).await?;
+    plan.settle();
     insert(writer, shard, &plan).await?;
     Ok(plan.outcomes())
 }
@@ -81,8 +81,9 @@ async fn insert(writer: &mut PgConnection, shard: i32, plan: &RecordPlan<'_>) ->
     let insert = insert_statement(tallies::ADD_PARAMETERS + 1);
     let with = format!("inserted AS ({insert} RETURNING 1),");
     let sql = tallies::add_statement(&with, "WHERE (SELECT count(*) FROM inserted) > 0");
+    let rows = plan.rows();
     let query = tallies::bind_changes(sqlx::query(&sql), shard, &changes);
-    bind_rows(query, &plan.rows()).execute(writer).await?;
+    bind_rows(query, &rows).execute(writer).await?;
     Ok(())
 }
 
@@ -94,17 +95,17 @@ fn insert_statement(first: usize) -> String {
     format!("INSERT INTO ballot (poll_id, key, ballot_id, choices, accepted_at, policy) SELECT * FROM unnest({lists})")
 }
 
-fn bind_rows<'q>(query: Query<'q>, rows: &[NewRow<'q>]) -> Query<'q> {
+fn bind_rows<'q>(query: Query<'q>, rows: &'q [NewRow<'q>]) -> Query<'q> {
     query
         .bind(rows.iter().map(|row| row.ballot.poll.0).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.key.0.to_vec()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.own_id().map(|id| id.to_vec())).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| &row.key.0[..]).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.own_id().map(<[u8; 16]>::as_slice)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.ballot.choices.to_string()).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.ballot.accepted_at.0).collect::<Vec<_>>())
         .bind(rows.iter().map(NewRow::policy).collect::<Vec<_>>())
 }
 
-/// Looks up what is stored, and settles the plan by it.
+/// Looks up what is stored.
 async fn look_up(writer: &mut PgConnection, plan: &mut RecordPlan<'_>, mode: Mode) -> sqlx::Result<()> {
     let look_ups = plan.look_ups(mode);
     if look_ups.is_empty() {
@@ -120,13 +121,12 @@ async fn look_up(writer: &mut PgConnection, plan: &mut RecordPlan<'_>, mode: Mod
     );
     let rows = sqlx::query(&sql)
         .bind(look_ups.iter().map(|look_up| look_up.poll.0).collect::<Vec<_>>())
-        .bind(look_ups.iter().map(|look_up| look_up.first.0.to_vec()).collect::<Vec<_>>())
-        .bind(look_ups.iter().map(|look_up| look_up.last.0.to_vec()).collect::<Vec<_>>())
+        .bind(look_ups.iter().map(|look_up| &look_up.first.0[..]).collect::<Vec<_>>())
+        .bind(look_ups.iter().map(|look_up| &look_up.last.0[..]).collect::<Vec<_>>())
         .fetch_all(writer)
         .await?;
     for row in &rows {
         plan.stored(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?), id(row, 2)?, polls::word(row, 3)?);
     }
-    plan.settle();
     Ok(())
 }

@@ -48,9 +48,10 @@ fn insert_and_count(
     for (poll, positions) in by_poll_and_key(ballots) {
         let Some(rules) = polls::rules(writer, poll)? else { continue };
         let mut change = TallyChange::none(poll);
-        let mut voters = match positions.iter().any(|position| ballots[*position].voter().is_some()) {
-            true => Some(PollVoters::new(writer, maps.of_poll(writer, poll)?, poll)?),
-            false => None,
+        let mut voters = if positions.iter().any(|position| ballots[*position].voter().is_some()) {
+            Some(PollVoters::new(writer, maps.of_poll(writer, poll)?, poll)?)
+        } else {
+            None
         };
         for position in positions {
             let ballot = &ballots[position];

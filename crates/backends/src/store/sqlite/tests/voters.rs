@@ -1,5 +1,5 @@
 use throng_domain::ballot::{BallotKey, VoterKey};
-use throng_domain::contract::support::{all_ballots, counts, create_with_quota, of_voter};
+use throng_domain::contract::support::{OPENS_AT, all_ballots, counts, create_with_quota, of_voter};
 use throng_domain::policy::Quota;
 use throng_domain::poll::Poll;
 use throng_domain::store::Outcome;
@@ -63,6 +63,10 @@ async fn other_polls_are_served_while_voters_are_read() {
     let store = open(directory.path()).await;
     let (poll, other) = (with_many(&store).await, create_with_quota(&store, "other", Quota::ONE).await);
     let unlimited = create(&store, "unlimited").await;
+    drop(store);
+    let store = open(directory.path()).await;
+    let early = Ballot { accepted_at: OPENS_AT.plus_ms(-1), ..of_voter(&poll, 2, 3, &[2]) };
+    assert_eq!(outcomes(&store, &[early]).await, [Outcome::TooEarly], "whatever its voter has cast");
     drop(store);
     let store = open(directory.path()).await;
     let voted = of_one_of_many(&poll, 5);
