@@ -31,7 +31,7 @@ const MESSAGES_MANY: usize = 50;
 
 /// The time between the starts of transactions that aren't large. A transaction costs the database about as much for one ballot
 /// as for a hundred, and where the web node shares the machine, that costs votes. The first ballot after a pause doesn't wait.
-const TRANSACTION_EVERY: Duration = Duration::from_millis(40);
+const TRANSACTION_EVERY: Duration = Duration::from_millis(10);
 
 /// The interval at which the store is maintained, whatever else happens.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -158,9 +158,10 @@ impl RetryingStore {
         let mut wait = RETRY_FIRST;
         loop {
             let left: Vec<usize> = (0..ballots.len()).filter(|at| outcomes[*at] == Outcome::NotReady).collect();
-            let batch: Cow<'_, [Ballot]> = match left.len() == ballots.len() {
-                true => ballots.into(),
-                false => left.iter().map(|at| ballots[*at].clone()).collect(),
+            let batch: Cow<'_, [Ballot]> = if left.len() == ballots.len() {
+                ballots.into()
+            } else {
+                left.iter().map(|at| ballots[*at].clone()).collect()
             };
             let span = debug_span!(target: BATCH_SPANS, "record", ballots = batch.len());
             let started = Instant::now();
