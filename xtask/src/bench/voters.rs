@@ -25,7 +25,7 @@ const IDENTIFIED: &str = "vote, policy device";
 const UNLIMITED: &str = "vote, unlimited";
 
 const COMPARISONS: &[Comparison] =
-    &[Comparison { top: IDENTIFIED, bottom: UNLIMITED, bars: &[(64, Some(0.9)), (1000, Some(0.9))] }];
+    &[Comparison { top: IDENTIFIED, bottom: UNLIMITED, bars: &[(64, None), (1000, Some(0.95))] }];
 
 /// How `cargo xtask bench voters` runs.
 #[derive(Debug, Args)]

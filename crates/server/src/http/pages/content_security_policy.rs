@@ -12,8 +12,8 @@ pub trait Page: Template {
 }
 
 /// A poll's page loads resources from this server only, runs no inline script except
-/// [`BALLOT_ID_SCRIPT`](super::assets::BALLOT_ID_SCRIPT), which is allowed by its digest, has workers of this server only, sends forms to this server only, and
-/// can't be framed.
+/// [`BALLOT_ID_SCRIPT`](super::assets::BALLOT_ID_SCRIPT), which is allowed by its digest, has workers of this server only, sends
+/// forms to this server only, and can't be framed.
 impl Page for PollPage<'_> {
     const POLICY: HeaderValue = HeaderValue::from_static(
         "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I='; \
