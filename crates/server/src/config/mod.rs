@@ -185,10 +185,10 @@ impl Config {
             Some(secret) => secret.clone(),
             None => AppSecret::kept_for_dev()?,
         };
-        Ok(MessageKey::new(&secret.derive("queue messages").0))
+        Ok(MessageKey::new(secret.derive("queue messages").bytes()))
     }
 
-    /// The key that signs a vote's receipts for browsers.
+    /// The key that signs the page's receipts for browsers.
     ///
     /// # Errors
     /// If the secret has to be generated, in dev, and can't be stored.
@@ -209,24 +209,35 @@ impl Config {
         Ok(match &self.app_secret {
             Some(secret) => secret.derive(purpose),
             None if self.has_other_nodes() => AppSecret::kept_for_dev()?.derive(purpose),
-            None => DerivedKey(rand::random()),
+            None => DerivedKey::new(rand::random()),
         })
     }
 
-    /// The key that makes voters' pseudonyms and signs their devices' tokens. With another one, everybody is a new voter: a server
-    /// on a file of its own keeps a secret beside the file if none is configured.
+    /// The key that makes voters' pseudonyms and signs their devices' tokens. With another one, everybody is a new voter.
     ///
     /// # Errors
     /// If the secret has to be generated and can't be stored.
     pub fn policy_key(&self) -> anyhow::Result<DerivedKey> {
-        let secret = match (&self.app_secret, &self.database) {
+        Ok(self.kept_secret()?.derive("voters"))
+    }
+
+    /// The key that signs the receipts of ballots. With another one, receipts given before are invalid.
+    ///
+    /// # Errors
+    /// As for [`Self::policy_key`].
+    pub fn ballot_receipt_key(&self) -> anyhow::Result<DerivedKey> {
+        Ok(self.kept_secret()?.derive("ballot receipts"))
+    }
+
+    /// The secret of keys that have to last: a server on a file of its own keeps one beside the file if none is configured.
+    fn kept_secret(&self) -> anyhow::Result<AppSecret> {
+        Ok(match (&self.app_secret, &self.database) {
             (Some(secret), _) => secret.clone(),
             (None, DatabaseUrl::Sqlite(path)) if self.queue.is_none() => AppSecret::kept_beside(path)?,
             (None, DatabaseUrl::Sqlite(_) | DatabaseUrl::MySql(_) | DatabaseUrl::Postgres(_)) => {
                 AppSecret::kept_for_dev()?
             }
-        };
-        Ok(secret.derive("voters"))
+        })
     }
 
     /// Whether other servers may serve the same polls.

@@ -25,15 +25,19 @@ pub const SECRET_SUFFIX: &str = ".secret";
 pub struct AppSecret(String);
 
 /// A key for one purpose; it is never displayed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DerivedKey(pub [u8; 32]);
+#[derive(Clone)]
+pub struct DerivedKey {
+    bytes: [u8; 32],
+    /// The HMAC under this key before any text: half of the work that a short text takes.
+    hmac: Hmac<Sha256>,
+}
 
 impl AppSecret {
     /// The key for one purpose: HMAC-SHA256 of the purpose's name under the secret.
     pub fn derive(&self, purpose: &str) -> DerivedKey {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).expect("HMAC takes keys of any length");
         mac.update(purpose.as_bytes());
-        DerivedKey(mac.finalize().into_bytes().into())
+        DerivedKey::new(mac.finalize().into_bytes().into())
     }
 
     /// The secret shared by the servers and workers that are started in one directory, generated on first use.
@@ -68,6 +72,17 @@ impl AppSecret {
 }
 
 impl DerivedKey {
+    /// The key with these bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        let hmac = Hmac::new_from_slice(&bytes).expect("HMAC takes keys of any length");
+        Self { bytes, hmac }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
     /// The first 128 bits of the text's HMAC-SHA256.
     pub fn mac(&self, text: &str) -> u128 {
         let mac: [u8; 32] = self.hmac(text).finalize().into_bytes().into();
@@ -80,8 +95,7 @@ impl DerivedKey {
     }
 
     fn hmac(&self, text: &str) -> Hmac<Sha256> {
-        let hmac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        hmac.chain_update(text)
+        self.hmac.clone().chain_update(text)
     }
 }
 
@@ -107,6 +121,13 @@ fn store_once(path: &Path, secret: &[u8]) -> std::io::Result<()> {
 impl fmt::Debug for AppSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AppSecret(…)")
+    }
+}
+
+#[cfg(test)]
+impl PartialEq for DerivedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
     }
 }
 

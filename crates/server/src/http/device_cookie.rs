@@ -83,6 +83,8 @@ fn is_https(config: &Config, headers: &HeaderMap, peer: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use hyper::header::COOKIE;
     use throng_domain::ballot::BallotId;
     use uuid::Uuid;
@@ -91,7 +93,7 @@ mod tests {
     use crate::config::{DerivedKey, Sources};
 
     const POLL: PollId = PollId(1);
-    const SECRET: DerivedKey = DerivedKey([7; 32]);
+    static SECRET: LazyLock<DerivedKey> = LazyLock::new(|| DerivedKey::new([7; 32]));
 
     fn cookie(settings: &[(&str, &str)], lines: &[(&'static str, &str)]) -> DeviceCookie {
         let config = Config::read(&Sources::from_pairs(settings)).unwrap();

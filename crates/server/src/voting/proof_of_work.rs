@@ -163,16 +163,16 @@ mod tests {
 
     /// A proof for the ballot `ID` in poll 1.
     fn proof() -> String {
-        solve(&ChallengeKey(&DerivedKey([7; 32])).challenge_of(of(&poll(1), ID), NOW, EASY).text)
+        solve(&ChallengeKey(&DerivedKey::new([7; 32])).challenge_of(of(&poll(1), ID), NOW, EASY).text)
     }
 
     fn judged(poll: &Poll, id: BallotId, proof: &str, later_ms: i64) -> Result<(), Refusal> {
-        require(ChallengeKey(&DerivedKey([7; 32])), of(poll, id), Some(proof), NOW.plus_ms(later_ms))
+        require(ChallengeKey(&DerivedKey::new([7; 32])), of(poll, id), Some(proof), NOW.plus_ms(later_ms))
     }
 
     #[test]
     fn challenge_states_its_difficulty_and_end() {
-        let given = ChallengeKey(&DerivedKey([7; 32])).challenge(of(&poll(1), ID), NOW);
+        let given = ChallengeKey(&DerivedKey::new([7; 32])).challenge(of(&poll(1), ID), NOW);
         assert!(given.text.starts_with(&format!("1.1800000300.{DIFFICULTY}.")), "{given:?}");
         assert_eq!((given.difficulty, given.expires_at), (DIFFICULTY, NOW.plus_ms(300_000)));
     }
@@ -190,13 +190,13 @@ mod tests {
         let proof = proof();
         assert_eq!(judged(&poll(2), ID, &proof, 0), Err(Refusal::ProofInvalid));
         assert_eq!(judged(&poll(1), BallotId(Uuid::from_u128(8)), &proof, 0), Err(Refusal::ProofInvalid));
-        let other = require(ChallengeKey(&DerivedKey([8; 32])), of(&poll(1), ID), Some(&proof), NOW);
+        let other = require(ChallengeKey(&DerivedKey::new([8; 32])), of(&poll(1), ID), Some(&proof), NOW);
         assert_eq!(other, Err(Refusal::ProofInvalid));
     }
 
     #[test]
     fn proof_is_for_one_voter() {
-        let (key, poll, proof) = (DerivedKey([7; 32]), poll(1), proof());
+        let (key, poll, proof) = (DerivedKey::new([7; 32]), poll(1), proof());
         let by = |voter| Subject { voter, ..of(&poll, ID) };
         let (one, other) = (Some(VoterKey([1; 15])), Some(VoterKey([2; 15])));
         let of_one = solve(&ChallengeKey(&key).challenge_of(by(one), NOW, EASY).text);
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn poll_that_asks_for_a_proof_requires_it() {
         let required = |poll: &Poll, later_ms| {
-            require(ChallengeKey(&DerivedKey([7; 32])), of(poll, ID), None, NOW.plus_ms(later_ms))
+            require(ChallengeKey(&DerivedKey::new([7; 32])), of(poll, ID), None, NOW.plus_ms(later_ms))
         };
         assert_eq!(required(&poll(1), 0), Err(Refusal::ProofRequired));
         assert_eq!(required(&poll(1), 3_600_000), Err(Refusal::PollClosed));

@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn receipt_is_valid_on_any_node_for_ten_minutes() {
-        let (query, cookie) = issued(ReceiptKey(&DerivedKey([7; 32])), "https://vote.example");
-        let other_node = ReceiptKey(&DerivedKey([7; 32]));
+        let (query, cookie) = issued(ReceiptKey(&DerivedKey::new([7; 32])), "https://vote.example");
+        let other_node = ReceiptKey(&DerivedKey::new([7; 32]));
         let proof = |later_ms| other_node.proof(&poll(1), &query, &with_cookie(&cookie), NOW.plus_ms(later_ms));
         let own = Some(Proof::Own(vec![OptionId(1), OptionId(3)]));
         assert_eq!((proof(0), proof(599_000), proof(600_000)), (own, proof(0), None));
@@ -179,11 +179,11 @@ mod tests {
 
     #[test]
     fn forged_or_foreign_receipt_is_rejected() {
-        let key = ReceiptKey(&DerivedKey([7; 32]));
+        let key = ReceiptKey(&DerivedKey::new([7; 32]));
         let (query, cookie) = issued(key, "null");
         let headers = with_cookie(&cookie);
         assert_eq!(key.proof(&poll(2), &query, &headers, NOW), None);
-        assert_eq!(ReceiptKey(&DerivedKey([8; 32])).proof(&poll(1), &query, &headers, NOW), None);
+        assert_eq!(ReceiptKey(&DerivedKey::new([8; 32])).proof(&poll(1), &query, &headers, NOW), None);
         for position in 0..query.len() {
             let mut forged = query.clone().into_bytes();
             forged[position] ^= 1;
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn forged_cookie_gives_no_choices() {
-        let key = ReceiptKey(&DerivedKey([7; 32]));
+        let key = ReceiptKey(&DerivedKey::new([7; 32]));
         let (query, cookie) = issued(key, "null");
         let unbound = Some(Proof::Unbound { from_own_page: false });
         for forged in
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn address_alone_does_not_identify_the_voter() {
-        let key = ReceiptKey(&DerivedKey([7; 32]));
+        let key = ReceiptKey(&DerivedKey::new([7; 32]));
         let (query, _) = issued(key, "null");
         let proof = |site| {
             let name = hyper::header::HeaderName::from_static("sec-fetch-site");

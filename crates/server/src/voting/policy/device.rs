@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn token_is_verified_on_any_node_with_the_secret() {
-        let (key, other_node) = (DerivedKey([7; 32]), DerivedKey([7; 32]));
+        let (key, other_node) = (DerivedKey::new([7; 32]), DerivedKey::new([7; 32]));
         let device = Device::of_ballot(PolicyKey(&key), POLL, ballot_id(1));
         let token = device.token(PolicyKey(&key), POLL);
         assert_eq!(Device::of_token(PolicyKey(&other_node), POLL, token.as_str()), Some(device));
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn device_without_a_token_is_the_same_for_the_same_ballot() {
-        let key = DerivedKey([7; 32]);
+        let key = DerivedKey::new([7; 32]);
         let device = |poll, id| Device::of_ballot(PolicyKey(&key), poll, ballot_id(id));
         assert_eq!(device(POLL, 1), device(POLL, 1));
         assert_ne!(device(POLL, 1), device(POLL, 2));
@@ -99,12 +99,12 @@ mod tests {
     /// S4: a token that was made up, is another poll's, or has one bit flipped.
     #[test]
     fn token_that_was_not_signed_for_the_poll_is_none() {
-        let key = DerivedKey([7; 32]);
+        let key = DerivedKey::new([7; 32]);
         let key = PolicyKey(&key);
         let token = Device::of_ballot(key, POLL, ballot_id(1)).token(key, POLL);
         let token = token.as_str();
         assert_eq!(Device::of_token(key, PollId(2), token), None);
-        assert_eq!(Device::of_token(PolicyKey(&DerivedKey([8; 32])), POLL, token), None);
+        assert_eq!(Device::of_token(PolicyKey(&DerivedKey::new([8; 32])), POLL, token), None);
         for bit in 0..token.len() * 8 {
             let mut flipped = token.as_bytes().to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);

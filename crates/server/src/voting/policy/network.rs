@@ -29,7 +29,7 @@ mod tests {
     const NOON: Timestamp = Timestamp(4_102_444_800_000 + DAY_MS / 2);
 
     fn of(poll: i64, address: &str, at: Timestamp) -> VoterKey {
-        voter(PolicyKey(&DerivedKey([7; 32])), PollId(poll), address.parse().unwrap(), at)
+        voter(PolicyKey(&DerivedKey::new([7; 32])), PollId(poll), address.parse().unwrap(), at)
     }
 
     #[test]
