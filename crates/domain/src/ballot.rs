@@ -1,6 +1,7 @@
 //! A ballot: one voter's submission to one poll, and the only source of tallies.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -20,7 +21,7 @@ pub struct Ballot {
     pub key: BallotKey,
     /// The id that its sender, or Throng in the sender's place, gave it.
     pub id: BallotId,
-    /// The options chosen.
+    /// The options chosen; [blank](Choices::is_blank) on a withdrawal.
     pub choices: Choices,
     /// When it arrived. Whether the poll was open is decided by this, however late the ballot is written.
     pub accepted_at: Timestamp,
@@ -46,6 +47,12 @@ impl Ballot {
         accepted_at: Timestamp,
     ) -> Self {
         Self { poll, key: BallotKey::of_voter(voter, 0), id, choices, accepted_at, policy }
+    }
+
+    /// A voter's withdrawal, to be recorded: a ballot without choices, which replaces the ballot that the voter cast before. Only a
+    /// [changeable](crate::poll::Poll::changeable) poll has them.
+    pub fn withdrawal(poll: PollId, policy: Policy, voter: VoterKey, id: BallotId, accepted_at: Timestamp) -> Self {
+        Self::of_voter(poll, policy, voter, id, Choices::blank(), accepted_at)
     }
 
     /// Whose ballot it is; `None` where everyone may vote any number of times.
@@ -79,6 +86,11 @@ impl BallotKey {
         Self(key)
     }
 
+    /// All the keys that a voter's ballots may have.
+    pub fn all_of_voter(voter: VoterKey) -> RangeInclusive<Self> {
+        Self::of_voter(voter, 0)..=Self::of_voter(voter, u8::MAX)
+    }
+
     /// The voter, of a voter's key.
     pub fn voter(self) -> VoterKey {
         VoterKey(*self.0.first_chunk().expect("16 bytes begin with 15"))
@@ -90,7 +102,7 @@ impl BallotKey {
     }
 }
 
-/// The options chosen on a ballot: at least one, ascending, each once.
+/// The options chosen on a ballot: at least one, ascending, each once. A withdrawal has none.
 ///
 /// Eight fit without an allocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,6 +127,16 @@ impl Choices {
         // An option named thousands of times is one choice, and takes no more memory than one.
         chosen.shrink_to_fit();
         (!chosen.is_empty()).then_some(Self(chosen))
+    }
+
+    /// No choices: what a withdrawal has in their place.
+    pub fn blank() -> Self {
+        Self(SmallVec::new())
+    }
+
+    /// Whether there are none.
+    pub fn is_blank(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The options, ascending.
@@ -142,7 +164,7 @@ impl std::str::FromStr for Choices {
 
     fn from_str(stored: &str) -> Result<Self, NotChoices> {
         let options: Vec<OptionId> = serde_json::from_str(stored).map_err(|_| NotChoices)?;
-        Self::new(options).ok_or(NotChoices)
+        Ok(Self::new(options).unwrap_or_else(Self::blank))
     }
 }
 
@@ -161,5 +183,9 @@ mod tests {
         assert_eq!(choices.to_string(), "[1,3]");
         assert_eq!(choices.to_string().parse::<Choices>().unwrap(), choices);
         assert_eq!(Choices::new([]), None);
+        assert_eq!(
+            (Choices::blank().to_string(), "[]".parse::<Choices>().unwrap()),
+            ("[]".to_owned(), Choices::blank())
+        );
     }
 }

@@ -42,6 +42,8 @@ pub struct NewPoll {
     pub policy: Policy,
     /// How often a voter may vote, where the policy identifies voters.
     pub quota: Quota,
+    /// Whether voters may replace or withdraw their ballots until the poll closes.
+    pub changeable: bool,
     /// Whether a ballot has to come with a proof of work.
     pub proof: Proof,
     /// The options' labels, in the order they are shown.
@@ -65,6 +67,7 @@ impl NewPoll {
             percent_base: PercentBase::Voters,
             policy: Policy::Unlimited,
             quota: Quota::ONE,
+            changeable: false,
             proof: Proof::Never,
             labels: labels.map(str::to_owned).into(),
         }
@@ -119,6 +122,12 @@ impl NewPoll {
             "the policy `unlimited` knows no voters, so there is no quota; choose `device` or `network`".to_owned(),
         );
         check(
+            !self.changeable || (self.policy.identifies_voters() && self.quota == Quota::ONE),
+            "only a poll in which each voter has one ballot can let voters change it; choose a policy that identifies them, and \
+             leave out the quota"
+                .to_owned(),
+        );
+        check(
             per_option.is_none_or(|most| most <= ballots),
             format!(
                 "a voter who casts {ballots} ballots can't choose an option more often; leave out the option's quota"
@@ -150,6 +159,7 @@ impl NewPoll {
             percent_base: self.percent_base,
             policy: self.policy,
             quota: self.quota,
+            changeable: self.changeable,
             proof: self.proof,
             version: 1,
             options,

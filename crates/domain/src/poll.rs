@@ -46,6 +46,8 @@ pub struct Poll {
     pub policy: Policy,
     /// How often a voter may vote, where the policy identifies voters.
     pub quota: Quota,
+    /// Whether voters may replace or withdraw their ballots until the poll closes.
+    pub changeable: bool,
     /// Whether a ballot has to come with a proof of work.
     pub proof: Proof,
     /// Increases with every change of the poll.

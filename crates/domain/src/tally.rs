@@ -125,13 +125,22 @@ impl TallyChange {
         }
     }
 
-    /// Adds one ballot.
+    /// Adds one ballot; a blank one is no voter's vote.
     pub fn add(&mut self, choices: &Choices) {
-        self.voters += 1;
+        self.add_times(choices, 1);
+    }
+
+    /// Removes one ballot that was added.
+    pub fn remove(&mut self, choices: &Choices) {
+        self.add_times(choices, -1);
+    }
+
+    fn add_times(&mut self, choices: &Choices, times: i64) {
+        self.voters += if choices.is_blank() { 0 } else { times };
         for chosen in choices.as_slice() {
             match self.counts.iter_mut().find(|(id, _)| id == chosen) {
-                Some((_, count)) => *count += 1,
-                None => self.counts.push((*chosen, 1)),
+                Some((_, count)) => *count += times,
+                None => self.counts.push((*chosen, times)),
             }
         }
     }

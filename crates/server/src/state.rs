@@ -7,6 +7,7 @@ use throng_domain::ballot::BallotId;
 use throng_domain::clock::{Clock, Timestamp};
 use throng_domain::queue::{Messages, Publisher};
 use throng_domain::store::StoreError;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DerivedKey};
@@ -17,6 +18,9 @@ use crate::telemetry::metrics::{HttpMetrics, Metrics};
 
 /// For how long a result is shown without a check for ballots that other servers recorded, in milliseconds.
 const OTHERS_FRESH_MS: i64 = 250;
+
+/// How many ballots are looked up in the store at once: votes need its connections more.
+pub(crate) const LOOK_UPS_MAX: usize = 4;
 
 /// The state that all cores share.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct App {
     pub polls: Arc<LivePolls>,
     /// Signs the receipt that a browser gets for a vote sent by the page's form.
     pub receipt_key: DerivedKey,
+    /// Signs the receipts of ballots.
+    pub ballot_receipt_key: DerivedKey,
     /// Makes the pseudonyms of voters, and signs their devices' tokens.
     pub policy_key: DerivedKey,
     /// Signs the challenges for proofs of work.
@@ -51,6 +57,8 @@ pub struct App {
     pub(crate) queues: Mutex<Option<Messages>>,
     /// Shared by all cores, so that ids ascend across cores and the index that stores them grows at its end.
     pub(crate) ballot_ids: Mutex<BallotIds>,
+    /// Permits to look up in the store what became of a ballot.
+    pub(crate) ballot_look_ups: Semaphore,
 }
 
 impl App {

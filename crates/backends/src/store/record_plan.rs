@@ -14,9 +14,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
+use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::poll::PollId;
-use throng_domain::store::{CastBallot, Outcome, Rules};
+use throng_domain::store::{Admitted, CastBallot, Outcome, Rules};
 use throng_domain::tally::TallyChange;
 
 /// How an attempt begins.
@@ -73,8 +73,8 @@ struct Group {
 
 #[derive(Clone, Debug)]
 enum Decision {
-    /// It is inserted, and counted, as the voter's ballot with this number.
-    Insert(u8),
+    /// It is inserted.
+    Insert(Admitted),
     Outcome(Outcome),
 }
 
@@ -155,7 +155,7 @@ impl<'a> RecordPlan<'a> {
             .filter(|group| mode != Mode::Optimistic || is_late(group))
             .map(|group| {
                 let is_voter = self.ballots[self.order[group.members.start]].voter().is_some();
-                let most = group.rules.map_or(1, |rules| rules.quota.ballots);
+                let most = group.rules.map_or(1, |rules| Rules::stored_max(rules.quota, rules.changeable));
                 let last =
                     if is_voter && most > 1 { BallotKey::of_voter(group.key.voter(), u8::MAX) } else { group.key };
                 LookUp { poll: group.poll, first: group.key, last }
@@ -163,12 +163,12 @@ impl<'a> RecordPlan<'a> {
             .collect()
     }
 
-    /// This ballot is stored under this key.
-    pub(super) fn stored(&mut self, poll: PollId, key: BallotKey, id: BallotId, choices: Choices) {
+    /// This ballot is stored under this key, whose slot it has.
+    pub(super) fn stored(&mut self, poll: PollId, key: BallotKey, ballot: CastBallot) {
         let find = |key| self.groups.binary_search_by_key(&(poll, key), |group| (group.poll, group.key)).ok();
         let found = find(key).or_else(|| find(BallotKey::of_voter(key.voter(), 0)));
         if let Some(found) = found {
-            self.groups[found].stored.push(CastBallot { slot: key.slot(), id, choices });
+            self.groups[found].stored.push(ballot);
         }
     }
 
@@ -190,10 +190,15 @@ impl<'a> RecordPlan<'a> {
                 };
                 self.decisions[*position] = judged.map_or_else(Decision::Outcome, Decision::Insert);
                 // Nearly every group has one ballot, which no other one is judged by.
-                if let Decision::Insert(slot) = self.decisions[*position]
+                if let Decision::Insert(Admitted { slot, .. }) = self.decisions[*position]
                     && members.len() > 1
                 {
-                    cast.push(CastBallot { slot, id: ballot.id, choices: ballot.choices.clone() });
+                    cast.push(CastBallot {
+                        slot,
+                        id: ballot.id,
+                        choices: ballot.choices.clone(),
+                        accepted_at: ballot.accepted_at,
+                    });
                 }
             }
             // Sent again after the close, a ballot keeps its earlier outcome.
@@ -213,24 +218,25 @@ impl<'a> RecordPlan<'a> {
     }
 
     fn row(&self, position: usize) -> Option<NewRow<'a>> {
-        let Decision::Insert(slot) = self.decisions[position] else { return None };
+        let Decision::Insert(Admitted { slot, .. }) = self.decisions[position] else { return None };
         let ballot = &self.ballots[position];
         let key = ballot.voter().map_or(ballot.key, |voter| BallotKey::of_voter(voter, slot));
         Some(NewRow { key, ballot })
     }
 
-    /// What the counted ballots add to the tallies, ascending by poll and option, so that all transactions lock the
+    /// What the inserted ballots change in the tallies, ascending by poll and option, so that all transactions lock the
     /// rows in the same order.
     pub(super) fn changes(&self) -> Vec<TallyChange> {
         let mut changes = Vec::new();
         for groups in self.groups.chunk_by(|left, right| left.poll == right.poll) {
             let mut change = TallyChange::none(groups[0].poll);
+            let mut changes_any = false;
             for position in groups.iter().flat_map(|group| &self.order[group.members.clone()]) {
-                if matches!(self.decisions[*position], Decision::Insert(_)) {
-                    change.add(&self.ballots[*position].choices);
+                if let Decision::Insert(Admitted { effect, .. }) = &self.decisions[*position] {
+                    changes_any |= effect.apply(&self.ballots[*position].choices, &mut change);
                 }
             }
-            if change.voters > 0 {
+            if changes_any {
                 change.counts.sort_unstable();
                 changes.push(change);
             }
@@ -255,7 +261,7 @@ fn refusal(rules: Option<Rules>, ballot: &Ballot) -> Option<Outcome> {
 
 #[cfg(test)]
 mod tests {
-    use throng_domain::ballot::VoterKey;
+    use throng_domain::ballot::{BallotId, Choices, VoterKey};
     use throng_domain::clock::Timestamp;
     use throng_domain::policy::{Policy, Quota};
     use throng_domain::poll::OptionId;
@@ -284,8 +290,13 @@ mod tests {
     }
 
     fn rules(quota: Quota) -> BTreeMap<PollId, Rules> {
-        let rules = Rules { window: OPEN, quota };
+        let rules = Rules { window: OPEN, quota, changeable: false };
         BTreeMap::from([(PollId(1), rules), (PollId(2), rules)])
+    }
+
+    fn as_stored(ballot: &Ballot) -> CastBallot {
+        let Ballot { id, choices, accepted_at, .. } = ballot.clone();
+        CastBallot { slot: 0, id, choices, accepted_at }
     }
 
     /// The plan if nothing is stored.
@@ -337,7 +348,7 @@ mod tests {
         let ballots = [ballot(1, 1, &[1], 11), ballot(1, 2, &[1], 11), ballot(1, 3, &[1], 11), ballot(1, 3, &[2], 11)];
         let mut plan = settled(&ballots, &rules(Quota::ONE));
         for stored in [&ballots[0], &ballots[3]] {
-            plan.stored(PollId(1), stored.key, stored.id, stored.choices.clone());
+            plan.stored(PollId(1), stored.key, as_stored(stored));
         }
         plan.settle();
         assert_eq!(plan.changes(), [change(1, 1, &[(1, 1)])]);
@@ -350,7 +361,7 @@ mod tests {
         let ballots = [ballot(1, 1, &[1], 9), ballot(1, 2, &[1], 20), ballot(1, 3, &[1], 20), ballot(9, 4, &[1], 15)];
         let mut plan = settled(&ballots, &rules(Quota::ONE));
         assert_eq!(plan.look_ups(Mode::Optimistic).len(), 4);
-        plan.stored(PollId(1), ballots[2].key, ballots[2].id, ballots[2].choices.clone());
+        plan.stored(PollId(1), ballots[2].key, as_stored(&ballots[2]));
         plan.settle();
         assert_eq!((plan.rows(), plan.changes()), (vec![], vec![]));
         let expected = [Outcome::TooEarly, Outcome::TooLate, Outcome::CountedBefore, Outcome::TooEarly];
@@ -360,7 +371,7 @@ mod tests {
     #[test]
     fn draft_accepts_no_ballot() {
         let window = Window { opens_at: None, closes_at: None };
-        let draft = BTreeMap::from([(PollId(1), Rules { window, quota: Quota::ONE })]);
+        let draft = BTreeMap::from([(PollId(1), Rules { window, quota: Quota::ONE, changeable: false })]);
         assert_eq!(settled(&[ballot(1, 1, &[1], 15)], &draft).outcomes(), [Outcome::TooEarly]);
     }
 
@@ -378,7 +389,7 @@ mod tests {
         let keys = |plan: &RecordPlan<'_>| plan.rows().iter().map(|row| row.key).collect::<Vec<_>>();
         let all = [BallotKey::of_voter(seven, 0), BallotKey::of_voter(seven, 1), BallotKey::of_voter(eight, 0)];
         assert_eq!(keys(&plan), all);
-        plan.stored(PollId(1), all[1], id(9), choices(&[3]));
+        plan.stored(PollId(1), all[1], CastBallot { slot: 1, ..as_stored(&of_voter(7, 9, &[3], 11)) });
         plan.settle();
         assert_eq!(keys(&plan), [all[0], all[2]]);
         let used = Outcome::QuotaUsed { ballots: 2, only: None };
@@ -393,5 +404,32 @@ mod tests {
         assert_eq!((look_up.first, look_up.last), (ballots[0].key, ballots[0].key));
         let used = Outcome::QuotaUsed { ballots: 1, only: Some(choices(&[1])) };
         assert_eq!(plan.outcomes(), [Outcome::Counted, used, Outcome::CountedBefore]);
+    }
+
+    #[test]
+    fn latest_ballot_of_a_changeable_poll_counts() {
+        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true };
+        let ballots = [of_voter(7, 1, &[1], 12), of_voter(7, 2, &[2], 11), of_voter(7, 3, &[3], 13)];
+        let mut plan = RecordPlan::new(&ballots, &BTreeMap::from([(PollId(1), changeable)]));
+        let look_up = plan.look_ups(Mode::Exact)[0];
+        assert_eq!(look_up.first..=look_up.last, BallotKey::all_of_voter(VoterKey([7; 15])));
+        plan.stored(PollId(1), ballots[0].key, as_stored(&of_voter(7, 9, &[5], 10)));
+        plan.settle();
+        let slots: Vec<_> = plan.rows().iter().map(|row| (row.key.slot(), row.ballot.id)).collect();
+        assert_eq!(slots, [(1, id(1)), (2, id(2)), (3, id(3))]);
+        assert_eq!(plan.changes(), [change(1, 0, &[(1, 0), (3, 1), (5, -1)])]);
+        assert_eq!(plan.outcomes(), vec![Outcome::Counted; 3]);
+    }
+
+    #[test]
+    fn ballot_replaced_by_an_equal_one_is_a_change() {
+        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true };
+        let ballots = [of_voter(7, 1, &[1], 12)];
+        let mut plan = RecordPlan::new(&ballots, &BTreeMap::from([(PollId(1), changeable)]));
+        plan.stored(PollId(1), ballots[0].key, as_stored(&of_voter(7, 9, &[1], 10)));
+        plan.settle();
+        let changes = plan.changes();
+        assert_eq!(changes, [change(1, 0, &[(1, 0)])]);
+        assert_eq!(changes[0].seq_increase(), 1);
     }
 }

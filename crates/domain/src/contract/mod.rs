@@ -8,12 +8,14 @@
 //! before it, what must outlive the store, such as a database that is removed when it is dropped.
 
 pub mod cache;
+mod changes;
 mod counting;
 mod polls;
 mod rounds;
 pub mod support;
 mod voters;
 
+pub use changes::*;
 pub use counting::*;
 pub use polls::*;
 pub use rounds::*;
@@ -47,6 +49,12 @@ macro_rules! store_contract {
             one_voters_parallel_ballots_count_exactly
             batches_contending_for_a_voter_are_recorded
             any_grouping_of_voters_counts_the_same
+            a_later_ballot_replaces_an_earlier_one
+            a_withdrawn_ballot_does_not_count
+            the_latest_ballot_counts_in_any_order
+            a_withdrawal_needs_a_changeable_poll
+            one_voters_parallel_changes_count_once
+            any_interleaving_counts_as_a_plain_model
             poll_is_stored_as_created
             a_taken_slug_is_a_conflict
             a_poll_that_breaks_a_rule_is_rejected

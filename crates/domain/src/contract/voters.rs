@@ -127,7 +127,11 @@ pub async fn any_grouping_of_voters_counts_the_same(store: &dyn Store) {
                 Outcome::QuotaUsed { ballots, .. } => !cast.contains_key(&id) && cast.len() == 3 && *ballots == 3,
                 Outcome::OptionQuotaUsed(used) => used.0 == option && cast.len() < 3 && chosen == 2,
                 Outcome::Counted => cast.len() < 3 && chosen < 2 && cast.insert(id, option).is_none(),
-                Outcome::IdReused | Outcome::TooEarly | Outcome::TooLate | Outcome::NotReady => false,
+                Outcome::IdReused
+                | Outcome::NotChangeable
+                | Outcome::TooEarly
+                | Outcome::TooLate
+                | Outcome::NotReady => false,
             };
             assert!(is_expected, "voter {voter}, ballot {id}: {outcome:?} after {cast:?}");
         }

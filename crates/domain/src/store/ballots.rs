@@ -1,11 +1,13 @@
 //! Ballots and the tallies that they add up to.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::cast_ballots::CastBallot;
 use super::error::StoreError;
-use crate::ballot::{Ballot, Choices};
+use crate::ballot::{Ballot, BallotKey, Choices};
 use crate::ids::{OptionId, PollId};
 use crate::tally::{Tallies, TallyChange};
 
@@ -17,7 +19,9 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     /// - **Durable**: when this returns `Ok`, the ballots that it reports as counted survive the death of every process
     ///   and a loss of power.
     /// - **Once per voter**: of the ballots of a voter whom the poll's policy identifies, as many are counted as the poll's
-    ///   [`Quota`](crate::policy::Quota) allows, the first ones given, however many are recorded at the same time.
+    ///   [`Quota`](crate::policy::Quota) allows, the first ones given, however many are recorded at the same time. In a
+    ///   [changeable](crate::poll::Poll::changeable) poll all are recorded, up to a limit, and the latest one counts by the time of
+    ///   its arrival, whatever order they are recorded in.
     /// - **Idempotent**: a ballot that is already stored changes nothing. Recording the same ballots again, in any
     ///   grouping and order, after a crash or a commit whose outcome is unknown, results in the same tallies.
     /// - **Atomic**: tallies change in the transaction that inserts the ballots, or neither changes.
@@ -57,6 +61,12 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     /// A page of the poll's ballots, for exports: at most `limit`, the first ones or those after an earlier page. In an order
     /// that the store determines, each ballot is in one page; one that is recorded meanwhile may be in none.
     async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError>;
+
+    /// The recorded ballots with these keys: a single key, or [all of a voter's](crate::ballot::BallotKey::all_of_voter).
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] also where the store, just opened, has yet to read the voters of the poll.
+    async fn cast(&self, poll: PollId, keys: RangeInclusive<BallotKey>) -> Result<Vec<CastBallot>, StoreError>;
 
     /// Periodic maintenance, also while nothing is recorded: the process that records calls it about once per second.
     /// It checks that the store is writable and is the one that was opened, and moves what is in a log to its place in
@@ -117,7 +127,7 @@ pub struct Recorded {
 /// The outcome of one ballot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was counted by this call.
+    /// It was recorded by this call, and counts; in a changeable poll, unless the voter has cast a later one.
     Counted,
     /// It was counted before: same id, same choices. Nothing changed.
     CountedBefore,
@@ -132,6 +142,8 @@ pub enum Outcome {
     },
     /// As many of the voter's ballots chose this option as the poll's [`Quota`](crate::policy::Quota) allows. Nothing changed.
     OptionQuotaUsed(OptionId),
+    /// Its voter has changed the ballot as often as is recorded, or can't withdraw it in this poll. Nothing changed.
+    NotChangeable,
     /// It arrived before the poll opened, or the poll is a draft or doesn't exist. Nothing changed.
     TooEarly,
     /// It arrived after the poll closed. Nothing changed.

@@ -5,15 +5,17 @@
 //! is `Ok(None)`; every error is a [`StoreError`], whose variants determine what the caller can do.
 
 mod ballots;
+mod cast_ballots;
 mod error;
 mod polls;
 mod rules;
 mod schema;
 
 pub use self::ballots::{BallotPage, BallotStore, Cursor, LogReader, LogState, Outcome, Process, Recorded, Recount};
+pub use self::cast_ballots::{BallotSum, CastBallot, Standing};
 pub use self::error::{Source, StoreError};
 pub use self::polls::PollStore;
-pub use self::rules::{CastBallot, Rules};
+pub use self::rules::{Admitted, Effect, Rules};
 pub use self::schema::{MigrationState, Schema};
 pub use crate::poll::Mark;
 use crate::rounds::Rounds;

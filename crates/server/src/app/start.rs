@@ -10,7 +10,7 @@ use throng_domain::cache::ResultCache;
 use throng_domain::clock::{Clock, SteadyClock, SystemClock};
 use throng_domain::queue::Publisher;
 use throng_domain::store::Store;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,7 +26,7 @@ use crate::intake::{
 };
 use crate::net::{self, Background, Tls};
 use crate::results::{LivePolls, ResultSource};
-use crate::state::{App, CoreState, Dependency};
+use crate::state::{App, CoreState, Dependency, LOOK_UPS_MAX};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
 
 impl Server {
@@ -130,6 +130,7 @@ impl Frame {
             shutdown: Arc::clone(listener.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
             receipt_key: config.receipt_key()?,
+            ballot_receipt_key: config.ballot_receipt_key()?,
             policy_key: config.policy_key()?,
             challenge_key: config.challenge_key()?,
             network_limit: config.votes_per_network.map(limit),
@@ -142,6 +143,7 @@ impl Frame {
             writable: Arc::new(AtomicBool::new(true)),
             behind_broker: broker.is_some(),
             queues: Mutex::default(),
+            ballot_look_ups: Semaphore::new(LOOK_UPS_MAX),
         });
         let record_mode = match broker {
             Some(BrokerClients { publishers, result_subscriber, .. }) => RecordMode::Workers {

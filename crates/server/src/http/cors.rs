@@ -23,8 +23,9 @@ use super::problem::catch_panic;
 use crate::config::CorsOrigins;
 use crate::state::CoreState;
 
-/// The response headers exposed to pages: the version of a result, the time to wait before a retry, and the id to report.
-const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, x-request-id");
+/// The response headers exposed to pages: the version of a result, the time to wait before a retry, a vote's receipt, and the id to
+/// report.
+const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, throng-receipt, x-request-id");
 
 /// Lets pages of the configured origins call every route of `router`, and read its errors.
 pub fn share(router: Router<Arc<CoreState>>, core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
@@ -52,10 +53,12 @@ pub fn preflight_response() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
     headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("content-type, idempotency-key, if-none-match, throng-proof, throng-voter"),
+        HeaderValue::from_static(
+            "content-type, idempotency-key, if-none-match, throng-proof, throng-receipt, throng-voter",
+        ),
     );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response

@@ -42,6 +42,8 @@ pub enum Problem {
     NotABallot(String),
     /// The vote isn't counted.
     Refused(Refusal),
+    /// There is no receipt in the request, or none of this ballot.
+    ReceiptInvalid,
     /// The results aren't visible now or to this client.
     ResultsHidden,
     /// The results can't be read.
@@ -108,6 +110,7 @@ impl Problem {
             }
             Self::NotABallot(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_ballot", "The body isn't a ballot"),
             Self::Refused(refusal) => refusal_kind(refusal),
+            Self::ReceiptInvalid => (StatusCode::FORBIDDEN, "receipt_invalid", "The ballot's receipt is needed"),
             Self::ResultsHidden => (StatusCode::FORBIDDEN, "results_hidden", "The results aren't public"),
             Self::ResultsUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "results_unavailable", "The results are temporarily unavailable")
@@ -139,6 +142,9 @@ impl Problem {
             Self::UnsupportedMediaType => "Send application/json or text/plain.".into(),
             Self::NotABallot(why) => why.clone(),
             Self::Refused(refusal) => refusal_detail(refusal),
+            Self::ReceiptInvalid => {
+                "Send the receipt that came with the 2xx response to this ballot in the header Throng-Receipt.".into()
+            }
             Self::ResultsHidden => "The poll shows its results only to voters, only after its close, or never.".into(),
             Self::ResultsUnavailable(_) => "Send the request again after the number of seconds in Retry-After.".into(),
             Self::NotReady(..) => NOTHING_ACCEPTED.into(),
@@ -232,6 +238,10 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::OptionQuotaUsed(_) => {
             (StatusCode::CONFLICT, "option_quota_used", "This voter has chosen this option as often as allowed")
         }
+        Refusal::NotChangeable => (StatusCode::CONFLICT, "not_changeable", "The ballot can't be changed"),
+        Refusal::NothingToWithdraw => {
+            (StatusCode::CONFLICT, "nothing_to_withdraw", "The ballot doesn't count any more")
+        }
         Refusal::ProofRequired => {
             (StatusCode::PRECONDITION_REQUIRED, "proof_required", "The ballot needs a proof of work")
         }
@@ -283,6 +293,16 @@ fn refusal_detail(refusal: &Refusal) -> String {
             format!(
                 "The ballot was not counted: as many of the voter's ballots chose option {option} as the poll allows."
             )
+        }
+        Refusal::NotChangeable => {
+            "Nothing was changed: the poll counts each voter's first ballot, or this voter has changed it as often as is \
+            recorded."
+                .into()
+        }
+        Refusal::NothingToWithdraw => {
+            "Nothing was changed: the voter has cast another ballot since, or this one was never counted. Withdraw the \
+            ballot that counts, with its receipt."
+                .into()
         }
         Refusal::ProofRequired => {
             "The ballot was not counted. Get a challenge from /api/v1/polls/{slug}/challenge?ballot_id={id}, solve it, and send \
@@ -365,6 +385,8 @@ mod tests {
             Refusal::AlreadyVoted(Earlier::OfDevice { ballots: 1, only: Some(choices) }),
             Refusal::AlreadyVoted(Earlier::OfNetwork { ballots: 100 }),
             Refusal::OptionQuotaUsed(OptionId(3)),
+            Refusal::NotChangeable,
+            Refusal::NothingToWithdraw,
             Refusal::ProofRequired,
             Refusal::ProofInvalid,
             Refusal::PollNotOpen,
@@ -387,6 +409,7 @@ mod tests {
             Problem::UnsupportedContentEncoding,
             Problem::UnsupportedMediaType,
             Problem::NotABallot("Why it isn't one.".to_owned()),
+            Problem::ReceiptInvalid,
             Problem::ResultsHidden,
             Problem::ResultsUnavailable(None),
             Problem::NotReady(Dependency::Store, Some("the cause, which is logged".to_owned())),

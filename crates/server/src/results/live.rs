@@ -119,6 +119,11 @@ impl Polls {
         self.by_id.insert(live.poll.id, live);
     }
 
+    /// The poll with this number in its store.
+    pub fn by_id(&self, poll: PollId) -> Option<&Arc<LivePoll>> {
+        self.by_id.get(&poll)
+    }
+
     /// The poll with this slug, if it exists and is not a draft.
     pub fn by_slug(&self, slug: &str) -> Option<&Arc<LivePoll>> {
         self.by_slug.get(slug)

@@ -10,6 +10,7 @@ use throng_domain::submission::SentOptions;
 
 use super::policy::DeviceToken;
 use super::proof_of_work::{self, ChallengeKey, Subject};
+use super::receipt::Receipt;
 use super::voter::Voter;
 use super::{Earlier, Refusal, Sender, voter};
 use crate::intake::{Disposition, SubmitError, Submitted};
@@ -50,6 +51,8 @@ pub struct Cast {
     pub accepted_at: Timestamp,
     /// Whether it is counted already.
     pub status: Status,
+    /// What proves that it was accepted.
+    pub receipt: Receipt,
     /// The token by which the poll recognizes the device next time; `None` if its policy isn't `device`.
     pub token: Option<DeviceToken>,
     /// Whether its voter may see the poll's result now.
@@ -80,12 +83,21 @@ pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Out
     let ballot = ballot(core, poll, vote, now);
     async move {
         let (ballot, token) = ballot?;
-        let (ballot_id, choices, policy) = (ballot.id, ballot.choices.clone(), ballot.policy);
-        let Submitted { disposition, result } =
-            core.ballot_queue.submit(ballot).await.map_err(|error| refusal(core, ballot_id, error))?;
-        let status = status(disposition, policy)?;
-        Ok(Cast { ballot_id, choices, accepted_at: now, status, token, shows_results, compat_result: result })
+        let (ballot_id, choices, receipt) = (ballot.id, ballot.choices.clone(), Receipt::of(&ballot));
+        let (status, compat_result) = submit(core, ballot).await?;
+        Ok(Cast { ballot_id, choices, accepted_at: now, status, receipt, token, shows_results, compat_result })
     }
+}
+
+/// Submits a ballot; returns how far it is, and the poll's counts as the compatibility routes send them.
+///
+/// # Errors
+/// The [`Refusal`].
+pub(super) async fn submit(core: &CoreState, ballot: Ballot) -> Result<(Status, Bytes), Refusal> {
+    let (id, policy) = (ballot.id, ballot.policy);
+    let Submitted { disposition, result } =
+        core.ballot_queue.submit(ballot).await.map_err(|error| refusal(core, id, error))?;
+    Ok((status(disposition, policy)?, result))
 }
 
 /// The ballot, if the poll accepts it now, and the token of the device that it is of, if it is of one.
@@ -133,6 +145,7 @@ fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
             Err(Refusal::AlreadyVoted(earlier(policy, ballots, only)))
         }
         Disposition::Recorded(Outcome::OptionQuotaUsed(option)) => Err(Refusal::OptionQuotaUsed(option)),
+        Disposition::Recorded(Outcome::NotChangeable) => Err(Refusal::NotChangeable),
         Disposition::Recorded(Outcome::TooEarly) => Err(Refusal::PollNotOpen),
         Disposition::Recorded(Outcome::TooLate) => Err(Refusal::PollClosed),
         Disposition::Recorded(Outcome::NotReady) => Err(Refusal::Unavailable(Dependency::Store)),

@@ -23,6 +23,12 @@ pub enum Refusal {
     /// As many of the voter's ballots chose this option as the poll allows.
     #[error("this voter has chosen option {0} as often as the poll allows")]
     OptionQuotaUsed(OptionId),
+    /// The poll doesn't let voters change their ballots, or this voter has done so as often as is recorded.
+    #[error("the ballot can't be changed")]
+    NotChangeable,
+    /// The ballot to be withdrawn doesn't count: its voter has cast another one since, or it never counted.
+    #[error("the ballot doesn't count anyway")]
+    NothingToWithdraw,
     /// The poll counts only ballots with a proof of work, and this one has none.
     #[error("the ballot has no proof of work")]
     ProofRequired,

@@ -201,6 +201,7 @@ fn log_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
             Outcome::IdReused => "another ballot has its id",
             Outcome::QuotaUsed { .. } => "the voter has cast as many ballots as the poll allows",
             Outcome::OptionQuotaUsed(_) => "the voter has chosen one of its options as often as the poll allows",
+            Outcome::NotChangeable => "the voter has changed it as often as is recorded",
             Outcome::TooEarly => "the poll wasn't open",
             Outcome::TooLate => "the poll was closed",
             Outcome::NotReady => continue,

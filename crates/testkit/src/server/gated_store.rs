@@ -1,15 +1,16 @@
 //! A store that records when, and as, the test says.
 
+use std::ops::RangeInclusive;
 use std::sync::{Condvar, Mutex};
 
 use async_trait::async_trait;
 use throng_backends::store::sqlite::SqliteStore;
-use throng_domain::ballot::Ballot;
+use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, Close, Cursor, Mark, PollStore, Recorded, Recount, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, Close, Cursor, Mark, PollStore, Recorded, Recount, StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -112,6 +113,10 @@ impl BallotStore for GatedStore {
 
     async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {
         self.store.ballots(poll, after, limit).await
+    }
+
+    async fn cast(&self, poll: PollId, keys: RangeInclusive<BallotKey>) -> Result<Vec<CastBallot>, StoreError> {
+        self.store.cast(poll, keys).await
     }
 
     async fn maintain(&self) -> Result<(), StoreError> {

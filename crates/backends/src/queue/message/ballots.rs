@@ -4,7 +4,8 @@
 //! (omitted if it equals the id), acceptance time as the difference from the previous ballot, number of choices, choices as
 //! differences. A ballot of an unlimited poll takes about 20 bytes.
 //!
-//! Format 2 is written only where a poll's policy identifies voters, so that workers of the release before read all the others.
+//! Format 2 is written only where a poll's policy identifies voters, and format 3 only with a withdrawal, which has no choices: so
+//! workers of the release before read all the others.
 
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
 use throng_domain::clock::Timestamp;
@@ -36,7 +37,7 @@ pub fn encode_ballots(key: &MessageKey, ballots: &[Ballot]) -> Result<Vec<u8>, T
     if ballots.len() > BALLOTS_MAX || ballots.iter().any(|ballot| ballot.choices.as_slice().len() > CHOICES_MAX) {
         return Err(too_much);
     }
-    let version = if ballots.iter().all(|ballot| ballot.policy == Policy::Unlimited) { 1 } else { 2 };
+    let version = format_of(ballots);
     let mut message = begin(version, Kind::Ballots, 10 + ballots.len() * 2 * BALLOT_BYTES_MIN);
     write_number(&mut message, ballots.len() as u64);
     let (mut poll, mut accepted_at) = (None, 0);
@@ -75,10 +76,21 @@ pub fn decode_ballots(key: &MessageKey, message: &[u8]) -> Result<Vec<Ballot>, N
         ballots.push(ballot);
     }
     reader.finish()?;
-    if version > 1 && ballots.iter().all(|ballot: &Ballot| ballot.policy == Policy::Unlimited) {
-        return Err(NotAMessage::Malformed("no ballot has a policy, which makes it one of format 1"));
+    if version != format_of(&ballots) {
+        return Err(NotAMessage::Malformed("its ballots make it one of another format"));
     }
     Ok(ballots)
+}
+
+/// The format of a message with these ballots: the first one that can express them.
+fn format_of(ballots: &[Ballot]) -> u8 {
+    if ballots.iter().any(|ballot| ballot.choices.is_blank()) {
+        3
+    } else if ballots.iter().any(|ballot| ballot.policy != Policy::Unlimited) {
+        2
+    } else {
+        1
+    }
 }
 
 fn read_ballot(reader: &mut Reader<'_>, version: u8, previous: Option<&Ballot>) -> Result<Ballot, NotAMessage> {
@@ -105,7 +117,7 @@ fn read_ballot(reader: &mut Reader<'_>, version: u8, previous: Option<&Ballot>) 
     };
     let previous_accepted_at = previous.map_or(0, |ballot| ballot.accepted_at.0);
     let accepted_at = Timestamp(previous_accepted_at.wrapping_add(reader.signed()?));
-    let choices = read_choices(reader)?;
+    let choices = read_choices(reader, version)?;
     Ok(Ballot { poll, key: BallotKey(key), id: BallotId(Uuid::from_bytes(id)), choices, accepted_at, policy })
 }
 
@@ -138,7 +150,7 @@ fn write_choices(message: &mut Vec<u8>, choices: &Choices) {
     }
 }
 
-fn read_choices(reader: &mut Reader<'_>) -> Result<Choices, NotAMessage> {
+fn read_choices(reader: &mut Reader<'_>, version: u8) -> Result<Choices, NotAMessage> {
     let count = reader.count(CHOICES_MAX, 1)?;
     let mut options = Vec::with_capacity(count);
     let mut min: u64 = 0;
@@ -150,7 +162,11 @@ fn read_choices(reader: &mut Reader<'_>) -> Result<Choices, NotAMessage> {
         options.push(OptionId(choice));
         min = u64::from(choice) + 1;
     }
-    Choices::new(options).ok_or(NotAMessage::Malformed("a ballot has no choices"))
+    match Choices::new(options) {
+        Some(choices) => Ok(choices),
+        None if version > 2 => Ok(Choices::blank()),
+        None => Err(NotAMessage::Malformed("a ballot has no choices")),
+    }
 }
 
 #[cfg(test)]
@@ -166,13 +182,13 @@ mod tests {
 
     fn any_ballot() -> impl Strategy<Value = Ballot> {
         let poll = prop_oneof![Just(1), any::<i64>()];
-        let choices = btree_set(any::<u16>(), 1..9);
+        let choices = btree_set(any::<u16>(), 0..9);
         let policy = prop::sample::select(vec![Policy::Unlimited, Policy::Device, Policy::Network]);
         (poll, any::<u128>(), any::<Option<[u8; 16]>>(), choices, any::<i64>(), policy).prop_map(
             |(poll, id, key, choices, accepted_at, policy)| {
                 let id = Uuid::from_u128(id);
                 let key = BallotKey(key.unwrap_or(id.into_bytes()));
-                let choices = Choices::new(choices.into_iter().map(OptionId)).unwrap();
+                let choices = Choices::new(choices.into_iter().map(OptionId)).unwrap_or_else(Choices::blank);
                 let accepted_at = Timestamp(accepted_at);
                 Ballot { poll: PollId(poll), key, id: BallotId(id), choices, accepted_at, policy }
             },
@@ -221,7 +237,7 @@ mod tests {
         fn authentic_contents_have_one_encoding_or_are_rejected(
             contents in vec(any::<u8>(), 0..200),
             count in 0u8..4,
-            version in 1u8..=2,
+            version in 1u8..=3,
         ) {
             let mut message = begin(version, Kind::Ballots, 0);
             message.push(count);

@@ -21,6 +21,10 @@ const TALLIES_1: &str = "01020202ac02ab020201c801030003000001ffff03fffffffffffff
 const BALLOTS_2: &str = "020102000206018f4d1e7c00700080000000000000010909090909090909090909090909090080f8b9dfe9630102010002018f4d\
                          1e7c00700080000000000000020001027ed7997877ec679c14d74f36aef3c6335c97ada3bd23bed721470b0d610c6294";
 
+/// Format 3: a ballot may be a withdrawal, without choices.
+const BALLOTS_3: &str = "030102000206018f4d1e7c00700080000000000000010909090909090909090909090909090080f8b9dfe96300010002018f4d1e\
+                         7c00700080000000000000020001027cdaced3d1838859a22503cedb0009cfabc6ae1b57c592f356e3089ab017ea7e";
+
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
     digits.as_chunks().0.iter().map(|[high, low]| high << 4 | low).collect()
@@ -49,6 +53,16 @@ fn messages_of_format_2_are_read_and_written() {
     assert_eq!(encode_ballots(&key, &voters()).unwrap(), bytes(BALLOTS_2));
     // What a worker of the release before reads is written as it was.
     assert_eq!(encode_ballots(&key, &voters()[1..]).unwrap()[0], 1);
+}
+
+#[test]
+fn messages_of_format_3_are_read_and_written() {
+    let key = MessageKey::new(&[7; 32]);
+    let [ballot, other] = voters();
+    let withdrawal = Ballot { choices: Choices::blank(), ..ballot };
+    let ballots = [withdrawal, other];
+    assert_eq!(encode_ballots(&key, &ballots).unwrap(), bytes(BALLOTS_3));
+    assert_eq!(decode_ballots(&key, &bytes(BALLOTS_3)).unwrap(), ballots);
 }
 
 /// A voter's ballot, and one of everybody's.

@@ -1,11 +1,13 @@
 //! Ballots as they are stored.
 
+use std::ops::RangeInclusive;
+
 use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
-use throng_domain::store::{BallotPage, Cursor};
+use throng_domain::store::{BallotPage, CastBallot, Cursor};
 
 use super::error::corrupt;
 use super::polls::word;
@@ -38,12 +40,30 @@ pub(super) async fn stored(
     Ok(page(ballots.collect::<sqlx::Result<_>>()?, limit))
 }
 
+/// The ballots with these keys.
+pub(super) async fn cast(
+    reader: &mut MySqlConnection,
+    poll: PollId,
+    keys: RangeInclusive<BallotKey>,
+) -> sqlx::Result<Vec<CastBallot>> {
+    let sql = "SELECT `key`, coalesce(ballot_id, `key`), choices, accepted_at FROM ballot \
+               WHERE poll_id = ? AND `key` BETWEEN ? AND ?";
+    let (first, last) = keys.into_inner();
+    let rows = sqlx::query(sql).bind(poll.0).bind(&first.0[..]).bind(&last.0[..]).fetch_all(reader).await?;
+    rows.iter().map(|row| cast_from(row, BallotKey(bytes(row, 0)?).slot())).collect()
+}
+
+/// A ballot from a row of its key, id, choices and time.
+pub(super) fn cast_from(row: &MySqlRow, slot: u8) -> sqlx::Result<CastBallot> {
+    Ok(CastBallot { slot, id: id(row, 1)?, choices: word(row, 2)?, accepted_at: Timestamp(row.try_get(3)?) })
+}
+
 /// A column that holds 16 bytes.
 pub(super) fn bytes(row: &MySqlRow, column: usize) -> sqlx::Result<[u8; 16]> {
     row.try_get::<&[u8], _>(column)?.try_into().map_err(corrupt)
 }
 
 /// A column that holds a ballot's id.
-pub(super) fn id(row: &MySqlRow, column: usize) -> sqlx::Result<BallotId> {
+fn id(row: &MySqlRow, column: usize) -> sqlx::Result<BallotId> {
     bytes(row, column).map(|bytes| BallotId(uuid::Uuid::from_bytes(bytes)))
 }

@@ -14,18 +14,19 @@ mod settings;
 mod tallies;
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::mysql::MySqlConnection;
-use throng_domain::ballot::Ballot;
+use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, Close, Cursor, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError,
-    Window,
+    BallotPage, BallotStore, CastBallot, Close, Cursor, Mark, MigrationState, PollStore, Recorded, Recount, Schema,
+    StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use tokio::time::Instant;
@@ -103,6 +104,10 @@ impl BallotStore for MySqlStore {
 
     async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {
         self.read(async |reader| ballots::stored(reader, poll, after, limit).await).await
+    }
+
+    async fn cast(&self, poll: PollId, keys: RangeInclusive<BallotKey>) -> Result<Vec<CastBallot>, StoreError> {
+        self.read(async |reader| ballots::cast(reader, poll, keys).await).await
     }
 }
 

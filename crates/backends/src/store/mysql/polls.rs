@@ -15,7 +15,7 @@ use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                     percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, \
+                     percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, \
                      o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 /// The time by the server's clock, in milliseconds, when the statement processes the row.
@@ -73,8 +73,8 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
     simple_query(&mut *writer, "START TRANSACTION").await?;
     let inserted = sqlx::query(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, proof, version) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         percent_base, policy, quota, option_quota, proof, changeable, version) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(poll.slug.as_str())
     .bind(&poll.title)
@@ -90,6 +90,7 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
     .bind(poll.quota.ballots)
     .bind(poll.quota.per_option)
     .bind(poll.proof.as_str())
+    .bind(poll.changeable)
     .bind(poll.version)
     .execute(&mut *writer)
     .await?;
@@ -211,7 +212,7 @@ pub(super) async fn begin_with_rules(
     alone: bool,
 ) -> sqlx::Result<BTreeMap<PollId, Rules>> {
     let sql = format!(
-        "START TRANSACTION; SELECT id, opens_at, closes_at, final_at, quota, option_quota FROM poll \
+        "START TRANSACTION; SELECT id, opens_at, closes_at, final_at, quota, option_quota, changeable FROM poll \
          WHERE id IN ({}) ORDER BY id {}",
         list(polls),
         if alone { "FOR UPDATE" } else { "LOCK IN SHARE MODE" }
@@ -220,7 +221,7 @@ pub(super) async fn begin_with_rules(
     let rules = rows.iter().map(|row| {
         let window = Window { opens_at: timestamp(row, 1)?, closes_at: timestamp(row, 2)? };
         let window = window.judging(timestamp(row, 3)?.is_some());
-        Ok((PollId(row.try_get(0)?), Rules { window, quota: quota(row, 4)? }))
+        Ok((PollId(row.try_get(0)?), Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)? }))
     });
     rules.collect()
 }
@@ -263,6 +264,7 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         policy: word(row, 14)?,
         quota: quota(row, 15)?,
         proof: word(row, 17)?,
+        changeable: row.try_get(18)?,
         options: Vec::new(),
     })
 }

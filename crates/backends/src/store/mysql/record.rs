@@ -7,10 +7,10 @@ use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::poll::PollId;
 use throng_domain::store::Outcome;
 
-use super::ballots::{bytes, id};
+use super::ballots::{bytes, cast_from};
 use super::connection::simple_query;
 use super::error::is_conflict;
-use super::polls::{self, word};
+use super::polls;
 use super::tallies;
 use crate::store::record_plan::{LookUp, Mode, NewRow, RecordPlan};
 
@@ -121,7 +121,8 @@ async fn look_up(writer: &mut MySqlConnection, plan: &mut RecordPlan<'_>, mode: 
         for look_ups in of_poll.chunks(LOOK_UP_KEYS) {
             let poll = look_ups[0].poll;
             for row in simple_query(&mut *writer, &look_up_statement(poll, look_ups)).await? {
-                plan.stored(poll, BallotKey(bytes(&row, 0)?), id(&row, 1)?, word(&row, 2)?);
+                let key = BallotKey(bytes(&row, 0)?);
+                plan.stored(poll, key, cast_from(&row, key.slot())?);
             }
         }
     }
@@ -130,7 +131,7 @@ async fn look_up(writer: &mut MySqlConnection, plan: &mut RecordPlan<'_>, mode: 
 
 fn look_up_statement(poll: PollId, look_ups: &[LookUp]) -> String {
     let mut sql = format!(
-        "SELECT `key`, coalesce(ballot_id, `key`), choices FROM ballot FORCE INDEX (PRIMARY) WHERE poll_id = {} AND (",
+        "SELECT `key`, coalesce(ballot_id, `key`), choices, accepted_at FROM ballot FORCE INDEX (PRIMARY) WHERE poll_id = {} AND (",
         poll.0
     );
     let (single, ranges): (Vec<&LookUp>, Vec<&LookUp>) =

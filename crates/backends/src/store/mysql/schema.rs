@@ -45,6 +45,11 @@ pub fn migrations() -> &'static [Migration] {
                 sql: include_str!("../../../migrations/mysql/0005_policies.sql"),
             },
             Migration { version: 6, name: "0006_proof", sql: include_str!("../../../migrations/mysql/0006_proof.sql") },
+            Migration {
+                version: 7,
+                name: "0007_changeable",
+                sql: include_str!("../../../migrations/mysql/0007_changeable.sql"),
+            },
         ]
     }
 }

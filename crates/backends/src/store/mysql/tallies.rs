@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
+use throng_domain::ballot::Ballot;
 use throng_domain::poll::{OptionId, PollId};
-use throng_domain::store::{Recount, StoreError};
+use throng_domain::store::{BallotSum, Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use super::ballots;
@@ -114,14 +115,19 @@ pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx:
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
     within(READ_MAX, simple_query(&mut *reader, begin)).await??;
     let Some(tallies) = within(READ_MAX, of_poll(reader, poll)).await?? else { return Ok(None) };
-    let mut ballots = TallyChange::none(poll);
+    let changeable = format!("SELECT changeable FROM poll WHERE id = {}", poll.0);
+    let changeable = within(READ_MAX, simple_query(&mut *reader, &changeable)).await??;
+    let changeable = changeable.first().map_or(Ok(false), |row| row.try_get(0))?;
+    let mut ballots = BallotSum::new(poll, changeable);
     let mut after = None;
     loop {
         let page = within(READ_MAX, ballots::stored(reader, poll, after, RECOUNT_PAGE)).await??;
-        page.ballots.iter().for_each(|ballot| ballots.add(&ballot.choices));
+        for Ballot { key, id, accepted_at, choices, .. } in &page.ballots {
+            ballots.add(*key, *id, *accepted_at, choices);
+        }
         match page.next {
             Some(_) => after = page.next,
-            None => return Ok(Some(Recount::new(tallies, &ballots))),
+            None => return Ok(Some(Recount::new(tallies, &ballots.finish()))),
         }
     }
 }

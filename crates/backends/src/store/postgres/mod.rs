@@ -15,15 +15,17 @@ mod schema;
 mod settings;
 mod tallies;
 
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
-use throng_domain::ballot::Ballot;
+use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, Close, Cursor, Mark, MigrationState, PollStore, Recorded, Recount, Schema, StoreError,
-    Window,
+    BallotPage, BallotStore, CastBallot, Close, Cursor, Mark, MigrationState, PollStore, Recorded, Recount, Schema,
+    StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -78,6 +80,10 @@ impl BallotStore for PostgresStore {
 
     async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {
         self.connections.read(async |reader| ballots::stored(reader, poll, after, limit).await).await
+    }
+
+    async fn cast(&self, poll: PollId, keys: RangeInclusive<BallotKey>) -> Result<Vec<CastBallot>, StoreError> {
+        self.connections.read(async |reader| ballots::cast(reader, poll, keys).await).await
     }
 }
 

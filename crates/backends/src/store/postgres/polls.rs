@@ -26,7 +26,7 @@ const SELECT: &str = "\
     SELECT id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, percent_base, version, \
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
     ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota, \
-    proof FROM poll";
+    proof, changeable FROM poll";
 
 /// The time by the server's clock, in milliseconds.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -164,11 +164,11 @@ pub(super) async fn begin(
     let lock = if alone { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
     let locks = polls.iter().map(|poll| format!("SELECT {lock}({})", lock_of(*poll)));
     let locks = locks.collect::<Vec<_>>().join("; ");
-    let rules = "SELECT id, opens_at, closes_at, final_at, quota, option_quota FROM poll";
+    let rules = "SELECT id, opens_at, closes_at, final_at, quota, option_quota, changeable FROM poll";
     let sql = format!("{}; {locks}; {rules} WHERE id IN ({numbers})", settings::BEGIN);
     let rows = simple_query(writer, &sql).await?;
     // The statements that begin the transaction, and every lock, return rows of one column.
-    rows.iter().filter(|row| row.len() == 6).map(rules_from).collect()
+    rows.iter().filter(|row| row.len() == 7).map(rules_from).collect()
 }
 
 /// Reads a poll once no other transaction changes it or records in it, until this transaction ends.
@@ -190,8 +190,8 @@ fn lock_of(poll: PollId) -> i64 {
 async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let id = sqlx::query_scalar(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, proof, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
+         percent_base, policy, quota, option_quota, proof, changeable, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id",
     )
     .bind(poll.slug.as_str())
     .bind(&poll.title)
@@ -207,6 +207,7 @@ async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> 
     .bind(i16::from(poll.quota.ballots))
     .bind(poll.quota.per_option.map(i16::from))
     .bind(poll.proof.as_str())
+    .bind(poll.changeable)
     .bind(poll.version.cast_signed())
     .fetch_one(writer)
     .await?;
@@ -254,6 +255,7 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         policy: word(row, 16)?,
         quota: quota(row, 17)?,
         proof: word(row, 19)?,
+        changeable: row.try_get(20)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
     })
 }
@@ -261,7 +263,7 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
 fn rules_from(row: &PgRow) -> sqlx::Result<(PollId, Rules)> {
     let window = Window { opens_at: row.try_get(1).map(timestamp)?, closes_at: row.try_get(2).map(timestamp)? };
     let window = window.judging(row.try_get(3).map(timestamp)?.is_some());
-    Ok((PollId(row.try_get(0)?), Rules { window, quota: quota(row, 4)? }))
+    Ok((PollId(row.try_get(0)?), Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)? }))
 }
 
 /// A quota in this column and the next one.

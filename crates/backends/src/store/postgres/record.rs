@@ -8,7 +8,7 @@ use throng_domain::store::{Outcome, Recorded};
 
 use super::super::pool::within;
 use super::super::record_plan::{self, Mode, NewRow, RecordPlan};
-use super::ballots::{bytes, id};
+use super::ballots::{bytes, cast_from};
 use super::connection::{COMMIT_MAX, Connections, PooledConnection, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, commit_error, is_collision, is_key_taken, read_error};
 use super::{polls, tallies};
@@ -74,14 +74,13 @@ async fn insert_and_count(
 /// One statement, since each request to the server costs a small batch more than its rows do, especially over TLS. The
 /// tallies are changed once the ballots are inserted, as by two statements: until then, no row of a tally is locked.
 async fn insert(writer: &mut PgConnection, shard: i32, plan: &RecordPlan<'_>) -> sqlx::Result<()> {
-    let changes = plan.changes();
-    if changes.is_empty() {
+    let (rows, changes) = (plan.rows(), plan.changes());
+    if rows.is_empty() {
         return Ok(());
     }
     let insert = insert_statement(tallies::ADD_PARAMETERS + 1);
     let with = format!("inserted AS ({insert} RETURNING 1),");
     let sql = tallies::add_statement(&with, "WHERE (SELECT count(*) FROM inserted) > 0");
-    let rows = plan.rows();
     let query = tallies::bind_changes(sqlx::query(&sql), shard, &changes);
     bind_rows(query, &rows).execute(writer).await?;
     Ok(())
@@ -115,7 +114,7 @@ async fn look_up(writer: &mut PgConnection, plan: &mut RecordPlan<'_>, mode: Mod
     let is_single = look_ups.iter().all(|look_up| look_up.first == look_up.last);
     let condition = if is_single { "key = first" } else { "key BETWEEN first AND last" };
     let sql = format!(
-        "SELECT ballot.poll_id, key, coalesce(ballot_id, key), choices FROM ballot \
+        "SELECT key, coalesce(ballot_id, key), choices, accepted_at, ballot.poll_id FROM ballot \
          JOIN unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS asked (poll_id, first, last) \
          ON ballot.poll_id = asked.poll_id AND {condition}"
     );
@@ -126,7 +125,8 @@ async fn look_up(writer: &mut PgConnection, plan: &mut RecordPlan<'_>, mode: Mod
         .fetch_all(writer)
         .await?;
     for row in &rows {
-        plan.stored(PollId(row.try_get(0)?), BallotKey(bytes(row, 1)?), id(row, 2)?, polls::word(row, 3)?);
+        let key = BallotKey(bytes(row, 0)?);
+        plan.stored(PollId(row.try_get(4)?), key, cast_from(row, key.slot())?);
     }
     Ok(())
 }

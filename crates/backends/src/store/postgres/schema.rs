@@ -44,6 +44,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0006_proof",
                 sql: include_str!("../../../migrations/postgres/0006_proof.sql"),
             },
+            Migration {
+                version: 7,
+                name: "0007_changeable",
+                sql: include_str!("../../../migrations/postgres/0007_changeable.sql"),
+            },
         ]
     }
 }

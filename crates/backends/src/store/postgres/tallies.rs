@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
+use throng_domain::ballot::BallotKey;
 use throng_domain::poll::PollId;
-use throng_domain::store::{Recount, StoreError};
+use throng_domain::store::{BallotSum, CastBallot, Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use super::super::pool::within;
 use super::super::tally_sums::Sums;
+use super::ballots::{bytes, cast_from};
 use super::connection::{Connections, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, read_error};
-use super::polls::{self, Numbers, option_id, word};
+use super::polls::{self, Numbers, option_id};
 use super::settings;
 
 /// The ballots read at once by a recount.
@@ -119,14 +121,15 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
     let counted = async {
         let mut pooled = connections.take().await?;
         let reader = &mut *pooled;
-        let Some(tallies) = within(WORK_MAX, open_ballots(reader, poll)).await?? else { return Ok(None) };
-        let mut ballots = TallyChange::none(poll);
+        let opened = within(WORK_MAX, open_ballots(reader, poll)).await??;
+        let Some((tallies, mut ballots)) = opened else { return Ok(None) };
         let fetch = format!("FETCH {PAGE} FROM ballots");
         loop {
             let page = simple_query(&mut *reader, &fetch);
             let page = within(WORK_MAX, page).await??;
             for row in &page {
-                ballots.add(&word(row, 0)?);
+                let CastBallot { id, choices, accepted_at, .. } = cast_from(row, 0)?;
+                ballots.add(BallotKey(bytes(row, 0)?), id, accepted_at, &choices);
             }
             if page.len() < PAGE {
                 break;
@@ -134,18 +137,24 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
         }
         within(WORK_MAX, simple_query(reader, "COMMIT")).await??;
         pooled.release();
-        Ok(Some(Recount::new(tallies, &ballots)))
+        Ok(Some(Recount::new(tallies, &ballots.finish())))
     };
     counted.await.map_err(read_error)
 }
 
-/// Begins a snapshot in which the poll's ballots can be fetched, and reads its tallies in it.
-async fn open_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
-    let begin = format!(
-        "{}; DECLARE ballots NO SCROLL CURSOR FOR SELECT choices FROM ballot WHERE poll_id = {}",
-        settings::BEGIN_SNAPSHOT,
-        poll.0
+/// Begins a snapshot in which the poll's ballots can be fetched, and reads its tallies in it; with a sum of no ballot yet.
+async fn open_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<(Tallies, BallotSum)>> {
+    simple_query(&mut *reader, settings::BEGIN_SNAPSHOT).await?;
+    let Some(tallies) = of_poll(reader, poll).await? else { return Ok(None) };
+    let changeable = sqlx::query_scalar("SELECT changeable FROM poll WHERE id = $1").bind(poll.0);
+    let changeable = changeable.fetch_one(&mut *reader).await?;
+    let declare = format!(
+        "DECLARE ballots NO SCROLL CURSOR FOR SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
+         WHERE poll_id = {} {}",
+        poll.0,
+        // A voter's ballots follow each other then.
+        if changeable { "ORDER BY key" } else { "" }
     );
-    simple_query(&mut *reader, &begin).await?;
-    of_poll(reader, poll).await
+    simple_query(reader, &declare).await?;
+    Ok(Some((tallies, BallotSum::new(poll, changeable))))
 }

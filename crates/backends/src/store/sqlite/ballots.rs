@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
-use throng_domain::store::{BallotPage, Cursor};
+use throng_domain::store::{BallotPage, CastBallot, Cursor};
 
 use super::polls::word;
 
@@ -69,6 +69,21 @@ fn ballot_from(row: &Row<'_>, poll: PollId) -> rusqlite::Result<Ballot> {
         accepted_at: Timestamp(row.get(3)?),
         policy: word(row, 4)?,
     })
+}
+
+/// What is stored under the key, in a poll where everyone may vote any number of times.
+pub(super) fn cast(reader: &Connection, poll: PollId, key: BallotKey) -> rusqlite::Result<Vec<CastBallot>> {
+    reader
+        .prepare_cached(
+            "SELECT coalesce(ballot_id, key), choices, accepted_at FROM ballot WHERE poll_id = ?1 AND key = ?2",
+        )?
+        .query_map(params![poll.0, key.0], |row| cast_from(row, 0))?
+        .collect()
+}
+
+/// A ballot from a row of its id, choices and time.
+pub(super) fn cast_from(row: &Row<'_>, slot: u8) -> rusqlite::Result<CastBallot> {
+    Ok(CastBallot { slot, id: id_from(row.get(0)?), choices: word(row, 1)?, accepted_at: Timestamp(row.get(2)?) })
 }
 
 /// A ballot's id, from the bytes that are stored.

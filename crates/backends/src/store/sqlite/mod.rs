@@ -27,19 +27,20 @@ mod voter_rows;
 mod voters;
 mod writer;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use throng_domain::ballot::Ballot;
+use throng_domain::ballot::{Ballot, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, Close, Cursor, LogState, Mark, MigrationState, PollStore, Recorded, Recount, Schema,
-    StoreError, Window,
+    BallotPage, BallotStore, CastBallot, Close, Cursor, LogState, Mark, MigrationState, PollStore, Recorded, Recount,
+    Schema, StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -183,6 +184,17 @@ impl BallotStore for SqliteStore {
 
     async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {
         self.read(move |reader| ballots::stored(reader, poll, after, limit)).await
+    }
+
+    async fn cast(&self, poll: PollId, keys: RangeInclusive<BallotKey>) -> Result<Vec<CastBallot>, StoreError> {
+        let (first, last) = keys.into_inner();
+        if first == last {
+            return self.read(move |reader| ballots::cast(reader, poll, first)).await;
+        }
+        let voters = self.voter_loader.voters();
+        let cast = self.read(move |reader| voters.lock().cast(reader, poll, first.voter())).await?;
+        self.voter_loader.load_wanted();
+        cast.ok_or_else(|| StoreError::Unavailable("it is still reading the voters of a poll".into()))
     }
 
     async fn maintain(&self) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::poll::PollId;
-use throng_domain::store::{CastBallot, Outcome, Rules};
+use throng_domain::store::{Admitted, CastBallot, Effect, Outcome, Rules};
 
 use super::voter_map::VoterMap;
 use super::voter_rows::{self, Append};
@@ -26,34 +26,37 @@ impl<'a> PollVoters<'a> {
         Ok(Self { writer, poll, known, append: Append::new(writer)?, appended: Vec::new(), voter: None })
     }
 
-    /// Appends the ballot, unless its outcome is another one.
-    pub(super) fn record(&mut self, rules: &Rules, voter: VoterKey, ballot: &Ballot) -> rusqlite::Result<Outcome> {
+    /// Appends the ballot, or returns the outcome that it has without.
+    pub(super) fn record(
+        &mut self,
+        rules: &Rules,
+        voter: VoterKey,
+        ballot: &Ballot,
+    ) -> rusqlite::Result<Result<Effect, Outcome>> {
         let refusal = rules.refusal(ballot.accepted_at);
         let map = match self.known {
             Known::All(map) => map,
             // Nothing of this voter can be stored.
-            Known::NotYet if refusal == Some(Outcome::TooEarly) => return Ok(Outcome::TooEarly),
-            Known::NotYet => return Ok(Outcome::NotReady),
-            Known::NoLonger => return Ok(refusal.unwrap_or(Outcome::TooLate)),
+            Known::NotYet if refusal == Some(Outcome::TooEarly) => return Ok(Err(Outcome::TooEarly)),
+            Known::NotYet => return Ok(Err(Outcome::NotReady)),
+            Known::NoLonger => return Ok(Err(refusal.unwrap_or(Outcome::TooLate))),
         };
         let mut cast = match self.voter.take() {
             Some((last, cast)) if last == voter => cast,
-            Some(_) | None => self.cast(map, voter)?,
+            Some(_) | None => cast_by(self.writer, map, self.poll, voter)?,
         };
-        let outcome = match refusal {
+        let judged = match refusal {
             // Sent again after the close, a ballot keeps its earlier outcome.
-            Some(refusal) => Outcome::of_repeated(ballot, &cast).unwrap_or(refusal),
-            None => match rules.judge(ballot, &cast) {
-                Ok(slot) => {
-                    self.append(map, BallotKey::of_voter(voter, slot), ballot)?;
-                    cast.push(CastBallot { slot, id: ballot.id, choices: ballot.choices.clone() });
-                    Outcome::Counted
-                }
-                Err(outcome) => outcome,
-            },
+            Some(refusal) => Err(Outcome::of_repeated(ballot, &cast).unwrap_or(refusal)),
+            None => rules.judge(ballot, &cast),
         };
+        if let Ok(Admitted { slot, .. }) = judged {
+            self.append(map, BallotKey::of_voter(voter, slot), ballot)?;
+            let Ballot { id, accepted_at, .. } = *ballot;
+            cast.push(CastBallot { slot, id, choices: ballot.choices.clone(), accepted_at });
+        }
         self.voter = Some((voter, cast));
-        Ok(outcome)
+        Ok(judged.map(|Admitted { effect, .. }| effect))
     }
 
     /// The rows to be added to the map once the transaction is committed.
@@ -65,20 +68,25 @@ impl<'a> PollVoters<'a> {
         self.appended.push(key);
         self.append.row(map.last() + self.appended.len() as u64, key, ballot)
     }
+}
 
-    /// What the voter has cast before this batch: in the slots from 0 on, since a ballot takes the lowest free one.
-    fn cast(&self, map: &VoterMap, voter: VoterKey) -> rusqlite::Result<Vec<CastBallot>> {
-        let stored = (0..=u8::MAX).map_while(|slot| self.stored(map, BallotKey::of_voter(voter, slot)).transpose());
-        stored.collect()
-    }
+/// What the voter has cast: in the slots from 0 on, since a ballot takes the lowest free one.
+pub(super) fn cast_by(
+    reader: &Connection,
+    map: &VoterMap,
+    poll: PollId,
+    voter: VoterKey,
+) -> rusqlite::Result<Vec<CastBallot>> {
+    let stored = |slot| stored(reader, map, poll, BallotKey::of_voter(voter, slot));
+    (0..=u8::MAX).map_while(|slot| stored(slot).transpose()).collect()
+}
 
-    fn stored(&self, map: &VoterMap, key: BallotKey) -> rusqlite::Result<Option<CastBallot>> {
-        for number in map.candidates(key) {
-            let stored = voter_rows::with_key(self.writer, self.poll, number, key)?;
-            if stored.is_some() {
-                return Ok(stored);
-            }
+fn stored(reader: &Connection, map: &VoterMap, poll: PollId, key: BallotKey) -> rusqlite::Result<Option<CastBallot>> {
+    for number in map.candidates(key) {
+        let stored = voter_rows::with_key(reader, poll, number, key)?;
+        if stored.is_some() {
+            return Ok(stored);
         }
-        Ok(None)
     }
+    Ok(None)
 }

@@ -11,7 +11,7 @@ use throng_domain::store::{Close, Mark, Rules, StoreError, Window};
 use super::error::{StoreResult, read_error, write_error};
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                       percent_base, version, closed_at, final_at, policy, quota, option_quota, proof";
+                       percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -59,8 +59,8 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
     let mut poll = new.into_poll(PollId(0));
     let inserted = transaction.execute(
         "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, proof, version) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         percent_base, policy, quota, option_quota, proof, changeable, version) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             poll.slug.as_str(),
             poll.title,
@@ -76,6 +76,7 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
             poll.quota.ballots,
             poll.quota.per_option,
             poll.proof.as_str(),
+            poll.changeable,
             poll.version,
         ],
     );
@@ -178,12 +179,12 @@ pub(super) fn now(reader: &Connection) -> rusqlite::Result<Timestamp> {
 pub(super) fn rules(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Rules>> {
     reader
         .prepare_cached(
-            "SELECT opens_at, closes_at, final_at IS NOT NULL, quota, option_quota FROM poll WHERE id = ?1",
+            "SELECT opens_at, closes_at, final_at IS NOT NULL, quota, option_quota, changeable FROM poll WHERE id = ?1",
         )?
         .query_row([poll.0], |row| {
             let window = Window { opens_at: row.get(0).map(timestamp)?, closes_at: row.get(1).map(timestamp)? };
             let quota = Quota { ballots: row.get(3)?, per_option: row.get(4)? };
-            Ok(Rules { window: window.judging(row.get(2)?), quota })
+            Ok(Rules { window: window.judging(row.get(2)?), quota, changeable: row.get(5)? })
         })
         .optional()
 }
@@ -236,6 +237,7 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         policy: word(row, 14)?,
         quota: Quota { ballots: row.get(15)?, per_option: row.get(16)? },
         proof: word(row, 17)?,
+        changeable: row.get(18)?,
         options: Vec::new(),
     })
 }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use rusqlite::{CachedStatement, Connection, ErrorCode, TransactionBehavior, params};
 use throng_domain::ballot::Ballot;
 use throng_domain::poll::PollId;
-use throng_domain::store::{CastBallot, Outcome, Recorded, Rules, StoreError};
+use throng_domain::store::{Effect, Outcome, Recorded, Rules, StoreError};
 use throng_domain::tally::TallyChange;
 
-use super::ballots::id_from;
+use super::ballots::cast;
 use super::error::{StoreResult, read_error, write_error};
 use super::poll_voters::PollVoters;
 use super::voters::{Appended, Maps, Voters};
@@ -48,6 +48,7 @@ fn insert_and_count(
     for (poll, positions) in by_poll_and_key(ballots) {
         let Some(rules) = polls::rules(writer, poll)? else { continue };
         let mut change = TallyChange::none(poll);
+        let mut changes_any = false;
         let mut voters = if positions.iter().any(|position| ballots[*position].voter().is_some()) {
             Some(PollVoters::new(writer, maps.of_poll(writer, poll)?, poll)?)
         } else {
@@ -55,17 +56,20 @@ fn insert_and_count(
         };
         for position in positions {
             let ballot = &ballots[position];
-            let outcome = match (ballot.voter(), &mut voters) {
+            let judged = match (ballot.voter(), &mut voters) {
                 (Some(voter), Some(voters)) => voters.record(&rules, voter, ballot)?,
                 (Some(_), None) | (None, _) => rows.record(&rules, ballot)?,
             };
-            if outcome == Outcome::Counted {
-                change.add(&ballot.choices);
-            }
-            recorded.outcomes[position] = outcome;
+            recorded.outcomes[position] = match judged {
+                Ok(effect) => {
+                    changes_any |= effect.apply(&ballot.choices, &mut change);
+                    Outcome::Counted
+                }
+                Err(outcome) => outcome,
+            };
         }
         appended.extend(voters.map(PollVoters::into_appended));
-        if change.voters > 0 {
+        if changes_any {
             tallies::add(writer, &change)?;
         }
         recorded.tallies.extend(tallies::within(writer, poll)?);
@@ -105,17 +109,19 @@ impl<'a> Rows<'a> {
         Ok(Self { writer, insert, choices: String::new() })
     }
 
-    /// Inserts the ballot, unless its outcome is another one. The key of nearly every ballot is free, so what is stored is looked
+    /// Inserts the ballot, or returns the outcome that it has without. The key of nearly every ballot is free, so what is stored is looked
     /// up only if it isn't.
-    fn record(&mut self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Outcome> {
+    fn record(&mut self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Result<Effect, Outcome>> {
         if let Some(refusal) = rules.refusal(ballot.accepted_at) {
             // Sent again after the close, a ballot keeps its earlier outcome.
-            return Ok(Outcome::of_repeated(ballot, &self.cast(ballot)?).unwrap_or(refusal));
+            return Ok(Err(
+                Outcome::of_repeated(ballot, &cast(self.writer, ballot.poll, ballot.key)?).unwrap_or(refusal)
+            ));
         }
         match self.insert(ballot) {
-            Ok(()) => Ok(Outcome::Counted),
+            Ok(()) => Ok(Ok(Effect::Adds)),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Outcome::of_repeated(ballot, &self.cast(ballot)?).ok_or(error)
+                Outcome::of_repeated(ballot, &cast(self.writer, ballot.poll, ballot.key)?).map(Err).ok_or(error)
             }
             Err(error) => Err(error),
         }
@@ -128,15 +134,5 @@ impl<'a> Rows<'a> {
         let own_id = (key.0 != *id.0.as_bytes()).then_some(id.0.as_bytes());
         self.insert.execute(params![poll.0, key.0, own_id, self.choices, accepted_at.0])?;
         Ok(())
-    }
-
-    /// What is stored under the ballot's key.
-    fn cast(&self, ballot: &Ballot) -> rusqlite::Result<Vec<CastBallot>> {
-        self.writer
-            .prepare_cached("SELECT coalesce(ballot_id, key), choices FROM ballot WHERE poll_id = ?1 AND key = ?2")?
-            .query_map(params![ballot.poll.0, ballot.key.0], |row| {
-                Ok(CastBallot { slot: 0, id: id_from(row.get(0)?), choices: polls::word(row, 1)? })
-            })?
-            .collect()
     }
 }

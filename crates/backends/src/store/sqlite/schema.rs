@@ -41,6 +41,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0006_proof",
                 sql: include_str!("../../../migrations/sqlite/0006_proof.sql"),
             },
+            Migration {
+                version: 7,
+                name: "0007_changeable",
+                sql: include_str!("../../../migrations/sqlite/0007_changeable.sql"),
+            },
         ]
     }
 }

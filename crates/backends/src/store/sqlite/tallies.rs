@@ -2,10 +2,13 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use throng_domain::ballot::BallotKey;
+use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, PollId};
-use throng_domain::store::{Recount, StoreError};
+use throng_domain::store::{BallotSum, Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
+use super::ballots::id_from;
 use super::error::{StoreResult, read_error, write_error};
 use super::polls::{option_ids, word};
 use crate::store::tally_sums::Sums;
@@ -68,13 +71,18 @@ pub(super) fn recount(reader: &Connection, poll: PollId) -> rusqlite::Result<Opt
 /// As [`recount`], in the caller's transaction.
 pub(super) fn recount_within(snapshot: &Connection, poll: PollId) -> rusqlite::Result<Option<Recount>> {
     let Some(tallies) = within(snapshot, poll)? else { return Ok(None) };
-    let mut ballots = TallyChange::none(poll);
-    let mut all = snapshot.prepare(
-        "SELECT choices FROM ballot WHERE poll_id = ?1 UNION ALL SELECT choices FROM voter_ballot WHERE poll_id = ?1",
-    )?;
+    let changeable = "SELECT changeable FROM poll WHERE id = ?1";
+    let changeable = snapshot.query_row(changeable, [poll.0], |row| row.get(0))?;
+    let mut ballots = BallotSum::new(poll, changeable);
+    let mut all = snapshot.prepare(&format!(
+        "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot WHERE poll_id = ?1 UNION ALL \
+         SELECT key, ballot_id, choices, accepted_at FROM voter_ballot WHERE poll_id = ?1 {}",
+        // A voter's ballots follow each other then.
+        if changeable { "ORDER BY key" } else { "" }
+    ))?;
     let mut rows = all.query([poll.0])?;
     while let Some(row) = rows.next()? {
-        ballots.add(&word(row, 0)?);
+        ballots.add(BallotKey(row.get(0)?), id_from(row.get(1)?), Timestamp(row.get(3)?), &word(row, 2)?);
     }
-    Ok(Some(Recount::new(tallies, &ballots)))
+    Ok(Some(Recount::new(tallies, &ballots.finish())))
 }

@@ -30,6 +30,11 @@ impl VoterLoader {
         Self { voters, readers, is_stopped: Arc::default(), thread: Mutex::default() }
     }
 
+    /// The maps that are loaded.
+    pub(super) fn voters(&self) -> Arc<Voters> {
+        Arc::clone(&self.voters)
+    }
+
     /// Starts loading what is wanted, unless that is under way.
     pub(super) fn load_wanted(&self) {
         if !self.voters.lock().begin_loading() {

@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::poll::PollId;
 use throng_domain::store::CastBallot;
 
-use super::ballots::id_from;
-use super::polls::word;
+use super::ballots::cast_from;
 
 /// For how long after a poll's result is final its voters are kept in memory, in milliseconds: a day. Until then, a ballot that was
 /// counted and is sent again is recognized; after that it is too late, as any other.
@@ -50,13 +49,24 @@ pub(super) fn with_key(
     key: BallotKey,
 ) -> rusqlite::Result<Option<CastBallot>> {
     reader
-        .prepare_cached("SELECT key, ballot_id, choices FROM voter_ballot WHERE poll_id = ?1 AND number = ?2")?
+        .prepare_cached(
+            "SELECT ballot_id, choices, accepted_at, key FROM voter_ballot WHERE poll_id = ?1 AND number = ?2",
+        )?
         .query_row(params![poll.0, number], |row| {
-            let has_key = row.get::<_, [u8; 16]>(0)? == key.0;
-            has_key
-                .then(|| Ok(CastBallot { slot: key.slot(), id: id_from(row.get(1)?), choices: word(row, 2)? }))
-                .transpose()
+            let has_key = row.get::<_, [u8; 16]>(3)? == key.0;
+            has_key.then(|| cast_from(row, key.slot())).transpose()
         })
+}
+
+/// A voter's ballots where no map leads to them: reads all rows of the poll.
+pub(super) fn of_voter(reader: &Connection, poll: PollId, voter: VoterKey) -> rusqlite::Result<Vec<CastBallot>> {
+    let (first, last) = BallotKey::all_of_voter(voter).into_inner();
+    reader
+        .prepare_cached(
+            "SELECT ballot_id, choices, accepted_at, key FROM voter_ballot WHERE poll_id = ?1 AND key BETWEEN ?2 AND ?3",
+        )?
+        .query_map(params![poll.0, first.0, last.0], |row| cast_from(row, BallotKey(row.get(3)?).slot()))?
+        .collect()
 }
 
 /// Appends rows.

@@ -7,11 +7,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use throng_domain::ballot::BallotKey;
+use throng_domain::ballot::{BallotKey, VoterKey};
 use throng_domain::poll::PollId;
+use throng_domain::store::CastBallot;
 
 use super::voter_map::VoterMap;
-use super::voter_rows;
+use super::{poll_voters, voter_rows};
 
 /// The most rows that are read while a batch waits, which takes milliseconds. A map of more rows is loaded in the background.
 pub(super) const READ_AT_ONCE_MAX: u64 = 10_000;
@@ -70,6 +71,20 @@ impl Maps {
         let Some(map) = self.loaded.get_mut(&poll) else { return Ok(Known::NotYet) };
         voter_rows::read_after(writer, poll, map.last(), usize::MAX, |key, number| map.add(key, number))?;
         Ok(Known::All(map))
+    }
+
+    /// What a voter has cast; `None` until the poll's map is loaded.
+    pub(super) fn cast(
+        &mut self,
+        reader: &Connection,
+        poll: PollId,
+        voter: VoterKey,
+    ) -> rusqlite::Result<Option<Vec<CastBallot>>> {
+        match self.of_poll(reader, poll)? {
+            Known::All(map) => poll_voters::cast_by(reader, map, poll, voter).map(Some),
+            Known::NotYet => Ok(None),
+            Known::NoLonger => voter_rows::of_voter(reader, poll, voter).map(Some),
+        }
     }
 
     /// Adds rows whose commit has returned.

@@ -63,6 +63,9 @@ pub(in crate::cli) struct Create {
     /// How many of a voter's ballots may choose the same option [default: all of them]
     #[arg(long, value_name = "N")]
     option_quota: Option<u8>,
+    /// Let voters replace or withdraw their ballots until the poll closes
+    #[arg(long)]
+    changeable: bool,
     /// Whether a ballot has to come with a proof of work: some computing time of its sender's, most of it on slow phones
     #[arg(long, default_value = "never", value_parser = one_of::<Proof>(Proof::WORDS))]
     proof: Proof,
@@ -105,6 +108,7 @@ impl Create {
             percent_base: self.percent_base,
             policy: self.policy,
             quota: Quota { ballots: self.quota, per_option: self.option_quota },
+            changeable: self.changeable,
             proof: self.proof,
             labels: self.labels,
         };

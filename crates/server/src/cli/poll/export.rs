@@ -25,7 +25,8 @@ const PAGE_BALLOTS: usize = 10_000;
 /// Export every ballot of a poll
 ///
 /// One line per ballot: its id, when it was accepted, the ids of the options chosen (separated by spaces in CSV), and what
-/// identified its voter. A ballot recorded during the export may be missing: close the poll first for a complete export.
+/// identified its voter. Where voters may change their ballots, a pseudonym of the voter follows: of each voter's ballots the
+/// last one by acceptance, then id, counts, and one without options is a withdrawal. A ballot recorded during the export may be missing: close the poll first for a complete export.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Export {
@@ -105,15 +106,16 @@ async fn write_ballots(
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     if format == Format::Csv {
-        writeln!(out, "ballot_id,accepted_at,choices,policy")?;
+        let voter = if poll.changeable { ",voter" } else { "" };
+        writeln!(out, "ballot_id,accepted_at,choices,policy{voter}")?;
     }
     let mut after = None;
     loop {
         let page = store.ballots(poll.id, after, PAGE_BALLOTS).await?;
         for ballot in &page.ballots {
             match format {
-                Format::Csv => write_csv(out, ballot)?,
-                Format::Jsonl => write_json(out, &Row::from(ballot))?,
+                Format::Csv => write_csv(out, &Row::of(ballot, poll))?,
+                Format::Jsonl => write_json(out, &Row::of(ballot, poll))?,
             }
         }
         progress.inc(page.ballots.len().try_into().unwrap_or(u64::MAX));
@@ -133,20 +135,23 @@ struct Row<'a> {
     accepted_at: String,
     choices: &'a Choices,
     policy: Policy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voter: Option<String>,
 }
 
-impl<'a> From<&'a Ballot> for Row<'a> {
-    fn from(ballot: &'a Ballot) -> Self {
+impl<'a> Row<'a> {
+    fn of(ballot: &'a Ballot, poll: &Poll) -> Self {
         let accepted_at = rfc3339_text(ballot.accepted_at);
-        Self { ballot_id: ballot.id, accepted_at, choices: &ballot.choices, policy: ballot.policy }
+        let voter = ballot.voter().filter(|_| poll.changeable).map(|voter| voter.to_string());
+        Self { ballot_id: ballot.id, accepted_at, choices: &ballot.choices, policy: ballot.policy, voter }
     }
 }
 
-fn write_csv(out: &mut dyn Write, ballot: &Ballot) -> io::Result<()> {
-    let choices: Vec<_> = ballot.choices.as_slice().iter().map(ToString::to_string).collect();
-    let policy = ballot.policy.as_str().to_owned();
-    let cells = [ballot.id.to_string(), rfc3339_text(ballot.accepted_at), choices.join(" "), policy];
-    writeln!(out, "{}", cells.map(|cell| csv_cell(&cell)).join(","))
+fn write_csv(out: &mut dyn Write, row: &Row<'_>) -> io::Result<()> {
+    let choices: Vec<_> = row.choices.as_slice().iter().map(ToString::to_string).collect();
+    let cells = [&row.ballot_id.to_string(), &row.accepted_at, &choices.join(" "), row.policy.as_str()];
+    let cells: Vec<_> = cells.into_iter().chain(row.voter.as_deref()).map(csv_cell).collect();
+    writeln!(out, "{}", cells.join(","))
 }
 
 /// A cell of CSV (RFC 4180) that a spreadsheet treats as text, never as a formula: one that begins like a formula gets a

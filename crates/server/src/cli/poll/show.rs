@@ -70,7 +70,8 @@ fn policy_text(poll: &Poll) -> String {
         return format!("{policy}, everyone may vote any number of times");
     }
     let per_option = per_option.map_or_else(String::new, |most| format!(", {most} for the same option"));
-    format!("{policy}, {ballots} per voter{per_option}")
+    let changeable = if poll.changeable { ", who may change it" } else { "" };
+    format!("{policy}, {ballots} per voter{per_option}{changeable}")
 }
 
 fn kind_text(poll: &Poll) -> String {

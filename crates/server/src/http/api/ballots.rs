@@ -20,13 +20,15 @@ use crate::http::problem::Problem;
 use crate::http::response::json;
 use crate::http::sender::{RequestSender, take_share};
 use crate::state::CoreState;
-use crate::voting::{self, DeviceToken, MissingId, Refusal, Status, Vote};
+use crate::voting::{self, DeviceToken, MissingId, ReceiptKey, Refusal, Status, Vote};
 
 /// A ballot that was counted, or accepted to be counted.
 #[derive(Serialize)]
 struct CastBallot<'a> {
     ballot_id: BallotId,
     status: &'static str,
+    /// What proves that it was accepted.
+    receipt: String,
     /// The result, with this ballot if it is counted; `null` where its voter may not see it.
     results: Option<&'a RawValue>,
     /// The token of the voter's device, for a page whose browser may keep no cookie.
@@ -75,7 +77,8 @@ async fn cast(
     let results = cast.shows_results.then(|| live.rendered(cast.accepted_at, core.app.age_max_ms()));
     let results = results.as_ref().map(|rendered| rendered.raw_json());
     let voter = cast.token.as_ref().filter(|_| request_sender.has_no_cookie()).map(DeviceToken::as_str);
-    let body = serde_json::to_vec(&CastBallot { ballot_id: cast.ballot_id, status, results, voter });
+    let receipt = cast.receipt.text(ReceiptKey(&core.app.ballot_receipt_key));
+    let body = serde_json::to_vec(&CastBallot { ballot_id: cast.ballot_id, status, receipt, results, voter });
     let mut response = json(body.expect("a ballot has only strings for keys").into());
     request_sender.keep(cast.token.as_ref(), response.headers_mut());
     *response.status_mut() = code;

@@ -6,17 +6,18 @@
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
 use throng_domain::ballot::BallotId;
 use throng_domain::poll::{Poll, Viewer};
 use throng_domain::submission;
 
 use super::results::refresh_result;
+use super::standing::THRONG_RECEIPT;
 use crate::http::problem::Problem;
 use crate::http::response::{json, uncached};
 use crate::http::sender::RequestSender;
 use crate::state::CoreState;
-use crate::voting::{self, MissingId, Refusal, Vote};
+use crate::voting::{self, MissingId, ReceiptKey, Refusal, Vote};
 
 /// The header with the ballot's proof of work: the body is the choices alone.
 const PROOF: HeaderName = HeaderName::from_static("throng-proof");
@@ -47,6 +48,9 @@ pub async fn submit<B: From<Bytes>>(
     let cast = casting.await?;
     let mut response = json(if cast.shows_results { cast.compat_result } else { HIDDEN });
     request_sender.keep(cast.token.as_ref(), response.headers_mut());
+    let receipt = cast.receipt.text(ReceiptKey(&core.app.ballot_receipt_key));
+    let receipt = HeaderValue::from_maybe_shared(Bytes::from(receipt)).expect("digits and dashes fit in a header");
+    response.headers_mut().insert(THRONG_RECEIPT, receipt);
     Ok(response)
 }
 

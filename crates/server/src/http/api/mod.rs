@@ -5,6 +5,7 @@ mod challenge;
 pub mod compat;
 pub mod polls;
 mod results;
+mod standing;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         // The gateway handles these before the router, so a request that arrives here has another method.
         .route("/submit", post(async || Problem::NotFound))
         .route("/result", get(async || Problem::NotFound))
+        .route("/v1/ballots/{ballot_id}", get(standing::show).delete(standing::withdraw))
         .route("/v1/polls/{slug}", get(polls::show))
         .route("/v1/polls/{slug}/ballots", post(ballots::submit))
         .route("/v1/polls/{slug}/challenge", get(challenge::show))
@@ -40,5 +42,5 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
 
 /// Whether `path` is one of the API's, while there is no router yet: pages of other sites may read that the server isn't ready.
 pub fn is_public(path: &str) -> bool {
-    path == SUBMIT || path == RESULT || path.starts_with("/api/v1/polls/")
+    path == SUBMIT || path == RESULT || path.starts_with("/api/v1/polls/") || path.starts_with("/api/v1/ballots/")
 }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use super::connections::ConnectionMetrics;
 
 /// The reasons to refuse a ballot: the problem codes of the responses.
-pub const REFUSAL_REASONS: [&str; 23] = [
+pub const REFUSAL_REASONS: [&str; 25] = [
     "origin_not_allowed",
     "not_a_ballot",
     "invalid_choice",
@@ -28,6 +28,8 @@ pub const REFUSAL_REASONS: [&str; 23] = [
     "ballot_id_reused",
     "already_voted",
     "option_quota_used",
+    "not_changeable",
+    "nothing_to_withdraw",
     "proof_required",
     "proof_invalid",
     "rate_limited",

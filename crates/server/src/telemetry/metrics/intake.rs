@@ -37,8 +37,8 @@ impl BatchFailure {
 
 const BATCH_FAILURES: [&str; 2] = ["not_taken", "unknown"];
 
-const OUTCOMES: [&str; 7] =
-    ["counted", "counted_before", "id_reused", "quota_used", "too_early", "too_late", "not_ready"];
+const OUTCOMES: [&str; 8] =
+    ["counted", "counted_before", "id_reused", "quota_used", "too_early", "too_late", "not_ready", "not_changeable"];
 
 impl IntakeMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
@@ -126,5 +126,6 @@ fn outcome_index(outcome: &Outcome) -> usize {
         Outcome::TooEarly => 4,
         Outcome::TooLate => 5,
         Outcome::NotReady => 6,
+        Outcome::NotChangeable => 7,
     }
 }

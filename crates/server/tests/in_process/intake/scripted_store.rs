@@ -1,16 +1,17 @@
 //! A store in memory that fails when its script says so.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use throng_domain::ballot::{Ballot, BallotId};
+use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, Close, Cursor, Mark, Outcome, PollStore, Recorded, Recount, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, Close, Cursor, Mark, Outcome, PollStore, Recorded, Recount, StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -101,6 +102,10 @@ impl BallotStore for ScriptedStore {
     }
 
     async fn ballots(&self, _: PollId, _: Option<Cursor>, _: usize) -> Result<BallotPage, StoreError> {
+        not_here()
+    }
+
+    async fn cast(&self, _: PollId, _: RangeInclusive<BallotKey>) -> Result<Vec<CastBallot>, StoreError> {
         not_here()
     }
 }

@@ -107,7 +107,7 @@ fn a_browser_that_asks_first_is_told_what_it_may_send() {
         let mut connection = server.connect();
         let answer = connection.request("OPTIONS", "/api/v1/polls/demo/ballots", &headers, b"");
         assert_eq!((answer.status, answer.header(ALLOW)), (204, allowed));
-        assert_eq!(answer.header("access-control-allow-methods"), Some("GET, POST"));
+        assert_eq!(answer.header("access-control-allow-methods"), Some("GET, POST, DELETE"));
         assert!(answer.header("access-control-allow-headers").unwrap().contains("content-type"));
         assert_eq!(answer.header("access-control-max-age"), Some("86400"));
         assert!(answer.body.is_empty());

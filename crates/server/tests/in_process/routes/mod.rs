@@ -1,6 +1,7 @@
 //! The routes, over real connections to a whole server.
 
 mod ballots;
+mod changes;
 mod compat;
 mod cors;
 mod dashboard;

@@ -10,6 +10,8 @@ pub static ENGLISH: Texts = Texts {
     lang: "en",
     vote_button: "Vote",
     back_to_ballot: "Back to the ballot",
+    change_vote: "Change your vote",
+    changeable: "You can change your vote until the poll closes: vote again, and your last vote counts.",
     your_choice: "Your choice",
     open_until: "Open until",
     not_counted: "Not counted:",
@@ -97,6 +99,10 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
             "One of these options was chosen from your device or network as often as this poll allows, so this vote was \
              not counted. Choose others."
         }
+        Refusal::NotChangeable => {
+            "You have changed your vote as often as is possible. Your last vote stands; this one was not counted."
+        }
+        Refusal::NothingToWithdraw => "This vote does not count any more.",
         Refusal::ProofRequired => {
             "Your vote was not counted: this poll asks your browser for a short calculation first. Vote again from here; if you \
              see this again, turn on JavaScript for this site."

@@ -16,6 +16,10 @@ pub struct Texts {
     pub lang: &'static str,
     pub vote_button: &'static str,
     pub back_to_ballot: &'static str,
+    /// In place of `back_to_ballot`, where a voter's next vote replaces the one before.
+    pub change_vote: &'static str,
+    /// Beside the form of a poll where it does.
+    pub changeable: &'static str,
     /// Of an option that the visitor chose, for screen readers.
     pub your_choice: &'static str,
     /// A time follows.
@@ -124,6 +128,7 @@ impl Texts {
             | Problem::RequestTimeout
             | Problem::UnsupportedContentEncoding
             | Problem::UnsupportedMediaType
+            | Problem::ReceiptInvalid
             | Problem::ResultsHidden
             | Problem::ResultsUnavailable(_)
             | Problem::NotReady(..)

@@ -1,0 +1,106 @@
+//! Receipts: proof for a ballot's sender that this server accepted it, and the key to what became of it.
+//!
+//! A receipt contains the poll's number, the ballot's key and the time of its arrival, signed together with the ballot's id. It
+//! says nothing about the choices. No node keeps state for it.
+
+use throng_domain::ballot::{Ballot, BallotId, BallotKey};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::PollId;
+use uuid::Uuid;
+
+use crate::config::DerivedKey;
+
+/// The key with which receipts are signed.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiptKey<'a>(pub &'a DerivedKey);
+
+/// A ballot that was accepted, as its receipt says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The poll.
+    pub poll: PollId,
+    /// Its key; where the poll identifies voters, the voter's, with slot 0.
+    pub key: BallotKey,
+    /// Its id.
+    pub ballot_id: BallotId,
+    /// When it arrived.
+    pub accepted_at: Timestamp,
+}
+
+impl Receipt {
+    /// Of this ballot, once it is accepted.
+    pub fn of(ballot: &Ballot) -> Self {
+        let Ballot { poll, key, id, accepted_at, .. } = *ballot;
+        Self { poll, key, ballot_id: id, accepted_at }
+    }
+
+    /// As text: the poll and the time in decimal digits, the key and the first 128 bits of an HMAC-SHA256 in 32 hexadecimal
+    /// digits each, with dashes between them.
+    pub fn text(&self, key: ReceiptKey<'_>) -> String {
+        let Self { poll, accepted_at, .. } = self;
+        format!("{}-{}-{:032x}-{:032x}", poll.0, accepted_at.0, self.key_number(), key.0.mac(&self.signed()))
+    }
+
+    /// The receipt with this text for the ballot with this id; `None` if it isn't one.
+    pub fn verified(key: ReceiptKey<'_>, text: &str, ballot_id: BallotId) -> Option<Self> {
+        let mut parts = text.split('-');
+        let (poll, accepted_at) = (PollId(parts.next()?.parse().ok()?), Timestamp(parts.next()?.parse().ok()?));
+        let mut digits = || u128::from_str_radix(parts.next()?, 16).ok();
+        let (own, mac) = (BallotKey(digits()?.to_be_bytes()), digits()?);
+        let receipt = Self { poll, key: own, ballot_id, accepted_at };
+        // There is one way to write a receipt.
+        (key.0.verifies(&receipt.signed(), mac) && receipt.text(key) == text).then_some(receipt)
+    }
+
+    /// The id of the ballot that withdraws this one: always the same, so that a withdrawal sent again is the same.
+    pub fn withdrawal_id(&self, key: ReceiptKey<'_>) -> BallotId {
+        let mac = key.0.mac(&format!("withdrawal of {}", self.signed()));
+        BallotId(uuid::Builder::from_random_bytes(mac.to_be_bytes()).into_uuid())
+    }
+
+    fn key_number(&self) -> u128 {
+        u128::from_be_bytes(self.key.0)
+    }
+
+    fn signed(&self) -> String {
+        let Self { poll, ballot_id: BallotId(id), accepted_at, .. } = self;
+        let id: &Uuid = id;
+        format!("ballot {} {} {:032x} {:032x}", poll.0, accepted_at.0, self.key_number(), id.as_u128())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt() -> Receipt {
+        let ballot_id = BallotId(Uuid::from_u128(7));
+        Receipt { poll: PollId(1), key: BallotKey([9; 16]), ballot_id, accepted_at: Timestamp(1_800_000_000_000) }
+    }
+
+    #[test]
+    fn receipt_is_verified_on_any_node_with_the_secret() {
+        let (key, other_node) = (DerivedKey::new([7; 32]), DerivedKey::new([7; 32]));
+        let text = receipt().text(ReceiptKey(&key));
+        assert_eq!(Receipt::verified(ReceiptKey(&other_node), &text, receipt().ballot_id), Some(receipt()));
+        assert_eq!(receipt().withdrawal_id(ReceiptKey(&key)), receipt().withdrawal_id(ReceiptKey(&other_node)));
+    }
+
+    #[test]
+    fn forged_receipt_is_none() {
+        let key = DerivedKey::new([7; 32]);
+        let key = ReceiptKey(&key);
+        let (text, id) = (receipt().text(key), receipt().ballot_id);
+        assert_eq!(Receipt::verified(key, &text, BallotId(Uuid::from_u128(8))), None);
+        assert_eq!(Receipt::verified(ReceiptKey(&DerivedKey::new([8; 32])), &text, id), None);
+        for bit in 0..text.len() * 8 {
+            let mut flipped = text.as_bytes().to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let flipped = String::from_utf8_lossy(&flipped);
+            assert_eq!(Receipt::verified(key, &flipped, id), None, "{flipped}");
+        }
+        for made_up in ["", "-", "---", "1-1-1-1", &format!("{text}-"), &format!("0{text}"), &format!("+{text}")] {
+            assert_eq!(Receipt::verified(key, made_up, id), None, "{made_up}");
+        }
+    }
+}
