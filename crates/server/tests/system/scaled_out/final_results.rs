@@ -177,13 +177,13 @@ fn vote(web: &ThrongProcess, poll: &str, ballots: u64) -> u64 {
 }
 
 /// Closes the poll; returns a moment after which it closed.
-fn close(system: &System, poll: &str) -> Instant {
+pub(super) fn close(system: &System, poll: &str) -> Instant {
     let before = Instant::now();
     system.output(&["poll", "close", poll]);
     before
 }
 
-fn results(web: &ThrongProcess, poll: &str) -> Value {
+pub(super) fn results(web: &ThrongProcess, poll: &str) -> Value {
     Client::new(web.address).get_json(&format!("/api/v1/polls/{poll}/results"))
 }
 
@@ -207,7 +207,7 @@ fn is_closing_for(web: &ThrongProcess, poll: &str, how_long: Duration) {
 
 /// Waits until the result is final, which it may only be with all of these ballots, and not before a minute has passed.
 #[track_caller]
-fn is_final_with(web: &ThrongProcess, poll: &str, voters: u64, closed: Instant) {
+pub(super) fn is_final_with(web: &ThrongProcess, poll: &str, voters: u64, closed: Instant) {
     let deadline = Instant::now() + FINAL_AFTER + FINAL_WITHIN;
     loop {
         let result = results(web, poll);

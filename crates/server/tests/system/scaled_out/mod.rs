@@ -6,6 +6,7 @@
 mod broker;
 mod cache;
 mod clock;
+mod close_at_the_peak;
 mod database;
 mod disk;
 mod doctor;
