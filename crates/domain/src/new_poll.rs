@@ -128,6 +128,12 @@ impl NewPoll {
                 .to_owned(),
         );
         check(
+            !self.changeable || self.policy != Policy::Network,
+            "with the policy `network`, people on one network would change each other's ballots; choose another policy, or leave \
+             out that ballots can be changed"
+                .to_owned(),
+        );
+        check(
             per_option.is_none_or(|most| most <= ballots),
             format!(
                 "a voter who casts {ballots} ballots can't choose an option more often; leave out the option's quota"

@@ -166,7 +166,9 @@ fn poll_without_voters_or_with_a_quota_is_not_changeable() {
     for new in wrong {
         assert!(new.faults().iter().any(|fault| fault.contains("let voters change it")), "{:?}", new.faults());
     }
-    let right = NewPoll { changeable: true, policy: Policy::Network, proof: Proof::Always, ..demo() };
+    let network = NewPoll { changeable: true, policy: Policy::Network, ..demo() };
+    assert!(network.faults().iter().any(|fault| fault.contains("each other's ballots")), "{:?}", network.faults());
+    let right = NewPoll { changeable: true, policy: Policy::Device, proof: Proof::Always, ..demo() };
     assert_eq!(right.faults(), Vec::<String>::new());
 }
 
