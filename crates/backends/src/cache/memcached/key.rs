@@ -30,6 +30,7 @@ impl Namespace {
 mod tests {
     use super::*;
 
+    /// S26.
     #[test]
     fn keys_have_a_fixed_alphabet_whatever_the_namespace() {
         let namespace = Namespace::of("mysql://a b\r\nset x 0 0 1\r\n");

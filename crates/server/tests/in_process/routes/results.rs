@@ -156,3 +156,16 @@ fn it_is_provisional_until_no_ballot_can_come_any_more() {
     assert_eq!(tags[0], tags[1]);
     assert_ne!(tags[1], tags[2]);
 }
+
+/// S26: a slug with a character that ends a command of the cache, or a key, names no poll, and the cache goes on working.
+#[test]
+fn slug_is_no_part_of_a_cache_key() {
+    let server = TestServer::start();
+    for slug in ["de%20mo", "demo%0d%0aflush_all%0d%0a", "demo%00", "demo%0a", &"d".repeat(300), "%c3%a9"] {
+        server.get(&format!("/api/v1/polls/{slug}/results")).assert_problem(404, "poll_not_found");
+        server.get(&format!("/api/v1/polls/{slug}")).assert_problem(404, "poll_not_found");
+    }
+    server.vote(b"[1]");
+    server.settle();
+    assert_eq!(server.voters(), 1);
+}
