@@ -22,16 +22,19 @@ pub fn fetch(to: SocketAddr, request: Request) -> anyhow::Result<String> {
 /// The body of the response to any request, on a new connection.
 ///
 /// # Errors
-/// If there is no response, or its status isn't 200.
+/// If there is no response, or its status isn't 200 or 201.
 pub fn exchange(to: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect_timeout(&to, RESPONSE_MAX)?;
     stream.set_read_timeout(Some(RESPONSE_MAX))?;
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {}", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}",
+        body.len()
+    );
     stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;
     let (head, body) = response.split_once("\r\n\r\n").context("the headers of the response don't end")?;
-    if !head.starts_with("HTTP/1.1 200") {
+    if !head.starts_with("HTTP/1.1 20") {
         bail!("unexpected response to {method} {path}: {response}");
     }
     Ok(body.to_owned())

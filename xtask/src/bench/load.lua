@@ -1,9 +1,13 @@
--- The request that wrk sends: METHOD, and a body if one is given; and its summary at the end, as one line of JSON.
+-- The request that wrk sends: METHOD, a body unless it is empty, and header lines; and its summary at the end, as one line of JSON.
 function init(args)
   wrk.method = args[1]
-  if args[2] then
+  if args[2] and args[2] ~= "" then
     wrk.body = args[2]
     wrk.headers["Content-Type"] = "application/json"
+  end
+  for line = 3, #args do
+    local name, value = args[line]:match("^([^:]+): (.*)$")
+    wrk.headers[name] = value
   end
 end
 

@@ -42,10 +42,24 @@ impl Summary {
 /// # Errors
 /// If wrk fails.
 pub fn send(request: Request, to: SocketAddr, connections: usize, seconds: u32) -> anyhow::Result<Summary> {
+    send_with(request, &[], to, connections, seconds)
+}
+
+/// As [`send`], with these header lines in each request.
+///
+/// # Errors
+/// If wrk fails.
+pub fn send_with(
+    request: Request,
+    headers: &[String],
+    to: SocketAddr,
+    connections: usize,
+    seconds: u32,
+) -> anyhow::Result<Summary> {
     let mut wrk = command::program(WRK.name);
     wrk.args([format!("-t{THREADS}"), format!("-c{connections}"), format!("-d{seconds}s")]);
     wrk.args(["-s", "xtask/src/bench/load.lua", &format!("http://{to}{}", request.path()), "--", request.method()]);
-    wrk.args(request.body());
+    wrk.arg(request.body().unwrap_or_default()).args(headers);
     let printed = command::output(&mut wrk)?;
     let line = printed.lines().last().unwrap_or_default();
     serde_json::from_str(line).with_context(|| format!("wrk printed no summary: {printed}"))

@@ -14,6 +14,7 @@ mod lag;
 mod load;
 mod machine;
 mod one_database;
+mod overload;
 mod plan;
 mod process;
 mod report;
@@ -48,6 +49,8 @@ pub enum Bench {
     Growth(growth::Options),
     /// Votes in a poll with ten million identified voters, against the same where everyone may vote any number of times
     Voters(voters::Options),
+    /// What a refused vote costs, and how many votes are counted while ten times as many clients vote
+    Overload(Plan),
     /// Votes while `throng backup` copies a file with ten million ballots, against votes without it
     Backup(backup::Options),
 }
@@ -66,6 +69,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<bool> {
         Bench::Lag(options) => lag::run(options),
         Bench::Growth(options) => growth::run(options),
         Bench::Voters(options) => voters::run(options),
+        Bench::Overload(plan) => overload::run(plan),
         Bench::Backup(options) => backup::run(options),
     }
 }
