@@ -50,6 +50,7 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0007_changeable",
                 sql: include_str!("../../../migrations/mysql/0007_changeable.sql"),
             },
+            Migration { version: 8, name: "0008_codes", sql: include_str!("../../../migrations/mysql/0008_codes.sql") },
         ]
     }
 }

@@ -49,6 +49,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0007_changeable",
                 sql: include_str!("../../../migrations/postgres/0007_changeable.sql"),
             },
+            Migration {
+                version: 8,
+                name: "0008_codes",
+                sql: include_str!("../../../migrations/postgres/0008_codes.sql"),
+            },
         ]
     }
 }

@@ -300,6 +300,9 @@ fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
 
+/// Undoes 0008_codes.
+const UNDO_8: &str = "DROP TABLE code; DROP TABLE code_batch; PRAGMA user_version = 7;";
+
 /// Undoes 0007_changeable.
 const UNDO_7: &str = "ALTER TABLE poll DROP COLUMN changeable; PRAGMA user_version = 6;";
 
@@ -330,7 +333,11 @@ async fn file_of_the_first_version_keeps_its_counts() {
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1]), ballot(&poll, 2, &[1, 3])]).await;
     let before = tallies(&store, &poll).await;
-    store.lock_writer().connection.execute_batch(&[UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat()).unwrap();
+    store
+        .lock_writer()
+        .connection
+        .execute_batch(&[UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
+        .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(1));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before.clone(), vec![poll.clone()]));
     record(&store, &[ballot(&poll, 3, &[2])]).await;
@@ -353,7 +360,7 @@ async fn copy_of_an_earlier_version_is_checked_and_stays_as_it_was() {
         store
             .lock_writer()
             .connection
-            .execute_batch(&[UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
+            .execute_batch(&[UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
             .unwrap();
     }
     let to = tempfile::NamedTempFile::new().unwrap();
@@ -374,7 +381,7 @@ async fn file_of_the_second_version_keeps_counts_and_marks() {
     let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
     assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
     let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
-    store.lock_writer().connection.execute_batch(&[UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat()).unwrap();
+    store.lock_writer().connection.execute_batch(&[UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat()).unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(2));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
     assert_eq!(store.begin_round(0).await.unwrap().number, 1);
