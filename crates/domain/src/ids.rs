@@ -79,14 +79,15 @@ impl std::str::FromStr for Slug {
     type Err = InvalidSlug;
 
     fn from_str(text: &str) -> Result<Self, InvalidSlug> {
-        let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        let ends = !text.starts_with('-') && !text.ends_with('-');
-        if letters && ends && (1..=64).contains(&text.len()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidSlug(text.chars().take(80).collect()))
-        }
+        if is_name(text) { Ok(Self(text.to_owned())) } else { Err(InvalidSlug(text.chars().take(80).collect())) }
     }
+}
+
+/// Whether this is 1 to 64 of `a-z`, `0-9` and `-`, starting and ending with a letter or digit.
+pub(crate) fn is_name(text: &str) -> bool {
+    let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let ends = !text.starts_with('-') && !text.ends_with('-');
+    letters && ends && (1..=64).contains(&text.len())
 }
 
 /// A string that isn't a valid slug.

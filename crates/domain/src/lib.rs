@@ -10,6 +10,7 @@
 pub mod ballot;
 pub mod cache;
 pub mod clock;
+pub mod code;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod ids;
