@@ -119,7 +119,7 @@ impl NewPoll {
         );
         check(
             self.policy.identifies_voters() || self.quota == Quota::ONE,
-            "the policy `unlimited` knows no voters, so there is no quota; choose `device` or `network`".to_owned(),
+            "the policy `unlimited` knows no voters, so there is no quota; choose another one".to_owned(),
         );
         check(
             !self.changeable || (self.policy.identifies_voters() && self.quota == Quota::ONE),
@@ -259,9 +259,12 @@ mod tests {
             let faults = faults(policy, ballots, per_option);
             assert!(faults.contains(part), "{policy:?} {ballots} {per_option:?}: {faults}");
         }
-        for (policy, ballots, per_option) in
-            [(Policy::Unlimited, 1, None), (Policy::Device, 255, Some(255)), (Policy::Network, 20, Some(5))]
-        {
+        for (policy, ballots, per_option) in [
+            (Policy::Unlimited, 1, None),
+            (Policy::Device, 255, Some(255)),
+            (Policy::Network, 20, Some(5)),
+            (Policy::Code, 1, None),
+        ] {
             assert_eq!(faults(policy, ballots, per_option), "");
         }
     }

@@ -13,6 +13,8 @@ words! {
         Device = "device",
         /// The network that the ballot was sent from: an IPv4 address, or an IPv6 network of /64.
         Network = "network",
+        /// An invitation code, made by the poll's operator.
+        Code = "code",
     }
 }
 
@@ -21,7 +23,7 @@ impl Policy {
     pub fn identifies_voters(self) -> bool {
         match self {
             Self::Unlimited => false,
-            Self::Device | Self::Network => true,
+            Self::Device | Self::Network | Self::Code => true,
         }
     }
 }

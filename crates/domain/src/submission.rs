@@ -37,7 +37,7 @@ pub struct Submission {
     pub ballot_id: Option<BallotId>,
     /// The option ids chosen.
     pub choices: SentOptions,
-    /// The token of the voter's device, as the response to an earlier ballot gave it.
+    /// The token of the voter's device, as the response to an earlier ballot gave it, or the voter's code.
     pub voter: Option<String>,
     /// The proof of work, not yet checked.
     pub proof: Option<String>,

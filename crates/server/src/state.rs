@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, DerivedKey};
-use crate::intake::{BallotIds, BallotQueue, NetworkLimit};
+use crate::intake::{BallotIds, BallotQueue, CodeChecks, NetworkLimit};
 use crate::net::Shutdown;
 use crate::results::{LivePoll, LivePolls, ResultSource};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
@@ -43,6 +43,8 @@ pub struct App {
     pub challenge_key: DerivedKey,
     /// Limits the votes of each network; `None` without a limit.
     pub network_limit: Option<NetworkLimit>,
+    /// Checks invitation codes.
+    pub code_checks: CodeChecks,
     /// The metrics.
     pub metrics: Metrics,
     /// The shutdown, in steps.

@@ -25,5 +25,5 @@ pub use self::http::{Answer, Client, Connection, Reply};
 pub use self::process::{DataDir, Lines, ThrongProcess, throng};
 pub use self::proof::solve;
 #[cfg(feature = "server")]
-pub use self::server::{CORES, GatedStore, NOW, TestDatabase, TestServer, polls};
+pub use self::server::{CORES, GatedStore, NOW, TestDatabase, TestServer, codes, polls};
 pub use self::wait::{WAIT_MAX, eventually, eventually_async, wait_until, within};

@@ -1,5 +1,6 @@
 //! The databases that store ballots.
 
+mod code_errors;
 mod migration;
 pub mod mysql;
 mod pages;

@@ -9,6 +9,7 @@
 
 pub mod cache;
 mod changes;
+mod codes;
 mod counting;
 mod polls;
 mod rounds;
@@ -16,6 +17,7 @@ pub mod support;
 mod voters;
 
 pub use changes::*;
+pub use codes::*;
 pub use counting::*;
 pub use polls::*;
 pub use rounds::*;
@@ -55,6 +57,12 @@ macro_rules! store_contract {
             a_withdrawal_needs_a_changeable_poll
             one_voters_parallel_changes_count_once
             any_interleaving_counts_as_a_plain_model
+            codes_are_valid_in_their_poll_until_revoked
+            batch_of_codes_is_added_whole_or_not_at_all
+            exported_or_revoked_batch_gets_no_more_codes
+            name_of_a_batch_is_taken_once
+            largest_calls_for_codes_succeed
+            a_codes_ballots_count_once
             poll_is_stored_as_created
             a_taken_slug_is_a_conflict
             a_poll_that_breaks_a_rule_is_rejected

@@ -1,11 +1,13 @@
 //! The interface to a database, split by who uses it: [`BallotStore`] and [`PollStore`] for what voters and operators
-//! do, [`Rounds`] for what has to be reported before a result is final, [`Schema`] for the database itself.
+//! do, [`CodeStore`] for invitation codes, [`Rounds`] for what has to be reported before a result is final, [`Schema`] for the
+//! database itself.
 //!
-//! To add one: implement these four, then run `throng_domain::contract` (feature `contract`) against it. A missing row
+//! To add one: implement these five, then run `throng_domain::contract` (feature `contract`) against it. A missing row
 //! is `Ok(None)`; every error is a [`StoreError`], whose variants determine what the caller can do.
 
 mod ballots;
 mod cast_ballots;
+mod codes;
 mod error;
 mod polls;
 mod rules;
@@ -13,6 +15,7 @@ mod schema;
 
 pub use self::ballots::{BallotPage, BallotStore, Cursor, LogReader, LogState, Outcome, Process, Recorded, Recount};
 pub use self::cast_ballots::{BallotSum, CastBallot, Standing};
+pub use self::codes::{CODES_ADDED_MAX, CODES_LOOKED_UP_MAX, CodeBatch, CodeStore};
 pub use self::error::{Source, StoreError};
 pub use self::polls::PollStore;
 pub use self::rules::{Admitted, Effect, Rules};
@@ -22,9 +25,9 @@ use crate::rounds::Rounds;
 pub use crate::window::{Close, Window};
 
 /// Everything that servers and workers store.
-pub trait Store: BallotStore + PollStore + Rounds {}
+pub trait Store: BallotStore + PollStore + CodeStore + Rounds {}
 
-impl<T: BallotStore + PollStore + Rounds> Store for T {}
+impl<T: BallotStore + PollStore + CodeStore + Rounds> Store for T {}
 
 /// A store together with its schema.
 pub trait Database: Store + Schema {}

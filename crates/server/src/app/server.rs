@@ -93,6 +93,7 @@ impl Server {
             never = keep_certificate_current(self.tls.as_ref()) => match never {},
             never = keep_awake(app, &self.ballot_queues) => match never {},
             never = forget_networks(app) => match never {},
+            never = app.code_checks.keep_checking(&*app.source.store, &*app.clock) => match never {},
         }
         close_all(&self.ballot_queues);
         // Publish loops that still publish need this runtime: it runs the connection that monitors whether the broker is

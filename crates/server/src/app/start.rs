@@ -21,8 +21,8 @@ use super::{BrokerClients, Parts, StartupWait, cant_use, create_demo_poll, open_
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Gateway};
 use crate::intake::{
-    AdmissionCollector, BALLOTS_WAITING_MAX, BallotIds, BallotQueue, BatchFailureLog, NetworkLimit, PublishLoop,
-    Recorder, RecorderThread,
+    AdmissionCollector, BALLOTS_WAITING_MAX, BallotIds, BallotQueue, BatchFailureLog, CodeChecks, NetworkLimit,
+    PublishLoop, Recorder, RecorderThread,
 };
 use crate::net::{self, Background, Tls};
 use crate::results::{LivePolls, ResultSource};
@@ -134,6 +134,7 @@ impl Frame {
             policy_key: config.policy_key()?,
             challenge_key: config.challenge_key()?,
             network_limit: config.votes_per_network.map(limit),
+            code_checks: CodeChecks::default(),
             config,
             clock: Arc::clone(&source.clock),
             source,

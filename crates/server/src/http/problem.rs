@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::store::StoreError;
@@ -70,6 +70,10 @@ pub struct Failure {
 
 /// The value of `Retry-After` in a 503 response, in seconds.
 const RETRY_AFTER_S: u32 = 1;
+
+/// The value of `WWW-Authenticate`, which a 401 response must have (RFC 9110, 15.5.2): the header that the request lacks. Browsers
+/// know no such scheme, and ask for nothing.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Throng-Voter");
 
 #[derive(Serialize)]
 struct Details<'a> {
@@ -195,6 +199,9 @@ impl Problem {
         if let Some(seconds) = self.retry_after_s() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
         if status.is_server_error() {
             response.extensions_mut().insert(Failure { code, cause: self.cause() });
         }
@@ -242,6 +249,8 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::NothingToWithdraw => {
             (StatusCode::CONFLICT, "nothing_to_withdraw", "The ballot doesn't count any more")
         }
+        Refusal::CodeRequired => (StatusCode::UNAUTHORIZED, "code_required", "The ballot needs an invitation code"),
+        Refusal::CodeInvalid => (StatusCode::FORBIDDEN, "code_invalid", "The invitation code isn't valid in this poll"),
         Refusal::ProofRequired => {
             (StatusCode::PRECONDITION_REQUIRED, "proof_required", "The ballot needs a proof of work")
         }
@@ -302,6 +311,16 @@ fn refusal_detail(refusal: &Refusal) -> String {
         Refusal::NothingToWithdraw => {
             "Nothing was changed: the voter has cast another ballot since, or this one was never counted. Withdraw the \
             ballot that counts, with its receipt."
+                .into()
+        }
+        Refusal::CodeRequired => {
+            "The ballot was not counted: this poll counts one voter for each invitation code. Send the voter's code as voter, or \
+            to /api/submit as Throng-Voter."
+                .into()
+        }
+        Refusal::CodeInvalid => {
+            "The ballot was not counted. Check the code: it has 16 letters and digits; capitals, spaces and hyphens don't \
+            matter. It may have been revoked, or be for another poll: then ask whoever gave it to you."
                 .into()
         }
         Refusal::ProofRequired => {
@@ -387,6 +406,8 @@ mod tests {
             Refusal::OptionQuotaUsed(OptionId(3)),
             Refusal::NotChangeable,
             Refusal::NothingToWithdraw,
+            Refusal::CodeRequired,
+            Refusal::CodeInvalid,
             Refusal::ProofRequired,
             Refusal::ProofInvalid,
             Refusal::PollNotOpen,

@@ -14,7 +14,7 @@ use crate::net::SimpleRequest;
 use crate::state::CoreState;
 use crate::voting::{self, Device, DeviceToken, PolicyKey, Refusal, Sender};
 
-/// A device's token, where no cookie is kept.
+/// A device's token, where no cookie is kept, or an invitation code.
 pub const THRONG_VOTER: HeaderName = HeaderName::from_static("throng-voter");
 
 /// The headers from which a sender is identified.
@@ -40,18 +40,19 @@ pub struct RequestSender {
 }
 
 impl RequestSender {
-    /// The sender of a request with these headers, received from `peer`, to vote in `poll`. `voter` is a token given in the body;
-    /// a valid cookie counts before it.
+    /// The sender of a request with these headers, received from `peer`, to vote in `poll`. `voter` is a token or code given in
+    /// the body, which counts before the header; a valid cookie counts before both.
     pub fn of(core: &CoreState, poll: &Poll, headers: &HeaderMap, peer: IpAddr, voter: Option<&str>) -> Self {
         let (config, key) = (&core.app.config, PolicyKey(&core.app.policy_key));
         let mut cookie = None;
+        let in_header = || headers.get(THRONG_VOTER).and_then(|voter| voter.to_str().ok());
         let device = || {
             let in_cookie = cookie.insert(DeviceCookie::of(config, key, (poll.id, &poll.slug), headers, peer)).device;
-            let in_header = || headers.get(THRONG_VOTER).and_then(|token| token.to_str().ok());
             in_cookie.or_else(|| Device::of_token(key, poll.id, voter.or_else(in_header)?))
         };
         let address = || client_address(peer, headers, &config.trusted_proxies);
-        Self { sender: Sender::of(poll.policy, device, address), cookie }
+        let code = || voter.or_else(in_header).filter(|typed| !typed.trim().is_empty()).map(str::parse);
+        Self { sender: Sender::of(poll.policy, device, address, code), cookie }
     }
 
     /// The sender of a simple request, received from `peer`, to vote in the default poll. Its headers are parsed only if that

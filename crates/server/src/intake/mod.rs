@@ -17,6 +17,7 @@
 mod ballot_ids;
 mod ballot_queue;
 mod batch_failure_log;
+mod code_checks;
 mod network_limit;
 mod publish_loop;
 mod queue_metrics;
@@ -28,6 +29,7 @@ use throng_domain::store::Outcome;
 pub use self::ballot_ids::BallotIds;
 pub use self::ballot_queue::BallotQueue;
 pub use self::batch_failure_log::BatchFailureLog;
+pub use self::code_checks::CodeChecks;
 pub use self::network_limit::{NetworkLimit, ShareUsed};
 pub use self::publish_loop::{CONFIRMED_WITHIN_MS, PublishLoop};
 pub use self::queue_metrics::AdmissionCollector;

@@ -12,7 +12,7 @@ use super::policy::DeviceToken;
 use super::proof_of_work::{self, ChallengeKey, Subject};
 use super::receipt::Receipt;
 use super::voter::Voter;
-use super::{Earlier, Refusal, Sender, voter};
+use super::{Earlier, Refusal, Sender, code, voter};
 use crate::intake::{Disposition, SubmitError, Submitted};
 use crate::state::{CoreState, Dependency};
 
@@ -73,7 +73,8 @@ pub enum Status {
 /// Makes a ballot of `vote`, which arrives now, and submits it to the core's ballot queue.
 ///
 /// The ballot is made by the call, so `poll` isn't held while it waits. It is submitted when the future is first polled, which
-/// has to be at once: its time is that of the call. From then on it is recorded even if the future is dropped.
+/// has to be at once: its time is that of the call. From then on it is recorded even if the future is dropped. Where the poll has
+/// invitation codes, the ballot's is checked in between; if the future is dropped meanwhile, nothing is submitted.
 ///
 /// # Errors
 /// The [`Refusal`].
@@ -84,6 +85,9 @@ pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Out
     async move {
         let (ballot, token) = ballot?;
         let (ballot_id, choices, receipt) = (ballot.id, ballot.choices.clone(), Receipt::of(&ballot));
+        if ballot.policy == Policy::Code {
+            code::require_valid(core, &ballot).await?;
+        }
         let (status, compat_result) = submit(core, ballot).await?;
         Ok(Cast { ballot_id, choices, accepted_at: now, status, receipt, token, shows_results, compat_result })
     }
@@ -155,7 +159,7 @@ fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
 /// What the sender may know of the ballots that this voter has cast.
 fn earlier(policy: Policy, ballots: u8, only: Option<Choices>) -> Earlier {
     match policy {
-        Policy::Device => Earlier::OfDevice { ballots, only },
+        Policy::Device | Policy::Code => Earlier::OfDevice { ballots, only },
         // Where there are no voters, no ballot has this outcome.
         Policy::Network | Policy::Unlimited => Earlier::OfNetwork { ballots },
     }
@@ -183,12 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn choices_of_earlier_ballots_are_shown_to_their_device_only() {
+    fn choices_of_earlier_ballots_are_shown_to_their_voter_only() {
         let only = Choices::new([OptionId(1)]);
         let earlier =
             |policy| status(Disposition::Recorded(Outcome::QuotaUsed { ballots: 1, only: only.clone() }), policy);
-        let of_device = Earlier::OfDevice { ballots: 1, only: only.clone() };
-        assert_eq!(earlier(Policy::Device), Err(Refusal::AlreadyVoted(of_device)));
+        for policy in [Policy::Device, Policy::Code] {
+            let of_sender = Earlier::OfDevice { ballots: 1, only: only.clone() };
+            assert_eq!(earlier(policy), Err(Refusal::AlreadyVoted(of_sender)));
+        }
         assert_eq!(earlier(Policy::Network), Err(Refusal::AlreadyVoted(Earlier::OfNetwork { ballots: 1 })));
     }
 }

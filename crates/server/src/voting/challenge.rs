@@ -10,6 +10,7 @@ use crate::state::CoreState;
 /// The challenge for a ballot of this sender; `None` where the poll asks for no proof of work.
 ///
 /// # Errors
+/// Those of a voter who can't be identified: [`Refusal::CodeRequired`] and [`Refusal::CodeInvalid`] where the poll has codes;
 /// [`Refusal::PollNotOpen`] if the poll appeared after the request was read.
 pub fn challenge(
     core: &CoreState,

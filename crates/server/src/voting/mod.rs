@@ -2,6 +2,7 @@
 
 mod cast;
 mod challenge;
+mod code;
 mod policy;
 mod proof_of_work;
 mod receipt;
@@ -13,7 +14,7 @@ mod voter;
 
 pub use self::cast::{Cast, MissingId, Status, Vote, cast};
 pub use self::challenge::challenge;
-pub use self::policy::{Device, DeviceToken, PolicyKey};
+pub use self::policy::{Device, DeviceToken, PolicyKey, code_voter};
 pub use self::proof_of_work::Challenge;
 pub use self::receipt::{Receipt, ReceiptKey};
 pub use self::refusal::{Earlier, Refusal};

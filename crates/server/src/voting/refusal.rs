@@ -29,6 +29,12 @@ pub enum Refusal {
     /// The ballot to be withdrawn doesn't count: its voter has cast another one since, or it never counted.
     #[error("the ballot doesn't count anyway")]
     NothingToWithdraw,
+    /// The poll counts only ballots with an invitation code, and this one has none.
+    #[error("the ballot has no invitation code")]
+    CodeRequired,
+    /// The poll doesn't have this invitation code, or it is revoked.
+    #[error("the invitation code isn't valid in this poll")]
+    CodeInvalid,
     /// The poll counts only ballots with a proof of work, and this one has none.
     #[error("the ballot has no proof of work")]
     ProofRequired,
@@ -61,7 +67,7 @@ pub enum Refusal {
 /// The ballots that a voter has cast, as far as the sender of another one may know.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// So many of the device's, whose token the sender holds.
+    /// So many of the sender's, who holds the voter's token or code.
     OfDevice {
         /// How many.
         ballots: u8,

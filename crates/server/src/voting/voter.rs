@@ -5,7 +5,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::policy::Policy;
 use throng_domain::poll::Poll;
 
-use super::policy::{Device, DeviceToken, PolicyKey, network};
+use super::policy::{Device, DeviceToken, PolicyKey, code_voter, network};
 use super::{Refusal, Sender};
 use crate::state::CoreState;
 
@@ -16,10 +16,12 @@ pub(super) struct Voter {
     pub(super) token: Option<DeviceToken>,
 }
 
-/// The voter who sends the ballot with this id, which arrives at `accepted_at`; `None` where the poll identifies none.
+/// The voter who sends the ballot with this id, which arrives at `accepted_at`; `None` where the poll identifies none. Whether the
+/// poll has the voter's code isn't known yet.
 ///
 /// # Errors
-/// [`Refusal::PollNotOpen`] if the poll appeared after the request was read.
+/// [`Refusal::CodeRequired`], or [`Refusal::CodeInvalid`] if what was sent can't be a code; [`Refusal::PollNotOpen`] if the poll
+/// appeared after the request was read.
 pub(super) fn identify(
     core: &CoreState,
     poll: &Poll,
@@ -37,7 +39,13 @@ pub(super) fn identify(
         (Policy::Network, Sender::Network(address)) => {
             Ok(Some(Voter { key: network::voter(key, poll.id, address, accepted_at), token: None }))
         }
-        (Policy::Device, Sender::Anybody | Sender::Network(_))
-        | (Policy::Network, Sender::Anybody | Sender::Device(_)) => Err(Refusal::PollNotOpen),
+        (Policy::Code, Sender::Code(None)) => Err(Refusal::CodeRequired),
+        (Policy::Code, Sender::Code(Some(code))) => {
+            let code = code.map_err(|_| Refusal::CodeInvalid)?;
+            Ok(Some(Voter { key: code_voter(key, poll.id, code), token: None }))
+        }
+        (Policy::Device, Sender::Anybody | Sender::Network(_) | Sender::Code(_))
+        | (Policy::Network, Sender::Anybody | Sender::Device(_) | Sender::Code(_))
+        | (Policy::Code, Sender::Anybody | Sender::Device(_) | Sender::Network(_)) => Err(Refusal::PollNotOpen),
     }
 }

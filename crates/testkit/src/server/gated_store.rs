@@ -5,12 +5,15 @@ use std::sync::{Condvar, Mutex};
 
 use async_trait::async_trait;
 use throng_backends::store::sqlite::SqliteStore;
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
+use throng_domain::clock::Timestamp;
+use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, Cursor, Mark, PollStore, Recorded, Recount, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, Mark, PollStore, Recorded, Recount,
+    StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -161,6 +164,36 @@ impl PollStore for GatedStore {
 
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
         self.store.mark(polls, mark).await
+    }
+}
+
+#[async_trait]
+impl CodeStore for GatedStore {
+    async fn begin_code_batch(&self, poll: PollId, name: &BatchName, at: Timestamp) -> Result<CodeBatch, StoreError> {
+        self.store.begin_code_batch(poll, name, at).await
+    }
+
+    async fn add_codes(&self, poll: PollId, batch: u32, codes: &[VoterKey]) -> Result<(), StoreError> {
+        self.store.add_codes(poll, batch, codes).await
+    }
+
+    async fn mark_batch_exported(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
+        self.store.mark_batch_exported(poll, batch, at).await
+    }
+
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
+        self.store.revoke_code_batch(poll, batch, at).await
+    }
+
+    async fn code_batches(&self, poll: PollId) -> Result<Vec<CodeBatch>, StoreError> {
+        self.store.code_batches(poll).await
+    }
+
+    async fn valid_codes(&self, poll: PollId, codes: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError> {
+        if let Some(fails) = self.gate.lock().unwrap().fails {
+            return Err(fails());
+        }
+        self.store.valid_codes(poll, codes).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! A whole server in this process.
 
+pub mod codes;
 mod database;
 mod gated_store;
 pub mod polls;

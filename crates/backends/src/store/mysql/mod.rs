@@ -4,6 +4,7 @@
 //! from then on the outcome is unknown until the same call is repeated.
 
 mod ballots;
+mod codes;
 mod connection;
 mod error;
 mod polls;
@@ -19,14 +20,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::mysql::MySqlConnection;
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
+use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, Cursor, Mark, MigrationState, PollStore, Recorded, Recount, Schema,
-    StoreError, Window,
+    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, Mark, MigrationState, PollStore,
+    Recorded, Recount, Schema, StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use tokio::time::Instant;
@@ -150,6 +152,45 @@ impl PollStore for MySqlStore {
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
         let change = async |writer: &mut MySqlConnection| polls::mark(writer, polls, mark).await.map_err(before_commit);
         Ok(self.write(change, &[]).await?.0)
+    }
+}
+
+#[async_trait]
+impl CodeStore for MySqlStore {
+    async fn begin_code_batch(
+        &self,
+        poll: PollId,
+        name: &BatchName,
+        made_at: Timestamp,
+    ) -> Result<CodeBatch, StoreError> {
+        let begin = async |writer: &mut MySqlConnection| codes::begin(writer, poll, name, made_at).await;
+        Ok(self.write(begin, &[]).await?.0)
+    }
+
+    async fn add_codes(&self, poll: PollId, batch: u32, codes: &[VoterKey]) -> Result<(), StoreError> {
+        let add = async |writer: &mut MySqlConnection| codes::add(writer, poll, batch, codes).await;
+        self.write(add, &[]).await.map(|((), _)| ())
+    }
+
+    async fn mark_batch_exported(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
+        let mark = async |writer: &mut MySqlConnection| {
+            codes::mark_exported(writer, poll, batch, at).await.map_err(before_commit)
+        };
+        self.write(mark, &[]).await.map(|((), _)| ())
+    }
+
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
+        let revoke =
+            async |writer: &mut MySqlConnection| codes::revoke(writer, poll, batch, at).await.map_err(before_commit);
+        self.write(revoke, &[]).await.map(|((), _)| ())
+    }
+
+    async fn code_batches(&self, poll: PollId) -> Result<Vec<CodeBatch>, StoreError> {
+        self.read(async |reader| codes::batches(reader, poll).await).await
+    }
+
+    async fn valid_codes(&self, poll: PollId, codes: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError> {
+        self.read(async |reader| codes::valid(reader, poll, codes).await).await
     }
 }
 

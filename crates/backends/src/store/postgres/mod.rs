@@ -6,6 +6,7 @@
 //! every client, where the URL doesn't set something else.
 
 mod ballots;
+mod codes;
 mod connection;
 mod error;
 mod polls;
@@ -18,14 +19,15 @@ mod tallies;
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
+use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, Cursor, Mark, MigrationState, PollStore, Recorded, Recount, Schema,
-    StoreError, Window,
+    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, Mark, MigrationState, PollStore,
+    Recorded, Recount, Schema, StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -127,6 +129,40 @@ impl PollStore for PostgresStore {
 
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
         self.connections.write(async |writer| polls::mark(writer, polls, mark).await.map_err(read_error)).await
+    }
+}
+
+#[async_trait]
+impl CodeStore for PostgresStore {
+    async fn begin_code_batch(
+        &self,
+        poll: PollId,
+        name: &BatchName,
+        made_at: Timestamp,
+    ) -> Result<CodeBatch, StoreError> {
+        self.connections.write(async |writer| codes::begin(writer, poll, name, made_at).await).await
+    }
+
+    async fn add_codes(&self, poll: PollId, batch: u32, codes: &[VoterKey]) -> Result<(), StoreError> {
+        self.connections.write(async |writer| codes::add(writer, poll, batch, codes).await).await
+    }
+
+    async fn mark_batch_exported(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
+        self.connections
+            .write(async |writer| codes::mark_exported(writer, poll, batch, at).await.map_err(read_error))
+            .await
+    }
+
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
+        self.connections.write(async |writer| codes::revoke(writer, poll, batch, at).await.map_err(read_error)).await
+    }
+
+    async fn code_batches(&self, poll: PollId) -> Result<Vec<CodeBatch>, StoreError> {
+        self.connections.read(async |reader| codes::batches(reader, poll).await).await
+    }
+
+    async fn valid_codes(&self, poll: PollId, codes: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError> {
+        self.connections.read(async |reader| codes::valid(reader, poll, codes).await).await
     }
 }
 

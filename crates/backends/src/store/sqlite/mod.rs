@@ -5,6 +5,7 @@
 
 mod ballots;
 mod claim;
+mod codes;
 mod copy;
 mod error;
 mod header;
@@ -33,14 +34,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use throng_domain::ballot::{Ballot, BallotKey};
+use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
+use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, Cursor, LogState, Mark, MigrationState, PollStore, Recorded, Recount,
-    Schema, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState,
+    PollStore, Recorded, Recount, Schema, StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -250,6 +252,41 @@ impl PollStore for SqliteStore {
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
         let polls = polls.to_vec();
         self.write(move |writer| polls::mark(writer, &polls, mark)).await
+    }
+}
+
+#[async_trait]
+impl CodeStore for SqliteStore {
+    async fn begin_code_batch(
+        &self,
+        poll: PollId,
+        name: &BatchName,
+        made_at: Timestamp,
+    ) -> Result<CodeBatch, StoreError> {
+        let name = name.clone();
+        self.write(move |writer| codes::begin(writer, poll, &name, made_at)).await
+    }
+
+    async fn add_codes(&self, poll: PollId, batch: u32, codes: &[VoterKey]) -> Result<(), StoreError> {
+        let codes = codes.to_vec();
+        self.write(move |writer| codes::add(writer, poll, batch, &codes)).await
+    }
+
+    async fn mark_batch_exported(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |writer| codes::mark_exported(writer, poll, batch, at)).await
+    }
+
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |writer| codes::revoke(writer, poll, batch, at)).await
+    }
+
+    async fn code_batches(&self, poll: PollId) -> Result<Vec<CodeBatch>, StoreError> {
+        self.read(move |reader| codes::batches(reader, poll)).await
+    }
+
+    async fn valid_codes(&self, poll: PollId, codes: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError> {
+        let codes = codes.to_vec();
+        self.read(move |reader| codes::valid(reader, poll, &codes)).await
     }
 }
 

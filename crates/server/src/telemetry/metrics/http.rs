@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use super::connections::ConnectionMetrics;
 
 /// The reasons to refuse a ballot: the problem codes of the responses.
-pub const REFUSAL_REASONS: [&str; 25] = [
+pub const REFUSAL_REASONS: [&str; 27] = [
     "origin_not_allowed",
     "not_a_ballot",
     "invalid_choice",
@@ -30,6 +30,8 @@ pub const REFUSAL_REASONS: [&str; 25] = [
     "option_quota_used",
     "not_changeable",
     "nothing_to_withdraw",
+    "code_required",
+    "code_invalid",
     "proof_required",
     "proof_invalid",
     "rate_limited",

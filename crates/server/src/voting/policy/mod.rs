@@ -8,13 +8,16 @@
 //! | the signature in a device's token | 128 | `device token {poll} {device}` |
 //! | the id of a device that has no token yet | 128 | `device of ballot {poll} {ballot id}` |
 //! | a network's pseudonym | 120 | `network voter {poll} {day} {network}` |
+//! | the pseudonym of who has a code | 120 | `code voter {poll} {code}` |
 //!
 //! `{poll}` is the poll's number in its store and `{day}` the number of days since 1970; both are decimal. `{device}` and
-//! `{network}` are 32 hexadecimal digits.
+//! `{network}` are 32 hexadecimal digits; `{code}` is written as `ABCD-EFGH-JKMN-PQRS`.
 
+mod code;
 mod device;
 mod key;
 pub(super) mod network;
 
+pub use self::code::code_voter;
 pub use self::device::{Device, DeviceToken};
 pub use self::key::PolicyKey;

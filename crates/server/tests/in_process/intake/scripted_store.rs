@@ -5,13 +5,15 @@ use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use throng_domain::ballot::{Ballot, BallotId, BallotKey};
+use throng_domain::ballot::{Ballot, BallotId, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
+use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, Cursor, Mark, Outcome, PollStore, Recorded, Recount, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollStore, Recorded,
+    Recount, StoreError, Window,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -145,6 +147,33 @@ impl PollStore for ScriptedStore {
     }
 
     async fn mark(&self, _: &[(PollId, u64)], _: Mark) -> Result<usize, StoreError> {
+        not_here()
+    }
+}
+
+#[async_trait]
+impl CodeStore for ScriptedStore {
+    async fn begin_code_batch(&self, _: PollId, _: &BatchName, _: Timestamp) -> Result<CodeBatch, StoreError> {
+        not_here()
+    }
+
+    async fn add_codes(&self, _: PollId, _: u32, _: &[VoterKey]) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn mark_batch_exported(&self, _: PollId, _: u32, _: Timestamp) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn revoke_code_batch(&self, _: PollId, _: u32, _: Timestamp) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn code_batches(&self, _: PollId) -> Result<Vec<CodeBatch>, StoreError> {
+        not_here()
+    }
+
+    async fn valid_codes(&self, _: PollId, _: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError> {
         not_here()
     }
 }

@@ -2,6 +2,7 @@
 
 mod ballots;
 mod changes;
+mod codes;
 mod compat;
 mod cors;
 mod dashboard;

@@ -15,6 +15,8 @@ pub static ENGLISH: Texts = Texts {
     your_choice: "Your choice",
     open_until: "Open until",
     not_counted: "Not counted:",
+    your_code: "Your code",
+    code_hint: "16 letters and digits. Capitals, spaces and hyphens don't matter.",
     date_format: "%-d %B %Y, %H:%M UTC",
     thousands_separator: ',',
     vote_counted: "Thank you, your vote is counted",
@@ -96,8 +98,13 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
         Refusal::AlreadyVoted(earlier) => return already_voted(earlier),
         Refusal::BallotIdReused => "You have already voted. Your first vote stands; this one was not counted.",
         Refusal::OptionQuotaUsed(_) => {
-            "One of these options was chosen from your device or network as often as this poll allows, so this vote was \
-             not counted. Choose others."
+            "One of these options was chosen as often as this poll allows a voter, so this vote was not counted. Choose \
+             others."
+        }
+        Refusal::CodeRequired => "This poll is for people with a code. Enter yours, then vote.",
+        Refusal::CodeInvalid => {
+            "This code is not valid in this poll, so your vote was not counted. Check each letter and digit, then vote again. \
+             If it still does not work, ask whoever gave you the code."
         }
         Refusal::NotChangeable => {
             "You have changed your vote as often as is possible. Your last vote stands; this one was not counted."

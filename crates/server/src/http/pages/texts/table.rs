@@ -26,6 +26,10 @@ pub struct Texts {
     pub open_until: &'static str,
     /// The poll's title follows.
     pub not_counted: &'static str,
+    /// The label of the field for an invitation code.
+    pub your_code: &'static str,
+    /// How a code is typed.
+    pub code_hint: &'static str,
     /// The format of a time in UTC, as in `strftime`.
     pub date_format: &'static str,
     pub thousands_separator: char,

@@ -1,0 +1,131 @@
+//! Invitation codes.
+
+use std::fmt::Write as _;
+
+use sqlx::Row as _;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use throng_domain::ballot::VoterKey;
+use throng_domain::clock::Timestamp;
+use throng_domain::code::BatchName;
+use throng_domain::poll::PollId;
+use throng_domain::store::{CodeBatch, StoreError};
+
+use super::connection::simple_query;
+use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
+use super::polls::{natural, word};
+use crate::store::code_errors::{batch_taken, code_taken, no_open_batch};
+
+/// Begins a batch in a transaction that the caller commits. The poll's row is locked, so that no other one gets the number.
+pub(super) async fn begin(
+    writer: &mut MySqlConnection,
+    poll: PollId,
+    name: &BatchName,
+    made_at: Timestamp,
+) -> StoreResult<CodeBatch> {
+    let number = next_number(writer, poll).await.map_err(before_commit)?;
+    let number = number.ok_or_else(|| StoreError::no_such_poll(poll))?;
+    let insert = "INSERT INTO code_batch (poll_id, number, name, codes, made_at) VALUES (?, ?, ?, 0, ?)";
+    let insert = sqlx::query(insert).bind(poll.0).bind(number).bind(name.as_str()).bind(made_at.0).execute(writer);
+    insert.await.map_err(|error| if is_duplicate(&error) { batch_taken(name) } else { before_commit(error) })?;
+    Ok(CodeBatch { number, name: name.clone(), codes: 0, made_at, exported_at: None, revoked_at: None })
+}
+
+/// The number for the poll's next batch; `None` if there is no such poll.
+async fn next_number(writer: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<u32>> {
+    let lock = format!("START TRANSACTION; SELECT id FROM poll WHERE id = {} FOR UPDATE", poll.0);
+    if simple_query(&mut *writer, &lock).await?.is_empty() {
+        return Ok(None);
+    }
+    let next = sqlx::query("SELECT COALESCE(MAX(number), 0) + 1 FROM code_batch WHERE poll_id = ?");
+    natural(&next.bind(poll.0).fetch_one(writer).await?, 0).map(Some)
+}
+
+/// Adds codes in a transaction that the caller commits.
+pub(super) async fn add(writer: &mut MySqlConnection, poll: PollId, batch: u32, codes: &[VoterKey]) -> StoreResult<()> {
+    simple_query(&mut *writer, "START TRANSACTION").await.map_err(before_commit)?;
+    let open = "SELECT number FROM code_batch WHERE poll_id = ? AND number = ? AND exported_at IS NULL \
+                AND revoked_at IS NULL FOR UPDATE";
+    let open = sqlx::query(open).bind(poll.0).bind(batch).fetch_optional(&mut *writer).await.map_err(before_commit)?;
+    if open.is_none() {
+        return Err(no_open_batch(poll, batch));
+    }
+    if codes.is_empty() {
+        return Ok(());
+    }
+    let statements = format!(
+        "UPDATE code_batch SET codes = codes + {} WHERE poll_id = {} AND number = {batch}; {}",
+        codes.len(),
+        poll.0,
+        insert_statement(poll, batch, codes)
+    );
+    let added = simple_query(writer, &statements).await;
+    added.map(drop).map_err(|error| if is_duplicate(&error) { code_taken() } else { before_commit(error) })
+}
+
+/// As text: it contains nothing but numbers and hex digits, 250 KB for the most codes of a call.
+fn insert_statement(poll: PollId, batch: u32, codes: &[VoterKey]) -> String {
+    let mut sql = "INSERT INTO code (poll_id, voter, batch) VALUES ".to_owned();
+    for (position, code) in codes.iter().enumerate() {
+        let comma = if position == 0 { "" } else { "," };
+        write!(sql, "{comma}({},X'{code}',{batch})", poll.0).expect("writing to a String can't fail");
+    }
+    sql
+}
+
+/// Marks a batch in a transaction that the caller commits.
+pub(super) async fn mark_exported(
+    writer: &mut MySqlConnection,
+    poll: PollId,
+    batch: u32,
+    at: Timestamp,
+) -> sqlx::Result<()> {
+    simple_query(&mut *writer, "START TRANSACTION").await?;
+    let update = "UPDATE code_batch SET exported_at = COALESCE(exported_at, ?) WHERE poll_id = ? AND number = ?";
+    sqlx::query(update).bind(at.0).bind(poll.0).bind(batch).execute(writer).await.map(drop)
+}
+
+/// Revokes a batch in a transaction that the caller commits.
+pub(super) async fn revoke(writer: &mut MySqlConnection, poll: PollId, batch: u32, at: Timestamp) -> sqlx::Result<()> {
+    simple_query(&mut *writer, "START TRANSACTION").await?;
+    let update = "UPDATE code_batch SET revoked_at = COALESCE(revoked_at, ?) WHERE poll_id = ? AND number = ?";
+    sqlx::query(update).bind(at.0).bind(poll.0).bind(batch).execute(writer).await.map(drop)
+}
+
+pub(super) async fn batches(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Vec<CodeBatch>> {
+    let select = "SELECT number, name, codes, made_at, exported_at, revoked_at FROM code_batch \
+                  WHERE poll_id = ? ORDER BY number";
+    sqlx::query(select).bind(poll.0).fetch_all(reader).await?.iter().map(batch_from).collect()
+}
+
+fn batch_from(row: &MySqlRow) -> sqlx::Result<CodeBatch> {
+    let timestamp = |stored: Option<i64>| stored.map(Timestamp);
+    Ok(CodeBatch {
+        number: natural(row, 0)?,
+        name: word(row, 1)?,
+        codes: natural(row, 2)?,
+        made_at: Timestamp(row.try_get(3)?),
+        exported_at: row.try_get(4).map(timestamp)?,
+        revoked_at: row.try_get(5).map(timestamp)?,
+    })
+}
+
+/// As text, as [`super::record`] looks up ballots.
+pub(super) async fn valid(
+    reader: &mut MySqlConnection,
+    poll: PollId,
+    codes: &[VoterKey],
+) -> sqlx::Result<Vec<VoterKey>> {
+    if codes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: Vec<_> = codes.iter().map(|code| format!("X'{code}'")).collect();
+    let select = format!(
+        "SELECT code.voter FROM code FORCE INDEX (PRIMARY) \
+         JOIN code_batch AS b ON b.poll_id = code.poll_id AND b.number = code.batch \
+         WHERE code.poll_id = {} AND code.voter IN ({}) AND b.revoked_at IS NULL",
+        poll.0,
+        list.join(",")
+    );
+    let rows = simple_query(reader, &select).await?;
+    rows.iter().map(|row| row.try_get::<&[u8], _>(0)?.try_into().map(VoterKey).map_err(corrupt)).collect()
+}
