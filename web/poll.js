@@ -27,12 +27,15 @@ function enhance(form) {
   const button = form.querySelector("button");
   const message = form.querySelector(".message");
   const status = form.querySelector(".status");
+  const code = form.elements.namedItem("code");
   const texts = JSON.parse(form.dataset.texts);
   let ballot = null;
   let maybeCounted = form.elements.namedItem("retry") !== null;
 
   // The proof of work is mostly done by the time the voter has chosen.
   fieldset.addEventListener("change", () => proofOf(form)?.catch(() => {}), { once: true });
+  // A proof is of one voter.
+  code?.addEventListener("input", () => { proving = null; });
 
   // The inline script has replaced what was of another poll, or of long ago.
   if (history.state?.choices) showAgain(form, history.state);
@@ -79,7 +82,7 @@ function enhance(form) {
 
   function filledIn() {
     const choices = new FormData(form).getAll("choice").map(Number);
-    return { ballot_id: form.elements.namedItem("ballot_id").value, choices };
+    return { ballot_id: form.elements.namedItem("ballot_id").value, choices, voter: code?.value };
   }
 
   function faultOf({ length }) {
@@ -182,7 +185,9 @@ function proofOf(form) {
 
 async function prove({ dataset, elements }) {
   const address = `${dataset.challenge}?ballot_id=${elements.namedItem("ballot_id").value}`;
-  const response = await fetch(address, { signal: AbortSignal.timeout(TRY_MS_MAX) });
+  const code = elements.namedItem("code");
+  const headers = code ? { "Throng-Voter": code.value } : {};
+  const response = await fetch(address, { headers, signal: AbortSignal.timeout(TRY_MS_MAX) });
   if (!response.ok) throw new Error(`no challenge: ${response.status}`);
   const { challenge } = await response.json();
   const solver = new Worker(dataset.solver);
@@ -209,22 +214,25 @@ async function pause(ms) {
 }
 
 // The vote stays with the page's place in this browser's history, so that reloading shows the outcome. The address, which
-// may be passed on and is logged, says nothing of it.
+// may be passed on and is logged, says nothing of it, and from now on it has no invitation code.
 function keep(form, { ballot_id: ballotId, choices }) {
-  history.replaceState({ poll: form.dataset.ballots, ballotId, choices, votedAt: Date.now() }, "");
+  const address = new URL(location.href);
+  address.searchParams.delete("code");
+  history.replaceState({ poll: form.dataset.ballots, ballotId, choices, votedAt: Date.now() }, "", address);
 }
 
 // Shows the outcome of a vote that was sent before a reload. Where only voters see the result, sending the same ballot
-// again, which counts once, is how to ask for it; not where a voter is a network: this may be another one by now.
+// again, which counts once, is how to ask for it; not where a voter is a network, which may be another one by now, or has
+// a code, which isn't kept.
 async function showAgain(form, { ballotId, choices }) {
   if (!outcomeOf().querySelector(".results")) {
     showOutcome(form, choices, null);
     return;
   }
-  const isNetwork = form.dataset.policy === "network";
+  const isForgotten = ["network", "code"].includes(form.dataset.policy);
   const results = await resultsNow(form)
-    ?? (isNetwork ? null : (await sendOnce(form, { ballot_id: ballotId, choices })).counted?.results);
-  if ((results || isNetwork) && form.isConnected) showOutcome(form, choices, results);
+    ?? (isForgotten ? null : (await sendOnce(form, { ballot_id: ballotId, choices })).counted?.results);
+  if ((results || isForgotten) && form.isConnected) showOutcome(form, choices, results);
 }
 
 // The latest result, or null where it is not to be had.

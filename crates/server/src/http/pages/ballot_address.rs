@@ -11,10 +11,12 @@ use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
+use throng_domain::code::Code;
 use throng_domain::poll::Poll;
 use uuid::Uuid;
 
 use super::super::cookies::cookies;
+use super::code_link::code_field;
 use super::receipt::ReceiptKey;
 
 /// The query parameter with the name of the ballot.
@@ -34,12 +36,13 @@ pub struct BallotAddress {
 }
 
 impl BallotAddress {
-    /// The address of a poll's ballot with this name, which must be unique.
-    pub fn new(poll: &Poll, name: BallotId) -> Self {
+    /// The address of a poll's ballot with this name, which must be unique, for the voter who has this code, if one is known.
+    pub fn new(poll: &Poll, name: BallotId, code: Option<Code>) -> Self {
         let slug = &poll.slug;
+        let code = code.map_or_else(String::new, |code| format!("&{}", code_field(code)));
         let value = |text: String| HeaderValue::from_str(&text).expect("slugs and ids fit in a header");
         Self {
-            address: value(format!("/polls/{slug}/ballot?{FIELD}={name}")),
+            address: value(format!("/polls/{slug}/ballot?{FIELD}={name}{code}")),
             // Without a path, the cookie applies to the pages beside this one, whatever path prefix a proxy adds. It reveals no
             // more than the address.
             cookie: value(format!("{}={name}; HttpOnly; SameSite=Lax", cookie_name(poll))),
@@ -118,7 +121,7 @@ mod tests {
     #[test]
     fn ballot_is_bound_to_its_browser() {
         let (poll, key) = (poll(1, "demo"), ReceiptKey(&DerivedKey::new([7; 32])));
-        let issued = BallotAddress::new(&poll, name());
+        let issued = BallotAddress::new(&poll, name(), None);
         let query = issued.address.to_str().unwrap().strip_prefix("/polls/demo/ballot?").unwrap().to_owned();
         let id = |pairs: &[(&'static str, &str)], now| ballot_id(&poll, key, &query, &headers(pairs), now);
         let cookie = issued.cookie.to_str().unwrap().split(';').next().unwrap();

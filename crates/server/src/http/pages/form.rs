@@ -3,6 +3,7 @@
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 use throng_domain::ballot::BallotId;
+use throng_domain::code::CODE_BYTES_MAX;
 use throng_domain::poll::OptionId;
 use throng_domain::submission;
 
@@ -17,6 +18,8 @@ pub struct BallotForm {
     pub choices: Vec<OptionId>,
     /// Its id; `None` if the form's page came from a cache and its script didn't run.
     pub ballot_id: Option<BallotId>,
+    /// Its voter's invitation code, as it was typed; empty if there is none.
+    pub code: String,
     /// Its proof of work, not yet checked.
     pub proof: Option<String>,
     /// Whether it was sent before, and may have been counted.
@@ -24,7 +27,7 @@ pub struct BallotForm {
 }
 
 impl BallotForm {
-    /// Parses the fields `choice`, one per option, `ballot_id`, `proof` and `retry`.
+    /// Parses the fields `choice`, one per option, `ballot_id`, `code`, `proof` and `retry`.
     ///
     /// # Errors
     /// [`Problem::UnsupportedMediaType`], or [`Problem::NotABallot`] if there is an unknown field or an invalid value.
@@ -40,6 +43,7 @@ impl BallotForm {
             match name.as_str() {
                 "choice" => form.choices.push(option_id(&value).ok_or_else(not_a_ballot)?),
                 "ballot_id" | "proof" if value.is_empty() => {}
+                "code" if value.len() <= CODE_BYTES_MAX => form.code = value,
                 "proof" => form.proof = Some(value),
                 "retry" if value == "1" => form.retry = true,
                 "ballot_id" => {

@@ -1,12 +1,14 @@
 //! The pages for voters: a poll and its result. They work without JavaScript: a form, a redirect, a result.
 //!
-//! A poll's page contains nothing about its visitor, so a cache in front may keep all of it. A ballot is counted once however
+//! A poll's page contains nothing about its visitor, so a cache in front may keep all of it, unless its address has an invitation
+//! [code](code_link). A ballot is counted once however
 //! often its form is sent, since the form contains an id for it: a script in the page creates the id before the form can be
 //! sent. Without script, another page, which no cache in front keeps, contains an id created by the server, and its
 //! [address](ballot_address) names it. After a vote the address contains a [receipt], and nothing about the choices.
 
 mod assets;
 mod ballot_address;
+mod code_link;
 mod content_security_policy;
 mod form;
 mod page;
@@ -30,6 +32,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::{PollState, Viewer};
 
 use self::ballot_address::BallotAddress;
+use self::code_link::code_in;
 use self::content_security_policy::Page;
 use self::form::BallotForm;
 use self::page::{After, PlainPage, PollPage, Visit};
@@ -85,6 +88,10 @@ async fn show(
     let _ = core.app.refresh_result(&live, now).await;
     let query = query.unwrap_or_default();
     let visit = Visit::new(&core.app.config.public_url, core.app.is_behind_broker());
+    if let Some(code) = code_in(&live.poll, &query) {
+        let visit = Visit { code: code.to_string(), ..visit };
+        return private_page(html(&PollPage::new(&live, now, visit)));
+    }
     let visit = match ReceiptKey(&core.app.receipt_key).proof(&live.poll, &query, &headers, now) {
         None if !receipt::is_present(&query) => return cached(html(&PollPage::new(&live, now, visit))),
         None => visit,
@@ -111,6 +118,7 @@ async fn show_ballot(
     let now = core.app.clock.now();
     let query = query.unwrap_or_default();
     let is_open = live.poll.state(now) == PollState::Open;
+    let code = code_in(&live.poll, &query);
     let mut ballot_id = ballot_address::ballot_id(&live.poll, ReceiptKey(&core.app.receipt_key), &query, &headers, now);
     if ballot_id.is_none() && is_open && ballot_address::is_just_made(&query, now) {
         // Redirected here from another site, without cookies: a new ballot, whose id no other client can know and to which
@@ -118,15 +126,16 @@ async fn show_ballot(
         ballot_id = Some(core.app.next_ballot_id(now));
     }
     if ballot_id.is_none() && is_open {
-        let BallotAddress { address, cookie } = BallotAddress::new(&live.poll, core.app.next_ballot_id(now));
+        let BallotAddress { address, cookie } = BallotAddress::new(&live.poll, core.app.next_ballot_id(now), code);
         return see_other(address, cookie);
     }
     let _ = core.app.refresh_result(&live, now).await;
-    let visit = Visit { ballot_id, ..Visit::new(&core.app.config.public_url, core.app.is_behind_broker()) };
+    let code = code.map(|code| code.to_string()).unwrap_or_default();
+    let visit = Visit { ballot_id, code, ..Visit::new(&core.app.config.public_url, core.app.is_behind_broker()) };
     private_page(html(&PollPage::new(&live, now, visit)))
 }
 
-/// The page, marked as not to be kept by caches in front: its id is for one ballot. A browser may keep it, to show it again
+/// The page, marked as not to be kept by caches in front: its id is for one ballot, or its code for one voter. A browser may keep it, to show it again
 /// with the same id when its user goes back; otherwise it requests the page again.
 fn private_page(mut page: Response) -> Response {
     let (cdn_cache_control, no_store) =
@@ -162,7 +171,8 @@ async fn vote(
         refuse(&problem);
         return refused(&live, now, visit, form, id, problem);
     }
-    let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, None);
+    let code = Some(form.code.as_str()).filter(|code| !code.is_empty());
+    let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, code);
     match cast(&core, &live, &form, request_sender.sender).await.inspect_err(refuse) {
         Ok(Cast { ballot_id, choices, token, .. }) => {
             let receipt = ReceiptKey(&core.app.receipt_key).issue(&live.poll, ballot_id, &choices, now, &headers);
@@ -213,7 +223,7 @@ fn refused(
     };
     let visit = match earlier_choices {
         Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },
-        None => Visit { own: form.choices, ballot_id: Some(id), retry, message, ..visit },
+        None => Visit { own: form.choices, code: form.code, ballot_id: Some(id), retry, message, ..visit },
     };
     as_page(problem.into_response(), &PollPage::new(live, now, visit))
 }

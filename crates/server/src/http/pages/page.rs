@@ -3,10 +3,13 @@
 use askama::Template;
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
+use throng_domain::code::CODE_BYTES_MAX;
+use throng_domain::policy::Policy;
 use throng_domain::poll::{Kind, OptionId, Poll, PollState, Viewer, Visibility};
 
 use super::super::problem::Problem;
 use super::assets;
+use super::code_link::code_field;
 use super::texts::{self, DisplayTime, PlainText, Plural, Texts};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
@@ -33,6 +36,8 @@ pub struct Visit {
     pub viewer: Viewer,
     /// The id for a ballot from this page; if `None`, the script creates one.
     pub ballot_id: Option<BallotId>,
+    /// The visitor's invitation code, as far as it is known; otherwise empty.
+    pub code: String,
     /// Whether the ballot with this id was sent before and may have been counted.
     pub retry: bool,
     /// The error message.
@@ -53,6 +58,7 @@ impl Visit {
             own: Vec::new(),
             viewer,
             ballot_id: None,
+            code: String::new(),
             retry: false,
             message: None,
             site,
@@ -86,8 +92,8 @@ pub struct PollPage<'a> {
     texts: &'static Texts,
     poll: &'a Poll,
     message: Option<String>,
-    /// Whether a browser without script is redirected to the page whose form has an id.
-    leads_on: bool,
+    /// The page whose form has an id, to which a browser without script is redirected.
+    leads_to: Option<String>,
     shown: Shown<'a>,
 }
 
@@ -104,6 +110,8 @@ struct Form<'a> {
     too_few: String,
     too_many: String,
     ballot_id: Option<BallotId>,
+    /// What is in the field for the code; `None` if the poll has no codes.
+    code: Option<String>,
     retry: bool,
     closes_at: Option<DisplayTime>,
     /// The panel that the script fills in after a vote, with one row as a template.
@@ -150,7 +158,11 @@ impl<'a> PollPage<'a> {
         };
         // Where a proof of work is required, voting needs the script anyway.
         let leads_on = !poll.proof.is_required() && matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
-        Self { site: visit.site, texts, poll, message: visit.message, leads_on, shown }
+        let leads_to = leads_on.then(|| {
+            let code = visit.code.parse().map_or_else(|_| String::new(), |code| format!("?{}", code_field(code)));
+            format!("{}/polls/{}/ballot{code}", visit.site.prefix(), poll.slug)
+        });
+        Self { site: visit.site, texts, poll, message: visit.message, leads_to, shown }
     }
 }
 
@@ -177,6 +189,7 @@ impl<'a> Form<'a> {
             too_few: (texts.too_few)(poll.min_choices),
             too_many: (texts.too_many)(poll.max_choices),
             ballot_id: visit.ballot_id,
+            code: (poll.policy == Policy::Code).then(|| visit.code.clone()),
             retry: visit.retry,
             closes_at: poll.closes_at.map(|closes_at| texts.time(closes_at)),
             panel,

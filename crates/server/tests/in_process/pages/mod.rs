@@ -3,6 +3,7 @@
 use throng_testkit::{Answer, TestServer};
 
 mod ballot;
+mod codes;
 mod outcome;
 mod proof;
 mod receipt;
