@@ -1,5 +1,7 @@
 //! Why a poll wasn't changed.
 
+use throng_domain::code::BatchName;
+use throng_domain::policy::Policy;
 use throng_domain::poll::Slug;
 use throng_domain::store::StoreError;
 use throng_domain::window::WindowFault;
@@ -33,6 +35,22 @@ pub enum PollError {
         slug: Slug,
         /// Why not.
         fault: WindowFault,
+    },
+    /// The poll has no codes: its policy is another one.
+    #[error("the poll `{slug}` has the policy `{}`, so it has no codes; they are for polls created with --policy code", policy.as_str())]
+    HasNoCodes {
+        /// Its slug.
+        slug: Slug,
+        /// Its policy.
+        policy: Policy,
+    },
+    /// The poll has no batch of this name.
+    #[error("the poll `{slug}` has no batch `{name}`; see `throng poll codes list {slug}`")]
+    NoSuchBatch {
+        /// Its slug.
+        slug: Slug,
+        /// The name.
+        name: BatchName,
     },
     /// Other changes were faster each time. The same change may succeed when there is less load.
     #[error("nothing was changed; try again when there is less load")]

@@ -1,8 +1,9 @@
-//! Creating, opening, closing and recounting polls: the one place for it, whoever asks.
+//! Creating, opening, closing and recounting polls, and making their invitation codes: the one place for it, whoever asks.
 //!
 //! A poll may change while it is being changed here. Each change is decided by the poll as it is stored, written together with
 //! the version that it was decided by, and decided anew if another one was faster.
 
+mod codes;
 mod create;
 mod error;
 mod recount;
@@ -13,6 +14,7 @@ use throng_domain::clock::Clock;
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::{Store, StoreError};
 
+pub use self::codes::{CODES_MADE_MAX, NewBatch};
 pub use self::create::Schedule;
 pub use self::error::PollError;
 pub use self::time_arg::TimeArg;

@@ -4,6 +4,7 @@
 //! whether a poll has changed.
 
 mod advice;
+mod codes;
 mod create;
 mod display;
 mod export;
@@ -33,6 +34,9 @@ pub(super) enum PollCommand {
     Results(results::Results),
     Export(export::Export),
     Recount(recount::Recount),
+    /// Make, list and revoke invitation codes, for a poll with the policy `code`
+    #[command(subcommand)]
+    Codes(codes::CodesCommand),
 }
 
 pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
@@ -53,6 +57,7 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
                 PollCommand::Results(command) => command.run(polls, store, clock, &config, out).await,
                 PollCommand::Export(command) => command.run(polls, store, &config, out).await,
                 PollCommand::Recount(command) => command.run(polls, out).await,
+                PollCommand::Codes(command) => command.run(polls, &config, out).await,
             }
         })
     })

@@ -1,6 +1,7 @@
 //! The command line: the binary itself, in a directory of its own, without an environment.
 
 mod backup;
+mod codes;
 mod configuration;
 mod container;
 mod logging;
