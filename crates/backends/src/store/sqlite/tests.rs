@@ -225,6 +225,28 @@ async fn log_is_copied_into_the_file_when_idle() {
     assert_eq!(SqliteStore::open(&copy).unwrap().polls().await.unwrap().len(), 1);
 }
 
+#[test]
+fn maintenance_waits_for_another_process_to_end_its_write() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let store = runtime.block_on(open(directory.path()));
+    let mut other = Connection::open(directory.path().join("throng.db")).unwrap();
+    for _ in 0..20 {
+        other.execute_batch("BEGIN IMMEDIATE; UPDATE polls_version SET version = version + 1").unwrap();
+        let barrier = Barrier::new(2);
+        std::thread::scope(|scope| {
+            let other = &mut other;
+            let barrier = &barrier;
+            scope.spawn(move || {
+                barrier.wait();
+                other.execute_batch("COMMIT").unwrap();
+            });
+            barrier.wait();
+            runtime.block_on(store.maintain()).unwrap();
+        });
+    }
+}
+
 /// Closing one releases all locks of the process, including those of the stores that are still in use.
 #[tokio::test]
 async fn log_index_stays_open_while_a_store_is_open() {

@@ -23,7 +23,8 @@ use super::place::Place;
 use super::record;
 use super::voters::Voters;
 
-/// How long ballots wait for another process's write to end. Batches queued behind them don't wait again.
+/// How long ballots, and the check whether any could be recorded, wait for another process's write to end. Batches queued behind
+/// them don't wait again.
 const RECORD_WAIT_MAX: Duration = Duration::from_millis(400);
 
 /// The pages written to the log before they are copied into the database file: 32 MiB. Fewer means more syncs, more
@@ -111,14 +112,18 @@ impl Writer {
 
     pub(super) fn record(&mut self, ballots: &[Ballot]) -> StoreResult<Recorded> {
         self.log_watch.refuse_growth()?;
-        // A batch queued behind ballots that waited in vain fails at once.
-        set_lock_wait(&self.connection, if self.was_locked { Duration::ZERO } else { RECORD_WAIT_MAX })?;
+        set_lock_wait(&self.connection, self.record_wait())?;
         let recorded = record::record(&mut self.connection, &self.voters, ballots);
         self.was_locked = matches!(recorded, Err(StoreError::Unavailable(_)));
         let recorded = recorded?;
         self.check_place()?;
         self.checkpoint_if_long()?;
         Ok(recorded)
+    }
+
+    /// How long ballots wait for another process's write to end. A batch queued behind ballots that waited in vain fails at once.
+    fn record_wait(&self) -> Duration {
+        if self.was_locked { Duration::ZERO } else { RECORD_WAIT_MAX }
     }
 
     /// From now on the voters of all polls are wanted, if this process serves the file.
@@ -150,7 +155,8 @@ impl Writer {
         let pages = self.log.load(Ordering::Relaxed);
         let (dirty, idle) = (pages != self.log_clean, pages == self.log_maintained);
         self.log_maintained = pages;
-        set_lock_wait(&self.connection, Duration::ZERO)?;
+        // Another process may write at this moment, such as a command that makes codes: that doesn't refuse ballots either.
+        set_lock_wait(&self.connection, self.record_wait())?;
         if dirty && (idle || self.checkpointed.elapsed() >= CHECKPOINT_EVERY) {
             return self.checkpoint();
         }
