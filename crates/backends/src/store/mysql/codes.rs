@@ -120,9 +120,8 @@ pub(super) async fn valid(
     }
     let list: Vec<_> = codes.iter().map(|code| format!("X'{code}'")).collect();
     let select = format!(
-        "SELECT code.voter FROM code FORCE INDEX (PRIMARY) \
-         JOIN code_batch AS b ON b.poll_id = code.poll_id AND b.number = code.batch \
-         WHERE code.poll_id = {} AND code.voter IN ({}) AND b.revoked_at IS NULL",
+        "SELECT voter FROM code FORCE INDEX (PRIMARY) WHERE poll_id = {} AND voter IN ({}) AND NOT EXISTS \
+         (SELECT 1 FROM code_batch WHERE code_batch.poll_id = {0} AND number = code.batch AND revoked_at IS NOT NULL)",
         poll.0,
         list.join(",")
     );

@@ -83,8 +83,8 @@ fn batch_from(row: &PgRow) -> sqlx::Result<CodeBatch> {
 }
 
 pub(super) async fn valid(reader: &mut PgConnection, poll: PollId, codes: &[VoterKey]) -> sqlx::Result<Vec<VoterKey>> {
-    let select = "SELECT code.voter FROM code JOIN code_batch AS b ON b.poll_id = code.poll_id AND b.number = code.batch \
-                  WHERE code.poll_id = $1 AND code.voter = ANY($2) AND b.revoked_at IS NULL";
+    let select = "SELECT voter FROM code WHERE poll_id = $1 AND voter = ANY($2) AND NOT EXISTS (SELECT 1 FROM code_batch \
+                  WHERE code_batch.poll_id = $1 AND number = code.batch AND revoked_at IS NOT NULL)";
     let rows = sqlx::query(select).bind(poll.0).bind(bytes(codes)).fetch_all(reader).await?;
     rows.iter().map(|row| row.try_get(0).map(VoterKey)).collect()
 }

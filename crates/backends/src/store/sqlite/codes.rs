@@ -86,8 +86,8 @@ fn batch_from(row: &Row<'_>) -> rusqlite::Result<CodeBatch> {
 pub(super) fn valid(reader: &Connection, poll: PollId, codes: &[VoterKey]) -> rusqlite::Result<Vec<VoterKey>> {
     let snapshot = reader.unchecked_transaction()?;
     let mut is_valid = snapshot.prepare_cached(
-        "SELECT 1 FROM code JOIN code_batch ON code_batch.poll_id = code.poll_id AND code_batch.number = code.batch \
-         WHERE code.poll_id = ?1 AND code.voter = ?2 AND code_batch.revoked_at IS NULL",
+        "SELECT 1 FROM code WHERE poll_id = ?1 AND voter = ?2 AND NOT EXISTS (SELECT 1 FROM code_batch \
+         WHERE code_batch.poll_id = ?1 AND number = code.batch AND revoked_at IS NOT NULL)",
     )?;
     let mut valid = Vec::new();
     for code in codes {

@@ -18,7 +18,7 @@ mod tests {
 
     #[test]
     fn pseudonym_is_of_one_code_in_one_poll() {
-        let (key, other) = (DerivedKey([7; 32]), DerivedKey([8; 32]));
+        let (key, other) = (DerivedKey::new([7; 32]), DerivedKey::new([8; 32]));
         let voter = |key, poll, code: &str| code_voter(PolicyKey(key), PollId(poll), code.parse().unwrap());
         let own = voter(&key, 1, "0123-4567-89AB-CDEF");
         assert_eq!(own, voter(&key, 1, "ol23 4567 89ab cdef"));
