@@ -3,7 +3,7 @@
 //! - [`ChaosProxy`] injects faults between a client and any server.
 //! - [`ThrongProcess`] is a real `throng`, with its log; [`DataDir`] is where one after the other runs.
 //! - [`Connection`] and [`Client`] speak HTTP; [`log`](mod@log) keeps what this process logs.
-//! - [`solve`] makes the proof of work that a ballot may need.
+//! - [`solve`] makes the proof of work that a ballot may need; [`TokenSigner`] signs the tokens of a publisher's users.
 //! - [`eventually`] and its variants wait for what has no event.
 //! - With the feature `server`: `TestServer` is a whole server in the test's process.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
@@ -17,6 +17,7 @@ mod process;
 mod proof;
 #[cfg(feature = "server")]
 mod server;
+mod token_signer;
 mod wait;
 
 pub use self::chaos_proxy::{ChaosProxy, Fault, Response};
@@ -26,4 +27,5 @@ pub use self::process::{DataDir, Lines, ThrongProcess, throng};
 pub use self::proof::solve;
 #[cfg(feature = "server")]
 pub use self::server::{CORES, GatedStore, NOW, TestDatabase, TestServer, codes, polls};
+pub use self::token_signer::TokenSigner;
 pub use self::wait::{WAIT_MAX, eventually, eventually_async, wait_until, within};

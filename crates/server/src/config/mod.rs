@@ -12,13 +12,16 @@ mod show;
 mod sources;
 mod text_file;
 mod tls;
+mod token_keys;
 mod trusted_proxies;
 mod values;
+mod voter_keys;
 mod wait;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use throng_backends::cache::CacheUrl;
@@ -34,6 +37,8 @@ pub use self::secret::{AppSecret, DerivedKey, SECRET_SUFFIX};
 pub use self::settings::{SETTINGS, Setting};
 pub use self::show::{Shown, show};
 pub use self::sources::{Sources, flag_of};
+use self::token_keys::KeysFile;
+pub use self::token_keys::{TokenKey, TokenKeys};
 pub use self::trusted_proxies::TrustedProxies;
 use self::values::{Address, IdleTimeout, LogFilter, Port, Seconds, VotesPerNetwork};
 pub use self::values::{AppEnv, QueuePrefix};
@@ -84,6 +89,8 @@ pub struct Config {
     pub idle: IdleTimeouts,
     /// The most votes per minute of one network in one poll; `None` means no limit.
     pub votes_per_network: Option<NonZeroU32>,
+    /// The file with the keys that verify voters' tokens.
+    pub voter_keys: Option<PathBuf>,
     /// Whether processors are kept from sleeping while many clients vote.
     pub keep_awake: bool,
     /// What is logged, as a filter of `tracing`.
@@ -119,10 +126,11 @@ impl Config {
     /// Reads the configuration of a server from `sources`. It must include what other commands may lack.
     ///
     /// # Errors
-    /// As for [`Self::read`], with those of the certificate.
+    /// As for [`Self::read`], with those of the certificate and of the keys for voters' tokens.
     pub fn read_to_serve(sources: &Sources) -> Result<Self, Faults> {
         Self::read_with(sources, |read, config| {
             read.check_certificate(config);
+            read.check_token_keys(config);
             read.check_secret_is_shared(config);
         })
     }
@@ -159,6 +167,7 @@ impl Config {
             proxy_protocol: read.setting("PROXY_PROTOCOL", false),
             idle: read.optional("IDLE_TIMEOUT").map_or_else(IdleTimeouts::default, |IdleTimeout(idle)| idle),
             votes_per_network: read.setting("VOTES_PER_NETWORK", VotesPerNetwork(None)).0,
+            voter_keys: read.optional("VOTER_KEYS").map(|KeysFile(path)| path),
             keep_awake: read.setting("KEEP_AWAKE", false),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
             otlp_endpoint: read.optional("OTLP_ENDPOINT"),
@@ -493,7 +502,7 @@ mod tests {
     #[test]
     fn every_setting_is_listed() {
         for setting in SETTINGS {
-            let broken = read(&[(setting.name, "\u{1} broken =")]);
+            let broken = Config::read_to_serve(&Sources::from_pairs(&[(setting.name, "\u{1} broken =")]));
             assert!(broken.is_err(), "{} is listed but not read", setting.name);
         }
     }

@@ -107,6 +107,11 @@ pub const SETTINGS: &[Setting] = &[
         "votes a minute that one network may send to one poll: an IPv4 address or an IPv6 /64; 0: any number",
     ),
     Setting::new(
+        "VOTER_KEYS",
+        "none",
+        "a file with the keys that verify voters' tokens (policy signed): a JWK Set, or public keys as PEM",
+    ),
+    Setting::new(
         "KEEP_AWAKE",
         "false",
         "true: keep processors out of idle states while a crowd votes, if this process may",

@@ -7,7 +7,7 @@ use throng_backends::cache::CacheUrl;
 use throng_backends::queue::QueueUrl;
 use throng_backends::store::DatabaseUrl;
 
-use super::{SETTINGS, Setting, Sources};
+use super::{SETTINGS, Setting, Sources, token_keys};
 
 /// Placeholder for a value that is set and isn't shown.
 const HIDDEN: &str = "(not shown)";
@@ -39,6 +39,7 @@ fn redacted(name: &str, value: &str) -> String {
         "QUEUE_URL" => parsed::<QueueUrl>(value),
         "CACHE_URL" => parsed::<CacheUrl>(value),
         "APP_SECRET" => HIDDEN.to_owned(),
+        "VOTER_KEYS" if token_keys::is_key(value) => HIDDEN.to_owned(),
         _ if value.contains('@') => HIDDEN.to_owned(),
         _ => value.to_owned(),
     }
@@ -61,6 +62,7 @@ mod tests {
             ("CACHE_URL", "memcached://cache"),
             ("APP_SECRET", "hunter2hunter2hunter2hunter2hunter2"),
             ("OTLP_ENDPOINT", "http://ann:hunter2@collector"),
+            ("VOTER_KEYS", r#"{"keys":[{"kty":"oct","k":"hunter2"}]}"#),
             ("LOG", "debug"),
         ];
         let shown = show(&Sources::from_pairs(&settings));

@@ -151,6 +151,26 @@ fn secret_comes_from_a_file() {
 }
 
 #[test]
+fn keys_for_voters_tokens_are_checked_before_a_start() {
+    let workspace = Workspace::new();
+    workspace.write("keys.json", r#"{"keys":[{"kty":"oct","kid":"a","k":"aHVudGVyMg"},{"kty":"OKP"}]}"#);
+    workspace.write(".env", "VOTER_KEYS=keys.json\nLISTEN=foo\n");
+    for command in ["serve", "config check"] {
+        let ran = workspace.run(command);
+        let faults =
+            ["VOTER_KEYS (from .env): keys.json key 1 (`a`) has a secret of 7 bytes", "keys.json key 2", "LISTEN"];
+        ran.fails(1, &faults);
+        assert!(!ran.complaint().contains("aHVudGVyMg"), "{}", ran.complaint());
+    }
+    workspace.write(".env", "VOTER_KEYS='{\"keys\":[{\"kty\":\"oct\",\"k\":\"aHVudGVyMg\"}]}'\n");
+    let ran = workspace.run("serve");
+    ran.fails(1, &["VOTER_KEYS (from .env): it has the keys themselves"]);
+    assert!(!ran.complaint().contains("aHVudGVyMg"), "{}", ran.complaint());
+    workspace.write(".env", "VOTER_KEYS=nowhere.json\n");
+    workspace.run("config check").fails(1, &["VOTER_KEYS (from .env): nowhere.json doesn't exist"]);
+}
+
+#[test]
 fn settings_in_effect_are_shown_without_secrets() {
     let workspace = Workspace::new();
     workspace.write(".env", "QUEUE_URL=amqp://ann:hunter2@mq/%2f\nAPP_SECRET=hunter2hunter2hunter2hunter2hunter2\n");
