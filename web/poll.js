@@ -13,7 +13,7 @@ const FOLLOW_MS = [500, 1_000, 2_000, 4_000];
 
 // The errors with which Throng says that it took nothing. Any other 5xx, and any error without Throng's own body, may be
 // a proxy's, which lost the response to a vote that was counted.
-const NOTHING_TAKEN = ["overloaded", "rate_limited", "store_unavailable", "queue_unavailable"];
+const NOTHING_TAKEN = ["overloaded", "rate_limited", "store_unavailable", "queue_unavailable", "voter_keys_missing"];
 
 // The proof of work for the page's ballot, a promise, once it was begun.
 let proving = null;
@@ -143,7 +143,7 @@ async function sendOnce(form, ballot, isLast = false) {
   } catch {
     return { notSent: true, offline: !navigator.onLine };
   }
-  const sent = await post(form.dataset.ballots, { ...ballot, proof });
+  const sent = await post(form.dataset.ballots, { ...ballot, proof, voter: voterOf(form) });
   if (!sent.unproven || isLast) return sent;
   proving = null;
   return sendOnce(form, ballot, true);
@@ -183,10 +183,16 @@ function proofOf(form) {
   return proving;
 }
 
-async function prove({ dataset, elements }) {
+// The token with which the poll's publisher names the voter; undefined in other polls.
+function voterOf({ elements }) {
+  return elements.namedItem("voter")?.value;
+}
+
+async function prove(form) {
+  const { dataset, elements } = form;
   const address = `${dataset.challenge}?ballot_id=${elements.namedItem("ballot_id").value}`;
-  const code = elements.namedItem("code");
-  const headers = code ? { "Throng-Voter": code.value } : {};
+  const voter = elements.namedItem("code")?.value ?? voterOf(form);
+  const headers = voter ? { "Throng-Voter": voter } : {};
   const response = await fetch(address, { headers, signal: AbortSignal.timeout(TRY_MS_MAX) });
   if (!response.ok) throw new Error(`no challenge: ${response.status}`);
   const { challenge } = await response.json();

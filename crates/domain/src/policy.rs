@@ -13,6 +13,8 @@ words! {
         Device = "device",
         /// The network that the ballot was sent from: an IPv4 address, or an IPv6 network of /64.
         Network = "network",
+        /// A user whom the publisher names in a token that it signs.
+        Signed = "signed",
         /// An invitation code, made by the poll's operator.
         Code = "code",
     }
@@ -23,7 +25,7 @@ impl Policy {
     pub fn identifies_voters(self) -> bool {
         match self {
             Self::Unlimited => false,
-            Self::Device | Self::Network | Self::Code => true,
+            Self::Device | Self::Network | Self::Signed | Self::Code => true,
         }
     }
 }

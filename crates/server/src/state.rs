@@ -10,7 +10,7 @@ use throng_domain::store::StoreError;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, DerivedKey};
+use crate::config::{Config, DerivedKey, TokenKeys};
 use crate::intake::{BallotIds, BallotQueue, CodeChecks, NetworkLimit};
 use crate::net::Shutdown;
 use crate::results::{LivePoll, LivePolls, ResultSource};
@@ -39,6 +39,8 @@ pub struct App {
     pub ballot_receipt_key: DerivedKey,
     /// Makes the pseudonyms of voters, and signs their devices' tokens.
     pub policy_key: DerivedKey,
+    /// Verify the tokens by which a publisher names its users; `None` if there are none.
+    pub token_keys: Option<TokenKeys>,
     /// Signs the challenges for proofs of work.
     pub challenge_key: DerivedKey,
     /// Limits the votes of each network; `None` without a limit.

@@ -132,6 +132,7 @@ impl Frame {
             receipt_key: config.receipt_key()?,
             ballot_receipt_key: config.ballot_receipt_key()?,
             policy_key: config.policy_key()?,
+            token_keys: config.token_keys()?,
             challenge_key: config.challenge_key()?,
             network_limit: config.votes_per_network.map(limit),
             code_checks: CodeChecks::default(),

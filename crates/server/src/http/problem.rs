@@ -162,6 +162,10 @@ impl Problem {
     }
 
     fn cause(&self) -> Cause {
+        // An operator's mistake, which nothing else logs.
+        if let Self::Refused(refusal @ Refusal::VoterKeysMissing) = self {
+            return Some(refusal.to_string());
+        }
         if let Self::ResultsUnavailable(cause) | Self::NotReady(_, cause) | Self::Internal(cause) = self {
             cause.clone()
         } else {
@@ -249,13 +253,20 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::NothingToWithdraw => {
             (StatusCode::CONFLICT, "nothing_to_withdraw", "The ballot doesn't count any more")
         }
-        Refusal::CodeRequired => (StatusCode::UNAUTHORIZED, "code_required", "The ballot needs an invitation code"),
+        Refusal::CodeRequired => (StatusCode::FORBIDDEN, "code_required", "The ballot needs an invitation code"),
         Refusal::CodeInvalid => (StatusCode::FORBIDDEN, "code_invalid", "The invitation code isn't valid in this poll"),
         Refusal::ProofRequired => {
             (StatusCode::PRECONDITION_REQUIRED, "proof_required", "The ballot needs a proof of work")
         }
         Refusal::ProofInvalid => {
             (StatusCode::PRECONDITION_REQUIRED, "proof_invalid", "The proof of work isn't valid for this ballot")
+        }
+        Refusal::VoterTokenMissing => (StatusCode::FORBIDDEN, "voter_token_required", "The vote needs a voter's token"),
+        Refusal::VoterTokenInvalid(_) => {
+            (StatusCode::FORBIDDEN, "voter_token_invalid", "The voter's token isn't valid for this poll")
+        }
+        Refusal::VoterKeysMissing => {
+            (StatusCode::SERVICE_UNAVAILABLE, "voter_keys_missing", "Voters can't be recognized right now")
         }
         Refusal::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
         Refusal::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
@@ -333,11 +344,22 @@ fn refusal_detail(refusal: &Refusal) -> String {
             Get a new challenge for this ballot_id, and send the ballot with its proof."
                 .into()
         }
+        Refusal::VoterTokenMissing => {
+            "The ballot was not counted. Send the token with which the poll's publisher names its user: in voter, or as \
+            Throng-Voter."
+                .into()
+        }
+        Refusal::VoterTokenInvalid(fault) => {
+            format!("The ballot was not counted: the token can't be used, since {fault}. Get a new one from the poll's publisher.")
+        }
         Refusal::PollNotOpen => {
             "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()
         }
         Refusal::PollClosed => "The ballot was not counted: it arrived after the poll had closed.".into(),
-        Refusal::RateLimited { .. } | Refusal::Overloaded | Refusal::Unavailable(_) => NOTHING_ACCEPTED.into(),
+        Refusal::RateLimited { .. }
+        | Refusal::VoterKeysMissing
+        | Refusal::Overloaded
+        | Refusal::Unavailable(_) => NOTHING_ACCEPTED.into(),
         Refusal::OutcomeUnknown(_) => {
             "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. \
             Without the id it may count twice."
@@ -389,6 +411,7 @@ mod tests {
 
     use super::*;
     use crate::telemetry::metrics::REFUSAL_REASONS;
+    use crate::voting::TokenFault;
 
     /// One of every kind. A new variant is added here when the compiler asks for its status.
     fn every_problem() -> Vec<Problem> {
@@ -410,6 +433,9 @@ mod tests {
             Refusal::CodeInvalid,
             Refusal::ProofRequired,
             Refusal::ProofInvalid,
+            Refusal::VoterTokenMissing,
+            Refusal::VoterTokenInvalid(TokenFault::Expired),
+            Refusal::VoterKeysMissing,
             Refusal::PollNotOpen,
             Refusal::PollClosed,
             Refusal::RateLimited { retry_after_s: 7 },

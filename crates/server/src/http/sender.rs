@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hyper::HeaderMap;
 use hyper::header::{COOKIE, FORWARDED, HeaderName, ORIGIN, SET_COOKIE};
+use throng_domain::policy::Policy;
 use throng_domain::poll::Poll;
 
 use super::client_info::headers_in;
@@ -12,9 +13,9 @@ use super::forwarded::{X_FORWARDED_FOR, client_address};
 use super::origin::SEC_FETCH_SITE;
 use crate::net::SimpleRequest;
 use crate::state::CoreState;
-use crate::voting::{self, Device, DeviceToken, PolicyKey, Refusal, Sender};
+use crate::voting::{self, Device, DeviceToken, PolicyKey, Refusal, Sender, VoterToken};
 
-/// A device's token, where no cookie is kept, or an invitation code.
+/// A voter's token: of a device, where no cookie is kept, or of the publisher's user; or an invitation code.
 pub const THRONG_VOTER: HeaderName = HeaderName::from_static("throng-voter");
 
 /// The headers from which a sender is identified.
@@ -41,18 +42,23 @@ pub struct RequestSender {
 
 impl RequestSender {
     /// The sender of a request with these headers, received from `peer`, to vote in `poll`. `voter` is a token or code given in
-    /// the body, which counts before the header; a valid cookie counts before both.
+    /// the body: it counts before one in a header, and a device's valid cookie before both.
     pub fn of(core: &CoreState, poll: &Poll, headers: &HeaderMap, peer: IpAddr, voter: Option<&str>) -> Self {
         let (config, key) = (&core.app.config, PolicyKey(&core.app.policy_key));
         let mut cookie = None;
-        let in_header = || headers.get(THRONG_VOTER).and_then(|voter| voter.to_str().ok());
-        let device = || {
+        let given = || voter.or_else(|| headers.get(THRONG_VOTER).and_then(|voter| voter.to_str().ok()));
+        let mut device = || {
             let in_cookie = cookie.insert(DeviceCookie::of(config, key, (poll.id, &poll.slug), headers, peer)).device;
-            in_cookie.or_else(|| Device::of_token(key, poll.id, voter.or_else(in_header)?))
+            in_cookie.or_else(|| Device::of_token(key, poll.id, given()?))
         };
-        let address = || client_address(peer, headers, &config.trusted_proxies);
-        let code = || voter.or_else(in_header).filter(|typed| !typed.trim().is_empty()).map(str::parse);
-        Self { sender: Sender::of(poll.policy, device, address, code), cookie }
+        let sender = match poll.policy {
+            Policy::Unlimited => Sender::Anybody,
+            Policy::Device => Sender::Device(device()),
+            Policy::Network => Sender::Network(client_address(peer, headers, &config.trusted_proxies)),
+            Policy::Signed => Sender::Signed(given().map(VoterToken::new)),
+            Policy::Code => Sender::Code(given().filter(|typed| !typed.trim().is_empty()).map(str::parse)),
+        };
+        Self { sender, cookie }
     }
 
     /// The sender of a simple request, received from `peer`, to vote in the default poll. Its headers are parsed only if that

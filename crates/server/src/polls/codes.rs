@@ -104,7 +104,7 @@ impl PollService<'_> {
         let poll = self.find(slug).await?;
         match poll.policy {
             Policy::Code => Ok(poll),
-            policy @ (Policy::Unlimited | Policy::Device | Policy::Network) => {
+            policy @ (Policy::Unlimited | Policy::Device | Policy::Network | Policy::Signed) => {
                 Err(PollError::HasNoCodes { slug: slug.clone(), policy })
             }
         }

@@ -159,7 +159,7 @@ fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
 /// What the sender may know of the ballots that this voter has cast.
 fn earlier(policy: Policy, ballots: u8, only: Option<Choices>) -> Earlier {
     match policy {
-        Policy::Device | Policy::Code => Earlier::OfDevice { ballots, only },
+        Policy::Device | Policy::Signed | Policy::Code => Earlier::OfDevice { ballots, only },
         // Where there are no voters, no ballot has this outcome.
         Policy::Network | Policy::Unlimited => Earlier::OfNetwork { ballots },
     }
@@ -191,7 +191,7 @@ mod tests {
         let only = Choices::new([OptionId(1)]);
         let earlier =
             |policy| status(Disposition::Recorded(Outcome::QuotaUsed { ballots: 1, only: only.clone() }), policy);
-        for policy in [Policy::Device, Policy::Code] {
+        for policy in [Policy::Device, Policy::Signed, Policy::Code] {
             let of_sender = Earlier::OfDevice { ballots: 1, only: only.clone() };
             assert_eq!(earlier(policy), Err(Refusal::AlreadyVoted(of_sender)));
         }

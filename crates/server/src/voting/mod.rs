@@ -14,7 +14,7 @@ mod voter;
 
 pub use self::cast::{Cast, MissingId, Status, Vote, cast};
 pub use self::challenge::challenge;
-pub use self::policy::{Device, DeviceToken, PolicyKey, code_voter};
+pub use self::policy::{Device, DeviceToken, PolicyKey, TokenFault, VoterToken, code_voter};
 pub use self::proof_of_work::Challenge;
 pub use self::receipt::{Receipt, ReceiptKey};
 pub use self::refusal::{Earlier, Refusal};

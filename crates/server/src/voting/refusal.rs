@@ -3,6 +3,7 @@
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::poll::{InvalidChoice, OptionId};
 
+use super::policy::TokenFault;
 use crate::state::Dependency;
 
 /// Why a vote isn't counted. After every refusal but [`OutcomeUnknown`](Self::OutcomeUnknown) it certainly wasn't.
@@ -41,6 +42,15 @@ pub enum Refusal {
     /// The proof of work is of another ballot or poll, has expired, or solves nothing.
     #[error("the proof of work isn't valid for this ballot")]
     ProofInvalid,
+    /// The poll counts only votes of users whom the publisher names in a token, and this one has none.
+    #[error("the vote has no voter's token")]
+    VoterTokenMissing,
+    /// The token isn't valid for the poll.
+    #[error("the voter's token isn't valid: {0}")]
+    VoterTokenInvalid(TokenFault),
+    /// This server has no keys that verify voters' tokens. Another one may have them.
+    #[error("VOTER_KEYS isn't set, so no voter of a poll with the policy `signed` can be recognized")]
+    VoterKeysMissing,
     /// The poll isn't open yet.
     #[error("the poll isn't open yet")]
     PollNotOpen,
@@ -67,7 +77,7 @@ pub enum Refusal {
 /// The ballots that a voter has cast, as far as the sender of another one may know.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// So many of the sender's, who holds the voter's token or code.
+    /// So many of the sender's, who holds the device's or user's token, or the code.
     OfDevice {
         /// How many.
         ballots: u8,

@@ -127,6 +127,7 @@ fn policy_code(policy: Policy) -> u8 {
         Policy::Unlimited => 0,
         Policy::Device => 1,
         Policy::Network => 2,
+        Policy::Signed => 3,
         Policy::Code => 4,
     }
 }
@@ -136,6 +137,7 @@ fn policy_of(code: u8) -> Result<Policy, NotAMessage> {
         0 => Ok(Policy::Unlimited),
         1 => Ok(Policy::Device),
         2 => Ok(Policy::Network),
+        3 => Ok(Policy::Signed),
         4 => Ok(Policy::Code),
         _ => Err(NotAMessage::Malformed("a ballot has an unknown policy")),
     }
@@ -185,7 +187,13 @@ mod tests {
     fn any_ballot() -> impl Strategy<Value = Ballot> {
         let poll = prop_oneof![Just(1), any::<i64>()];
         let choices = btree_set(any::<u16>(), 0..9);
-        let policy = prop::sample::select(vec![Policy::Unlimited, Policy::Device, Policy::Network, Policy::Code]);
+        let policy = prop::sample::select(vec![
+            Policy::Unlimited,
+            Policy::Device,
+            Policy::Network,
+            Policy::Signed,
+            Policy::Code,
+        ]);
         (poll, any::<u128>(), any::<Option<[u8; 16]>>(), choices, any::<i64>(), policy).prop_map(
             |(poll, id, key, choices, accepted_at, policy)| {
                 let id = Uuid::from_u128(id);

@@ -54,8 +54,8 @@ pub(in crate::cli) struct Create {
     /// Base of the percentages: the voters, or all the choices made
     #[arg(long, default_value = "voters", value_parser = one_of::<PercentBase>(PercentBase::WORDS))]
     percent_base: PercentBase,
-    /// What identifies a voter: nothing, so that everyone may vote any number of times; the voter's browser; its network; or an
-    /// invitation code (see `throng poll codes`)
+    /// What identifies a voter: nothing, so that everyone may vote any number of times; the voter's browser; its network; a token
+    /// that the publisher signs for its user (VOTER_KEYS); or an invitation code (see `throng poll codes`)
     #[arg(long, default_value = "unlimited", value_parser = one_of::<Policy>(Policy::WORDS))]
     policy: Policy,
     /// Ballots that a voter may cast

@@ -11,12 +11,10 @@ use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
-use throng_domain::code::Code;
 use throng_domain::poll::Poll;
 use uuid::Uuid;
 
 use super::super::cookies::cookies;
-use super::code_link::code_field;
 use super::receipt::ReceiptKey;
 
 /// The query parameter with the name of the ballot.
@@ -36,13 +34,14 @@ pub struct BallotAddress {
 }
 
 impl BallotAddress {
-    /// The address of a poll's ballot with this name, which must be unique, for the voter who has this code, if one is known.
-    pub fn new(poll: &Poll, name: BallotId, code: Option<Code>) -> Self {
+    /// The address of a poll's ballot with this name, which must be unique. `voter` is the field of the address with the voter's code
+    /// or token, if one is known.
+    pub fn new(poll: &Poll, name: BallotId, voter: Option<&str>) -> Self {
         let slug = &poll.slug;
-        let code = code.map_or_else(String::new, |code| format!("&{}", code_field(code)));
+        let voter = voter.map(|field| format!("&{field}")).unwrap_or_default();
         let value = |text: String| HeaderValue::from_str(&text).expect("slugs and ids fit in a header");
         Self {
-            address: value(format!("/polls/{slug}/ballot?{FIELD}={name}{code}")),
+            address: value(format!("/polls/{slug}/ballot?{FIELD}={name}{voter}")),
             // Without a path, the cookie applies to the pages beside this one, whatever path prefix a proxy adds. It reveals no
             // more than the address.
             cookie: value(format!("{}={name}; HttpOnly; SameSite=Lax", cookie_name(poll))),

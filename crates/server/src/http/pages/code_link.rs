@@ -15,7 +15,7 @@ pub fn code_in(poll: &Poll, query: &str) -> Option<Code> {
             let fields: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
             fields.iter().find(|(name, _)| name == FIELD)?.1.parse().ok()
         }
-        Policy::Unlimited | Policy::Device | Policy::Network => None,
+        Policy::Unlimited | Policy::Device | Policy::Network | Policy::Signed => None,
     }
 }
 

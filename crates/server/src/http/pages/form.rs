@@ -4,6 +4,7 @@ use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 use throng_domain::ballot::BallotId;
 use throng_domain::code::CODE_BYTES_MAX;
+use throng_domain::policy::Policy;
 use throng_domain::poll::OptionId;
 use throng_domain::submission;
 
@@ -22,16 +23,19 @@ pub struct BallotForm {
     pub code: String,
     /// Its proof of work, not yet checked.
     pub proof: Option<String>,
+    /// The voter's token, not yet checked, where the poll's policy is `signed`.
+    pub voter: Option<String>,
     /// Whether it was sent before, and may have been counted.
     pub retry: bool,
 }
 
 impl BallotForm {
-    /// Parses the fields `choice`, one per option, `ballot_id`, `code`, `proof` and `retry`.
+    /// Parses the fields `choice`, one per option, `ballot_id`, `code`, `proof` and `retry`, and with the policy `signed` also
+    /// `voter`.
     ///
     /// # Errors
     /// [`Problem::UnsupportedMediaType`], or [`Problem::NotABallot`] if there is an unknown field or an invalid value.
-    pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Problem> {
+    pub fn read(headers: &HeaderMap, body: &[u8], policy: Policy) -> Result<Self, Problem> {
         let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE) {
             return Err(Problem::UnsupportedMediaType);
@@ -45,6 +49,7 @@ impl BallotForm {
                 "ballot_id" | "proof" if value.is_empty() => {}
                 "code" if value.len() <= CODE_BYTES_MAX => form.code = value,
                 "proof" => form.proof = Some(value),
+                "voter" if policy == Policy::Signed => form.voter = Some(value).filter(|voter| !voter.is_empty()),
                 "retry" if value == "1" => form.retry = true,
                 "ballot_id" => {
                     form.ballot_id = Some(submission::parse_ballot_id(&value).ok_or_else(not_a_ballot)?);

@@ -14,6 +14,7 @@ mod form;
 mod page;
 mod receipt;
 mod texts;
+mod voter_token;
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ use hyper::header::{
 use hyper::{HeaderMap, StatusCode, Uri};
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
-use throng_domain::poll::{PollState, Viewer};
+use throng_domain::poll::{Poll, PollState, Viewer};
 
 use self::ballot_address::BallotAddress;
 use self::code_link::code_in;
@@ -87,13 +88,12 @@ async fn show(
     // If the store is unavailable, the page shows the latest known result.
     let _ = core.app.refresh_result(&live, now).await;
     let query = query.unwrap_or_default();
-    let visit = Visit::new(&core.app.config.public_url, core.app.is_behind_broker());
-    if let Some(code) = code_in(&live.poll, &query) {
-        let visit = Visit { code: code.to_string(), ..visit };
-        return private_page(html(&PollPage::new(&live, now, visit)));
-    }
+    let visit = visit_of(&core, &live.poll, &query);
     let visit = match ReceiptKey(&core.app.receipt_key).proof(&live.poll, &query, &headers, now) {
-        None if !receipt::is_present(&query) => return cached(html(&PollPage::new(&live, now, visit))),
+        None if !receipt::is_present(&query) => {
+            let cacheable: fn(Response) -> Response = if visit.voter_field().is_none() { cached } else { private_page };
+            return cacheable(html(&PollPage::new(&live, now, visit)));
+        }
         None => visit,
         Some(Proof::Own(own)) => Visit { after: After::Vote, own, viewer: Viewer::Voter, ..visit },
         Some(Proof::Unbound { from_own_page: true }) => Visit { after: After::Vote, ..visit },
@@ -117,8 +117,8 @@ async fn show_ballot(
     };
     let now = core.app.clock.now();
     let query = query.unwrap_or_default();
+    let visit = visit_of(&core, &live.poll, &query);
     let is_open = live.poll.state(now) == PollState::Open;
-    let code = code_in(&live.poll, &query);
     let mut ballot_id = ballot_address::ballot_id(&live.poll, ReceiptKey(&core.app.receipt_key), &query, &headers, now);
     if ballot_id.is_none() && is_open && ballot_address::is_just_made(&query, now) {
         // Redirected here from another site, without cookies: a new ballot, whose id no other client can know and to which
@@ -126,17 +126,23 @@ async fn show_ballot(
         ballot_id = Some(core.app.next_ballot_id(now));
     }
     if ballot_id.is_none() && is_open {
-        let BallotAddress { address, cookie } = BallotAddress::new(&live.poll, core.app.next_ballot_id(now), code);
+        let name = core.app.next_ballot_id(now);
+        let BallotAddress { address, cookie } = BallotAddress::new(&live.poll, name, visit.voter_field().as_deref());
         return see_other(address, cookie);
     }
     let _ = core.app.refresh_result(&live, now).await;
-    let code = code.map(|code| code.to_string()).unwrap_or_default();
-    let visit = Visit { ballot_id, code, ..Visit::new(&core.app.config.public_url, core.app.is_behind_broker()) };
-    private_page(html(&PollPage::new(&live, now, visit)))
+    private_page(html(&PollPage::new(&live, now, Visit { ballot_id, ..visit })))
 }
 
-/// The page, marked as not to be kept by caches in front: its id is for one ballot, or its code for one voter. A browser may keep it, to show it again
-/// with the same id when its user goes back; otherwise it requests the page again.
+/// The visitor of a page of this poll, whose address has this query.
+fn visit_of(core: &CoreState, poll: &Poll, query: &str) -> Visit {
+    let code = code_in(poll, query).map(|code| code.to_string()).unwrap_or_default();
+    let voter = voter_token::in_query(poll, query);
+    Visit { code, voter, ..Visit::new(&core.app.config.public_url, core.app.is_behind_broker()) }
+}
+
+/// The page, marked as not to be kept by caches in front: its id is for one ballot, or its code or token for one voter. A browser
+/// may keep it, to show it again with the same id when its user goes back; otherwise it requests the page again.
 fn private_page(mut page: Response) -> Response {
     let (cdn_cache_control, no_store) =
         (HeaderName::from_static("cdn-cache-control"), HeaderValue::from_static("no-store"));
@@ -161,7 +167,8 @@ async fn vote(
     };
     let (now, visit) = (core.app.clock.now(), Visit::new(&core.app.config.public_url, core.app.is_behind_broker()));
     let new_id = || core.app.next_ballot_id(now);
-    let form = match body.and_then(|WholeBody(body)| BallotForm::read(&headers, &body)).inspect_err(refuse) {
+    let read = |WholeBody(body)| BallotForm::read(&headers, &body, live.poll.policy);
+    let form = match body.and_then(read).inspect_err(refuse) {
         Ok(form) => form,
         Err(problem) => return refused(&live, now, visit, BallotForm::default(), new_id(), problem),
     };
@@ -172,8 +179,9 @@ async fn vote(
         return refused(&live, now, visit, form, id, problem);
     }
     let code = Some(form.code.as_str()).filter(|code| !code.is_empty());
-    let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, code);
-    match cast(&core, &live, &form, request_sender.sender).await.inspect_err(refuse) {
+    let voter = code.or(form.voter.as_deref());
+    let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, voter);
+    match cast(&core, &live, &form, request_sender.sender.clone()).await.inspect_err(refuse) {
         Ok(Cast { ballot_id, choices, token, .. }) => {
             let receipt = ReceiptKey(&core.app.receipt_key).issue(&live.poll, ballot_id, &choices, now, &headers);
             let mut response = see_other(receipt.address, receipt.cookie);
@@ -221,6 +229,8 @@ fn refused(
     } else {
         matches!(problem, Problem::Refused(Refusal::BallotIdReused)).then(Vec::new)
     };
+    let voter = form.voter.as_deref().and_then(|voter| voter_token::for_page(&live.poll, voter));
+    let visit = Visit { voter, ..visit };
     let visit = match earlier_choices {
         Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },
         None => Visit { own: form.choices, code: form.code, ballot_id: Some(id), retry, message, ..visit },

@@ -11,6 +11,7 @@ use super::super::problem::Problem;
 use super::assets;
 use super::code_link::code_field;
 use super::texts::{self, DisplayTime, PlainText, Plural, Texts};
+use super::voter_token;
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 
@@ -38,6 +39,8 @@ pub struct Visit {
     pub ballot_id: Option<BallotId>,
     /// The visitor's invitation code, as far as it is known; otherwise empty.
     pub code: String,
+    /// The voter's token, where the poll's publisher names its voters.
+    pub voter: Option<String>,
     /// Whether the ballot with this id was sent before and may have been counted.
     pub retry: bool,
     /// The error message.
@@ -59,11 +62,18 @@ impl Visit {
             viewer,
             ballot_id: None,
             code: String::new(),
+            voter: None,
             retry: false,
             message: None,
             site,
             counts_later,
         }
+    }
+
+    /// The field of an address with the visitor's code or token; `None` if none is known.
+    pub fn voter_field(&self) -> Option<String> {
+        let token = self.voter.as_ref().map(|voter| format!("{}={voter}", voter_token::FIELD));
+        token.or_else(|| self.code.parse().ok().map(code_field))
     }
 }
 
@@ -92,6 +102,12 @@ pub struct PollPage<'a> {
     texts: &'static Texts,
     poll: &'a Poll,
     message: Option<String>,
+    /// The voter's token, for the form.
+    voter: Option<String>,
+    /// The field of an address with the visitor's code or token, if one is known.
+    voter_field: Option<String>,
+    /// Whether the poll takes a vote only with a token, and there is none.
+    needs_voter: bool,
     /// The page whose form has an id, to which a browser without script is redirected.
     leads_to: Option<String>,
     shown: Shown<'a>,
@@ -156,13 +172,18 @@ impl<'a> PollPage<'a> {
                 Shown::ResultPanel(ResultPanel::after(live, texts, now, &visit))
             }
         };
+        let needs_voter = poll.policy == Policy::Signed && visit.voter.is_none();
         // Where a proof of work is required, voting needs the script anyway.
-        let leads_on = !poll.proof.is_required() && matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
+        let leads_on = !poll.proof.is_required()
+            && !needs_voter
+            && matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
+        let voter_field = visit.voter_field();
         let leads_to = leads_on.then(|| {
-            let code = visit.code.parse().map_or_else(|_| String::new(), |code| format!("?{}", code_field(code)));
-            format!("{}/polls/{}/ballot{code}", visit.site.prefix(), poll.slug)
+            let voter = voter_field.as_ref().map(|field| format!("?{field}")).unwrap_or_default();
+            format!("{}/polls/{}/ballot{voter}", visit.site.prefix(), poll.slug)
         });
-        Self { site: visit.site, texts, poll, message: visit.message, leads_to, shown }
+        let Visit { site, message, voter, .. } = visit;
+        Self { site, texts, poll, message, voter, voter_field, needs_voter, leads_to, shown }
     }
 }
 

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use super::connections::ConnectionMetrics;
 
 /// The reasons to refuse a ballot: the problem codes of the responses.
-pub const REFUSAL_REASONS: [&str; 27] = [
+pub const REFUSAL_REASONS: [&str; 30] = [
     "origin_not_allowed",
     "not_a_ballot",
     "invalid_choice",
@@ -34,6 +34,9 @@ pub const REFUSAL_REASONS: [&str; 27] = [
     "code_invalid",
     "proof_required",
     "proof_invalid",
+    "voter_token_required",
+    "voter_token_invalid",
+    "voter_keys_missing",
     "rate_limited",
     "overloaded",
     "store_unavailable",

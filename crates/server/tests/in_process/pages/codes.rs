@@ -78,8 +78,8 @@ fn form_with_a_code_counts_once() {
 fn code_that_is_missing_or_wrong_can_be_corrected_on_the_page() {
     let (server, codes) = server();
     for (field, status, shown, message) in [
-        ("", 401, "", "This poll is for people with a code. Enter yours, then vote."),
-        ("&code=", 401, "", "This poll is for people with a code. Enter yours, then vote."),
+        ("", 403, "", "This poll is for people with a code. Enter yours, then vote."),
+        ("&code=", 403, "", "This poll is for people with a code. Enter yours, then vote."),
         ("&code=0000+0000+0000+000u", 403, "0000 0000 0000 000u", "This code is not valid in this poll"),
         ("&code=0000-0000-0000-0000", 403, "0000-0000-0000-0000", "This code is not valid in this poll"),
         ("&code=%22%3E%3Cscript%3E", 403, "&#34;&#62;&#60;script&#62;", "This code is not valid in this poll"),

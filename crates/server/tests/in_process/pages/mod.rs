@@ -7,6 +7,7 @@ mod codes;
 mod outcome;
 mod proof;
 mod receipt;
+mod signed;
 
 /// The answer to a page's form with these fields and the id of a ballot that is a new one.
 fn submit(server: &TestServer, path: &str, fields: &str) -> Answer {

@@ -113,7 +113,7 @@ fn missing_code_is_required() {
         json!({"ballot_id": new_id(), "choices": [1], "voter": " "}),
     ] {
         let answer = server.post("/api/v1/polls/board/ballots", body.to_string().as_bytes());
-        answer.assert_problem(401, "code_required");
+        answer.assert_problem(403, "code_required");
         assert_eq!(answer.header("www-authenticate"), Some("Throng-Voter"));
     }
     assert_eq!(voters(&server, "board"), 0);
@@ -171,8 +171,8 @@ fn compatibility_route_reads_the_code_from_a_header() {
     server.create_poll(NewPoll { quota: Quota { ballots: 2, per_option: None }, ..poll("demo") });
     let (codes, _) = codes::create(&server, "demo", 1);
     let submit = |headers: &[(&str, &str)]| server.connect().request("POST", "/api/submit", headers, b"[1]");
-    submit(&[]).assert_problem(401, "code_required");
-    submit(&[("throng-voter", "")]).assert_problem(401, "code_required");
+    submit(&[]).assert_problem(403, "code_required");
+    submit(&[("throng-voter", "")]).assert_problem(403, "code_required");
     submit(&[("throng-voter", "0000-0000-0000-0000")]).assert_problem(403, "code_invalid");
     // As a simple request, and, with a header that such a request doesn't have, through the HTTP library.
     let id = new_id();
@@ -193,7 +193,7 @@ fn challenge_is_for_the_voter_with_the_code() {
     let (codes, _) = codes::create(&server, "board", 2);
     let id = new_id();
     let path = format!("/api/v1/polls/board/challenge?ballot_id={id}");
-    server.get(&path).assert_problem(401, "code_required");
+    server.get(&path).assert_problem(403, "code_required");
     let given = server.connect().request("GET", &path, &[("throng-voter", &codes[0])], b"");
     let proof = solve(given.json()["challenge"].as_str().unwrap());
     let send = |code: &str| {

@@ -20,5 +20,6 @@ mod proof;
 mod request_log;
 mod results;
 mod shutdown;
+mod signed;
 mod visibility;
 mod voters;

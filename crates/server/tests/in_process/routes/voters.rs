@@ -80,7 +80,7 @@ fn ballots_of_one_voter_at_once_count_up_to_the_quota() {
         assert_eq!(first.status, server.taken());
         let token = match policy {
             Policy::Device => format!(r#","voter":"{}""#, token(&first)),
-            Policy::Network | Policy::Unlimited | Policy::Code => String::new(),
+            Policy::Network | Policy::Signed | Policy::Unlimited | Policy::Code => String::new(),
         };
         let send = || {
             let mut connection = server.connect();

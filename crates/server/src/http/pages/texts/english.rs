@@ -3,7 +3,7 @@
 use throng_domain::poll::{InvalidChoice, Kind, Poll};
 
 use super::table::{PlainText, Plural, ScriptTexts, Texts};
-use crate::voting::{Earlier, Refusal};
+use crate::voting::{Earlier, Refusal, TokenFault};
 
 /// The table.
 pub static ENGLISH: Texts = Texts {
@@ -44,6 +44,7 @@ pub static ENGLISH: Texts = Texts {
     needs_script: "Voting in this poll needs JavaScript: your browser has to do a short calculation, which makes it hard for \
                    programs to vote in great numbers. Please turn on JavaScript for this site and reload the page, or vote \
                    with another browser.",
+    needs_voter: "Only users of another site can vote in this poll. Log in there, and open the poll from that site.",
     origin_not_allowed: PlainText {
         title: "Your vote was not counted",
         text: "It was sent from a page of another site, which is not allowed to vote here. Vote on the poll's own page.",
@@ -115,6 +116,31 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
              see this again, turn on JavaScript for this site."
         }
         Refusal::ProofInvalid => "Your vote was not counted, since it was sent too late. Vote again from here.",
+        Refusal::VoterTokenMissing => {
+            "Your vote was not counted, since this page doesn't know who you are. Go back to the site that led you here, log in \
+             there, and open the poll again."
+        }
+        Refusal::VoterTokenInvalid(TokenFault::Expired) if retried => {
+            "This page was open for too long. Your first attempt may have been counted; this one was not. To vote again, go \
+             back to the site that led you here and open the poll there."
+        }
+        Refusal::VoterTokenInvalid(TokenFault::Expired) => {
+            "Your vote was not counted, since this page was open for too long. Go back to the site that led you here, open the \
+             poll again, and vote."
+        }
+        Refusal::VoterTokenInvalid(
+            TokenFault::TooLong
+            | TokenFault::Unreadable
+            | TokenFault::UnknownKey
+            | TokenFault::WrongSignature
+            | TokenFault::MissingClaim(_)
+            | TokenFault::SubjectLength
+            | TokenFault::OtherPoll
+            | TokenFault::NotYetValid,
+        ) => {
+            "Your vote was not counted: the link that led you here can't be used for this poll. Go back to that site and open the \
+             poll again; if you see this again, tell the site."
+        }
         Refusal::BallotIdMissing => "Press Vote once more: then your vote is counted.",
         Refusal::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
         Refusal::PollClosed if retried => {
@@ -132,7 +158,7 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
         Refusal::Overloaded => {
             "Too many people are voting at this moment, so your vote was not counted. Vote again in a few seconds."
         }
-        Refusal::Unavailable(_) => {
+        Refusal::Unavailable(_) | Refusal::VoterKeysMissing => {
             "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
         }
         Refusal::OutcomeUnknown(_) => {

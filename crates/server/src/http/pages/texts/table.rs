@@ -63,6 +63,8 @@ pub struct Texts {
     pub unreadable: &'static str,
     /// Of a poll that requires a proof of work, where the script doesn't run.
     pub needs_script: &'static str,
+    /// Of a poll whose voters are named by its publisher, where the visitor isn't.
+    pub needs_voter: &'static str,
     pub origin_not_allowed: PlainText,
     pub nothing_here: PlainText,
     pub no_such_poll: PlainText,
