@@ -10,6 +10,7 @@ use throng_backends::queue::QueueUrl;
 use throng_backends::store::{DatabaseUrl, sqlite};
 use throng_backends::{cache, queue, store};
 use throng_domain::clock::{Clock, SystemClock, Timestamp};
+use throng_domain::policy::Policy;
 use throng_domain::poll::{Poll, PollId, PollState};
 use throng_domain::queue::Messages;
 use throng_domain::store::{Database, LogReader, LogState, StoreError};
@@ -19,7 +20,7 @@ use super::console::{Json, print, write_json};
 use super::counted::counted;
 use super::flags::Flags;
 use crate::app::{BROKER_WATCH, CLOCK_SKEW_MAX_MS, cant_use, watch_broker};
-use crate::config::{AppEnv, Config};
+use crate::config::{AppEnv, Config, TokenKey, TokenKeys};
 
 /// Maximum dead letters that are read for their reasons.
 const LETTERS_MAX: usize = 100;
@@ -102,6 +103,7 @@ async fn examine_database(config: &Config, database: &dyn Database, findings: &m
             findings.push(passed("tables", format!("they can be read; polls: {}", polls.len())));
             findings.push(find_default_poll(config, &polls));
             let now = SystemClock.now();
+            findings.extend(find_token_keys(config, &polls, now));
             closing = polls.iter().filter(|poll| poll.state(now) == PollState::Closing).count();
         }
         Err(error) => findings.push(fault(
@@ -175,6 +177,26 @@ fn find_default_poll(config: &Config, polls: &[Poll]) -> Finding {
                  {name}`, or set DEFAULT_POLL to another poll"
             ),
         )
+    }
+}
+
+/// Whether the keys that verify voters' tokens can be used, where a poll needs them or the settings name them.
+fn find_token_keys(config: &Config, polls: &[Poll], now: Timestamp) -> Option<Finding> {
+    const CHECKED: &str = "voter keys";
+    let needs_keys = |poll: &&Poll| poll.policy == Policy::Signed && !poll.is_closed(now);
+    let poll = polls.iter().find(needs_keys);
+    match (config.voter_keys.as_deref().map(TokenKeys::read), poll) {
+        (None, None) => None,
+        (None, Some(Poll { slug, .. })) => Some(fault(
+            CHECKED,
+            format!("the poll `{slug}` has the policy signed, so each of its votes gets 503; set VOTER_KEYS"),
+        )),
+        (Some(Ok(keys)), _) => {
+            let name = |key: &TokenKey| format!("{} {}", key.algorithm(), key.id().unwrap_or("without a kid"));
+            let names: Vec<_> = keys.iter().map(name).collect();
+            Some(passed(CHECKED, format!("they can be read: {}", names.join(", "))))
+        }
+        (Some(Err(faults)), _) => Some(fault(CHECKED, faults.join("; "))),
     }
 }
 

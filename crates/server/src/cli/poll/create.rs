@@ -11,7 +11,8 @@ use throng_domain::poll::{Kind, PercentBase, Proof, Slug, Visibility};
 
 use super::advice::advise;
 use super::display::write_poll;
-use crate::cli::console::Json;
+use crate::cli::console::{Json, write_message};
+use crate::config::Config;
 use crate::polls::{PollService, Schedule, TimeArg};
 
 /// Create a poll
@@ -74,6 +75,10 @@ pub(in crate::cli) struct Create {
     json: Json,
 }
 
+/// The warning about a poll whose votes can't be counted with the settings here.
+const WITHOUT_KEYS: &str =
+    "warning: VOTER_KEYS isn't set here; a server without it refuses every vote in this poll with 503";
+
 const EXAMPLES: &str = "\
 Examples:
   throng poll create song --title 'Best song?' --option Alpha --option Beta
@@ -86,11 +91,15 @@ impl Create {
         self,
         polls: PollService<'_>,
         clock: &dyn Clock,
+        config: &Config,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
         let json = self.json;
         let (new, schedule) = self.into_new_poll();
         let poll = polls.create(new, schedule).await.map_err(advise)?;
+        if poll.policy == Policy::Signed && config.voter_keys.is_none() {
+            write_message(WITHOUT_KEYS);
+        }
         write_poll(&poll, clock.now(), json, out)
     }
 

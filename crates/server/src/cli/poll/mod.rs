@@ -49,7 +49,7 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
             let (store, clock): (&dyn Store, &dyn Clock) = (&*database, &clock);
             let polls = PollService::new(store, clock, &config);
             match command {
-                PollCommand::Create(command) => command.run(polls, clock, out).await,
+                PollCommand::Create(command) => command.run(polls, clock, &config, out).await,
                 PollCommand::List(command) => command.run(store, clock, out).await,
                 PollCommand::Show(command) => command.run(polls, clock, out).await,
                 PollCommand::Open(command) => command.run(polls, clock, out).await,

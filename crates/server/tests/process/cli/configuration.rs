@@ -171,6 +171,22 @@ fn keys_for_voters_tokens_are_checked_before_a_start() {
 }
 
 #[test]
+fn signed_poll_without_keys_is_warned_about() {
+    let workspace = Workspace::with_demo();
+    let doctor = |workspace: &Workspace| workspace.run("doctor").output();
+    assert!(!doctor(&workspace).contains("voter keys"), "no poll needs them");
+    let created = workspace.create("song", "--policy signed --opens-at now");
+    assert!(created.0.status.success() && created.complaint().contains("warning: VOTER_KEYS isn't set here"));
+    let found = doctor(&workspace);
+    assert!(found.contains("FAULT voter keys    the poll `song` has the policy signed"), "{found}");
+    let key = r#"{"kty":"oct","kid":"a","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}"#;
+    workspace.write("keys.json", &format!(r#"{{"keys":[{key}]}}"#));
+    workspace.write(".env", "VOTER_KEYS=keys.json\n");
+    assert!(doctor(&workspace).contains("ok    voter keys    they can be read: HS256 a\n"), "{}", doctor(&workspace));
+    workspace.create("band", "--policy signed").succeeds();
+}
+
+#[test]
 fn settings_in_effect_are_shown_without_secrets() {
     let workspace = Workspace::new();
     workspace.write(".env", "QUEUE_URL=amqp://ann:hunter2@mq/%2f\nAPP_SECRET=hunter2hunter2hunter2hunter2hunter2\n");
