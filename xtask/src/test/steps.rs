@@ -54,6 +54,8 @@ const CADDY: Program = Program { name: "caddy", package: "caddy" };
 const CURL: Program = Program { name: "curl", package: "curl" };
 const WGET: Program = Program { name: "wget", package: "wget" };
 const PHP: Program = Program { name: "php", package: "php-cli php-curl" };
+const NODE: Program = Program { name: "node", package: "nodejs" };
+const PYTHON: Program = Program { name: "python3", package: "python3" };
 const JAVA: Program = Program { name: "java", package: "default-jdk-headless" };
 const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
 const NUTCRACKER: Program = Program { name: "nutcracker", package: "nutcracker" };
@@ -73,9 +75,9 @@ const SYSTEM: &str = "system";
 /// Tests of processes that send spans, which only a binary with this feature does. They need nothing but Rust.
 const OTLP: &str = "test --package throng --features otlp --no-fail-fast --test process -- otlp::";
 
-/// Browsers, proxies and third-party clients.
+/// Browsers, proxies, third-party clients, and what runs the programs in the docs.
 const CLIENTS_NEED: &[Program] =
-    &[NGINX, APACHE, HAPROXY, VARNISHD, CADDY, CURL, WGET, PHP, JAVA, CHROMIUM, CHROMEDRIVER];
+    &[NGINX, APACHE, HAPROXY, VARNISHD, CADDY, CURL, WGET, PHP, NODE, PYTHON, JAVA, CHROMIUM, CHROMEDRIVER];
 
 /// All test binaries that need more than Rust.
 const NEEDS: &[Need] = &[

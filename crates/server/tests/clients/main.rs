@@ -1,4 +1,4 @@
-//! Browsers, third-party clients and proxies in front of a server. `cargo xtask test` installs the programs that these tests
+//! Browsers, third-party clients and proxies in front of a server, and the docs' programs in other languages. `cargo xtask test` installs the programs that these tests
 //! need.
 #![allow(clippy::print_stdout, reason = "some tests report what they did")]
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
@@ -8,3 +8,4 @@ mod webdriver;
 
 mod browser;
 mod proxies;
+mod signers;

@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn voter_of(keys: &TokenKeys, poll: &Poll, token: &str) -> Result<VoterKey, TokenFault> {
-        VoterToken::new(token).voter(PolicyKey(&DerivedKey([7; 32])), keys, poll, Some(NOW))
+        VoterToken::new(token).voter(PolicyKey(&DerivedKey::new([7; 32])), keys, poll, Some(NOW))
     }
 
     /// What becomes of a token in the poll `song`.
@@ -277,7 +277,7 @@ mod tests {
             assert_eq!(fault(&keys, &signer.token(&changed(&changes))), expected, "{changes}");
         }
         let expired = VoterToken::new(signer.token(&changed(&json!({"exp": 0, "nbf": NOW_S * 2}))));
-        let closed = expired.voter(PolicyKey(&DerivedKey([7; 32])), &keys, &poll(1, "song"), None);
+        let closed = expired.voter(PolicyKey(&DerivedKey::new([7; 32])), &keys, &poll(1, "song"), None);
         assert_eq!(closed, voter_of(&keys, &poll(1, "song"), &signer.token(&claims())), "its lifetime isn't judged");
     }
 

@@ -2,7 +2,7 @@
 
 use throng_domain::policy::Policy;
 use throng_domain::poll::Visibility;
-use throng_testkit::{NOW, polls};
+use throng_testkit::{NOW, TokenSigner, polls};
 
 use super::voting::{choose, vote};
 use crate::webdriver::{Browser, Setup, browse, browse_with};
@@ -64,6 +64,41 @@ fn reload_after_a_vote_does_not_vote_from_another_network() {
         browser.server.clock.set(NOW.plus_ms(200_000_000));
         assert_eq!(voters(browser), 1);
     });
+}
+
+/// The publisher's key, in a file.
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/browser/voter_keys.json");
+
+#[test]
+fn publishers_user_votes_once_with_the_token_in_the_address() {
+    for javascript in [true, false] {
+        let setup = Setup { settings: &[("VOTER_KEYS", KEYS)], ..Setup::new(javascript) };
+        browse_with(setup, async |browser| {
+            polls::create(&browser.server, "song", |poll| poll.policy = Policy::Signed);
+            browser.goto("/polls/song").await;
+            let notice = browser.wait_for(".message").await.text().await.unwrap();
+            assert!(notice.starts_with("Only users of another site can vote in this poll."), "{notice}");
+            let claims = serde_json::json!({"sub": "ann", "aud": "song", "exp": NOW.0 / 1_000 + 60});
+            let page = format!("/polls/song?voter={}", TokenSigner::hs256().token(&claims));
+            browser.goto(&page).await;
+            vote(browser, &[2]).await;
+            browser.goto(&page).await;
+            choose(browser, &[3]).await;
+            browser.click("button").await;
+            browser.wait_for(".message[autofocus]").await;
+            let told = browser.texts(".message").await;
+            assert_eq!(told, ["You have already voted. Your first vote stands; this one was not counted."]);
+            assert_eq!(browser.texts(".own bdi").await, ["New discoveries"]);
+            browser.server.clock.set(NOW.plus_ms(70_000));
+            browser.goto(&page).await;
+            choose(browser, &[3]).await;
+            browser.click("button").await;
+            browser.wait_for(".message[autofocus]").await;
+            let told = browser.texts(".message").await.concat();
+            assert!(told.contains("this page was open for too long"), "{told}");
+            assert_eq!(voters(browser), 1);
+        });
+    }
 }
 
 #[test]
