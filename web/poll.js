@@ -15,7 +15,8 @@ const FOLLOW_MS = [500, 1_000, 2_000, 4_000];
 // a proxy's, which lost the response to a vote that was counted.
 const NOTHING_TAKEN = ["overloaded", "rate_limited", "store_unavailable", "queue_unavailable", "voter_keys_missing"];
 
-// The proof of work for the page's ballot, a promise, once it was begun.
+// The proof of work for the page's ballot, a promise, once it was begun: where the poll always requires one, or has refused
+// the ballot without.
 let proving = null;
 
 showLocalTimes();
@@ -82,7 +83,7 @@ function enhance(form) {
 
   function filledIn() {
     const choices = new FormData(form).getAll("choice").map(Number);
-    return { ballot_id: form.elements.namedItem("ballot_id").value, choices, voter: code?.value };
+    return { ballot_id: form.elements.namedItem("ballot_id").value, choices };
   }
 
   function faultOf({ length }) {
@@ -134,8 +135,8 @@ async function send(form, ballot, onRetry) {
   }
 }
 
-// One try, with a proof of work where the poll requires one. One that has expired is made anew, once. Besides what `post`
-// returns: {notSent}, where there is no proof.
+// One try, with a proof of work where one is known to be required. If one is missing or has expired, it is made from the
+// challenge in the response, once. Besides what `post` returns: {notSent}, where there is no proof.
 async function sendOnce(form, ballot, isLast = false) {
   let proof;
   try {
@@ -145,12 +146,12 @@ async function sendOnce(form, ballot, isLast = false) {
   }
   const sent = await post(form.dataset.ballots, { ...ballot, proof, voter: voterOf(form) });
   if (!sent.unproven || isLast) return sent;
-  proving = null;
+  proving = prove(form, sent.challenge);
   return sendOnce(form, ballot, true);
 }
 
-// One request: {counted}, {refused}, with {unproven} if a valid proof was missing, or {notTaken}; none of them where that
-// isn't known.
+// One request: {counted}, {refused}, with {unproven} and a {challenge} if a valid proof was missing, or {notTaken}; none of
+// them where that isn't known.
 async function post(address, ballot) {
   let response, body;
   try {
@@ -170,32 +171,41 @@ async function post(address, ballot) {
   if (NOTHING_TAKEN.includes(body.code)) {
     return { notTaken: body.code, retryAfterMs: Number(response.headers.get("Retry-After")) * 1_000 || 0 };
   }
-  return response.status < 500 ? { refused: true, unproven: response.status === 428 } : {};
+  return response.status < 500 ? { refused: true, unproven: response.status === 428, challenge: body.challenge } : {};
 }
 
-// The proof of work for the form's ballot, a promise; undefined where the poll requires none.
+// The proof of work for the form's ballot, a promise; undefined where none is known to be required.
 function proofOf(form) {
-  if (!form.dataset.challenge) return undefined;
-  proving ??= prove(form).catch((error) => {
+  if (form.dataset.proof === "always") proving ??= prove(form);
+  return proving ?? undefined;
+}
+
+// Solves the challenge, or a new one. A failure is forgotten, so that the next try begins anew.
+async function prove(form, challenge) {
+  try {
+    return await solve(form, challenge ?? await newChallenge(form));
+  } catch (error) {
     proving = null;
     throw error;
-  });
-  return proving;
+  }
 }
 
-// The token with which the poll's publisher names the voter; undefined in other polls.
+// The code or token that names the voter; undefined in other polls.
 function voterOf({ elements }) {
-  return elements.namedItem("voter")?.value;
+  return (elements.namedItem("code") ?? elements.namedItem("voter"))?.value;
 }
 
-async function prove(form) {
+async function newChallenge(form) {
   const { dataset, elements } = form;
   const address = `${dataset.challenge}?ballot_id=${elements.namedItem("ballot_id").value}`;
-  const voter = elements.namedItem("code")?.value ?? voterOf(form);
+  const voter = voterOf(form);
   const headers = voter ? { "Throng-Voter": voter } : {};
   const response = await fetch(address, { headers, signal: AbortSignal.timeout(TRY_MS_MAX) });
   if (!response.ok) throw new Error(`no challenge: ${response.status}`);
-  const { challenge } = await response.json();
+  return (await response.json()).challenge;
+}
+
+async function solve({ dataset, elements }, challenge) {
   const solver = new Worker(dataset.solver);
   try {
     const proof = await new Promise((resolve, reject) => {

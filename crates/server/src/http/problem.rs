@@ -86,6 +86,8 @@ struct Details<'a> {
     choices: Option<&'a Choices>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ballot_id: Option<BallotId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<&'a str>,
 }
 
 impl Problem {
@@ -220,8 +222,9 @@ impl Problem {
             None
         };
         let ballot_id = if let Self::Refused(Refusal::OutcomeUnknown(id)) = self { Some(*id) } else { None };
+        let challenge = if let Self::Refused(refusal) = self { refusal.challenge() } else { None };
         let (detail, status) = (&*self.detail(), status.as_u16());
-        let details = Details { r#type: "about:blank", title, status, detail, code, choices, ballot_id };
+        let details = Details { r#type: "about:blank", title, status, detail, code, choices, ballot_id, challenge };
         serde_json::to_vec(&details).expect("problem details have only strings for keys").into()
     }
 }
@@ -255,10 +258,10 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         }
         Refusal::CodeRequired => (StatusCode::FORBIDDEN, "code_required", "The ballot needs an invitation code"),
         Refusal::CodeInvalid => (StatusCode::FORBIDDEN, "code_invalid", "The invitation code isn't valid in this poll"),
-        Refusal::ProofRequired => {
+        Refusal::ProofRequired { .. } => {
             (StatusCode::PRECONDITION_REQUIRED, "proof_required", "The ballot needs a proof of work")
         }
-        Refusal::ProofInvalid => {
+        Refusal::ProofInvalid { .. } => {
             (StatusCode::PRECONDITION_REQUIRED, "proof_invalid", "The proof of work isn't valid for this ballot")
         }
         Refusal::VoterTokenMissing => (StatusCode::FORBIDDEN, "voter_token_required", "The vote needs a voter's token"),
@@ -334,14 +337,19 @@ fn refusal_detail(refusal: &Refusal) -> String {
             matter. It may have been revoked, or be for another poll: then ask whoever gave it to you."
                 .into()
         }
-        Refusal::ProofRequired => {
-            "The ballot was not counted. Get a challenge from /api/v1/polls/{slug}/challenge?ballot_id={id}, solve it, and send \
-            the ballot with this id and the proof: in proof, or to /api/submit as Throng-Proof."
+        Refusal::ProofRequired { challenge: None } => {
+            "The ballot was not counted. Send it with a ballot_id, to /api/submit as Idempotency-Key: the response then has a \
+            challenge to solve."
                 .into()
         }
-        Refusal::ProofInvalid => {
+        Refusal::ProofRequired { challenge: Some(_) } => {
+            "The ballot was not counted. Solve the challenge in this response, and send the ballot again with the same ballot_id and \
+            the proof: in proof, or to /api/submit as Throng-Proof."
+                .into()
+        }
+        Refusal::ProofInvalid { .. } => {
             "The ballot was not counted: the proof is of another ballot or poll, has expired, or doesn't solve its challenge. \
-            Get a new challenge for this ballot_id, and send the ballot with its proof."
+            Solve the new challenge in this response, and send the ballot again with the same ballot_id and the proof."
                 .into()
         }
         Refusal::VoterTokenMissing => {
@@ -431,8 +439,9 @@ mod tests {
             Refusal::NothingToWithdraw,
             Refusal::CodeRequired,
             Refusal::CodeInvalid,
-            Refusal::ProofRequired,
-            Refusal::ProofInvalid,
+            Refusal::ProofRequired { challenge: None },
+            Refusal::ProofRequired { challenge: Some("1.1800000300.10000.c0de".to_owned()) },
+            Refusal::ProofInvalid { challenge: "1.1800000300.10000.c0de".to_owned() },
             Refusal::VoterTokenMissing,
             Refusal::VoterTokenInvalid(TokenFault::Expired),
             Refusal::VoterKeysMissing,

@@ -9,7 +9,7 @@ use throng_domain::store::Outcome;
 use throng_domain::submission::SentOptions;
 
 use super::policy::DeviceToken;
-use super::proof_of_work::{self, ChallengeKey, Subject};
+use super::proof_of_work::{self, ChallengeKey, Subject, Unproven};
 use super::receipt::Receipt;
 use super::voter::Voter;
 use super::{Earlier, Refusal, Sender, code, voter};
@@ -113,18 +113,37 @@ fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(
         // A vote without an id can't have been recorded before the close.
         (None, _) if poll.is_closed(now) => return Err(Refusal::PollClosed),
         // A proof is for a ballot with an id.
-        (None, _) if poll.proof.is_required() => return Err(Refusal::ProofRequired),
+        (None, _) if poll.proof.is_required() => {
+            return Err(Refusal::ProofRequired { challenge: None });
+        }
         (None, MissingId::Generate) => core.app.next_ballot_id(now),
         (None, MissingId::Refuse) => return Err(Refusal::BallotIdMissing),
     };
     let accepted_at = poll.arrival(now);
     let voter = voter::identify(core, poll, vote.sender, id, accepted_at)?;
     let subject = Subject { poll, ballot_id: id, voter: voter.as_ref().map(|voter| voter.key) };
-    proof_of_work::require(ChallengeKey(&core.app.challenge_key), subject, vote.proof.as_deref(), now)?;
+    if poll.proof.is_required() {
+        proof_of_work::require(challenge_key(core), subject, vote.proof.as_deref(), now)
+            .map_err(|unproven| unproven_refusal(core, subject, unproven, now))?;
+    }
     Ok(match voter {
         Some(Voter { key, token }) => (Ballot::of_voter(poll.id, poll.policy, key, id, choices, accepted_at), token),
         None => (Ballot::unlimited(poll.id, id, choices, accepted_at), None),
     })
+}
+
+/// The refusal of a ballot for want of a proof, with a challenge for it: so a client needs no other request.
+fn unproven_refusal(core: &CoreState, subject: Subject<'_>, unproven: Unproven, now: Timestamp) -> Refusal {
+    let challenge = || challenge_key(core).challenge(subject, now).text;
+    match unproven {
+        Unproven::Missing => Refusal::ProofRequired { challenge: Some(challenge()) },
+        Unproven::Invalid => Refusal::ProofInvalid { challenge: challenge() },
+        Unproven::Closed => Refusal::PollClosed,
+    }
+}
+
+fn challenge_key(core: &CoreState) -> ChallengeKey<'_> {
+    ChallengeKey(&core.app.challenge_key)
 }
 
 /// Refuses what can't count any more, or not yet.

@@ -17,7 +17,6 @@ use throng_domain::ballot::{BallotId, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::Poll;
 
-use super::Refusal;
 use crate::config::DerivedKey;
 
 /// The version of the format.
@@ -58,26 +57,34 @@ pub struct Subject<'a> {
     pub voter: Option<VoterKey>,
 }
 
-/// Refuses a ballot without a valid proof where the poll requires one. In a closed poll, which adds no ballot, it may have expired:
-/// a ballot that was counted and is sent again gets the same response as before.
+/// Why a ballot that needs a proof has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// There is none with it.
+    Missing,
+    /// It is of another ballot or poll, has expired, or solves nothing.
+    Invalid,
+    /// There is no valid one with it, and the poll is closed.
+    Closed,
+}
+
+/// Requires a valid proof of a ballot. In a closed poll, which adds no ballot, it may have expired: a ballot that was counted and is
+/// sent again gets the same response as before.
 ///
 /// # Errors
-/// [`Refusal::ProofRequired`] or [`Refusal::ProofInvalid`]; [`Refusal::PollClosed`] where the poll is closed.
+/// If there is none.
 pub fn require(
     key: ChallengeKey<'_>,
     subject: Subject<'_>,
     proof: Option<&str>,
     now: Timestamp,
-) -> Result<(), Refusal> {
-    if !subject.poll.proof.is_required() {
-        return Ok(());
-    }
+) -> Result<(), Unproven> {
     let is_closed = subject.poll.is_closed(now);
     match proof {
         Some(proof) if key.accepts(subject, proof, (!is_closed).then_some(now)) => Ok(()),
-        _ if is_closed => Err(Refusal::PollClosed),
-        Some(_) => Err(Refusal::ProofInvalid),
-        None => Err(Refusal::ProofRequired),
+        _ if is_closed => Err(Unproven::Closed),
+        Some(_) => Err(Unproven::Invalid),
+        None => Err(Unproven::Missing),
     }
 }
 
@@ -141,6 +148,7 @@ fn seconds(at: Timestamp) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use throng_domain::new_poll::NewPoll;
     use throng_domain::poll::{PollId, Proof};
     use throng_testkit::solve;
@@ -166,7 +174,7 @@ mod tests {
         solve(&ChallengeKey(&DerivedKey::new([7; 32])).challenge_of(of(&poll(1), ID), NOW, EASY).text)
     }
 
-    fn judged(poll: &Poll, id: BallotId, proof: &str, later_ms: i64) -> Result<(), Refusal> {
+    fn judged(poll: &Poll, id: BallotId, proof: &str, later_ms: i64) -> Result<(), Unproven> {
         require(ChallengeKey(&DerivedKey::new([7; 32])), of(poll, id), Some(proof), NOW.plus_ms(later_ms))
     }
 
@@ -182,16 +190,16 @@ mod tests {
         let proof = proof();
         assert_eq!(judged(&poll(1), ID, &proof, 0), Ok(()));
         assert_eq!(judged(&poll(1), ID, &proof, 299_999), Ok(()));
-        assert_eq!(judged(&poll(1), ID, &proof, 300_000), Err(Refusal::ProofInvalid));
+        assert_eq!(judged(&poll(1), ID, &proof, 300_000), Err(Unproven::Invalid));
     }
 
     #[test]
     fn proof_of_another_poll_ballot_or_key_is_refused() {
         let proof = proof();
-        assert_eq!(judged(&poll(2), ID, &proof, 0), Err(Refusal::ProofInvalid));
-        assert_eq!(judged(&poll(1), BallotId(Uuid::from_u128(8)), &proof, 0), Err(Refusal::ProofInvalid));
+        assert_eq!(judged(&poll(2), ID, &proof, 0), Err(Unproven::Invalid));
+        assert_eq!(judged(&poll(1), BallotId(Uuid::from_u128(8)), &proof, 0), Err(Unproven::Invalid));
         let other = require(ChallengeKey(&DerivedKey::new([8; 32])), of(&poll(1), ID), Some(&proof), NOW);
-        assert_eq!(other, Err(Refusal::ProofInvalid));
+        assert_eq!(other, Err(Unproven::Invalid));
     }
 
     #[test]
@@ -203,7 +211,7 @@ mod tests {
         let judged = |proof: &str, voter| require(ChallengeKey(&key), by(voter), Some(proof), NOW);
         assert_eq!((judged(&of_one, one), judged(&proof, None)), (Ok(()), Ok(())));
         for (proof, voter) in [(&of_one, other), (&of_one, None), (&proof, one)] {
-            assert_eq!(judged(proof, voter), Err(Refusal::ProofInvalid));
+            assert_eq!(judged(proof, voter), Err(Unproven::Invalid));
         }
     }
 
@@ -219,7 +227,7 @@ mod tests {
             (format!("{version}.{expires}.{difficulty}.{:032x}.{solutions}", 7), "mac"),
             (solve(&format!("{version}.{expires}.1.{mac}")), "a lower difficulty, solved"),
         ] {
-            assert_eq!(judged(&poll(1), ID, &changed, 0), Err(Refusal::ProofInvalid), "{field}");
+            assert_eq!(judged(&poll(1), ID, &changed, 0), Err(Unproven::Invalid), "{field}");
         }
     }
 
@@ -235,11 +243,11 @@ mod tests {
             {
                 let mut fields = fields.clone();
                 fields[puzzle] = put;
-                assert_eq!(judged(&poll(1), ID, &fields.join("."), 0), Err(Refusal::ProofInvalid), "{puzzle}: {name}");
+                assert_eq!(judged(&poll(1), ID, &fields.join("."), 0), Err(Unproven::Invalid), "{puzzle}: {name}");
             }
         }
         for other in ["", "1", "....", &fields[..19].join("."), &format!("{proof}.0"), &format!("{proof}.")] {
-            assert_eq!(judged(&poll(1), ID, other, 0), Err(Refusal::ProofInvalid), "{other}");
+            assert_eq!(judged(&poll(1), ID, other, 0), Err(Unproven::Invalid), "{other}");
         }
     }
 
@@ -248,12 +256,26 @@ mod tests {
         let required = |poll: &Poll, later_ms| {
             require(ChallengeKey(&DerivedKey::new([7; 32])), of(poll, ID), None, NOW.plus_ms(later_ms))
         };
-        assert_eq!(required(&poll(1), 0), Err(Refusal::ProofRequired));
-        assert_eq!(required(&poll(1), 3_600_000), Err(Refusal::PollClosed));
+        assert_eq!(required(&poll(1), 0), Err(Unproven::Missing));
+        assert_eq!(required(&poll(1), 3_600_000), Err(Unproven::Closed));
         assert_eq!(judged(&poll(1), ID, &proof(), 3_600_000), Ok(()), "closed, with a proof that has expired");
-        assert_eq!(judged(&poll(1), BallotId(Uuid::from_u128(8)), &proof(), 3_600_000), Err(Refusal::PollClosed));
-        let free = Poll { proof: Proof::Never, ..poll(1) };
-        assert_eq!(required(&free, 0), Ok(()));
-        assert_eq!(judged(&free, ID, "nonsense", 0), Ok(()), "ignored");
+        assert_eq!(judged(&poll(1), BallotId(Uuid::from_u128(8)), &proof(), 3_600_000), Err(Unproven::Closed));
+    }
+
+    proptest! {
+        /// Whatever a poll's score is, a client with a valid proof is never refused for its proof.
+        #[test]
+        fn valid_proof_is_accepted_of_every_ballot_and_voter(
+            key: [u8; 32],
+            id: u128,
+            voter: Option<[u8; 15]>,
+            later_ms in 0_i64..300_000,
+        ) {
+            let (key, poll) = (DerivedKey::new(key), poll(1));
+            let voter = voter.map(VoterKey);
+            let subject = Subject { poll: &poll, ballot_id: BallotId(Uuid::from_u128(id)), voter };
+            let proof = solve(&ChallengeKey(&key).challenge_of(subject, NOW, EASY).text);
+            prop_assert_eq!(require(ChallengeKey(&key), subject, Some(&proof), NOW.plus_ms(later_ms)), Ok(()));
+        }
     }
 }

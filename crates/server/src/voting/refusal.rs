@@ -36,12 +36,18 @@ pub enum Refusal {
     /// The poll doesn't have this invitation code, or it is revoked.
     #[error("the invitation code isn't valid in this poll")]
     CodeInvalid,
-    /// The poll counts only ballots with a proof of work, and this one has none.
+    /// The ballot needs a proof of work, and has none.
     #[error("the ballot has no proof of work")]
-    ProofRequired,
+    ProofRequired {
+        /// The challenge to solve; none without a ballot id, since a challenge is for one ballot.
+        challenge: Option<String>,
+    },
     /// The proof of work is of another ballot or poll, has expired, or solves nothing.
     #[error("the proof of work isn't valid for this ballot")]
-    ProofInvalid,
+    ProofInvalid {
+        /// A new challenge.
+        challenge: String,
+    },
     /// The poll counts only votes of users whom the publisher names in a token, and this one has none.
     #[error("the vote has no voter's token")]
     VoterTokenMissing,
@@ -72,6 +78,17 @@ pub enum Refusal {
     /// A write failed, and whether this ballot was counted is unknown. Sent again with the same id, it counts once.
     #[error("it is unknown whether the ballot {0} was counted")]
     OutcomeUnknown(BallotId),
+}
+
+impl Refusal {
+    /// The challenge to solve, where a proof of work is what the ballot lacks.
+    pub fn challenge(&self) -> Option<&str> {
+        if let Self::ProofRequired { challenge: Some(challenge) } | Self::ProofInvalid { challenge } = self {
+            Some(challenge)
+        } else {
+            None
+        }
+    }
 }
 
 /// The ballots that a voter has cast, as far as the sender of another one may know.

@@ -76,6 +76,24 @@ fn ballot_without_a_proof_is_refused() {
 }
 
 #[test]
+fn refusal_has_the_challenge_to_solve() {
+    let server = server();
+    let send = |proof: &str| {
+        let body = format!(r#"{{"ballot_id":"{}","choices":[1]{proof}}}"#, id(1));
+        server.post("/api/v1/polls/proven/ballots", body.as_bytes())
+    };
+    for proof in ["", r#","proof":"1.2.3""#] {
+        let refused = send(proof);
+        assert_eq!(refused.status, 428, "{refused:?}");
+        let solved = solve(refused.json()["challenge"].as_str().unwrap());
+        assert_eq!(send(&format!(r#","proof":"{solved}""#)).status, server.taken());
+    }
+    let without_id = server.post("/api/v1/polls/proven/ballots", br#"{"choices":[1]}"#);
+    assert_eq!((without_id.status, without_id.json().get("challenge")), (428, None));
+    assert_eq!(voters(&server, "proven"), 1);
+}
+
+#[test]
 fn proof_of_another_ballot_or_poll_is_refused() {
     let server = server();
     server.create_poll(poll("other"));

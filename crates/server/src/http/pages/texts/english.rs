@@ -111,11 +111,15 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
             "You have changed your vote as often as is possible. Your last vote stands; this one was not counted."
         }
         Refusal::NothingToWithdraw => "This vote does not count any more.",
-        Refusal::ProofRequired => {
+        Refusal::ProofRequired { .. } if retried => {
+            "This poll asks your browser for a short calculation first. Your first attempt may have been counted. Vote again from \
+             here: it counts once. If you see this again, turn on JavaScript for this site."
+        }
+        Refusal::ProofRequired { .. } => {
             "Your vote was not counted: this poll asks your browser for a short calculation first. Vote again from here; if you \
              see this again, turn on JavaScript for this site."
         }
-        Refusal::ProofInvalid => "Your vote was not counted, since it was sent too late. Vote again from here.",
+        Refusal::ProofInvalid { .. } => "Your vote was not counted, since it was sent too late. Vote again from here.",
         Refusal::VoterTokenMissing => {
             "Your vote was not counted, since this page doesn't know who you are. Go back to the site that led you here, log in \
              there, and open the poll again."
