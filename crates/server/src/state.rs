@@ -10,6 +10,7 @@ use throng_domain::store::StoreError;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::anomaly::{AnomalyMonitor, VoteBuffer};
 use crate::config::{Config, DerivedKey, TokenKeys};
 use crate::intake::{BallotIds, BallotQueue, CodeChecks, NetworkLimit};
 use crate::net::Shutdown;
@@ -47,6 +48,8 @@ pub struct App {
     pub network_limit: Option<NetworkLimit>,
     /// Checks invitation codes.
     pub code_checks: CodeChecks,
+    /// The anomaly scores of polls.
+    pub anomalies: AnomalyMonitor,
     /// The metrics.
     pub metrics: Metrics,
     /// The shutdown, in steps.
@@ -130,6 +133,8 @@ pub struct CoreState {
     pub app: Arc<App>,
     /// The queue of this core's ballots.
     pub ballot_queue: Arc<BallotQueue>,
+    /// Where this core notes the votes that are scored.
+    pub votes_noted: Arc<VoteBuffer>,
     /// The HTTP metrics of this core.
     pub metrics: Arc<HttpMetrics>,
     /// Publishes this core's ballots for workers; none where this process records them itself.

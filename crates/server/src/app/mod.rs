@@ -1,5 +1,6 @@
 //! The wiring of a server and of a worker: the only place where their parts are connected.
 
+mod anomaly_watch;
 mod begun_rounds;
 mod clock_watch;
 mod database_clock;

@@ -13,6 +13,7 @@ use throng_domain::store::StoreError;
 use throng_domain::waits_for::WaitsFor;
 use tracing::{error, info, warn};
 
+use super::anomaly_watch::watch_anomalies;
 use super::clock_watch::ClockWatch;
 use super::database_clock::DatabaseClock;
 use super::poll_ends::PollEnds;
@@ -94,6 +95,7 @@ impl Server {
             never = keep_awake(app, &self.ballot_queues) => match never {},
             never = forget_networks(app) => match never {},
             never = app.code_checks.keep_checking(&*app.source.store, &*app.clock) => match never {},
+            never = watch_anomalies(app) => match never {},
         }
         close_all(&self.ballot_queues);
         // Publish loops that still publish need this runtime: it runs the connection that monitors whether the broker is

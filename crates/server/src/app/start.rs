@@ -1,6 +1,7 @@
 //! A server's start: opens its parts, waits for those that are unavailable, and connects them.
 
 use std::cell::RefCell;
+use std::hash::RandomState;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +19,7 @@ use super::database_clock::DatabaseClock;
 use super::listener::{Listener, cant_serve};
 use super::server::{RecordMode, Server};
 use super::{BrokerClients, Parts, StartupWait, cant_use, create_demo_poll, open_cache, open_database, refuse_lossy};
+use crate::anomaly::AnomalyMonitor;
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Gateway};
 use crate::intake::{
@@ -136,6 +138,7 @@ impl Frame {
             challenge_key: config.challenge_key()?,
             network_limit: config.votes_per_network.map(limit),
             code_checks: CodeChecks::default(),
+            anomalies: AnomalyMonitor::new(ballot_queues.len(), &RandomState::new(), metrics.anomaly.clone()),
             config,
             clock: Arc::clone(&source.clock),
             source,
@@ -261,7 +264,9 @@ fn gateways(
         let (dispatch, publisher) = record_mode.on_core(number, &ballot_queue, &app.shutdown);
         let failed = app.intake_failed.clone();
         let (app, metrics) = (Arc::clone(app), Arc::clone(metrics));
-        let core = Arc::new(CoreState { app, ballot_queue: Arc::clone(&ballot_queue), metrics, publisher });
+        let votes_noted = app.anomalies.buffer(number);
+        let core =
+            Arc::new(CoreState { app, ballot_queue: Arc::clone(&ballot_queue), votes_noted, metrics, publisher });
         let background: Background = Box::pin(async move {
             let abort_on_drop = AbortOnDrop(Some((ballot_queue, failed)));
             dispatch.await;

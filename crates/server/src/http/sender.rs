@@ -11,6 +11,7 @@ use super::client_info::headers_in;
 use super::device_cookie::{DeviceCookie, X_FORWARDED_PROTO};
 use super::forwarded::{X_FORWARDED_FOR, client_address};
 use super::origin::SEC_FETCH_SITE;
+use crate::anomaly::is_scored;
 use crate::net::SimpleRequest;
 use crate::state::CoreState;
 use crate::voting::{self, Device, DeviceToken, PolicyKey, Refusal, Sender, VoterToken};
@@ -36,6 +37,8 @@ pub fn take_share(core: &CoreState, poll: &Poll, headers: &HeaderMap, peer: IpAd
 pub struct RequestSender {
     /// Who it is, as the poll's policy identifies voters.
     pub sender: Sender,
+    /// The address that it sends from, where the poll's votes are scored; `None` if only a trusted proxy's is known.
+    pub address: Option<IpAddr>,
     /// The cookie for the device's token; `None` if the policy isn't `device`.
     cookie: Option<DeviceCookie>,
 }
@@ -51,30 +54,32 @@ impl RequestSender {
             let in_cookie = cookie.insert(DeviceCookie::of(config, key, (poll.id, &poll.slug), headers, peer)).device;
             in_cookie.or_else(|| Device::of_token(key, poll.id, given()?))
         };
+        let address = || client_address(peer, headers, &config.trusted_proxies);
         let sender = match poll.policy {
             Policy::Unlimited => Sender::Anybody,
             Policy::Device => Sender::Device(device()),
-            Policy::Network => Sender::Network(client_address(peer, headers, &config.trusted_proxies)),
+            Policy::Network => Sender::Network(address()),
             Policy::Signed => Sender::Signed(given().map(VoterToken::new)),
             Policy::Code => Sender::Code(given().filter(|typed| !typed.trim().is_empty()).map(str::parse)),
         };
-        Self { sender, cookie }
+        let address = is_scored(poll).then(address).filter(|address| !config.trusted_proxies.contains(*address));
+        Self { sender, address, cookie }
     }
 
     /// The sender of a simple request, received from `peer`, to vote in the default poll. Its headers are parsed only if that
-    /// poll identifies voters, or networks have a share.
+    /// poll identifies voters or its votes are scored, or if networks have a share.
     ///
     /// # Errors
     /// If the share of its network is used up: see [`take_share`].
     pub fn of_simple(core: &CoreState, request: &SimpleRequest<'_>, peer: IpAddr) -> Result<Self, Refusal> {
         let polls = core.app.polls.current();
         match polls.default_poll().map(|live| &live.poll) {
-            Some(poll) if poll.policy.identifies_voters() || core.app.network_limit.is_some() => {
+            Some(poll) if is_scored(poll) || core.app.network_limit.is_some() => {
                 let headers = headers_in(request.head, &IDENTIFYING);
                 take_share(core, poll, &headers, peer)?;
                 Ok(Self::of(core, poll, &headers, peer, None))
             }
-            Some(_) | None => Ok(Self { sender: Sender::Anybody, cookie: None }),
+            Some(_) | None => Ok(Self { sender: Sender::Anybody, address: None, cookie: None }),
         }
     }
 

@@ -119,7 +119,7 @@ impl Polls {
         self.by_id.insert(live.poll.id, live);
     }
 
-    /// The poll with this number in its store.
+    /// The poll with this id, which may be a draft.
     pub fn by_id(&self, poll: PollId) -> Option<&Arc<LivePoll>> {
         self.by_id.get(&poll)
     }

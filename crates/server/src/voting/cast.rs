@@ -1,10 +1,12 @@
 //! From a vote to a ballot that counts.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
-use throng_domain::ballot::{Ballot, BallotId, Choices};
+use throng_domain::ballot::{Ballot, BallotId, Choices, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::policy::Policy;
-use throng_domain::poll::{Poll, PollState, Viewer};
+use throng_domain::poll::{Poll, PollId, PollState, Viewer};
 use throng_domain::store::Outcome;
 use throng_domain::submission::SentOptions;
 
@@ -13,6 +15,7 @@ use super::proof_of_work::{self, ChallengeKey, Subject, Unproven};
 use super::receipt::Receipt;
 use super::voter::Voter;
 use super::{Earlier, Refusal, Sender, code, voter};
+use crate::anomaly::{Sighting, VoteKind, is_scored};
 use crate::intake::{Disposition, SubmitError, Submitted};
 use crate::state::{CoreState, Dependency};
 
@@ -29,6 +32,8 @@ pub struct Vote {
     pub missing_id: MissingId,
     /// Who sent it.
     pub sender: Sender,
+    /// The address that it was sent from, where the poll's votes are scored and it is known.
+    pub address: Option<IpAddr>,
 }
 
 /// What becomes of a vote without a ballot id.
@@ -88,7 +93,8 @@ pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Out
         if ballot.policy == Policy::Code {
             code::require_valid(core, &ballot).await?;
         }
-        let (status, compat_result) = submit(core, ballot).await?;
+        let submitted = submit(core, ballot).await;
+        let (status, compat_result) = submitted.inspect_err(|refusal| note_duplicate(core, receipt.poll, refusal))?;
         Ok(Cast { ballot_id, choices, accepted_at: now, status, receipt, token, shows_results, compat_result })
     }
 }
@@ -108,12 +114,14 @@ pub(super) async fn submit(core: &CoreState, ballot: Ballot) -> Result<(Status, 
 fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(Ballot, Option<DeviceToken>), Refusal> {
     let choices = poll.choices(vote.choices)?;
     refuse_outside_window(core, poll, now)?;
+    let needs_proof = poll.proof.is_required();
     let id = match (vote.ballot_id, vote.missing_id) {
         (Some(id), _) => id,
         // A vote without an id can't have been recorded before the close.
         (None, _) if poll.is_closed(now) => return Err(Refusal::PollClosed),
         // A proof is for a ballot with an id.
-        (None, _) if poll.proof.is_required() => {
+        (None, _) if needs_proof => {
+            note(core, poll, VoteKind::Unproven, (vote.address, None), &choices);
             return Err(Refusal::ProofRequired { challenge: None });
         }
         (None, MissingId::Generate) => core.app.next_ballot_id(now),
@@ -121,18 +129,29 @@ fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(
     };
     let accepted_at = poll.arrival(now);
     let voter = voter::identify(core, poll, vote.sender, id, accepted_at)?;
-    let subject = Subject { poll, ballot_id: id, voter: voter.as_ref().map(|voter| voter.key) };
-    if poll.proof.is_required() {
-        proof_of_work::require(challenge_key(core), subject, vote.proof.as_deref(), now)
-            .map_err(|unproven| unproven_refusal(core, subject, unproven, now))?;
-    }
+    let key = voter.as_ref().map(|voter| voter.key);
+    let subject = Subject { poll, ballot_id: id, voter: key };
+    let require = || proof_of_work::require(challenge_key(core), subject, vote.proof.as_deref(), now);
+    let proven = if needs_proof { require() } else { Ok(()) };
+    note(core, poll, kind(needs_proof, proven), (vote.address, key), &choices);
+    proven.map_err(|unproven| unproven_refusal(core, subject, unproven, now))?;
     Ok(match voter {
         Some(Voter { key, token }) => (Ballot::of_voter(poll.id, poll.policy, key, id, choices, accepted_at), token),
         None => (Ballot::unlimited(poll.id, id, choices, accepted_at), None),
     })
 }
 
-/// The refusal of a ballot for want of a proof, with a challenge for it: so a client needs no other request.
+fn kind(needs_proof: bool, proven: Result<(), Unproven>) -> VoteKind {
+    match proven {
+        Ok(()) if needs_proof => VoteKind::Proven,
+        Ok(()) | Err(Unproven::Closed) => VoteKind::Plain,
+        Err(Unproven::Missing) => VoteKind::Unproven,
+        Err(Unproven::Invalid) => VoteKind::Forged,
+    }
+}
+
+/// The refusal of a ballot for want of a proof, with a challenge for it: so a client needs no other request, which another node
+/// might respond to that doesn't require a proof.
 fn unproven_refusal(core: &CoreState, subject: Subject<'_>, unproven: Unproven, now: Timestamp) -> Refusal {
     let challenge = || challenge_key(core).challenge(subject, now).text;
     match unproven {
@@ -144,6 +163,27 @@ fn unproven_refusal(core: &CoreState, subject: Subject<'_>, unproven: Unproven, 
 
 fn challenge_key(core: &CoreState) -> ChallengeKey<'_> {
     ChallengeKey(&core.app.challenge_key)
+}
+
+/// Notes a vote for its poll's anomaly score: now, not when it is recorded, since a client may not wait for that.
+fn note(
+    core: &CoreState,
+    poll: &Poll,
+    kind: VoteKind,
+    (address, voter): (Option<IpAddr>, Option<VoterKey>),
+    choices: &Choices,
+) {
+    if is_scored(poll) {
+        let device = voter.filter(|_| poll.policy == Policy::Device);
+        core.votes_noted.note(Sighting { poll: poll.id, kind, address, device, choices });
+    }
+}
+
+/// Notes a vote whose voter has none left. Behind a broker, only workers know.
+fn note_duplicate(core: &CoreState, poll: PollId, refusal: &Refusal) {
+    if matches!(refusal, Refusal::AlreadyVoted(_) | Refusal::OptionQuotaUsed(_)) {
+        core.votes_noted.note_duplicate(poll);
+    }
 }
 
 /// Refuses what can't count any more, or not yet.

@@ -66,8 +66,8 @@ async fn cast(
     let ballot_id = ballot_id(headers, query, submission.ballot_id)?;
     let Submission { choices, voter, proof, .. } = submission;
     let request_sender = RequestSender::of(core, &live.poll, headers, peer, voter.as_deref());
-    let sender = request_sender.sender.clone();
-    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender };
+    let (sender, address) = (request_sender.sender.clone(), request_sender.address);
+    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender, address };
     let cast = voting::cast(core, &live.poll, vote).await.map_err(problem)?;
     let (code, status) = match cast.status {
         Status::Counted => (StatusCode::CREATED, "counted"),

@@ -42,8 +42,8 @@ pub async fn submit<B: From<Bytes>>(
         let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
         let request_sender = sender(&live.poll)?;
         let choices = submission::parse_compat(body)?;
-        let sender = request_sender.sender.clone();
-        let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Generate, sender };
+        let (sender, address) = (request_sender.sender.clone(), request_sender.address);
+        let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Generate, sender, address };
         (request_sender, voting::cast(core, &live.poll, vote))
     };
     let cast = casting.await?;

@@ -47,7 +47,7 @@ use super::sender::{RequestSender, take_share};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 use crate::state::CoreState;
-use crate::voting::{self, Cast, Earlier, MissingId, Refusal, Sender, Vote};
+use crate::voting::{self, Cast, Earlier, MissingId, Refusal, Vote};
 
 /// The pages' routes, for one core.
 pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
@@ -181,7 +181,7 @@ async fn vote(
     let code = Some(form.code.as_str()).filter(|code| !code.is_empty());
     let voter = code.or(form.voter.as_deref());
     let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, voter);
-    match cast(&core, &live, &form, request_sender.sender.clone()).await.inspect_err(refuse) {
+    match cast(&core, &live, &form, &request_sender).await.inspect_err(refuse) {
         Ok(Cast { ballot_id, choices, token, .. }) => {
             let receipt = ReceiptKey(&core.app.receipt_key).issue(&live.poll, ballot_id, &choices, now, &headers);
             let mut response = see_other(receipt.address, receipt.cookie);
@@ -197,10 +197,16 @@ async fn vote(
 
 /// Casts the ballot on a form. Without an id it is refused, since it could be sent twice: the page with the error has an id in
 /// its form.
-async fn cast(core: &CoreState, live: &LivePoll, form: &BallotForm, sender: Sender) -> Result<Cast, Problem> {
+async fn cast(
+    core: &CoreState,
+    live: &LivePoll,
+    form: &BallotForm,
+    request_sender: &RequestSender,
+) -> Result<Cast, Problem> {
     let choices = form.choices.iter().copied().collect();
     let (ballot_id, proof) = (form.ballot_id, form.proof.clone());
-    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender };
+    let (sender, address) = (request_sender.sender.clone(), request_sender.address);
+    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender, address };
     Ok(voting::cast(core, &live.poll, vote).await?)
 }
 

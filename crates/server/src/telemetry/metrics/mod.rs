@@ -3,6 +3,7 @@
 //! No metric has a label for the poll: a client that can create polls could create labels without limit. All label values are
 //! known before the first ballot, and every handle is obtained then; the only exception is in [`database_log`].
 
+mod anomaly;
 mod broadcaster;
 mod connections;
 mod consumer;
@@ -24,6 +25,7 @@ use throng_domain::clock::Clock;
 use throng_domain::queue::Messages;
 use throng_domain::waits_for::WaitsFor;
 
+pub use self::anomaly::{ANOMALY_REASONS, AnomalyMetrics};
 pub use self::broadcaster::BroadcasterMetrics;
 pub use self::connections::ConnectionMetrics;
 pub use self::consumer::ConsumerMetrics;
@@ -45,6 +47,8 @@ pub struct Metrics {
     pub http: Vec<Arc<HttpMetrics>>,
     /// The limit of votes per network.
     pub network_limit: NetworkLimitMetrics,
+    /// The anomaly scores.
+    pub anomaly: AnomalyMetrics,
     /// The sources of results.
     pub results: Arc<ResultsMetrics>,
     /// The log of a file database.
@@ -89,6 +93,7 @@ impl Metrics {
         registry.register_collector(Box::new(PerCore(http.clone())));
         registry.register_collector(admission);
         let network_limit = NetworkLimitMetrics::register(&mut registry);
+        let anomaly = AnomalyMetrics::register(&mut registry);
         let database_log = DatabaseLogMetrics::register(&mut registry);
         let log_lines_dropped = register_log(&mut registry);
         Self {
@@ -96,6 +101,7 @@ impl Metrics {
             intake,
             http,
             network_limit,
+            anomaly,
             results,
             database_log,
             log_lines_dropped,
