@@ -104,6 +104,8 @@ words! {
     Proof {
         /// No ballot.
         Never = "never",
+        /// Those that arrive while the poll's votes look unusual, such as many from one network.
+        Adaptive = "adaptive",
         /// Every ballot.
         Always = "always",
     }
@@ -126,11 +128,19 @@ words! {
 }
 
 impl Proof {
-    /// Whether a ballot without a proof isn't counted.
-    pub fn is_required(self) -> bool {
+    /// Whether no ballot is counted without a proof.
+    pub fn is_always_required(self) -> bool {
+        match self {
+            Self::Never | Self::Adaptive => false,
+            Self::Always => true,
+        }
+    }
+
+    /// Whether a ballot may need a proof, at some time.
+    pub fn may_be_required(self) -> bool {
         match self {
             Self::Never => false,
-            Self::Always => true,
+            Self::Adaptive | Self::Always => true,
         }
     }
 }

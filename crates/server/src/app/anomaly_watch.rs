@@ -34,7 +34,14 @@ fn log(app: &App, Crossing { poll, is_over, report }: &Crossing, unlogged: Optio
     let AnomalyReport { votes, score, .. } = *report;
     let reasons = reasons_text(report);
     if *is_over {
-        warn!(poll, score, reasons, votes, unlogged, "the votes of this poll look unusual; they are counted");
+        warn!(
+            poll,
+            score,
+            reasons,
+            votes,
+            unlogged,
+            "the votes of this poll look unusual; they are counted, and if its proof is `adaptive`, each needs one now"
+        );
     } else {
         info!(poll, score, reasons, votes, unlogged, "the votes of this poll don't look unusual any more");
     }

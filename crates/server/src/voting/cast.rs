@@ -11,6 +11,7 @@ use throng_domain::store::Outcome;
 use throng_domain::submission::SentOptions;
 
 use super::policy::DeviceToken;
+use super::proof_demand::is_proof_required;
 use super::proof_of_work::{self, ChallengeKey, Subject, Unproven};
 use super::receipt::Receipt;
 use super::voter::Voter;
@@ -114,7 +115,7 @@ pub(super) async fn submit(core: &CoreState, ballot: Ballot) -> Result<(Status, 
 fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(Ballot, Option<DeviceToken>), Refusal> {
     let choices = poll.choices(vote.choices)?;
     refuse_outside_window(core, poll, now)?;
-    let needs_proof = poll.proof.is_required();
+    let needs_proof = is_proof_required(core, poll, now);
     let id = match (vote.ballot_id, vote.missing_id) {
         (Some(id), _) => id,
         // A vote without an id can't have been recorded before the close.

@@ -4,6 +4,7 @@ mod cast;
 mod challenge;
 mod code;
 mod policy;
+mod proof_demand;
 mod proof_of_work;
 mod receipt;
 mod refusal;

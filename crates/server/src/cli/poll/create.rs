@@ -68,7 +68,8 @@ pub(in crate::cli) struct Create {
     /// Let voters replace or withdraw their ballots until the poll closes
     #[arg(long)]
     changeable: bool,
-    /// Whether a ballot has to come with a proof of work: some computing time of its sender's, most of it on slow phones
+    /// Whether a ballot has to come with a proof of work: some computing time of its sender's, most of it on slow phones; with
+    /// `adaptive`, only while the poll's votes look unusual, such as many from one network
     #[arg(long, default_value = "never", value_parser = one_of::<Proof>(Proof::WORDS))]
     proof: Proof,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::state::CoreState;
 use crate::view::rfc3339_text;
 use crate::voting;
 
-/// A challenge for a ballot; all `null` where the poll asks for no proof of work.
+/// A challenge for a ballot; all `null` where no proof of work is required now.
 #[derive(Default, Serialize)]
 struct Given {
     challenge: Option<String>,

@@ -173,8 +173,8 @@ impl<'a> PollPage<'a> {
             }
         };
         let needs_voter = poll.policy == Policy::Signed && visit.voter.is_none();
-        // Where a proof of work is required, voting needs the script anyway.
-        let leads_on = !poll.proof.is_required()
+        // Where a proof of work is always required, voting needs the script anyway.
+        let leads_on = !poll.proof.is_always_required()
             && !needs_voter
             && matches!(&shown, Shown::Form(form) if form.ballot_id.is_none());
         let voter_field = visit.voter_field();

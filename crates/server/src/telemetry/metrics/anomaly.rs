@@ -27,7 +27,11 @@ impl AnomalyMetrics {
             "Highest anomaly score of all polls, 0 to 100, of their votes within the last minute",
             metrics.score_max.clone(),
         );
-        registry.register("anomaly_polls", "Polls whose anomaly score is over the threshold", metrics.polls.clone());
+        registry.register(
+            "anomaly_polls",
+            "Polls whose anomaly score is over the threshold, so that those with the proof adaptive ask for one",
+            metrics.polls.clone(),
+        );
         registry.register(
             "anomaly_reasons",
             "Polls whose anomaly score went over the threshold, by each of its reasons",

@@ -1,7 +1,7 @@
 //! Voting in a poll that requires a proof of work.
 
 use throng_domain::poll::Proof;
-use throng_testkit::{NOW, polls};
+use throng_testkit::{NOW, eventually_async, polls};
 
 use crate::browser::voting::{choose, vote};
 use crate::webdriver::{Browser, Setup, browse, browse_with};
@@ -74,6 +74,30 @@ fn without_javascript_the_page_says_what_to_do() {
         let notice = browser.wait_for("noscript .message").await.text().await.unwrap();
         assert!(notice.starts_with("Voting in this poll needs JavaScript"), "{notice}");
         browser.screenshot("phone-proof-without-script").await;
+    });
+}
+
+#[test]
+fn adaptive_poll_asks_for_a_proof_after_a_burst() {
+    browse(true, async |browser| {
+        polls::create(&browser.server, "proven", |poll| poll.proof = Proof::Adaptive);
+        browser.goto("/polls/proven").await;
+        choose(browser, &[2]).await;
+        let poll = browser.server.app.polls.current().by_slug("proven").unwrap().poll.id;
+        let mut connection = browser.server.connect();
+        for vote in 0..300 {
+            let body = format!(r#"{{"ballot_id":"018f4d1e-7c00-7000-8000-{vote:012x}","choices":[1]}}"#);
+            let headers = [("content-type", "application/json")];
+            connection.request("POST", "/api/v1/polls/proven/ballots", &headers, body.as_bytes());
+        }
+        eventually_async("it asks for proofs", async || browser.server.app.anomalies.is_over(poll).then_some(())).await;
+        let counted = voters(browser);
+        browser.click("button").await;
+        browser.wait_for(".outcome").await;
+        assert_eq!(
+            (browser.texts(".own bdi").await, voters(browser)),
+            (vec!["New discoveries".to_owned()], counted + 1)
+        );
     });
 }
 

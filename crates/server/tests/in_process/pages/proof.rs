@@ -26,6 +26,26 @@ fn page_without_script_says_what_to_do() {
 }
 
 #[test]
+fn page_of_an_adaptive_poll_works_without_script() {
+    let server = TestServer::start();
+    polls::create(&server, "adaptive", |poll| poll.proof = Proof::Adaptive);
+    let page = server.get("/polls/adaptive");
+    assert_page(&page, 200);
+    assert!(!page.text().contains("needs JavaScript"), "{}", page.text());
+    assert!(page.text().contains("url=/polls/adaptive/ballot"), "{}", page.text());
+    for part in [
+        "data-proof=\"adaptive\"",
+        "data-challenge=\"/api/v1/polls/adaptive/challenge\"",
+        "data-solver=\"/assets/",
+        "name=\"proof\"",
+    ] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    assert_eq!(submit_form(&server, "/polls/adaptive", &format!("choice=2&ballot_id={ID}&proof=")).status, 303);
+    assert_eq!(voters(&server, "adaptive"), 1);
+}
+
+#[test]
 fn form_is_counted_with_its_proof_alone() {
     let server = TestServer::start();
     polls::create(&server, "proven", |poll| poll.proof = Proof::Always);

@@ -1,5 +1,6 @@
 //! The routes, over real connections to a whole server.
 
+mod adaptive;
 mod ballots;
 mod changes;
 mod codes;

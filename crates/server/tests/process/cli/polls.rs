@@ -75,8 +75,10 @@ fn a_draft_of_one_poll_is_listed_as_the_api_shows_it() {
     let made = workspace.create("song", "--opens-at +1h --closes-at +2h --results never --proof always --json").json();
     assert_eq!((&made["state"], &made["results"]), (&json!("scheduled"), &json!("never")));
     assert_eq!(made["proof"], "always");
+    let adaptive = workspace.create("tune", "--proof adaptive --json").json();
+    assert_eq!(adaptive["proof"], "adaptive");
     let listed = workspace.run("poll list --json").json();
-    assert_eq!(listed.as_array().unwrap().len(), 2);
+    assert_eq!(listed.as_array().unwrap().len(), 3);
     assert_eq!(listed[1], made);
 }
 
