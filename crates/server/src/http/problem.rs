@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::store::StoreError;
@@ -70,10 +70,6 @@ pub struct Failure {
 
 /// The value of `Retry-After` in a 503 response, in seconds.
 const RETRY_AFTER_S: u32 = 1;
-
-/// The value of `WWW-Authenticate`, which a 401 response must have (RFC 9110, 15.5.2): the header that the request lacks. Browsers
-/// know no such scheme, and ask for nothing.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Throng-Voter");
 
 #[derive(Serialize)]
 struct Details<'a> {
@@ -204,9 +200,6 @@ impl Problem {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after_s() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, CHALLENGE);
         }
         if status.is_server_error() {
             response.extensions_mut().insert(Failure { code, cause: self.cause() });

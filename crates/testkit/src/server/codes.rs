@@ -11,14 +11,18 @@ use crate::server::{NOW, TestServer};
 pub fn create(server: &TestServer, slug: &str, count: usize) -> (Vec<String>, u32) {
     let codes: Vec<Code> = (0..count).map(|_| Code::of_random(rand::random())).collect();
     let name = BatchName::of_number(rand::random());
-    let batch = server.database.with_store(async |store| {
-        let poll = store.poll(&slug.parse().unwrap()).await.unwrap().unwrap();
-        let voters: Vec<VoterKey> = codes.iter().map(|code| voter(server, &poll, *code)).collect();
-        let batch = store.begin_code_batch(poll.id, &name, NOW).await.unwrap().number;
-        store.add_codes(poll.id, batch, &voters).await.unwrap();
-        store.mark_batch_exported(poll.id, batch, NOW).await.unwrap();
-        batch
-    });
+    let make = || {
+        server.database.with_store(async |store| {
+            let poll = store.poll(&slug.parse().unwrap()).await.unwrap().unwrap();
+            let voters: Vec<VoterKey> = codes.iter().map(|code| voter(server, &poll, *code)).collect();
+            let batch = store.begin_code_batch(poll.id, &name, NOW).await.unwrap().number;
+            store.add_codes(poll.id, batch, &voters).await.unwrap();
+            store.mark_batch_exported(poll.id, batch, NOW).await.unwrap();
+            batch
+        })
+    };
+    // A thread of its own, since the caller's may be running a browser.
+    let batch = std::thread::scope(|scope| scope.spawn(make).join().unwrap());
     (codes.iter().map(ToString::to_string).collect(), batch)
 }
 

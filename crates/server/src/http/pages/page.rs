@@ -110,6 +110,8 @@ pub struct PollPage<'a> {
     needs_voter: bool,
     /// The page whose form has an id, to which a browser without script is redirected.
     leads_to: Option<String>,
+    /// What is in the form's field for a code; `None` if the poll has no codes.
+    code: Option<String>,
     shown: Shown<'a>,
 }
 
@@ -126,8 +128,6 @@ struct Form<'a> {
     too_few: String,
     too_many: String,
     ballot_id: Option<BallotId>,
-    /// What is in the field for the code; `None` if the poll has no codes.
-    code: Option<String>,
     retry: bool,
     closes_at: Option<DisplayTime>,
     /// The panel that the script fills in after a vote, with one row as a template.
@@ -182,8 +182,9 @@ impl<'a> PollPage<'a> {
             let voter = voter_field.as_ref().map(|field| format!("?{field}")).unwrap_or_default();
             format!("{}/polls/{}/ballot{voter}", visit.site.prefix(), poll.slug)
         });
+        let code = (poll.policy == Policy::Code).then_some(visit.code);
         let Visit { site, message, voter, .. } = visit;
-        Self { site, texts, poll, message, voter, voter_field, needs_voter, leads_to, shown }
+        Self { site, texts, poll, message, voter, voter_field, needs_voter, code, leads_to, shown }
     }
 }
 
@@ -210,7 +211,6 @@ impl<'a> Form<'a> {
             too_few: (texts.too_few)(poll.min_choices),
             too_many: (texts.too_many)(poll.max_choices),
             ballot_id: visit.ballot_id,
-            code: (poll.policy == Policy::Code).then(|| visit.code.clone()),
             retry: visit.retry,
             closes_at: poll.closes_at.map(|closes_at| texts.time(closes_at)),
             panel,

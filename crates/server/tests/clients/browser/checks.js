@@ -18,7 +18,7 @@ if (document.querySelectorAll("h1").length !== 1) faults.push("there is not one 
 if (!document.documentElement.lang || !document.title) faults.push("the page has no language or no title");
 for (const input of document.querySelectorAll("input:not([type=hidden])")) {
   if (!input.labels[0]?.innerText.trim()) faults.push(`${name(input)} has no label`);
-  if (!input.closest("fieldset")?.querySelector("legend")) faults.push(`${name(input)} has no legend`);
+  if (input.type !== "text" && !input.closest("fieldset")?.querySelector("legend")) faults.push(`${name(input)} has no legend`);
 }
 for (const svg of document.querySelectorAll("svg")) {
   if (svg.getAttribute("aria-hidden") !== "true") faults.push(`${name(svg)} is read out`);

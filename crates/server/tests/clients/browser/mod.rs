@@ -4,6 +4,7 @@
 //! configurations of.
 
 mod appearance;
+mod codes;
 mod lost_responses;
 mod proof;
 mod voters;
