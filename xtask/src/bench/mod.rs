@@ -13,6 +13,7 @@ mod http;
 mod lag;
 mod load;
 mod machine;
+mod new_poll;
 mod one_database;
 mod overload;
 mod plan;

@@ -10,6 +10,7 @@ use super::bench_env::BenchEnv;
 use super::http::exchange;
 use super::load::{self, Summary};
 use super::machine::{self, Machine};
+use super::new_poll;
 use super::plan::Plan;
 use super::report::{Fact, Report, median};
 use super::request::Request;
@@ -26,6 +27,8 @@ const CLIENTS_OVERLOADING: usize = 10_000;
 
 /// The ballot that the same request sends again and again.
 const BALLOT_ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
+
+const SLUG: &str = "overload";
 
 /// Votes that all have the same end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,24 +100,15 @@ impl Votes {
 
     /// A server with their poll, in an empty directory.
     fn start(self, throng: &Path, directory: &Path) -> anyhow::Result<Server> {
-        let database = format!("sqlite://{}", directory.join("throng.db").display());
-        let poll = |arguments: &[&str]| {
-            let mut poll = command::program(throng);
-            poll.arg("poll").args(arguments).env("DATABASE_URL", &database).env("APP_ENV", "prod");
-            command::output(poll.current_dir(directory)).map(drop)
-        };
-        let create = ["create", "overload", "--title", "Best?", "--option", "A", "--option", "B", "--option", "C"];
-        let create = [&create[..], &["--kind", "multiple", "--opens-at", "now"], self.poll()].concat();
-        let mut schema = command::program(throng);
-        schema.args(["schema", "migrate"]).env("DATABASE_URL", &database).current_dir(directory);
-        command::output(&mut schema)?;
-        poll(&create)?;
+        let database = new_poll::create(throng, directory, SLUG, self.poll())?;
         if self == Closed {
-            poll(&["close", "overload"])?;
+            let mut close = command::program(throng);
+            close.args(["poll", "close", SLUG]).env("DATABASE_URL", &database).env("APP_ENV", "prod");
+            command::output(close.current_dir(directory))?;
         }
         Server::start(throng, directory, Request::Result, |command, address| {
             command.args(["--listen", &address.to_string(), "--database-url", &database]);
-            command.env("DEFAULT_POLL", "overload").env("APP_ENV", "prod");
+            command.env("DEFAULT_POLL", SLUG).env("APP_ENV", "prod");
             if self == RateLimited {
                 command.env("VOTES_PER_NETWORK", "1");
             }
