@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::http::fetch;
 use super::one_database::OneDatabase;
 use super::request::Request;
-use super::scaled_out::ScaledOut;
+use super::scaled_out::{ScaledOut, System};
 use super::server::Server;
 use crate::packages;
 use crate::stopwatch::wait_checking_rarely;
@@ -43,6 +43,8 @@ pub enum Kind {
     OneDatabase(OneDatabase),
     /// Throng scaled out: a web node and a broker, with or without a worker.
     ScaledOut { system: ScaledOut, worker: bool },
+    /// Throng scaled out with a worker, on a system whose database grows from run to run.
+    KeptSystem(System),
 }
 
 /// Whether Throng keeps processors from sleeping while many clients vote, where the system permits it: `KEEP_AWAKE`.
@@ -95,6 +97,12 @@ impl Contender {
                 }
                 Ok(web)
             }
+            Kind::KeptSystem(system) => {
+                let system = system.on_new_queue();
+                let mut web = system.web(directory)?;
+                system.worker(&mut web, directory)?;
+                Ok(web)
+            }
             Kind::Throng(program, database, processors) => {
                 let file = match database {
                     Database::Fresh => directory.join("throng.db"),
@@ -114,7 +122,7 @@ impl Contender {
     pub fn counts(&self) -> bool {
         let counts = match &self.kind {
             Kind::Empty(..) | Kind::Nginx => false,
-            Kind::Throng(..) | Kind::OneDatabase(_) => true,
+            Kind::Throng(..) | Kind::OneDatabase(_) | Kind::KeptSystem(_) => true,
             Kind::ScaledOut { worker, .. } => *worker,
         };
         counts && self.request == Request::Vote

@@ -24,6 +24,7 @@ mod runs;
 mod scaled_out;
 mod seed;
 mod server;
+mod sql_client;
 mod tls_database;
 mod voters;
 
@@ -48,7 +49,7 @@ pub enum Bench {
     Lag(lag::Options),
     /// Votes and result reads on a file with ten million ballots, against an empty one
     Growth(growth::Options),
-    /// Votes in a poll with ten million identified voters, against the same where everyone may vote any number of times
+    /// Votes in polls with ten million identified voters, against the same where everyone may vote any number of times
     Voters(voters::Options),
     /// What a refused vote costs, and how many votes are counted while ten times as many clients vote
     Overload(Plan),

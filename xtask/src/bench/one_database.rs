@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::request::Request;
-use super::scaled_out::create_database;
 use super::server::Server;
+use super::sql_client::create_database;
 use crate::services::Kind;
 
 /// Throng directly on a database server.

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::request::Request;
 use super::server::Server;
-use crate::command;
+use super::sql_client::create_database;
 use crate::services::{Kind, Services};
 
 /// The servers that it needs.
@@ -16,6 +16,9 @@ pub const SERVERS: [Kind; 3] = [Kind::Mariadb, Kind::Postgres, Kind::Rabbitmq];
 
 /// The secret of the systems that are measured.
 const SECRET: &str = "only for measuring, on this machine";
+
+/// The setting with the name of a system's queue.
+const QUEUE_PREFIX: &str = "QUEUE_PREFIX";
 
 /// Throng on a kind of database, behind a broker.
 #[derive(Clone, Debug)]
@@ -33,10 +36,14 @@ pub struct ScaledOut {
 }
 
 /// One system: the settings of its web nodes and workers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct System {
     program: PathBuf,
     settings: [(&'static str, String); 5],
+    /// The name of its database.
+    pub database: String,
+    /// The number of its next queue, if it gets several one after the other.
+    next_queue: Arc<AtomicU32>,
 }
 
 impl ScaledOut {
@@ -65,15 +72,24 @@ impl ScaledOut {
         let settings = [
             ("DATABASE_URL", format!("{}/{name}{}", self.database, self.options)),
             ("QUEUE_URL", format!("{}/%2f", self.broker)),
-            ("QUEUE_PREFIX", name.replace('_', "-")),
+            (QUEUE_PREFIX, name.replace('_', "-")),
             ("APP_SECRET", SECRET.to_owned()),
             ("WORKER_LISTEN", "127.0.0.1:0".to_owned()),
         ];
-        Ok(System { program: self.program.clone(), settings })
+        Ok(System { program: self.program.clone(), settings, database: name, next_queue: Arc::default() })
     }
 }
 
 impl System {
+    /// The same on a new queue: the ballots that clients left unanswered at the end of a load may still be on the last one.
+    pub fn on_new_queue(&self) -> Self {
+        let number = self.next_queue.fetch_add(1, Ordering::Relaxed);
+        let queue = format!("{}-{number}", self.database.replace('_', "-"));
+        let settings = self.settings.clone();
+        let settings = settings.map(|(name, value)| (name, if name == QUEUE_PREFIX { queue.clone() } else { value }));
+        Self { settings, ..self.clone() }
+    }
+
     /// Starts a web node, which writes its log in `directory`.
     ///
     /// # Errors
@@ -93,34 +109,4 @@ impl System {
     pub fn worker(&self, web: &mut Server, directory: &Path) -> anyhow::Result<()> {
         web.start_companion(&self.program, "worker", &self.settings, directory)
     }
-}
-
-/// Creates a database with the server's own client.
-///
-/// # Errors
-/// If the client fails.
-pub fn create_database(kind: Kind, url: &str, name: &str) -> anyhow::Result<()> {
-    let statement = format!("CREATE DATABASE {name}");
-    match kind {
-        Kind::Postgres => {
-            let mut psql = command::program("psql");
-            command::output(psql.arg(format!("{url}/postgres")).args(["-q", "-c", &statement]))?;
-        }
-        Kind::Mariadb | Kind::Mysql => {
-            let (user, password, host, port) = parts(url).context("unexpected form of the server's URL")?;
-            let mut mariadb = command::program("mariadb");
-            mariadb.args(["-u", user, "-h", host, "-P", port, "-e", &statement]).env("MYSQL_PWD", password);
-            command::output(&mut mariadb)?;
-        }
-        Kind::Rabbitmq | Kind::Memcached => bail!("not a database server"),
-    }
-    Ok(())
-}
-
-/// User, password, host and port of `scheme://user:password@host:port`.
-fn parts(url: &str) -> Option<(&str, &str, &str, &str)> {
-    let (user, rest) = url.split_once("://")?.1.split_once(':')?;
-    let (password, address) = rest.split_once('@')?;
-    let (host, port) = address.split_once(':')?;
-    Some((user, password, host, port))
 }

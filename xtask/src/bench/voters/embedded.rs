@@ -1,22 +1,20 @@
-//! `cargo xtask bench voters`: whether votes cost more in a poll whose policy identifies its voters, ten million of whom have voted;
-//! how soon after the start it accepts votes, and how much memory a voter takes.
+//! The policy `device` on an SQLite file: the rate of votes, how soon after the start they are accepted, and how much memory a voter
+//! takes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use clap::Args;
 use rusqlite::Connection;
 
-use super::bench_env::BenchEnv;
-use super::contender::{Contender, Database, Kind, Processors, start_throng, wait_for_vote};
-use super::machine::Machine;
-use super::plan::Plan;
-use super::report::{Comparison, Fact, Ratio, Report};
-use super::request::Request;
-use super::seed::Voters;
-use super::{load, machine, runs, seed};
-use crate::packages;
+use super::measured::Measured;
+use crate::bench::bench_env::BenchEnv;
+use crate::bench::contender::{Contender, Database, Kind, Processors, start_throng, wait_for_vote};
+use crate::bench::plan::Plan;
+use crate::bench::report::{Comparison, Fact};
+use crate::bench::request::Request;
+use crate::bench::seed::{self, Voters};
+use crate::bench::{machine, runs};
 use crate::stopwatch::Stopwatch;
 
 const CONNECTIONS: [usize; 2] = [64, 1000];
@@ -27,40 +25,27 @@ const UNLIMITED: &str = "vote, unlimited";
 const COMPARISONS: &[Comparison] =
     &[Comparison { top: IDENTIFIED, bottom: UNLIMITED, bars: &[(64, None), (1000, Some(0.95))] }];
 
-/// How `cargo xtask bench voters` runs.
-#[derive(Debug, Args)]
-pub struct Options {
-    #[command(flatten)]
-    plan: Plan,
-    /// Voters in the one file, and ballots in the other
-    #[arg(long, default_value_t = 10_000_000)]
-    voters: u64,
-}
-
 /// A server on a seeded file, once it has accepted a vote.
 struct Started {
     took: Duration,
     memory_kib: u64,
 }
 
-/// Runs the benchmark, prints the report and stores it.
+/// Measures it with so many voters.
 ///
 /// # Errors
 /// If the benchmark can't run, or the votes don't identify voters.
-pub fn run(Options { plan, voters }: &Options) -> anyhow::Result<bool> {
-    packages::ensure(&[load::WRK, packages::SETPRIV])?;
-    let bench_env = BenchEnv::open()?;
-    let machine = Machine::describe(&bench_env.scratch)?;
+pub fn measure(plan: &Plan, voters: u64, bench_env: &BenchEnv) -> anyhow::Result<Measured> {
     let directory = tempfile::tempdir_in(&bench_env.scratch)?;
     let throng = bench_env.throng();
-    let seeded = |name: &str, of| seeded(&throng, directory.path(), name, of, *voters);
+    let seeded = |name: &str, of| seeded(&throng, directory.path(), name, of, voters);
     let (identified, unlimited) =
         (seeded("identified.db", Voters::Identified)?, seeded("unlimited.db", Voters::Unlimited)?);
     machine::wait_until_quiet()?;
     let with_voters = started(&throng, directory.path(), &identified)?;
-    ensure!(last_number(&identified)? > *voters, "a vote at /api/submit wasn't recorded as an identified voter's");
+    ensure!(last_number(&identified)? > voters, "a vote at /api/submit wasn't recorded as an identified voter's");
     let without = started(&throng, directory.path(), &unlimited)?;
-    let per_voter = (with_voters.memory_kib as f64 - without.memory_kib as f64) * 1024.0 / *voters as f64;
+    let per_voter = (with_voters.memory_kib as f64 - without.memory_kib as f64) * 1024.0 / voters as f64;
     let facts = vec![
         Fact::below("from the start to the first vote, policy device", with_voters.took.as_secs_f64(), "s", 5.0),
         Fact::shown("the same, unlimited", without.took.as_secs_f64(), "s"),
@@ -74,16 +59,11 @@ pub fn run(Options { plan, voters }: &Options) -> anyhow::Result<bool> {
     let contenders =
         [contender(IDENTIFIED, Database::OfVoters(identified)), contender(UNLIMITED, Database::Kept(unlimited))];
     let runs = runs::all(plan, &contenders, &CONNECTIONS, &bench_env.scratch)?;
-    let ratios = Ratio::all(COMPARISONS, &runs);
-    let faults = runs::faults(&runs);
     let notes = vec![format!(
         "Each file had {voters} ballots at the start, those of one voter each or everyone's; each vote is a new voter's. The files \
          were in the system's page cache when the first server started."
     )];
-    let date = machine::today();
-    Report { name: "voters", date, machine, plan: Some(plan.clone()), notes, facts, ratios, runs }
-        .publish(&plan.out)?;
-    Ok(runs::print_faults(&faults))
+    Ok(Measured { comparisons: COMPARISONS, notes, facts, runs })
 }
 
 /// A file with so many ballots.
