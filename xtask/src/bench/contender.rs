@@ -10,6 +10,7 @@ use super::one_database::OneDatabase;
 use super::request::Request;
 use super::scaled_out::{ScaledOut, System};
 use super::server::Server;
+use super::signed_votes::SignedVotes;
 use crate::packages;
 use crate::stopwatch::wait_checking_rarely;
 
@@ -45,6 +46,8 @@ pub enum Kind {
     ScaledOut { system: ScaledOut, worker: bool },
     /// Throng scaled out with a worker, on a system whose database grows from run to run.
     KeptSystem(System),
+    /// Throng on a new file for each run, with votes that have tokens.
+    Signed(SignedVotes),
 }
 
 /// Whether Throng keeps processors from sleeping while many clients vote, where the system permits it: `KEEP_AWAKE`.
@@ -103,6 +106,7 @@ impl Contender {
                 system.worker(&mut web, directory)?;
                 Ok(web)
             }
+            Kind::Signed(votes) => votes.start(directory),
             Kind::Throng(program, database, processors) => {
                 let file = match database {
                     Database::Fresh => directory.join("throng.db"),
@@ -118,11 +122,24 @@ impl Contender {
         }
     }
 
+    /// The headers that each of its requests has.
+    pub fn headers(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Signed(votes) => vec![votes.header()],
+            Kind::Empty(..)
+            | Kind::Nginx
+            | Kind::Throng(..)
+            | Kind::OneDatabase(_)
+            | Kind::ScaledOut { .. }
+            | Kind::KeptSystem(_) => Vec::new(),
+        }
+    }
+
     /// Whether it counts ballots.
     pub fn counts(&self) -> bool {
         let counts = match &self.kind {
             Kind::Empty(..) | Kind::Nginx => false,
-            Kind::Throng(..) | Kind::OneDatabase(_) | Kind::KeptSystem(_) => true,
+            Kind::Throng(..) | Kind::OneDatabase(_) | Kind::KeptSystem(_) | Kind::Signed(_) => true,
             Kind::ScaledOut { worker, .. } => *worker,
         };
         counts && self.request == Request::Vote

@@ -12,7 +12,7 @@ use crate::packages::Program;
 /// The program.
 pub const WRK: Program = Program { name: "wrk", package: "wrk" };
 
-/// Threads that send requests.
+/// Threads that send requests; load.lua has the same number.
 const THREADS: usize = 2;
 
 /// The summary that wrk prints.
@@ -45,7 +45,7 @@ pub fn send(request: Request, to: SocketAddr, connections: usize, seconds: u32) 
     send_with(request, &[], to, connections, seconds)
 }
 
-/// As [`send`], with these header lines in each request.
+/// As [`send`], with these header lines in each request. Of a value `@FILE`, each request has another line of the file, in turn.
 ///
 /// # Errors
 /// If wrk fails.

@@ -24,6 +24,7 @@ mod runs;
 mod scaled_out;
 mod seed;
 mod server;
+mod signed_votes;
 mod sql_client;
 mod tls_database;
 mod voters;

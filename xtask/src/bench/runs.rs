@@ -16,7 +16,7 @@ use super::{load, machine};
 use crate::stopwatch::{Stopwatch, wait_until};
 
 /// Seconds of load before a measurement begins.
-const WARM_UP_S: u32 = 1;
+pub const WARM_UP_S: u32 = 1;
 
 /// How long it may take until all ballots of a load are counted: a worker that records fewer than the nodes accept has a backlog,
 /// and only a missing ballot is a fault.
@@ -112,11 +112,12 @@ fn one(plan: &Plan, contender: &Contender, round: usize, connections: usize, scr
     let directory = tempfile::tempdir_in(scratch)?;
     let server = contender.start(directory.path())?;
     let processes = server.processes()?;
-    let request = contender.request;
+    let (request, headers) = (contender.request, contender.headers());
+    let send = |seconds| load::send_with(request, &headers, server.address, connections, seconds);
     let counted_before = if contender.counts() { Some(ballots_counted(&server)?) } else { None };
-    let warm_up = load::send(request, server.address, connections, WARM_UP_S)?;
+    let warm_up = send(WARM_UP_S)?;
     let cpu_before = processes.cpu_us()?;
-    let summary = load::send(request, server.address, connections, plan.seconds)?;
+    let summary = send(plan.seconds)?;
     let cpu_us = processes.cpu_us()? - cpu_before;
     if summary.requests == 0 {
         bail!("no request got a response");

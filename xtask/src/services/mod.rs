@@ -20,6 +20,7 @@ use clap::{Args, ValueEnum};
 use rustix::process::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use self::certificate::OPENSSL;
 use self::instance::{Instance, ServerSpec};
 use self::service::Service;
 use self::work_dir::WorkDir;

@@ -1,10 +1,12 @@
 //! `cargo xtask bench voters`: whether votes cost more in a poll whose policy identifies its voters, ten million of whom have voted:
-//! on a file, and through RabbitMQ.
+//! on a file, through RabbitMQ, and with tokens that a publisher has signed.
 
 mod embedded;
 mod measured;
 mod scaled_out;
 mod server_seed;
+mod signed;
+mod tokens;
 
 use clap::Args;
 
@@ -36,15 +38,18 @@ struct Groups {
     /// Measure only the policy `device` through RabbitMQ into MariaDB and PostgreSQL, and what else is given
     #[arg(long)]
     scaled_out: bool,
+    /// Measure only the policy `signed` on an SQLite file, and what else is given
+    #[arg(long)]
+    signed: bool,
 }
 
 impl Groups {
     fn or_all(self) -> Self {
-        let Self { embedded, scaled_out } = self;
-        if embedded || scaled_out {
+        let Self { embedded, scaled_out, signed } = self;
+        if embedded || scaled_out || signed {
             return self;
         }
-        Self { embedded: true, scaled_out: true }
+        Self { embedded: true, scaled_out: true, signed: true }
     }
 }
 
@@ -63,6 +68,9 @@ pub fn run(Options { plan, voters, groups }: &Options) -> anyhow::Result<bool> {
     }
     if groups.scaled_out {
         measured.push(scaled_out::measure(plan, *voters, &bench_env)?);
+    }
+    if groups.signed {
+        measured.push(signed::measure(plan, &bench_env)?);
     }
     let (mut notes, mut facts, mut ratios, mut runs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for group in measured {
@@ -84,12 +92,12 @@ mod tests {
 
     #[test]
     fn every_group_is_measured_unless_some_are_given() {
-        let groups = |embedded, scaled_out| {
-            let Groups { embedded, scaled_out } = Groups { embedded, scaled_out }.or_all();
-            [embedded, scaled_out]
+        let groups = |embedded, scaled_out, signed| {
+            let Groups { embedded, scaled_out, signed } = Groups { embedded, scaled_out, signed }.or_all();
+            [embedded, scaled_out, signed]
         };
-        assert_eq!(groups(false, false), [true; 2]);
-        assert_eq!(groups(false, true), [false, true]);
-        assert_eq!(groups(true, false), [true, false]);
+        assert_eq!(groups(false, false, false), [true; 3]);
+        assert_eq!(groups(false, true, false), [false, true, false]);
+        assert_eq!(groups(true, false, true), [true, false, true]);
     }
 }
