@@ -30,6 +30,9 @@ impl Policy {
     }
 }
 
+/// The most ballots that are recorded of a voter who may change them: a bound for what one voter can fill the store with.
+pub const CHANGEABLE_MAX: u8 = 100;
+
 /// How often a voter may vote in a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Quota {
@@ -42,4 +45,9 @@ pub struct Quota {
 impl Quota {
     /// One ballot per voter.
     pub const ONE: Self = Self { ballots: 1, per_option: None };
+
+    /// The most ballots of one voter that are stored, where this is the poll's quota.
+    pub fn stored_max(self, changeable: bool) -> u8 {
+        if changeable { CHANGEABLE_MAX } else { self.ballots }
+    }
 }

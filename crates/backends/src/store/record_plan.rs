@@ -155,7 +155,7 @@ impl<'a> RecordPlan<'a> {
             .filter(|group| mode != Mode::Optimistic || is_late(group))
             .map(|group| {
                 let is_voter = self.ballots[self.order[group.members.start]].voter().is_some();
-                let most = group.rules.map_or(1, |rules| Rules::stored_max(rules.quota, rules.changeable));
+                let most = group.rules.map_or(1, |rules| rules.quota.stored_max(rules.changeable));
                 let last =
                     if is_voter && most > 1 { BallotKey::of_voter(group.key.voter(), u8::MAX) } else { group.key };
                 LookUp { poll: group.poll, first: group.key, last }

@@ -1,6 +1,5 @@
 //! What a voter has cast, what of it counts, and what a poll's ballots add up to.
 
-use super::rules::Rules;
 use crate::ballot::{BallotId, BallotKey, Choices, VoterKey};
 use crate::clock::Timestamp;
 use crate::ids::PollId;
@@ -53,7 +52,7 @@ impl Standing {
     /// Of the ballot with this id in `poll`, whose voter has cast these.
     pub fn of(id: BallotId, cast: &[CastBallot], poll: &Poll) -> Self {
         let is_recorded = cast.iter().any(|ballot| ballot.id == id);
-        let stored_max = Rules::stored_max(poll.quota, poll.changeable);
+        let stored_max = poll.quota.stored_max(poll.changeable);
         match latest(cast) {
             _ if !is_recorded && cast.len() >= usize::from(stored_max) => Self::Duplicate,
             _ if !is_recorded && poll.final_at.is_some() => Self::Rejected,

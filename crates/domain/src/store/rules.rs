@@ -9,9 +9,6 @@ use crate::policy::Quota;
 use crate::tally::TallyChange;
 use crate::window::Window;
 
-/// The most ballots that are recorded of a voter who may change their mind.
-const CHANGEABLE_MAX: u8 = 100;
-
 /// What a store judges a poll's ballots by, as of its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -53,11 +50,6 @@ impl Rules {
         }
     }
 
-    /// The most ballots of one voter that are stored in a poll with this quota.
-    pub fn stored_max(quota: Quota, changeable: bool) -> u8 {
-        if changeable { CHANGEABLE_MAX } else { quota.ballots }
-    }
-
     /// What becomes of a voter's ballot that arrived in time, or the outcome that it has without being recorded. `cast` is what this
     /// voter has cast so far.
     ///
@@ -68,7 +60,7 @@ impl Rules {
             return Err(outcome);
         }
         let is_free = |slot: &u8| cast.iter().all(|earlier| earlier.slot != *slot);
-        let slot = (0..Self::stored_max(self.quota, self.changeable)).find(is_free);
+        let slot = (0..self.quota.stored_max(self.changeable)).find(is_free);
         if self.changeable {
             let slot = slot.ok_or(Outcome::NotChangeable)?;
             return Ok(Admitted { slot, effect: Effect::after(ballot, cast) });
@@ -131,7 +123,7 @@ mod tests {
     use super::*;
     use crate::ballot::{BallotId, VoterKey};
     use crate::ids::PollId;
-    use crate::policy::Policy;
+    use crate::policy::{CHANGEABLE_MAX, Policy};
 
     fn rules(quota: Quota) -> Rules {
         Rules { window: Window { opens_at: Some(Timestamp(0)), closes_at: None }, quota, changeable: false }

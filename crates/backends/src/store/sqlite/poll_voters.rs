@@ -43,7 +43,7 @@ impl<'a> PollVoters<'a> {
         };
         let mut cast = match self.voter.take() {
             Some((last, cast)) if last == voter => cast,
-            Some(_) | None => cast_by(self.writer, map, self.poll, voter)?,
+            Some(_) | None => voter_rows::cast_by(self.writer, map, self.poll, voter)?,
         };
         let judged = match refusal {
             // Sent again after the close, a ballot keeps its earlier outcome.
@@ -68,25 +68,4 @@ impl<'a> PollVoters<'a> {
         self.appended.push(key);
         self.append.row(map.last() + self.appended.len() as u64, key, ballot)
     }
-}
-
-/// What the voter has cast: in the slots from 0 on, since a ballot takes the lowest free one.
-pub(super) fn cast_by(
-    reader: &Connection,
-    map: &VoterMap,
-    poll: PollId,
-    voter: VoterKey,
-) -> rusqlite::Result<Vec<CastBallot>> {
-    let stored = |slot| stored(reader, map, poll, BallotKey::of_voter(voter, slot));
-    (0..=u8::MAX).map_while(|slot| stored(slot).transpose()).collect()
-}
-
-fn stored(reader: &Connection, map: &VoterMap, poll: PollId, key: BallotKey) -> rusqlite::Result<Option<CastBallot>> {
-    for number in map.candidates(key) {
-        let stored = voter_rows::with_key(reader, poll, number, key)?;
-        if stored.is_some() {
-            return Ok(stored);
-        }
-    }
-    Ok(None)
 }

@@ -8,6 +8,7 @@ use throng_domain::poll::PollId;
 use throng_domain::store::CastBallot;
 
 use super::ballots::cast_from;
+use super::voter_map::VoterMap;
 
 /// For how long after a poll's result is final its voters are kept in memory, in milliseconds: a day. Until then, a ballot that was
 /// counted and is sent again is recognized; after that it is too late, as any other.
@@ -56,6 +57,27 @@ pub(super) fn with_key(
             let has_key = row.get::<_, [u8; 16]>(3)? == key.0;
             has_key.then(|| cast_from(row, key.slot())).transpose()
         })
+}
+
+/// What the voter has cast: in the slots from 0 on, since a ballot takes the lowest free one.
+pub(super) fn cast_by(
+    reader: &Connection,
+    map: &VoterMap,
+    poll: PollId,
+    voter: VoterKey,
+) -> rusqlite::Result<Vec<CastBallot>> {
+    let stored = |slot| stored(reader, map, poll, BallotKey::of_voter(voter, slot));
+    (0..=u8::MAX).map_while(|slot| stored(slot).transpose()).collect()
+}
+
+fn stored(reader: &Connection, map: &VoterMap, poll: PollId, key: BallotKey) -> rusqlite::Result<Option<CastBallot>> {
+    for number in map.candidates(key) {
+        let stored = with_key(reader, poll, number, key)?;
+        if stored.is_some() {
+            return Ok(stored);
+        }
+    }
+    Ok(None)
 }
 
 /// A voter's ballots where no map leads to them: reads all rows of the poll.

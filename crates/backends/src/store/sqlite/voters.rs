@@ -12,7 +12,7 @@ use throng_domain::poll::PollId;
 use throng_domain::store::CastBallot;
 
 use super::voter_map::VoterMap;
-use super::{poll_voters, voter_rows};
+use super::voter_rows;
 
 /// The most rows that are read while a batch waits, which takes milliseconds. A map of more rows is loaded in the background.
 pub(super) const READ_AT_ONCE_MAX: u64 = 10_000;
@@ -81,7 +81,7 @@ impl Maps {
         voter: VoterKey,
     ) -> rusqlite::Result<Option<Vec<CastBallot>>> {
         match self.of_poll(reader, poll)? {
-            Known::All(map) => poll_voters::cast_by(reader, map, poll, voter).map(Some),
+            Known::All(map) => voter_rows::cast_by(reader, map, poll, voter).map(Some),
             Known::NotYet => Ok(None),
             Known::NoLonger => voter_rows::of_voter(reader, poll, voter).map(Some),
         }
