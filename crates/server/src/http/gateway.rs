@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, ORIGIN};
 use hyper::{Method, Request, StatusCode};
 use smallvec::SmallVec;
@@ -79,26 +80,30 @@ impl Gateway {
     }
 
     /// The response of a compatibility route to a page of `origin`, or to a client that isn't a page.
-    async fn compat<B: From<Bytes>>(
+    ///
+    /// Not an async function, which would contain `route` twice: as its argument, and where it waits for it. Every connection has
+    /// room for this future.
+    fn compat<B: From<Bytes>>(
         &self,
         route: impl Future<Output = Result<Response<B>, Problem>>,
         origin: Option<&HeaderValue>,
-    ) -> Response<B> {
-        let route = async { route.await.unwrap_or_else(|problem| problem.response()) };
-        let mut response = catch_panic(route).await;
-        cors::allow(&self.core.app.config.cors_origins, origin, response.headers_mut());
-        response
+    ) -> impl Future<Output = Response<B>> {
+        let route = route.map(|done| done.unwrap_or_else(|problem| problem.response()));
+        catch_panic(route).map(move |mut response| {
+            cors::allow(&self.core.app.config.cors_origins, origin, response.headers_mut());
+            response
+        })
     }
 
-    async fn submit<B: From<Bytes>>(
+    fn submit<B: From<Bytes>>(
         &self,
         sender: impl FnOnce(&Poll) -> Result<RequestSender, Refusal>,
         id: Option<BallotId>,
         proof: Option<String>,
         body: &[u8],
-    ) -> Result<Response<B>, Problem> {
+    ) -> impl Future<Output = Result<Response<B>, Problem>> {
         let submit = compat::submit(&self.core, sender, id, proof, body);
-        submit.await.inspect_err(|problem| problem.count_refused_ballot(&self.core))
+        submit.inspect_err(|problem| problem.count_refused_ballot(&self.core))
     }
 
     async fn read_and_submit<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Result<Response, Problem> {
@@ -229,4 +234,19 @@ fn moved_permanently(address: HeaderValue) -> Response {
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(LOCATION, address);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each open connection has room for this future, whether or not it votes.
+    #[test]
+    fn future_of_a_simple_request_stays_small() {
+        fn size_of_future<F>(_: impl Fn(&'static Gateway, AcceptedRequest) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size_of_future(<Gateway as FastPath>::respond_fast);
+        assert!(bytes <= 2_048, "{bytes}");
+    }
 }

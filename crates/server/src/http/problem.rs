@@ -379,12 +379,14 @@ pub fn error_body(status: StatusCode) -> Bytes {
 }
 
 /// The response of `route`; if it panics, that of [`Problem::Internal`]: one request doesn't end the others' connections.
-pub async fn catch_panic<B: From<Bytes>>(route: impl Future<Output = Response<B>>) -> Response<B> {
-    AssertUnwindSafe(route).catch_unwind().await.unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<&str>().copied();
-        let message = message.or(panic.downcast_ref::<String>().map(String::as_str));
-        let message = message.unwrap_or("no message");
-        Problem::Internal(Some(format!("panicked: {message}"))).response()
+pub fn catch_panic<B: From<Bytes>>(route: impl Future<Output = Response<B>>) -> impl Future<Output = Response<B>> {
+    AssertUnwindSafe(route).catch_unwind().map(|done| {
+        done.unwrap_or_else(|panic| {
+            let message = panic.downcast_ref::<&str>().copied();
+            let message = message.or(panic.downcast_ref::<String>().map(String::as_str));
+            let message = message.unwrap_or("no message");
+            Problem::Internal(Some(format!("panicked: {message}"))).response()
+        })
     })
 }
 

@@ -109,8 +109,8 @@ impl FastPath for Arc<ReadinessGate> {
         self.gateway.get()?.accept(request, peer)
     }
 
-    async fn respond_fast(&self, accepted: AcceptedRequest) -> hyper::Response<Bytes> {
+    fn respond_fast(&self, accepted: AcceptedRequest) -> impl Future<Output = hyper::Response<Bytes>> + Send {
         let gateway = self.gateway.get().expect("only an open gate accepts requests");
-        gateway.respond_fast(accepted).await
+        gateway.respond_fast(accepted)
     }
 }
