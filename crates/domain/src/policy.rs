@@ -31,7 +31,7 @@ impl Policy {
 }
 
 /// The most ballots that are recorded of a voter who may change them: a bound for what one voter can fill the store with.
-pub const CHANGEABLE_MAX: u8 = 100;
+pub const CHANGEABLE_MAX: u8 = 20;
 
 /// How often a voter may vote in a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -20,8 +20,21 @@ use crate::telemetry::metrics::{HttpMetrics, Metrics};
 /// For how long a result is shown without a check for ballots that other servers recorded, in milliseconds.
 const OTHERS_FRESH_MS: i64 = 250;
 
-/// How many ballots are looked up in the store at once: votes need its connections more.
-pub(crate) const LOOK_UPS_MAX: usize = 4;
+/// How many ballots are looked up in the store at once, of each kind: votes need its connections more.
+const LOOK_UPS_MAX: usize = 4;
+
+/// Permits to look up ballots in the store. Those who only ask don't keep voters from withdrawing.
+#[derive(Debug)]
+pub(crate) struct LookUps {
+    pub(crate) standings: Semaphore,
+    pub(crate) withdrawals: Semaphore,
+}
+
+impl Default for LookUps {
+    fn default() -> Self {
+        Self { standings: Semaphore::new(LOOK_UPS_MAX), withdrawals: Semaphore::new(LOOK_UPS_MAX) }
+    }
+}
 
 /// The state that all cores share.
 #[derive(Debug)]
@@ -65,7 +78,7 @@ pub struct App {
     /// Shared by all cores, so that ids ascend across cores and the index that stores them grows at its end.
     pub(crate) ballot_ids: Mutex<BallotIds>,
     /// Permits to look up in the store what became of a ballot.
-    pub(crate) ballot_look_ups: Semaphore,
+    pub(crate) look_ups: LookUps,
 }
 
 impl App {

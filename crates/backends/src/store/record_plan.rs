@@ -203,7 +203,8 @@ impl<'a> RecordPlan<'a> {
             }
             // Sent again after the close, a ballot keeps its earlier outcome.
             for position in late {
-                if let Some(repeated) = Outcome::of_repeated(&self.ballots[position], &cast) {
+                let repeated = group.rules.and_then(|rules| rules.outcome_of_repeated(&self.ballots[position], &cast));
+                if let Some(repeated) = repeated {
                     self.decisions[position] = Decision::Outcome(repeated);
                 }
             }

@@ -46,7 +46,7 @@ pub async fn a_later_ballot_replaces_an_earlier_one(store: &dyn Store) {
     let equal = tallies(store, &poll).await;
     assert!(equal.counts_equal(&after) && equal.seq > after.seq, "{equal:?}");
     let again = [of_voter(&poll, 1, 1, &[1, 2]), at(1, of_voter(&poll, 1, 3, &[2, 3]))];
-    assert_eq!(record(store, &again).await.outcomes, [Outcome::CountedBefore, Outcome::CountedBefore]);
+    assert_eq!(record(store, &again).await.outcomes, [Outcome::Outdated, Outcome::Outdated]);
     assert_eq!(tallies(store, &poll).await, equal);
     let standings = standings(store, &poll, 1, &[1, 3, 4, 9]).await;
     assert_eq!(standings, [Standing::Replaced, Standing::Replaced, Standing::Counted, Standing::Pending]);

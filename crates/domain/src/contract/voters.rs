@@ -129,6 +129,7 @@ pub async fn any_grouping_of_voters_counts_the_same(store: &dyn Store) {
                 Outcome::Counted => cast.len() < 3 && chosen < 2 && cast.insert(id, option).is_none(),
                 Outcome::IdReused
                 | Outcome::NotChangeable
+                | Outcome::Outdated
                 | Outcome::TooEarly
                 | Outcome::TooLate
                 | Outcome::NotReady => false,

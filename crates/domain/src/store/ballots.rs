@@ -131,6 +131,8 @@ pub enum Outcome {
     Counted,
     /// It was counted before: same id, same choices. Nothing changed.
     CountedBefore,
+    /// It was counted before, and doesn't count any more: its voter has replaced or withdrawn it. Nothing changed.
+    Outdated,
     /// It was counted before with other choices: same id. Nothing changed.
     IdReused,
     /// The voter has cast as many ballots as the poll's [`Quota`](crate::policy::Quota) allows. Nothing changed.

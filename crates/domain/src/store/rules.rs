@@ -50,13 +50,24 @@ impl Rules {
         }
     }
 
+    /// The outcome of a ballot whose id was recorded before in the same poll, for the same voter; `None` if it wasn't.
+    pub fn outcome_of_repeated(&self, ballot: &Ballot, cast: &[CastBallot]) -> Option<Outcome> {
+        let earlier = cast.iter().find(|earlier| earlier.id == ballot.id)?;
+        let counts = !self.changeable || latest(cast).is_some_and(|latest| latest.id == ballot.id);
+        Some(match (earlier.choices == ballot.choices, counts) {
+            (true, true) => Outcome::CountedBefore,
+            (true, false) => Outcome::Outdated,
+            (false, _) => Outcome::IdReused,
+        })
+    }
+
     /// What becomes of a voter's ballot that arrived in time, or the outcome that it has without being recorded. `cast` is what this
     /// voter has cast so far.
     ///
     /// # Errors
     /// The outcome.
     pub fn judge(&self, ballot: &Ballot, cast: &[CastBallot]) -> Result<Admitted, Outcome> {
-        if let Some(outcome) = Outcome::of_repeated(ballot, cast) {
+        if let Some(outcome) = self.outcome_of_repeated(ballot, cast) {
             return Err(outcome);
         }
         let is_free = |slot: &u8| cast.iter().all(|earlier| earlier.slot != *slot);
@@ -105,14 +116,6 @@ impl Effect {
             Self::Outdated => return false,
         }
         true
-    }
-}
-
-impl Outcome {
-    /// The outcome of a ballot whose id was counted before in the same poll, for the same voter; `None` if it wasn't.
-    pub fn of_repeated(ballot: &Ballot, cast: &[CastBallot]) -> Option<Self> {
-        let earlier = cast.iter().find(|earlier| earlier.id == ballot.id)?;
-        Some(if earlier.choices == ballot.choices { Self::CountedBefore } else { Self::IdReused })
     }
 }
 
@@ -193,7 +196,8 @@ mod tests {
         let outdated = Ok(Admitted { slot: 2, effect: Effect::Outdated });
         assert_eq!(changeable.judge(&at(5, ballot(0, &[3])), &cast), outdated);
         assert_eq!(changeable.judge(&at(4, ballot(3, &[3])), &cast), outdated);
-        assert_eq!(changeable.judge(&at(9, ballot(2, &[2])), &cast), Err(Outcome::CountedBefore));
+        assert_eq!(changeable.judge(&at(9, ballot(1, &[1])), &cast), Err(Outcome::CountedBefore));
+        assert_eq!(changeable.judge(&at(9, ballot(2, &[2])), &cast), Err(Outcome::Outdated));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use throng_domain::cache::ResultCache;
 use throng_domain::clock::{Clock, SteadyClock, SystemClock};
 use throng_domain::queue::Publisher;
 use throng_domain::store::Store;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -28,7 +28,7 @@ use crate::intake::{
 };
 use crate::net::{self, Background, Tls};
 use crate::results::{LivePolls, ResultSource};
-use crate::state::{App, CoreState, Dependency, LOOK_UPS_MAX};
+use crate::state::{App, CoreState, Dependency, LookUps};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
 
 impl Server {
@@ -148,7 +148,7 @@ impl Frame {
             writable: Arc::new(AtomicBool::new(true)),
             behind_broker: broker.is_some(),
             queues: Mutex::default(),
-            ballot_look_ups: Semaphore::new(LOOK_UPS_MAX),
+            look_ups: LookUps::default(),
         });
         let record_mode = match broker {
             Some(BrokerClients { publishers, result_subscriber, .. }) => RecordMode::Workers {

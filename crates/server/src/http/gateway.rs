@@ -232,6 +232,8 @@ fn into_options_response(mut response: Response) -> Response {
 fn moved_permanently(address: HeaderValue) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    // The query may name a voter.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(LOCATION, address);
     response
 }

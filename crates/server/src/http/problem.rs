@@ -209,7 +209,7 @@ impl Problem {
 
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
-        let choices = if let Self::Refused(Refusal::AlreadyVoted(Earlier::OfDevice { only, .. })) = self {
+        let choices = if let Self::Refused(Refusal::AlreadyVoted(Earlier::OfVoter { only, .. })) = self {
             only.as_ref()
         } else {
             None
@@ -236,7 +236,7 @@ fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
         Refusal::BallotIdReused => {
             (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
         }
-        Refusal::AlreadyVoted(Earlier::OfDevice { .. }) => {
+        Refusal::AlreadyVoted(Earlier::OfVoter { .. }) => {
             (StatusCode::CONFLICT, "already_voted", "This voter has already voted")
         }
         Refusal::AlreadyVoted(Earlier::OfNetwork { .. }) => {
@@ -298,7 +298,7 @@ fn refusal_detail(refusal: &Refusal) -> String {
         Refusal::BallotIdReused => {
             "A ballot with this id was sent with other choices. Use a new id for a new ballot.".into()
         }
-        Refusal::AlreadyVoted(Earlier::OfDevice { .. }) => {
+        Refusal::AlreadyVoted(Earlier::OfVoter { .. }) => {
             "The ballot was not counted: the voter has cast as many as the poll's quota allows. Those stand.".into()
         }
         Refusal::AlreadyVoted(Earlier::OfNetwork { ballots }) => format!(
@@ -427,7 +427,7 @@ mod tests {
             Refusal::InvalidChoice(InvalidChoice::TooMany { max: 2 }),
             Refusal::BallotIdMissing,
             Refusal::BallotIdReused,
-            Refusal::AlreadyVoted(Earlier::OfDevice { ballots: 1, only: Some(choices) }),
+            Refusal::AlreadyVoted(Earlier::OfVoter { ballots: 1, only: Some(choices) }),
             Refusal::AlreadyVoted(Earlier::OfNetwork { ballots: 100 }),
             Refusal::OptionQuotaUsed(OptionId(3)),
             Refusal::NotChangeable,

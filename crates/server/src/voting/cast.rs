@@ -6,7 +6,7 @@ use bytes::Bytes;
 use throng_domain::ballot::{Ballot, BallotId, Choices, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::policy::Policy;
-use throng_domain::poll::{Poll, PollId, PollState, Viewer};
+use throng_domain::poll::{Poll, PollId, PollState, Proof, Viewer};
 use throng_domain::store::Outcome;
 use throng_domain::submission::SentOptions;
 
@@ -72,6 +72,8 @@ pub struct Cast {
 pub enum Status {
     /// Counted: the latest result includes it.
     Counted,
+    /// Counted before, until its voter replaced or withdrew it.
+    Outdated,
     /// Durable at the broker, from which a worker will count it.
     Accepted,
 }
@@ -133,21 +135,24 @@ fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(
     let key = voter.as_ref().map(|voter| voter.key);
     let subject = Subject { poll, ballot_id: id, voter: key };
     let require = || proof_of_work::require(challenge_key(core), subject, vote.proof.as_deref(), now);
-    let proven = if needs_proof { require() } else { Ok(()) };
-    note(core, poll, kind(needs_proof, proven), (vote.address, key), &choices);
-    proven.map_err(|unproven| unproven_refusal(core, subject, unproven, now))?;
+    // One that isn't needed any more was needed when its client was refused: the score takes it into account.
+    let is_checked = needs_proof || (vote.proof.is_some() && poll.proof != Proof::Never);
+    let proven = is_checked.then(require).filter(|proven| needs_proof || proven.is_ok());
+    note(core, poll, kind(proven), (vote.address, key), &choices);
+    proven.unwrap_or(Ok(())).map_err(|unproven| unproven_refusal(core, subject, unproven, now))?;
     Ok(match voter {
         Some(Voter { key, token }) => (Ballot::of_voter(poll.id, poll.policy, key, id, choices, accepted_at), token),
         None => (Ballot::unlimited(poll.id, id, choices, accepted_at), None),
     })
 }
 
-fn kind(needs_proof: bool, proven: Result<(), Unproven>) -> VoteKind {
+/// `proven` says whether a proof is valid; `None` where none was needed or sent.
+fn kind(proven: Option<Result<(), Unproven>>) -> VoteKind {
     match proven {
-        Ok(()) if needs_proof => VoteKind::Proven,
-        Ok(()) | Err(Unproven::Closed) => VoteKind::Plain,
-        Err(Unproven::Missing) => VoteKind::Unproven,
-        Err(Unproven::Invalid) => VoteKind::Forged,
+        Some(Ok(())) => VoteKind::Proven,
+        None | Some(Err(Unproven::Closed)) => VoteKind::Plain,
+        Some(Err(Unproven::Missing)) => VoteKind::Unproven,
+        Some(Err(Unproven::Invalid)) => VoteKind::Forged,
     }
 }
 
@@ -204,6 +209,7 @@ fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
     match disposition {
         Disposition::Accepted => Ok(Status::Accepted),
         Disposition::Recorded(Outcome::Counted | Outcome::CountedBefore) => Ok(Status::Counted),
+        Disposition::Recorded(Outcome::Outdated) => Ok(Status::Outdated),
         Disposition::Recorded(Outcome::IdReused) => Err(Refusal::BallotIdReused),
         Disposition::Recorded(Outcome::QuotaUsed { ballots, only }) => {
             Err(Refusal::AlreadyVoted(earlier(policy, ballots, only)))
@@ -219,7 +225,7 @@ fn status(disposition: Disposition, policy: Policy) -> Result<Status, Refusal> {
 /// What the sender may know of the ballots that this voter has cast.
 fn earlier(policy: Policy, ballots: u8, only: Option<Choices>) -> Earlier {
     match policy {
-        Policy::Device | Policy::Signed | Policy::Code => Earlier::OfDevice { ballots, only },
+        Policy::Device | Policy::Signed | Policy::Code => Earlier::OfVoter { ballots, only },
         // Where there are no voters, no ballot has this outcome.
         Policy::Network | Policy::Unlimited => Earlier::OfNetwork { ballots },
     }
@@ -252,7 +258,7 @@ mod tests {
         let earlier =
             |policy| status(Disposition::Recorded(Outcome::QuotaUsed { ballots: 1, only: only.clone() }), policy);
         for policy in [Policy::Device, Policy::Signed, Policy::Code] {
-            let of_sender = Earlier::OfDevice { ballots: 1, only: only.clone() };
+            let of_sender = Earlier::OfVoter { ballots: 1, only: only.clone() };
             assert_eq!(earlier(policy), Err(Refusal::AlreadyVoted(of_sender)));
         }
         assert_eq!(earlier(Policy::Network), Err(Refusal::AlreadyVoted(Earlier::OfNetwork { ballots: 1 })));

@@ -95,7 +95,7 @@ impl Refusal {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Earlier {
     /// So many of the sender's, who holds the device's or user's token, or the code.
-    OfDevice {
+    OfVoter {
         /// How many.
         ballots: u8,
         /// The choices, if it is a single one.

@@ -197,7 +197,7 @@ fn log_uncounted(ballots: &[Ballot], outcomes: &[Outcome]) {
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for (ballot, outcome) in ballots.iter().zip(outcomes) {
         let why = match outcome {
-            Outcome::Counted | Outcome::CountedBefore => continue,
+            Outcome::Counted | Outcome::CountedBefore | Outcome::Outdated => continue,
             Outcome::IdReused => "another ballot has its id",
             Outcome::QuotaUsed { .. } => "the voter has cast as many ballots as the poll allows",
             Outcome::OptionQuotaUsed(_) => "the voter has chosen one of its options as often as the poll allows",

@@ -194,9 +194,12 @@ impl BallotStore for SqliteStore {
             return self.read(move |reader| ballots::cast(reader, poll, first)).await;
         }
         let voters = self.voter_loader.voters();
-        let cast = self.read(move |reader| voters.lock().cast(reader, poll, first.voter())).await?;
-        self.voter_loader.load_wanted();
-        cast.ok_or_else(|| StoreError::Unavailable("it is still reading the voters of a poll".into()))
+        let cast = self.read(move |reader| {
+            // Not longer than that: whoever records waits for this lock.
+            let places = voters.lock().places(reader, poll, first.voter())?;
+            places.map(|places| voter_rows::at_places(reader, poll, &places)).transpose()
+        });
+        cast.await?.ok_or_else(|| StoreError::Unavailable("it has the voters of this poll not in memory".into()))
     }
 
     async fn maintain(&self) -> Result<(), StoreError> {

@@ -43,11 +43,11 @@ impl<'a> PollVoters<'a> {
         };
         let mut cast = match self.voter.take() {
             Some((last, cast)) if last == voter => cast,
-            Some(_) | None => voter_rows::cast_by(self.writer, map, self.poll, voter)?,
+            Some(_) | None => voter_rows::at_places(self.writer, self.poll, &voter_rows::places(map, voter))?,
         };
         let judged = match refusal {
             // Sent again after the close, a ballot keeps its earlier outcome.
-            Some(refusal) => Err(Outcome::of_repeated(ballot, &cast).unwrap_or(refusal)),
+            Some(refusal) => Err(rules.outcome_of_repeated(ballot, &cast).unwrap_or(refusal)),
             None => rules.judge(ballot, &cast),
         };
         if let Ok(Admitted { slot, .. }) = judged {

@@ -114,14 +114,14 @@ impl<'a> Rows<'a> {
     fn record(&mut self, rules: &Rules, ballot: &Ballot) -> rusqlite::Result<Result<Effect, Outcome>> {
         if let Some(refusal) = rules.refusal(ballot.accepted_at) {
             // Sent again after the close, a ballot keeps its earlier outcome.
-            return Ok(Err(
-                Outcome::of_repeated(ballot, &cast(self.writer, ballot.poll, ballot.key)?).unwrap_or(refusal)
-            ));
+            return Ok(Err(rules
+                .outcome_of_repeated(ballot, &cast(self.writer, ballot.poll, ballot.key)?)
+                .unwrap_or(refusal)));
         }
         match self.insert(ballot) {
             Ok(()) => Ok(Ok(Effect::Adds)),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Outcome::of_repeated(ballot, &cast(self.writer, ballot.poll, ballot.key)?).map(Err).ok_or(error)
+                rules.outcome_of_repeated(ballot, &cast(self.writer, ballot.poll, ballot.key)?).map(Err).ok_or(error)
             }
             Err(error) => Err(error),
         }

@@ -43,12 +43,7 @@ pub(super) fn read_after(
 }
 
 /// The ballot in the row with this number, if it has this key.
-pub(super) fn with_key(
-    reader: &Connection,
-    poll: PollId,
-    number: u64,
-    key: BallotKey,
-) -> rusqlite::Result<Option<CastBallot>> {
+fn with_key(reader: &Connection, poll: PollId, number: u64, key: BallotKey) -> rusqlite::Result<Option<CastBallot>> {
     reader
         .prepare_cached(
             "SELECT ballot_id, choices, accepted_at, key FROM voter_ballot WHERE poll_id = ?1 AND number = ?2",
@@ -59,36 +54,37 @@ pub(super) fn with_key(
         })
 }
 
-/// What the voter has cast: in the slots from 0 on, since a ballot takes the lowest free one.
-pub(super) fn cast_by(
-    reader: &Connection,
-    map: &VoterMap,
-    poll: PollId,
-    voter: VoterKey,
-) -> rusqlite::Result<Vec<CastBallot>> {
-    let stored = |slot| stored(reader, map, poll, BallotKey::of_voter(voter, slot));
-    (0..=u8::MAX).map_while(|slot| stored(slot).transpose()).collect()
+/// A key, and the numbers of the rows that may have it.
+pub(super) type Place = (BallotKey, Vec<u64>);
+
+/// Where the ballots of a voter may be, by the map.
+pub(super) fn places(map: &VoterMap, voter: VoterKey) -> Vec<Place> {
+    let at = |slot| {
+        let key = BallotKey::of_voter(voter, slot);
+        (key, map.candidates(key).collect::<Vec<_>>())
+    };
+    (0..=u8::MAX).map(at).take_while(|(_, numbers)| !numbers.is_empty()).collect()
 }
 
-fn stored(reader: &Connection, map: &VoterMap, poll: PollId, key: BallotKey) -> rusqlite::Result<Option<CastBallot>> {
-    for number in map.candidates(key) {
-        let stored = with_key(reader, poll, number, key)?;
+/// The ballots at these places: in the slots from 0 on, since a ballot takes the lowest free one.
+pub(super) fn at_places(reader: &Connection, poll: PollId, places: &[Place]) -> rusqlite::Result<Vec<CastBallot>> {
+    let stored = |(key, numbers): &Place| at_place(reader, poll, *key, numbers);
+    places.iter().map_while(|place| stored(place).transpose()).collect()
+}
+
+fn at_place(
+    reader: &Connection,
+    poll: PollId,
+    key: BallotKey,
+    numbers: &[u64],
+) -> rusqlite::Result<Option<CastBallot>> {
+    for number in numbers {
+        let stored = with_key(reader, poll, *number, key)?;
         if stored.is_some() {
             return Ok(stored);
         }
     }
     Ok(None)
-}
-
-/// A voter's ballots where no map leads to them: reads all rows of the poll.
-pub(super) fn of_voter(reader: &Connection, poll: PollId, voter: VoterKey) -> rusqlite::Result<Vec<CastBallot>> {
-    let (first, last) = BallotKey::all_of_voter(voter).into_inner();
-    reader
-        .prepare_cached(
-            "SELECT ballot_id, choices, accepted_at, key FROM voter_ballot WHERE poll_id = ?1 AND key BETWEEN ?2 AND ?3",
-        )?
-        .query_map(params![poll.0, first.0, last.0], |row| cast_from(row, BallotKey(row.get(3)?).slot()))?
-        .collect()
 }
 
 /// Appends rows.

@@ -9,10 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use throng_domain::ballot::{BallotKey, VoterKey};
 use throng_domain::poll::PollId;
-use throng_domain::store::CastBallot;
 
 use super::voter_map::VoterMap;
-use super::voter_rows;
+use super::voter_rows::{self, Place};
 
 /// The most rows that are read while a batch waits, which takes milliseconds. A map of more rows is loaded in the background.
 pub(super) const READ_AT_ONCE_MAX: u64 = 10_000;
@@ -73,17 +72,16 @@ impl Maps {
         Ok(Known::All(map))
     }
 
-    /// What a voter has cast; `None` until the poll's map is loaded.
-    pub(super) fn cast(
+    /// Where the ballots of a voter may be; `None` while the poll's map isn't loaded yet, or any more.
+    pub(super) fn places(
         &mut self,
         reader: &Connection,
         poll: PollId,
         voter: VoterKey,
-    ) -> rusqlite::Result<Option<Vec<CastBallot>>> {
+    ) -> rusqlite::Result<Option<Vec<Place>>> {
         match self.of_poll(reader, poll)? {
-            Known::All(map) => voter_rows::cast_by(reader, map, poll, voter).map(Some),
-            Known::NotYet => Ok(None),
-            Known::NoLonger => voter_rows::of_voter(reader, poll, voter).map(Some),
+            Known::All(map) => Ok(Some(voter_rows::places(map, voter))),
+            Known::NotYet | Known::NoLonger => Ok(None),
         }
     }
 

@@ -71,6 +71,7 @@ async fn cast(
     let cast = voting::cast(core, &live.poll, vote).await.map_err(problem)?;
     let (code, status) = match cast.status {
         Status::Counted => (StatusCode::CREATED, "counted"),
+        Status::Outdated => (StatusCode::CREATED, "replaced"),
         Status::Accepted => (StatusCode::ACCEPTED, "accepted"),
     };
     // Results are published before a ballot is completed: if this one is counted, the latest result includes it.

@@ -39,10 +39,9 @@ struct BallotStanding<'a> {
 pub async fn show(
     State(core): State<Arc<CoreState>>,
     ballot_id: BallotPath,
-    Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (receipt, live) = of_receipt(&core, ballot_id, peer, &headers)?;
+    let (receipt, live) = of_receipt(&core, ballot_id, &headers)?;
     let standing = voting::standing(&core, &live.poll, &receipt).await?;
     Ok(response(StatusCode::OK, &receipt, &live, word(standing)))
 }
@@ -55,9 +54,19 @@ pub async fn withdraw(
     Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (receipt, live) = of_receipt(&core, ballot_id, peer, &headers)?;
-    Ok(match voting::withdraw(&core, &live.poll, &receipt).await? {
-        Status::Counted => response(StatusCode::OK, &receipt, &live, word(Standing::Withdrawn)),
+    withdrawn(&core, ballot_id, peer, &headers).await.inspect_err(|problem| problem.count_refused_ballot(&core))
+}
+
+async fn withdrawn(
+    core: &CoreState,
+    ballot_id: BallotPath,
+    peer: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let (receipt, live) = of_receipt(core, ballot_id, headers)?;
+    take_share(core, &live.poll, headers, peer)?;
+    Ok(match voting::withdraw(core, &live.poll, &receipt).await? {
+        Status::Counted | Status::Outdated => response(StatusCode::OK, &receipt, &live, word(Standing::Withdrawn)),
         Status::Accepted => response(StatusCode::ACCEPTED, &receipt, &live, "accepted"),
     })
 }
@@ -66,7 +75,6 @@ pub async fn withdraw(
 fn of_receipt(
     core: &CoreState,
     ballot_id: BallotPath,
-    peer: IpAddr,
     headers: &HeaderMap,
 ) -> Result<(Receipt, Arc<LivePoll>), Problem> {
     let id = ballot_id.ok().and_then(|Path(id)| parse_ballot_id(&id)).ok_or(Problem::ReceiptInvalid)?;
@@ -74,7 +82,6 @@ fn of_receipt(
     let key = ReceiptKey(&core.app.ballot_receipt_key);
     let receipt = Receipt::verified(key, text, id).ok_or(Problem::ReceiptInvalid)?;
     let live = core.app.polls.current().by_id(receipt.poll).cloned().ok_or(Problem::PollNotFound)?;
-    take_share(core, &live.poll, headers, peer)?;
     Ok((receipt, live))
 }
 

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use super::connections::ConnectionMetrics;
 
 /// The reasons to refuse a ballot: the problem codes of the responses.
-pub const REFUSAL_REASONS: [&str; 30] = [
+pub const REFUSAL_REASONS: [&str; 31] = [
     "origin_not_allowed",
     "not_a_ballot",
     "invalid_choice",
@@ -29,6 +29,7 @@ pub const REFUSAL_REASONS: [&str; 30] = [
     "already_voted",
     "option_quota_used",
     "not_changeable",
+    "receipt_invalid",
     "nothing_to_withdraw",
     "code_required",
     "code_invalid",

@@ -120,7 +120,7 @@ fn labelled<const N: usize>(
 fn outcome_index(outcome: &Outcome) -> usize {
     match outcome {
         Outcome::Counted => 0,
-        Outcome::CountedBefore => 1,
+        Outcome::CountedBefore | Outcome::Outdated => 1,
         Outcome::IdReused => 2,
         Outcome::QuotaUsed { .. } | Outcome::OptionQuotaUsed(_) => 3,
         Outcome::TooEarly => 4,
