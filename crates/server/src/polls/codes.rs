@@ -23,7 +23,8 @@ pub struct NewBatch {
 }
 
 impl NewBatch {
-    /// The codes, in parts that can be stored at once. None of them counts before it is stored.
+    /// The codes, in the order in which they were made, in parts that can be stored at once. That order says nothing of what is
+    /// stored: otherwise whoever knows who got which line of a file could tell how each person voted. None of them counts before it is stored.
     pub fn parts(&self) -> impl Iterator<Item = &[(VoterKey, Code)]> {
         self.codes.chunks(CODES_ADDED_MAX)
     }
@@ -54,8 +55,7 @@ impl PollService<'_> {
             let code = Code::of_random(random());
             (code_voter(key, poll.id, code), code)
         };
-        let mut codes: Vec<_> = (0..count).map(new_code).collect();
-        codes.sort_unstable_by_key(|(voter, _)| *voter);
+        let codes = (0..count).map(new_code).collect();
         let batch = self.store.begin_code_batch(poll.id, &name, self.clock.now()).await?;
         Ok(NewBatch { poll, batch, codes })
     }
@@ -65,7 +65,8 @@ impl PollService<'_> {
     /// # Errors
     /// Those of the store. Whether the part is stored may be unknown, so its codes must not be handed out.
     pub async fn store_part(&self, new: &NewBatch, part: &[(VoterKey, Code)]) -> Result<(), PollError> {
-        let voters: Vec<_> = part.iter().map(|(voter, _)| *voter).collect();
+        let mut voters: Vec<_> = part.iter().map(|(voter, _)| *voter).collect();
+        voters.sort_unstable();
         Ok(self.store.add_codes(new.poll.id, new.batch.number, &voters).await?)
     }
 
