@@ -190,9 +190,10 @@ async function prove(form, challenge) {
   }
 }
 
-// The code or token that names the voter; undefined in other polls.
+// The code or token that names the voter; undefined in other polls. A code may be pasted with spaces of any kind, which no
+// header may have.
 function voterOf({ elements }) {
-  return (elements.namedItem("code") ?? elements.namedItem("voter"))?.value;
+  return elements.namedItem("code")?.value.replace(/[\s-]/g, "") ?? elements.namedItem("voter")?.value;
 }
 
 async function newChallenge(form) {
@@ -230,10 +231,10 @@ async function pause(ms) {
 }
 
 // The vote stays with the page's place in this browser's history, so that reloading shows the outcome. The address, which
-// may be passed on and is logged, says nothing of it, and from now on it has no invitation code.
+// may be passed on and is logged, says nothing of it, and from now on it has no code or token.
 function keep(form, { ballot_id: ballotId, choices }) {
   const address = new URL(location.href);
-  address.searchParams.delete("code");
+  for (const name of ["code", "voter"]) address.searchParams.delete(name);
   history.replaceState({ poll: form.dataset.ballots, ballotId, choices, votedAt: Date.now() }, "", address);
 }
 

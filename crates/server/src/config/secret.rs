@@ -83,19 +83,19 @@ impl DerivedKey {
         &self.bytes
     }
 
-    /// The first 128 bits of the text's HMAC-SHA256.
-    pub fn mac(&self, text: &str) -> u128 {
-        let mac: [u8; 32] = self.hmac(text).finalize().into_bytes().into();
+    /// The first 128 bits of the HMAC-SHA256 of these bytes.
+    pub fn mac(&self, bytes: impl AsRef<[u8]>) -> u128 {
+        let mac: [u8; 32] = self.hmac(bytes).finalize().into_bytes().into();
         u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"))
     }
 
     /// Whether `mac` is the one of [`Self::mac`]; compared in constant time.
-    pub fn verifies(&self, text: &str, mac: u128) -> bool {
-        self.hmac(text).verify_truncated_left(&mac.to_be_bytes()).is_ok()
+    pub fn verifies(&self, bytes: impl AsRef<[u8]>, mac: u128) -> bool {
+        self.hmac(bytes).verify_truncated_left(&mac.to_be_bytes()).is_ok()
     }
 
-    fn hmac(&self, text: &str) -> Hmac<Sha256> {
-        self.hmac.clone().chain_update(text)
+    fn hmac(&self, bytes: impl AsRef<[u8]>) -> Hmac<Sha256> {
+        self.hmac.clone().chain_update(bytes)
     }
 }
 

@@ -96,7 +96,7 @@ impl ChallengeKey<'_> {
 
     fn challenge_of(self, subject: Subject<'_>, now: Timestamp, difficulty: u32) -> Challenge {
         let expires_s = seconds(now).saturating_add(LIFETIME_S);
-        let mac = self.0.mac(&signed_text(subject, expires_s, difficulty));
+        let mac = self.0.mac(signed_text(subject, expires_s, difficulty));
         Challenge {
             text: format!("{VERSION}.{expires_s}.{difficulty}.{mac:032x}"),
             difficulty,
@@ -113,7 +113,7 @@ impl ChallengeKey<'_> {
         let (Ok(expires_s), Ok(difficulty)) = (expires.parse(), difficulty.parse()) else { return false };
         let Ok(mac) = u128::from_str_radix(mac, 16) else { return false };
         if now.is_some_and(|now| seconds(now) >= expires_s)
-            || !self.0.verifies(&signed_text(subject, expires_s, difficulty), mac)
+            || !self.0.verifies(signed_text(subject, expires_s, difficulty), mac)
         {
             return false;
         }

@@ -15,7 +15,7 @@ use throng_domain::poll::Poll;
 use uuid::Uuid;
 
 use super::super::cookies::cookies;
-use super::receipt::ReceiptKey;
+use super::receipt::PageReceiptKey;
 
 /// The query parameter with the name of the ballot.
 const FIELD: &str = "id";
@@ -53,7 +53,7 @@ impl BallotAddress {
 /// redirected there.
 pub fn ballot_id(
     poll: &Poll,
-    key: ReceiptKey<'_>,
+    key: PageReceiptKey<'_>,
     query: &str,
     headers: &HeaderMap,
     now: Timestamp,
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn ballot_is_bound_to_its_browser() {
-        let (poll, key) = (poll(1, "demo"), ReceiptKey(&DerivedKey::new([7; 32])));
+        let (poll, key) = (poll(1, "demo"), PageReceiptKey(&DerivedKey::new([7; 32])));
         let issued = BallotAddress::new(&poll, name(), None);
         let query = issued.address.to_str().unwrap().strip_prefix("/polls/demo/ballot?").unwrap().to_owned();
         let id = |pairs: &[(&'static str, &str)], now| ballot_id(&poll, key, &query, &headers(pairs), now);
@@ -146,17 +146,17 @@ mod tests {
 
     #[test]
     fn id_depends_on_poll_and_key() {
-        let key = ReceiptKey(&DerivedKey::new([7; 32]));
+        let key = PageReceiptKey(&DerivedKey::new([7; 32]));
         let query = format!("id={}", name());
-        let id = |poll: &Poll, key: ReceiptKey<'_>| ballot_id(poll, key, &query, &headers(&[]), NOW).unwrap();
+        let id = |poll: &Poll, key: PageReceiptKey<'_>| ballot_id(poll, key, &query, &headers(&[]), NOW).unwrap();
         let own = id(&poll(1, "demo"), key);
         assert_ne!(own, id(&poll(2, "demo"), key));
-        assert_ne!(own, id(&poll(1, "demo"), ReceiptKey(&DerivedKey::new([8; 32]))));
+        assert_ne!(own, id(&poll(1, "demo"), PageReceiptKey(&DerivedKey::new([8; 32]))));
     }
 
     #[test]
     fn invalid_names_give_no_ballot_id() {
-        let key = ReceiptKey(&DerivedKey::new([7; 32]));
+        let key = PageReceiptKey(&DerivedKey::new([7; 32]));
         let version_4 = "id=018f4d1e-7c00-4000-8000-000000000001";
         for query in ["", "id", "id=", "id=x", "a=b", version_4] {
             let headers = headers(&[("sec-fetch-site", "same-origin")]);

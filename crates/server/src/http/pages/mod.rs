@@ -28,7 +28,7 @@ use hyper::header::{
     SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, StatusCode, Uri};
-use throng_domain::ballot::BallotId;
+use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollState, Viewer};
 
@@ -37,7 +37,7 @@ use self::code_link::code_in;
 use self::content_security_policy::Page;
 use self::form::BallotForm;
 use self::page::{After, PlainPage, PollPage, Visit};
-use self::receipt::{Proof, ReceiptKey};
+use self::receipt::{PageReceiptKey, Proof};
 use super::api::polls::PollPath;
 use super::body::WholeBody;
 use super::origin::{self, Peer};
@@ -47,7 +47,7 @@ use super::sender::{RequestSender, take_share};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 use crate::state::CoreState;
-use crate::voting::{self, Cast, Earlier, MissingId, Refusal, Vote};
+use crate::voting::{self, Cast, Earlier, MissingId, Refusal, Status, Vote};
 
 /// The pages' routes, for one core.
 pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
@@ -89,7 +89,7 @@ async fn show(
     let _ = core.app.refresh_result(&live, now).await;
     let query = query.unwrap_or_default();
     let visit = visit_of(&core, &live.poll, &query);
-    let visit = match ReceiptKey(&core.app.receipt_key).proof(&live.poll, &query, &headers, now) {
+    let visit = match PageReceiptKey(&core.app.receipt_key).proof(&live.poll, &query, &headers, now) {
         None if !receipt::is_present(&query) => {
             let cacheable: fn(Response) -> Response = if visit.voter_field().is_none() { cached } else { private_page };
             return cacheable(html(&PollPage::new(&live, now, visit)));
@@ -119,7 +119,8 @@ async fn show_ballot(
     let query = query.unwrap_or_default();
     let visit = visit_of(&core, &live.poll, &query);
     let is_open = live.poll.state(now) == PollState::Open;
-    let mut ballot_id = ballot_address::ballot_id(&live.poll, ReceiptKey(&core.app.receipt_key), &query, &headers, now);
+    let mut ballot_id =
+        ballot_address::ballot_id(&live.poll, PageReceiptKey(&core.app.receipt_key), &query, &headers, now);
     if ballot_id.is_none() && is_open && ballot_address::is_just_made(&query, now) {
         // Redirected here from another site, without cookies: a new ballot, whose id no other client can know and to which
         // going back doesn't return.
@@ -146,8 +147,11 @@ fn visit_of(core: &CoreState, poll: &Poll, query: &str) -> Visit {
 fn private_page(mut page: Response) -> Response {
     let (cdn_cache_control, no_store) =
         (HeaderName::from_static("cdn-cache-control"), HeaderValue::from_static("no-store"));
-    page.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    page.headers_mut().insert(cdn_cache_control, no_store);
+    let headers = page.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(cdn_cache_control, no_store);
+    // Not even this site's log is to have the query: it may name a voter.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     page
 }
 
@@ -182,8 +186,10 @@ async fn vote(
     let voter = code.or(form.voter.as_deref());
     let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, voter);
     match cast(&core, &live, &form, &request_sender).await.inspect_err(refuse) {
-        Ok(Cast { ballot_id, choices, token, .. }) => {
-            let receipt = ReceiptKey(&core.app.receipt_key).issue(&live.poll, ballot_id, &choices, now, &headers);
+        Ok(Cast { ballot_id, choices, status, token, .. }) => {
+            // Its choices aren't the voter's any more.
+            let own = if status == Status::Outdated { Choices::blank() } else { choices };
+            let receipt = PageReceiptKey(&core.app.receipt_key).issue(&live.poll, ballot_id, &own, now, &headers);
             let mut response = see_other(receipt.address, receipt.cookie);
             request_sender.keep(token.as_ref(), response.headers_mut());
             response
@@ -204,10 +210,18 @@ async fn cast(
     request_sender: &RequestSender,
 ) -> Result<Cast, Problem> {
     let choices = form.choices.iter().copied().collect();
-    let (ballot_id, proof) = (form.ballot_id, form.proof.clone());
+    let (ballot_id, proof) = (ballot_id_of(core, &live.poll, form), form.proof.clone());
     let (sender, address) = (request_sender.sender.clone(), request_sender.address);
     let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender, address };
     Ok(voting::cast(core, &live.poll, vote).await?)
+}
+
+/// The id of the ballot on a form. Where voters may change their ballots, it depends on the choices: going back to the form and
+/// choosing something else makes another ballot, and sending the same again doesn't. A proof of work is for the id on the form.
+fn ballot_id_of(core: &CoreState, poll: &Poll, form: &BallotForm) -> Option<BallotId> {
+    let id = form.ballot_id?;
+    let has_own = !poll.changeable || form.proof.is_some();
+    Some(if has_own { id } else { PageReceiptKey(&core.app.receipt_key).ballot_with_choices(poll, id, &form.choices) })
 }
 
 /// A redirect to an address for this browser alone, with its cookie.
@@ -230,7 +244,7 @@ fn refused(
     let retry = form.retry || matches!(problem, Problem::Refused(Refusal::OutcomeUnknown(_)));
     let message = Some(texts::of(&live.poll).message(&problem, form.retry));
     // If an earlier ballot of the same browser stands, the visitor is a voter, and the page shows the result.
-    let earlier_choices = if let Problem::Refused(Refusal::AlreadyVoted(Earlier::OfDevice { only, .. })) = &problem {
+    let earlier_choices = if let Problem::Refused(Refusal::AlreadyVoted(Earlier::OfVoter { only, .. })) = &problem {
         Some(only.iter().flat_map(|choices| choices.as_slice()).copied().collect())
     } else {
         matches!(problem, Problem::Refused(Refusal::BallotIdReused)).then(Vec::new)

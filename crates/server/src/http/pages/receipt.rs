@@ -22,11 +22,11 @@ const FIELD: &str = "receipt";
 
 /// The key with which receipts are signed.
 #[derive(Clone, Copy, Debug)]
-pub struct ReceiptKey<'a>(pub &'a DerivedKey);
+pub struct PageReceiptKey<'a>(pub &'a DerivedKey);
 
 /// A receipt as issued.
 #[derive(Debug)]
-pub struct Receipt {
+pub struct PageReceipt {
     /// The address of the poll's page, with the receipt in its query.
     pub address: HeaderValue,
     /// The value of `Set-Cookie` that is sent with it.
@@ -55,15 +55,22 @@ fn token(query: &str) -> Option<&str> {
     query.split('&').find_map(|field| field.strip_prefix(FIELD)?.strip_prefix('='))
 }
 
-impl ReceiptKey<'_> {
+impl PageReceiptKey<'_> {
     /// The receipt for a ballot that was accepted at `now`, for the browser that sent these headers.
-    pub fn issue(self, poll: &Poll, id: BallotId, choices: &Choices, now: Timestamp, headers: &HeaderMap) -> Receipt {
-        let nonce = (self.0.mac(&format!("nonce {} {id}", poll.id.0)) >> 64) as u64;
+    pub fn issue(
+        self,
+        poll: &Poll,
+        id: BallotId,
+        choices: &Choices,
+        now: Timestamp,
+        headers: &HeaderMap,
+    ) -> PageReceipt {
+        let nonce = (self.0.mac(format!("nonce {} {id}", poll.id.0)) >> 64) as u64;
         let expires_s = now.0.div_euclid(1_000).saturating_add(LIFETIME_S);
         let choices: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
         let choices = choices.join(".");
-        let address = self.0.mac(&address_text(poll, expires_s, nonce));
-        let cookie = self.0.mac(&cookie_text(poll, nonce, &choices));
+        let address = self.0.mac(address_text(poll, expires_s, nonce));
+        let cookie = self.0.mac(cookie_text(poll, nonce, &choices));
         let slug = &poll.slug;
         // A browser keeps no `Secure` cookie from a page that was loaded without TLS. Without a path, a cookie applies to the
         // pages beside this one, whatever path prefix a proxy adds.
@@ -75,7 +82,7 @@ impl ReceiptKey<'_> {
             cookie_name(poll),
         );
         let value = |text: String| HeaderValue::from_str(&text).expect("slugs and numbers fit in a header");
-        Receipt { address: value(address), cookie: value(cookie) }
+        PageReceipt { address: value(address), cookie: value(cookie) }
     }
 
     /// What the query of an address and the headers of its request prove at `now`; `None` if the address has no valid receipt,
@@ -96,9 +103,17 @@ impl ReceiptKey<'_> {
     /// The id of the poll's ballot with this name. It can't be computed without the key. It contains the same timestamp as the
     /// name, so that ids ascend as names do.
     pub fn ballot_id(self, poll: &Poll, name: Uuid) -> BallotId {
-        let random = (self.0.mac(&format!("ballot {} {name}", poll.id.0)) >> 64) as u64;
+        let random = (self.0.mac(format!("ballot {} {name}", poll.id.0)) >> 64) as u64;
         let variant = 0b10 << 62;
         BallotId(Uuid::from_u64_pair(name.as_u64_pair().0, variant | (random >> 2)))
+    }
+
+    /// The id of the poll's ballot with these choices, of those that a form with this id makes. It contains the same timestamp.
+    pub fn ballot_with_choices(self, poll: &Poll, id: BallotId, choices: &[OptionId]) -> BallotId {
+        let choices: Vec<_> = choices.iter().map(ToString::to_string).collect();
+        let random = (self.0.mac(format!("ballot {} {id} {}", poll.id.0, choices.join("."))) >> 64) as u64;
+        let variant = 0b10 << 62;
+        BallotId(Uuid::from_u64_pair(id.0.as_u64_pair().0, variant | (random >> 2)))
     }
 
     fn nonce_of(self, poll: &Poll, query: &str, now: Timestamp) -> Option<u64> {
@@ -150,7 +165,7 @@ mod tests {
     }
 
     /// The query of a receipt's address, and its cookie.
-    fn issued(key: ReceiptKey<'_>, origin: &'static str) -> (String, String) {
+    fn issued(key: PageReceiptKey<'_>, origin: &'static str) -> (String, String) {
         let id = BallotId("018f4d1e-7c00-7000-8000-000000000001".parse().unwrap());
         let choices = Choices::new([OptionId(1), OptionId(3)]).unwrap();
         let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
@@ -166,8 +181,8 @@ mod tests {
 
     #[test]
     fn receipt_is_valid_on_any_node_for_ten_minutes() {
-        let (query, cookie) = issued(ReceiptKey(&DerivedKey::new([7; 32])), "https://vote.example");
-        let other_node = ReceiptKey(&DerivedKey::new([7; 32]));
+        let (query, cookie) = issued(PageReceiptKey(&DerivedKey::new([7; 32])), "https://vote.example");
+        let other_node = PageReceiptKey(&DerivedKey::new([7; 32]));
         let proof = |later_ms| other_node.proof(&poll(1), &query, &with_cookie(&cookie), NOW.plus_ms(later_ms));
         let own = Some(Proof::Own(vec![OptionId(1), OptionId(3)]));
         assert_eq!((proof(0), proof(599_000), proof(600_000)), (own, proof(0), None));
@@ -179,11 +194,11 @@ mod tests {
 
     #[test]
     fn forged_or_foreign_receipt_is_rejected() {
-        let key = ReceiptKey(&DerivedKey::new([7; 32]));
+        let key = PageReceiptKey(&DerivedKey::new([7; 32]));
         let (query, cookie) = issued(key, "null");
         let headers = with_cookie(&cookie);
         assert_eq!(key.proof(&poll(2), &query, &headers, NOW), None);
-        assert_eq!(ReceiptKey(&DerivedKey::new([8; 32])).proof(&poll(1), &query, &headers, NOW), None);
+        assert_eq!(PageReceiptKey(&DerivedKey::new([8; 32])).proof(&poll(1), &query, &headers, NOW), None);
         for position in 0..query.len() {
             let mut forged = query.clone().into_bytes();
             forged[position] ^= 1;
@@ -197,7 +212,7 @@ mod tests {
 
     #[test]
     fn forged_cookie_gives_no_choices() {
-        let key = ReceiptKey(&DerivedKey::new([7; 32]));
+        let key = PageReceiptKey(&DerivedKey::new([7; 32]));
         let (query, cookie) = issued(key, "null");
         let unbound = Some(Proof::Unbound { from_own_page: false });
         for forged in
@@ -209,7 +224,7 @@ mod tests {
 
     #[test]
     fn address_alone_does_not_identify_the_voter() {
-        let key = ReceiptKey(&DerivedKey::new([7; 32]));
+        let key = PageReceiptKey(&DerivedKey::new([7; 32]));
         let (query, _) = issued(key, "null");
         let proof = |site| {
             let name = hyper::header::HeaderName::from_static("sec-fetch-site");

@@ -20,12 +20,12 @@ impl PolicyKey<'_> {
 
     /// The first 128 bits of the HMAC.
     pub(super) fn mac(self, purpose: &str, poll: PollId, identity: impl fmt::Display) -> u128 {
-        self.0.mac(&text(purpose, poll, identity))
+        self.0.mac(text(purpose, poll, identity))
     }
 
     /// Whether `mac` is the one of [`Self::mac`]; compared in constant time.
     pub(super) fn verifies(self, purpose: &str, poll: PollId, identity: impl fmt::Display, mac: u128) -> bool {
-        self.0.verifies(&text(purpose, poll, identity), mac)
+        self.0.verifies(text(purpose, poll, identity), mac)
     }
 }
 

@@ -3,6 +3,7 @@
 use throng_testkit::{Answer, TestServer};
 
 mod ballot;
+mod changes;
 mod codes;
 mod outcome;
 mod proof;
@@ -33,7 +34,10 @@ fn assert_page(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
+    // A private page's address may name a voter, or a ballot.
+    let is_private = answer.header("cache-control").is_some_and(|value| value.contains("private"));
+    let referrer = if is_private { "strict-origin" } else { "same-origin" };
+    assert_eq!(answer.header("referrer-policy"), Some(referrer));
     let policy = answer.header("content-security-policy").unwrap();
     // A page without a poll has neither a script nor a form.
     let own =

@@ -25,7 +25,8 @@ const BALLOTS_BEFORE: u64 = 300;
 #[derive(Default)]
 struct Votes {
     accepted: AtomicU64,
-    refused: AtomicU64,
+    /// By node.
+    refused: [AtomicU64; 2],
 }
 
 #[test]
@@ -54,22 +55,23 @@ fn close_at_the_peak(kind: Kind) {
     let (voted_in, mut closed) = (AtomicUsize::new(0), Vec::new());
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
-            let (address, polls, votes, voted_in) = (nodes[client % 2].address, &polls, &votes, &voted_in);
-            scope.spawn(move || vote_until_all_are_closed(address, polls, votes, voted_in));
+            let (node, polls, votes, voted_in) = (client % 2, &polls, &votes, &voted_in);
+            let address = nodes[node].address;
+            scope.spawn(move || vote_until_all_are_closed((node, address), polls, votes, voted_in));
         }
         for (poll, votes) in polls.iter().zip(&votes) {
             let accepted = || votes.accepted.load(Ordering::Relaxed);
             eventually("a crowd votes", || (accepted() >= BALLOTS_BEFORE).then_some(()));
             closed.push(close(&system, poll));
             assert_eq!(results(&nodes[0], poll)["provisional"], true, "ballots are on their way");
-            let refused = || votes.refused.load(Ordering::Relaxed);
-            eventually("both nodes refuse ballots", || (refused() >= CLIENTS as u64).then_some(()));
+            let refuses = |node: &AtomicU64| node.load(Ordering::Relaxed) >= CLIENTS as u64;
+            eventually("both nodes refuse ballots", || votes.refused.iter().all(refuses).then_some(()));
             voted_in.fetch_add(1, Ordering::Relaxed);
         }
     });
     for ((poll, Votes { accepted, refused }), closed) in polls.iter().zip(votes).zip(closed) {
-        let (accepted, refused) = (accepted.into_inner(), refused.into_inner());
-        println!("{poll}: {accepted} ballots accepted, {refused} refused");
+        let (accepted, refused) = (accepted.into_inner(), refused.map(AtomicU64::into_inner));
+        println!("{poll}: {accepted} ballots accepted, {refused:?} refused");
         for node in &nodes {
             is_final_with(node, poll, accepted, closed);
         }
@@ -78,7 +80,12 @@ fn close_at_the_peak(kind: Kind) {
 }
 
 /// Votes in the poll that the crowd votes in, without a pause. Each response says for certain whether the ballot counts.
-fn vote_until_all_are_closed(address: SocketAddr, polls: &[String], votes: &[Votes], voted_in: &AtomicUsize) {
+fn vote_until_all_are_closed(
+    (node, address): (usize, SocketAddr),
+    polls: &[String],
+    votes: &[Votes],
+    voted_in: &AtomicUsize,
+) {
     let mut client = Client::new(address);
     loop {
         let at = voted_in.load(Ordering::Relaxed);
@@ -86,7 +93,7 @@ fn vote_until_all_are_closed(address: SocketAddr, polls: &[String], votes: &[Vot
         let ballot = json!({"ballot_id": Uuid::from_u128(rand::random()), "choices": [1]}).to_string();
         match client.post(&format!("/api/v1/polls/{poll}/ballots"), &ballot) {
             Reply::Answer(answer) if answer.status == 202 => votes[at].accepted.fetch_add(1, Ordering::Relaxed),
-            Reply::Answer(answer) if answer.status == 410 => votes[at].refused.fetch_add(1, Ordering::Relaxed),
+            Reply::Answer(answer) if answer.status == 410 => votes[at].refused[node].fetch_add(1, Ordering::Relaxed),
             reply @ (Reply::Answer(_) | Reply::NotSent | Reply::Cut) => panic!("{reply:?}"),
         };
     }

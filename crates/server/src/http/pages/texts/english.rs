@@ -174,10 +174,10 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
 
 fn already_voted(earlier: &Earlier) -> String {
     match earlier {
-        Earlier::OfDevice { ballots, .. } if *ballots > 1 => {
+        Earlier::OfVoter { ballots, .. } if *ballots > 1 => {
             format!("You have already voted {ballots} times, as often as this poll allows. This vote was not counted.")
         }
-        Earlier::OfDevice { .. } => "You have already voted. Your first vote stands; this one was not counted.".to_owned(),
+        Earlier::OfVoter { .. } => "You have already voted. Your first vote stands; this one was not counted.".to_owned(),
         Earlier::OfNetwork { ballots: 1 } => {
             "Someone on your network has already voted. This poll counts one vote a day from each network, so yours was \
              not counted. Try another network, such as mobile data in place of Wi-Fi."
