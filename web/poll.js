@@ -13,7 +13,7 @@ const FOLLOW_MS = [500, 1_000, 2_000, 4_000];
 
 // The errors with which Throng says that it took nothing. Any other 5xx, and any error without Throng's own body, may be
 // a proxy's, which lost the response to a vote that was counted.
-const NOTHING_TAKEN = ["overloaded", "rate_limited", "store_unavailable", "queue_unavailable", "voter_keys_missing"];
+const NOTHING_TAKEN = ["overloaded", "rate_limited", "store_unavailable", "queue_unavailable"];
 
 // The proof of work for the page's ballot, a promise, once it was begun: where the poll always requires one, or has refused
 // the ballot without.
@@ -171,7 +171,9 @@ async function post(address, ballot) {
   if (NOTHING_TAKEN.includes(body.code)) {
     return { notTaken: body.code, retryAfterMs: Number(response.headers.get("Retry-After")) * 1_000 || 0 };
   }
-  return response.status < 500 ? { refused: true, unproven: response.status === 428, challenge: body.challenge } : {};
+  // Only the operator can do something about the last one.
+  const isRefused = response.status < 500 || body.code === "voter_keys_missing";
+  return isRefused ? { refused: true, unproven: response.status === 428, challenge: body.challenge } : {};
 }
 
 // The proof of work for the form's ballot, a promise; undefined where none is known to be required.

@@ -112,7 +112,9 @@ impl Problem {
             }
             Self::NotABallot(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_ballot", "The body isn't a ballot"),
             Self::Refused(refusal) => refusal_kind(refusal),
-            Self::ReceiptInvalid => (StatusCode::FORBIDDEN, "receipt_invalid", "The ballot's receipt is needed"),
+            Self::ReceiptInvalid => {
+                (StatusCode::FORBIDDEN, "receipt_invalid", "There is no valid receipt for this ballot")
+            }
             Self::ResultsHidden => (StatusCode::FORBIDDEN, "results_hidden", "The results aren't public"),
             Self::ResultsUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "results_unavailable", "The results are temporarily unavailable")
@@ -145,7 +147,7 @@ impl Problem {
             Self::NotABallot(why) => why.clone(),
             Self::Refused(refusal) => refusal_detail(refusal),
             Self::ReceiptInvalid => {
-                "Send the receipt that came with the 2xx response to this ballot in the header Throng-Receipt.".into()
+                "Send, in the header Throng-Receipt, the receipt of the 2xx response to the ballot with exactly this id.".into()
             }
             Self::ResultsHidden => "The poll shows its results only to voters, only after its close, or never.".into(),
             Self::ResultsUnavailable(_) => "Send the request again after the number of seconds in Retry-After.".into(),
@@ -311,8 +313,8 @@ fn refusal_detail(refusal: &Refusal) -> String {
             )
         }
         Refusal::NotChangeable => {
-            "Nothing was changed: the poll counts each voter's first ballot, or this voter has changed it as often as is \
-            recorded."
+            "Nothing was changed: the poll doesn't let voters change or withdraw ballots, or as many ballots of this voter are \
+            recorded as can be. The last one stands."
                 .into()
         }
         Refusal::NothingToWithdraw => {
@@ -358,9 +360,11 @@ fn refusal_detail(refusal: &Refusal) -> String {
         }
         Refusal::PollClosed => "The ballot was not counted: it arrived after the poll had closed.".into(),
         Refusal::RateLimited { .. }
-        | Refusal::VoterKeysMissing
         | Refusal::Overloaded
         | Refusal::Unavailable(_) => NOTHING_ACCEPTED.into(),
+        Refusal::VoterKeysMissing => {
+            "Nothing was accepted: this server has no VOTER_KEYS. Tell its operator, then send the same ballot again.".into()
+        }
         Refusal::OutcomeUnknown(_) => {
             "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. \
             Without the id it may count twice."

@@ -236,15 +236,19 @@ impl<'a> ResultPanel<'a> {
     fn after(live: &'a LivePoll, texts: &'static Texts, now: Timestamp, visit: &Visit) -> Self {
         let (poll, state) = (&live.poll, live.poll.state(now));
         let voted = visit.after == After::Vote;
-        let mut panel =
-            Self::new(poll, texts, if voted { thanks(texts, visit.counts_later) } else { heading(texts, state) });
-        panel.votable = state == PollState::Open;
+        // Where a message says that this vote isn't counted, there is nothing to give thanks for.
+        let is_thanked = voted && visit.message.is_none();
+        let heading = if is_thanked { thanks(texts, visit.counts_later) } else { heading(texts, state) };
+        let mut panel = Self::new(poll, texts, heading);
+        // Without the token, which the address doesn't have any more, the form would lead nowhere.
+        let needs_voter = poll.policy == Policy::Signed && visit.voter.is_none();
+        panel.votable = state == PollState::Open && !needs_voter;
         if !poll.shows_results(visit.viewer, now) {
             panel.note = hidden_note(texts, poll);
             return panel;
         }
         let latest = live.latest();
-        panel.voters = texts.ballots_cast(poll, latest.tallies.voters, panel.votable);
+        panel.voters = texts.ballots_cast(poll, latest.tallies.voters, state == PollState::Open);
         panel.rows = poll
             .option_results(&latest.tallies)
             .map(|result| Row {

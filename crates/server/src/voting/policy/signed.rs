@@ -60,10 +60,16 @@ pub enum TokenFault {
     /// It has expired.
     #[error("it has expired")]
     Expired,
+    /// It expires so late that its `exp` must be in milliseconds.
+    #[error("its `exp` is more than a year ahead; it counts seconds, not milliseconds")]
+    TooFarAhead,
     /// Its `nbf` is in the future.
     #[error("it isn't valid yet: its `nbf` is in the future")]
     NotYetValid,
 }
+
+/// How long a token may be valid for: longer, and its `exp` is in milliseconds, so that it would never expire.
+const LIFETIME_MAX_S: f64 = 366.0 * 24.0 * 60.0 * 60.0;
 
 #[derive(Deserialize)]
 struct Header {
@@ -120,6 +126,9 @@ impl VoterToken {
             let now_s = now.0 as f64 / 1_000.0;
             if exp + LEEWAY_S <= now_s {
                 return Err(TokenFault::Expired);
+            }
+            if exp > now_s + LIFETIME_MAX_S {
+                return Err(TokenFault::TooFarAhead);
             }
             if nbf.is_some_and(|nbf| nbf - LEEWAY_S > now_s) {
                 return Err(TokenFault::NotYetValid);
@@ -266,6 +275,7 @@ mod tests {
             (json!({"aud": ["other", "Song"]}), Some(TokenFault::OtherPoll)),
             (json!({"aud": 1}), Some(TokenFault::Unreadable)),
             (json!({"exp": "2100-01-01"}), Some(TokenFault::Unreadable)),
+            (json!({"exp": NOW.0}), Some(TokenFault::TooFarAhead)),
             (json!({"exp": NOW_S - 9}), None),
             (json!({"exp": NOW_S - 10}), Some(TokenFault::Expired)),
             (json!({"exp": (NOW_S as f64) - 9.9}), None),

@@ -59,6 +59,12 @@ impl Create {
     pub(super) async fn run(self, polls: PollService<'_>, config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
         let path = self.output.as_deref().filter(|path| *path != Path::new("-"));
         // Before a batch is begun that can't be written.
+        if let Some(path) = path.filter(|path| path.exists()) {
+            let path = path.display();
+            anyhow::bail!(
+                "no codes were made for {path}: it exists already, and codes can't be printed again; choose another name"
+            );
+        }
         let output = path.map(|path| {
             Output::create(path, false, config).with_context(|| format!("no codes were made for {}", path.display()))
         });

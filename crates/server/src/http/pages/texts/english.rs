@@ -134,6 +134,7 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
         }
         Refusal::VoterTokenInvalid(
             TokenFault::TooLong
+            | TokenFault::TooFarAhead
             | TokenFault::Unreadable
             | TokenFault::UnknownKey
             | TokenFault::WrongSignature
@@ -162,7 +163,10 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
         Refusal::Overloaded => {
             "Too many people are voting at this moment, so your vote was not counted. Vote again in a few seconds."
         }
-        Refusal::Unavailable(_) | Refusal::VoterKeysMissing => {
+        Refusal::VoterKeysMissing => {
+            "This site can't recognize its voters at the moment, so your vote was not counted. Tell the site, then vote again."
+        }
+        Refusal::Unavailable(_) => {
             "Votes can't be stored at this moment, so yours was not counted. Vote again in a few seconds."
         }
         Refusal::OutcomeUnknown(_) => {
