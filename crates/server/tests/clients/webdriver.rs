@@ -118,7 +118,14 @@ impl Browser {
 
     /// Waits for an element.
     pub async fn wait_for(&self, css: &str) -> Element {
-        self.client.wait().for_element(Locator::Css(css)).await.unwrap_or_else(|error| panic!("no {css}: {error}"))
+        loop {
+            match self.client.wait().for_element(Locator::Css(css)).await {
+                Ok(element) => return element,
+                // The page was left while it was searched: chromedriver's answer to that is none of the standard's.
+                Err(error) if error.to_string().contains("aborted by navigation") => {}
+                Err(error) => panic!("no {css}: {error}"),
+            }
+        }
     }
 
     /// Clicks an element, once it is there.
