@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue, ORIGIN};
+use hyper::header::{COOKIE, HeaderName, HeaderValue, ORIGIN};
 use throng_domain::poll::{PollId, Slug};
 
 use super::cookies::cookies;
@@ -51,12 +51,15 @@ impl DeviceCookie {
         };
         // A browser sends `__Host-` over HTTPS only, so it is read also where nothing else says that this is HTTPS: a page's own
         // GET has no `Origin`. A cookie without it may be another host's, unless there is no HTTPS.
-        let secure = format!("__Host-throng-{slug}");
-        let valid = |name: &str| {
-            let mut own = cookies(headers).filter(|(found, _)| *found == name);
-            own.find_map(|(_, token)| Device::of_token(key, poll, token))
+        let device = if headers.contains_key(COOKIE) {
+            let valid = |name: &str| {
+                let mut own = cookies(headers).filter(|(found, _)| *found == name);
+                own.find_map(|(_, token)| Device::of_token(key, poll, token))
+            };
+            valid(&format!("__Host-throng-{slug}")).or_else(|| valid(&name))
+        } else {
+            None
         };
-        let device = valid(&secure).or_else(|| valid(&name));
         Self { name, attributes, device }
     }
 
@@ -85,7 +88,6 @@ fn is_https(config: &Config, headers: &HeaderMap, peer: IpAddr) -> bool {
 mod tests {
     use std::sync::LazyLock;
 
-    use hyper::header::COOKIE;
     use throng_domain::ballot::BallotId;
     use uuid::Uuid;
 

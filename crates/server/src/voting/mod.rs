@@ -3,6 +3,7 @@
 mod cast;
 mod challenge;
 mod code;
+mod hex;
 mod policy;
 mod proof_demand;
 mod proof_of_work;

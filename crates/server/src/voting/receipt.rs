@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::hex;
 use crate::config::DerivedKey;
 use throng_domain::ballot::{Ballot, BallotId, BallotKey};
 use throng_domain::clock::Timestamp;
@@ -47,9 +48,9 @@ impl Receipt {
     pub fn text(&self, key: ReceiptKey<'_>) -> String {
         let mut text = String::with_capacity(TEXT_CHARS);
         write!(text, "{}-{}-", self.poll.0, self.accepted_at.0).expect("writing to a String can't fail");
-        push_hex(&mut text, self.key.0);
+        text.push_str(hex::as_text(&hex::digits(u128::from_be_bytes(self.key.0))));
         text.push('-');
-        push_hex(&mut text, key.0.mac(self.signed(SIGNATURE)).to_be_bytes());
+        text.push_str(hex::as_text(&hex::digits(key.0.mac(self.signed(SIGNATURE)))));
         text
     }
 
@@ -78,15 +79,6 @@ impl Receipt {
         signed[17..33].copy_from_slice(&self.key.0);
         signed[33..].copy_from_slice(self.ballot_id.0.as_bytes());
         signed
-    }
-}
-
-/// Appends two lower-case hexadecimal digits for each byte. The standard formatting of a `u128` divides it digit by digit.
-fn push_hex(text: &mut String, bytes: [u8; 16]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use throng_domain::ballot::{BallotId, VoterKey};
 use throng_domain::poll::PollId;
 
+use super::super::hex;
 use super::key::PolicyKey;
 
 /// The digits of an id, and of its signature.
@@ -43,7 +44,8 @@ impl Device {
 
     /// Its token.
     pub fn token(self, key: PolicyKey<'_>, poll: PollId) -> DeviceToken {
-        DeviceToken(format!("{self}{:032x}", key.mac("device token", poll, self)))
+        let (id, mac) = (hex::digits(self.0), hex::digits(key.mac("device token", poll, self)));
+        DeviceToken([hex::as_text(&id), hex::as_text(&mac)].concat())
     }
 
     /// Its pseudonym.
@@ -61,7 +63,7 @@ impl DeviceToken {
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(hex::as_text(&hex::digits(self.0)))
     }
 }
 

@@ -1,11 +1,14 @@
 //! The key under which voters' pseudonyms and tokens are made.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use throng_domain::ballot::VoterKey;
 use throng_domain::poll::PollId;
 
 use crate::config::DerivedKey;
+
+/// The length of most texts: those of devices and networks.
+const TEXT_CHARS: usize = 80;
 
 /// The key under which voters' pseudonyms and tokens are made. With another one, everybody is a new voter.
 #[derive(Clone, Copy, Debug)]
@@ -30,5 +33,7 @@ impl PolicyKey<'_> {
 }
 
 fn text(purpose: &str, poll: PollId, identity: impl fmt::Display) -> String {
-    format!("{purpose} {} {identity}", poll.0)
+    let mut text = String::with_capacity(TEXT_CHARS);
+    write!(text, "{purpose} {} {identity}", poll.0).expect("writing to a String can't fail");
+    text
 }
