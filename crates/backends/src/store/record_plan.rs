@@ -193,12 +193,7 @@ impl<'a> RecordPlan<'a> {
                 if let Decision::Insert(Admitted { slot, .. }) = self.decisions[*position]
                     && members.len() > 1
                 {
-                    cast.push(CastBallot {
-                        slot,
-                        id: ballot.id,
-                        choices: ballot.choices.clone(),
-                        accepted_at: ballot.accepted_at,
-                    });
+                    cast.push(CastBallot::of(ballot, slot));
                 }
             }
             // Sent again after the close, a ballot keeps its earlier outcome.
@@ -296,8 +291,7 @@ mod tests {
     }
 
     fn as_stored(ballot: &Ballot) -> CastBallot {
-        let Ballot { id, choices, accepted_at, .. } = ballot.clone();
-        CastBallot { slot: 0, id, choices, accepted_at }
+        CastBallot::of(ballot, 0)
     }
 
     /// The plan if nothing is stored.

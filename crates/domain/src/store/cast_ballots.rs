@@ -1,6 +1,6 @@
 //! What a voter has cast, what of it counts, and what a poll's ballots add up to.
 
-use crate::ballot::{BallotId, BallotKey, Choices, VoterKey};
+use crate::ballot::{Ballot, BallotId, BallotKey, Choices, VoterKey};
 use crate::clock::Timestamp;
 use crate::ids::PollId;
 use crate::poll::Poll;
@@ -20,6 +20,12 @@ pub struct CastBallot {
 }
 
 impl CastBallot {
+    /// The ballot as the one of its voter with this number.
+    pub fn of(ballot: &Ballot, slot: u8) -> Self {
+        let Ballot { id, accepted_at, choices, .. } = ballot;
+        Self { slot, id: *id, choices: choices.clone(), accepted_at: *accepted_at }
+    }
+
     /// By what ballots of one voter are ordered: the time, then the id.
     pub(super) fn time(&self) -> (Timestamp, BallotId) {
         (self.accepted_at, self.id)

@@ -52,8 +52,7 @@ impl<'a> PollVoters<'a> {
         };
         if let Ok(Admitted { slot, .. }) = judged {
             self.append(map, BallotKey::of_voter(voter, slot), ballot)?;
-            let Ballot { id, accepted_at, .. } = *ballot;
-            cast.push(CastBallot { slot, id, choices: ballot.choices.clone(), accepted_at });
+            cast.push(CastBallot::of(ballot, slot));
         }
         self.voter = Some((voter, cast));
         Ok(judged.map(|Admitted { effect, .. }| effect))

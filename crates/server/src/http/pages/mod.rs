@@ -1,7 +1,7 @@
 //! The pages for voters: a poll and its result. They work without JavaScript: a form, a redirect, a result.
 //!
 //! A poll's page contains nothing about its visitor, so a cache in front may keep all of it, unless its address has an invitation
-//! [code](code_link). A ballot is counted once however
+//! [code](code_link) or a user's [token](voter_token). A ballot is counted once however
 //! often its form is sent, since the form contains an id for it: a script in the page creates the id before the form can be
 //! sent. Without script, another page, which no cache in front keeps, contains an id created by the server, and its
 //! [address](ballot_address) names it. After a vote the address contains a [receipt], and nothing about the choices.
