@@ -3,7 +3,7 @@
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::Proof;
-use throng_testkit::{Answer, NOW, TestServer};
+use throng_testkit::{Answer, NOW, TestServer, eventually};
 use uuid::Uuid;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -96,21 +96,28 @@ fn withdrawn_vote_does_not_count_until_the_voter_votes_again() {
     assert_eq!(counts(&server), [0, 0, 1]);
 }
 
-/// The withdrawn ballot is not the voter's latest, even if that one is recorded later.
+/// While the voter's next ballot waits to be recorded, the store knows of the withdrawn one only.
 #[test]
-fn withdrawal_leaves_a_vote_that_was_cast_since() {
-    let server = TestServer::start();
+fn withdrawal_leaves_a_vote_that_is_not_recorded_yet() {
+    let (server, store) = TestServer::start_gated(100);
     create(&server, Policy::Device, true);
     let id = new_id();
     let first = cast(&server, &id, 1, None);
-    server.clock.set(NOW.plus_ms(5));
-    let next_id = new_id();
-    let next = cast(&server, &next_id, 2, Some(&text(&first, "voter")));
-    // Whether or not the next one is recorded yet.
-    let answer = ask(&server, "DELETE", &id, &text(&first, "receipt"));
-    assert!([202, 409].contains(&answer.status), "{answer:?}");
+    let (voter, receipt) = (text(&first, "voter"), text(&first, "receipt"));
+    let is_waiting = |ballots: u64| (server.metric("throng_ballots_waiting ") == ballots).then_some(());
+    store.shut();
+    std::thread::scope(|scope| {
+        server.clock.set(NOW.plus_ms(5));
+        let next = scope.spawn(|| cast(&server, &new_id(), 2, Some(&voter)));
+        eventually("the next one waits", || is_waiting(1));
+        server.clock.set(NOW.plus_ms(10));
+        let withdrawn = scope.spawn(|| ask(&server, "DELETE", &id, &receipt));
+        eventually("the withdrawal waits", || is_waiting(2));
+        store.open();
+        assert_eq!((next.join().unwrap().status, withdrawn.join().unwrap().status), (201, 200));
+    });
     assert_eq!(counts(&server), [0, 1, 0]);
-    assert_eq!(standing(&server, &next_id, &text(&next, "receipt")), "counted");
+    assert_eq!(standing(&server, &id, &receipt), "replaced");
 }
 
 #[test]
