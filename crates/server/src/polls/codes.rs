@@ -3,7 +3,7 @@
 use throng_domain::ballot::VoterKey;
 use throng_domain::code::{BatchName, Code};
 use throng_domain::policy::Policy;
-use throng_domain::poll::{Poll, Slug};
+use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::store::{CODES_ADDED_MAX, CodeBatch};
 
 use super::{PollError, PollService, retry_conflicts};
@@ -18,7 +18,7 @@ pub struct NewBatch {
     poll: Poll,
     /// The batch as it began.
     pub batch: CodeBatch,
-    /// Ordered by what is stored of them: a file's pages are written in order then, each once, not each with every part.
+    /// In the order in which they were made.
     codes: Vec<(VoterKey, Code)>,
 }
 
@@ -41,7 +41,7 @@ impl PollService<'_> {
         name: Option<BatchName>,
         count: u32,
         key: PolicyKey<'_>,
-        mut random: impl FnMut() -> u128,
+        random: impl FnMut() -> u128,
     ) -> Result<NewBatch, PollError> {
         let poll = self.find_with_codes(slug).await?;
         let name = match name {
@@ -51,11 +51,7 @@ impl PollService<'_> {
                 BatchName::of_number(last + 1)
             }
         };
-        let new_code = |_| {
-            let code = Code::of_random(random());
-            (code_voter(key, poll.id, code), code)
-        };
-        let codes = (0..count).map(new_code).collect();
+        let codes = made(count, poll.id, key, random);
         let batch = self.store.begin_code_batch(poll.id, &name, self.clock.now()).await?;
         Ok(NewBatch { poll, batch, codes })
     }
@@ -109,5 +105,30 @@ impl PollService<'_> {
                 Err(PollError::HasNoCodes { slug: slug.clone(), policy })
             }
         }
+    }
+}
+
+/// So many new codes of the poll, each with what is stored of it, in the order of their random bits.
+fn made(count: u32, poll: PollId, key: PolicyKey<'_>, mut random: impl FnMut() -> u128) -> Vec<(VoterKey, Code)> {
+    let new_code = |_| {
+        let code = Code::of_random(random());
+        (code_voter(key, poll, code), code)
+    };
+    (0..count).map(new_code).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DerivedKey;
+
+    /// S28: who knows who got which line of a file can't tell from the database's order whose line it is.
+    #[test]
+    fn codes_are_not_in_the_order_of_what_is_stored() {
+        let key = DerivedKey::new([7; 32]);
+        let mut random = 0..;
+        let codes = made(100, PollId(1), PolicyKey(&key), || random.next().unwrap());
+        assert!(codes.iter().map(|(_, code)| *code).eq((0..100).map(Code::of_random)));
+        assert!(!codes.is_sorted_by_key(|(voter, _)| *voter));
     }
 }
