@@ -39,9 +39,13 @@ pub struct RequestSender {
     pub sender: Sender,
     /// The address that it sends from, where the poll's votes are scored; `None` if only a trusted proxy's is known.
     pub address: Option<IpAddr>,
-    /// The cookie for the device's token; `None` if the policy isn't `device`.
-    cookie: Option<DeviceCookie>,
+    /// Where its device's token is kept.
+    pub cookie: TokenCookie,
 }
+
+/// The cookie for the device's token; `None` if the policy isn't `device`. Boxed, since every connection has room for it.
+#[derive(Debug)]
+pub struct TokenCookie(Option<Box<DeviceCookie>>);
 
 impl RequestSender {
     /// The sender of a request with these headers, received from `peer`, to vote in `poll`. `voter` is a token or code given in
@@ -51,7 +55,8 @@ impl RequestSender {
         let mut cookie = None;
         let given = || voter.or_else(|| headers.get(THRONG_VOTER).and_then(|voter| voter.to_str().ok()));
         let mut device = || {
-            let in_cookie = cookie.insert(DeviceCookie::of(config, key, (poll.id, &poll.slug), headers, peer)).device;
+            let own = DeviceCookie::of(config, key, (poll.id, &poll.slug), headers, peer);
+            let in_cookie = cookie.insert(Box::new(own)).device;
             in_cookie.or_else(|| Device::of_token(key, poll.id, given()?))
         };
         let address = || client_address(peer, headers, &config.trusted_proxies);
@@ -63,7 +68,7 @@ impl RequestSender {
             Policy::Code => Sender::Code(given().filter(|typed| !typed.trim().is_empty()).map(str::parse)),
         };
         let address = is_scored(poll).then(address).filter(|address| !config.trusted_proxies.contains(*address));
-        Self { sender, address, cookie }
+        Self { sender, address, cookie: TokenCookie(cookie) }
     }
 
     /// The sender of a simple request, received from `peer`, to vote in the default poll. Its headers are parsed only if that
@@ -79,18 +84,20 @@ impl RequestSender {
                 take_share(core, poll, &headers, peer)?;
                 Ok(Self::of(core, poll, &headers, peer, None))
             }
-            Some(_) | None => Ok(Self { sender: Sender::Anybody, address: None, cookie: None }),
+            Some(_) | None => Ok(Self { sender: Sender::Anybody, address: None, cookie: TokenCookie(None) }),
         }
     }
+}
 
+impl TokenCookie {
     /// Whether the request has no valid cookie: its browser may keep none.
-    pub fn has_no_cookie(&self) -> bool {
-        self.cookie.as_ref().is_none_or(|cookie| cookie.device.is_none())
+    pub fn is_missing(&self) -> bool {
+        self.0.as_ref().is_none_or(|cookie| cookie.device.is_none())
     }
 
     /// Lets the browser keep the token, where the ballot has one.
     pub fn keep(&self, token: Option<&DeviceToken>, headers: &mut HeaderMap) {
-        if let (Some(cookie), Some(token)) = (&self.cookie, token) {
+        if let (Some(cookie), Some(token)) = (&self.0, token) {
             headers.append(SET_COOKIE, cookie.keeping(token));
         }
     }

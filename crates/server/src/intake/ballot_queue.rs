@@ -71,15 +71,16 @@ impl BallotQueue {
         Arc::new(Self { waiting_max, pending: Mutex::default(), completed: Mutex::default(), wakeup: Notify::new() })
     }
 
-    /// Submits a ballot and waits until it is durable.
+    /// Submits a ballot; the future waits until it is durable.
     ///
-    /// The ballot is admitted before the first wait. An admitted ballot is recorded even if this future is dropped.
+    /// The ballot is admitted by the call, and so the future doesn't contain it. An admitted ballot is recorded even if the future
+    /// is dropped.
     ///
     /// # Errors
     /// [`SubmitError`], which states what is known about the ballot.
-    pub async fn submit(&self, ballot: Ballot) -> Result<Submitted, SubmitError> {
-        let result = self.admit(ballot)?;
-        result.await.unwrap_or(Err(SubmitError::Unknown))
+    pub fn submit(&self, ballot: Ballot) -> impl Future<Output = Result<Submitted, SubmitError>> + use<> {
+        let admitted = self.admit(ballot);
+        async move { admitted?.await.unwrap_or(Err(SubmitError::Unknown)) }
     }
 
     fn admit(&self, ballot: Ballot) -> Result<oneshot::Receiver<SubmitResult>, SubmitError> {

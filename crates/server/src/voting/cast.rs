@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use futures_util::future::{self, Either, FutureExt as _};
 use throng_domain::ballot::{Ballot, BallotId, Choices, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::policy::Policy;
@@ -80,37 +81,48 @@ pub enum Status {
 
 /// Makes a ballot of `vote`, which arrives now, and submits it to the core's ballot queue.
 ///
-/// The ballot is made by the call, so `poll` isn't held while it waits. It is submitted when the future is first polled, which
-/// has to be at once: its time is that of the call. From then on it is recorded even if the future is dropped. Where the poll has
-/// invitation codes, the ballot's is checked in between; if the future is dropped meanwhile, nothing is submitted.
+/// The ballot is made and submitted by the call, so neither it nor `poll` is held while it waits; it is recorded even if the future
+/// is dropped. Only where the poll has invitation codes is the ballot's checked first, while the future is polled; if that is dropped
+/// meanwhile, nothing is submitted.
 ///
 /// # Errors
 /// The [`Refusal`].
 pub fn cast<'a>(core: &'a CoreState, poll: &Poll, vote: Vote) -> impl Future<Output = Result<Cast, Refusal>> + use<'a> {
     let now = core.app.clock.now();
     let shows_results = poll.shows_results(Viewer::Voter, now);
-    let ballot = ballot(core, poll, vote, now);
-    async move {
-        let (ballot, token) = ballot?;
-        let (ballot_id, choices, receipt) = (ballot.id, ballot.choices.clone(), Receipt::of(&ballot));
-        if ballot.policy == Policy::Code {
-            code::require_valid(core, &ballot).await?;
-        }
-        let submitted = submit(core, ballot).await;
+    let (ballot, token) = match ballot(core, poll, vote, now) {
+        Ok(made) => made,
+        Err(refusal) => return Either::Left(future::ready(Err(refusal))),
+    };
+    let (ballot_id, choices, receipt) = (ballot.id, ballot.choices.clone(), Receipt::of(&ballot));
+    let submitted = match ballot.policy {
+        Policy::Code => Either::Left(Box::pin(submit_with_valid_code(core, ballot))),
+        Policy::Unlimited | Policy::Device | Policy::Network | Policy::Signed => Either::Right(submit(core, ballot)),
+    };
+    Either::Right(submitted.map(move |submitted| {
         let (status, compat_result) = submitted.inspect_err(|refusal| note_duplicate(core, receipt.poll, refusal))?;
         Ok(Cast { ballot_id, choices, accepted_at: now, status, receipt, token, shows_results, compat_result })
-    }
+    }))
 }
 
-/// Submits a ballot; returns how far it is, and the poll's counts as the compatibility routes send them.
+async fn submit_with_valid_code(core: &CoreState, ballot: Ballot) -> Result<(Status, Bytes), Refusal> {
+    code::require_valid(core, &ballot).await?;
+    submit(core, ballot).await
+}
+
+/// Submits a ballot, by the call; the future returns how far it is, and the poll's counts as the compatibility routes send them.
 ///
 /// # Errors
 /// The [`Refusal`].
-pub(super) async fn submit(core: &CoreState, ballot: Ballot) -> Result<(Status, Bytes), Refusal> {
+pub(super) fn submit(
+    core: &CoreState,
+    ballot: Ballot,
+) -> impl Future<Output = Result<(Status, Bytes), Refusal>> + use<'_> {
     let (id, policy) = (ballot.id, ballot.policy);
-    let Submitted { disposition, result } =
-        core.ballot_queue.submit(ballot).await.map_err(|error| refusal(core, id, error))?;
-    Ok((status(disposition, policy)?, result))
+    core.ballot_queue.submit(ballot).map(move |submitted| {
+        let Submitted { disposition, result } = submitted.map_err(|error| refusal(core, id, error))?;
+        Ok((status(disposition, policy)?, result))
+    })
 }
 
 /// The ballot, if the poll accepts it now, and the token of the device that it is of, if it is of one.

@@ -7,7 +7,7 @@ use throng_domain::code::{Code, NotACode};
 use super::policy::{Device, VoterToken};
 
 /// Who sent a vote, as the poll's policy identifies voters. Nothing else of the sender is looked at.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Sender {
     /// The poll identifies no voters.
     Anybody,

@@ -65,8 +65,8 @@ async fn cast(
     let submission = Submission::parse(&body)?;
     let ballot_id = ballot_id(headers, query, submission.ballot_id)?;
     let Submission { choices, voter, proof, .. } = submission;
-    let request_sender = RequestSender::of(core, &live.poll, headers, peer, voter.as_deref());
-    let (sender, address) = (request_sender.sender.clone(), request_sender.address);
+    let RequestSender { sender, address, cookie } =
+        RequestSender::of(core, &live.poll, headers, peer, voter.as_deref());
     let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender, address };
     let cast = voting::cast(core, &live.poll, vote).await.map_err(problem)?;
     let (code, status) = match cast.status {
@@ -77,11 +77,11 @@ async fn cast(
     // Results are published before a ballot is completed: if this one is counted, the latest result includes it.
     let results = cast.shows_results.then(|| live.rendered(cast.accepted_at, core.app.age_max_ms()));
     let results = results.as_ref().map(|rendered| rendered.raw_json());
-    let voter = cast.token.as_ref().filter(|_| request_sender.has_no_cookie()).map(DeviceToken::as_str);
+    let voter = cast.token.as_ref().filter(|_| cookie.is_missing()).map(DeviceToken::as_str);
     let receipt = cast.receipt.text(ReceiptKey(&core.app.ballot_receipt_key));
     let body = serde_json::to_vec(&CastBallot { ballot_id: cast.ballot_id, status, receipt, results, voter });
     let mut response = json(body.expect("a ballot has only strings for keys").into());
-    request_sender.keep(cast.token.as_ref(), response.headers_mut());
+    cookie.keep(cast.token.as_ref(), response.headers_mut());
     *response.status_mut() = code;
     Ok(response)
 }

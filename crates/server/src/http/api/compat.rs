@@ -37,18 +37,17 @@ pub async fn submit<B: From<Bytes>>(
     proof: Option<String>,
     body: &[u8],
 ) -> Result<Response<B>, Problem> {
-    let (request_sender, casting) = {
+    let (cookie, casting) = {
         let polls = core.app.polls.current();
         let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
-        let request_sender = sender(&live.poll)?;
+        let RequestSender { sender, address, cookie } = sender(&live.poll)?;
         let choices = submission::parse_compat(body)?;
-        let (sender, address) = (request_sender.sender.clone(), request_sender.address);
         let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Generate, sender, address };
-        (request_sender, voting::cast(core, &live.poll, vote))
+        (cookie, voting::cast(core, &live.poll, vote))
     };
     let cast = casting.await?;
     let mut response = json(if cast.shows_results { cast.compat_result } else { HIDDEN });
-    request_sender.keep(cast.token.as_ref(), response.headers_mut());
+    cookie.keep(cast.token.as_ref(), response.headers_mut());
     let receipt = cast.receipt.text(ReceiptKey(&core.app.ballot_receipt_key));
     let receipt = HeaderValue::from_maybe_shared(Bytes::from(receipt)).expect("digits and dashes fit in a header");
     response.headers_mut().insert(THRONG_RECEIPT, receipt);

@@ -16,6 +16,7 @@ mod receipt;
 mod texts;
 mod voter_token;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -47,7 +48,7 @@ use super::sender::{RequestSender, take_share};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 use crate::state::CoreState;
-use crate::voting::{self, Cast, Earlier, MissingId, Refusal, Status, Vote};
+use crate::voting::{self, Cast, Earlier, MissingId, Refusal, Sender, Status, Vote};
 
 /// The pages' routes, for one core.
 pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
@@ -184,14 +185,14 @@ async fn vote(
     }
     let code = Some(form.code.as_str()).filter(|code| !code.is_empty());
     let voter = code.or(form.voter.as_deref());
-    let request_sender = RequestSender::of(&core, &live.poll, &headers, peer, voter);
-    match cast(&core, &live, &form, &request_sender).await.inspect_err(refuse) {
+    let RequestSender { sender, address, cookie } = RequestSender::of(&core, &live.poll, &headers, peer, voter);
+    match cast(&core, &live, &form, (sender, address)).await.inspect_err(refuse) {
         Ok(Cast { ballot_id, choices, status, token, .. }) => {
             // Its choices aren't the voter's any more.
             let own = if status == Status::Outdated { Choices::blank() } else { choices };
             let receipt = PageReceiptKey(&core.app.receipt_key).issue(&live.poll, ballot_id, &own, now, &headers);
             let mut response = see_other(receipt.address, receipt.cookie);
-            request_sender.keep(token.as_ref(), response.headers_mut());
+            cookie.keep(token.as_ref(), response.headers_mut());
             response
         }
         Err(problem) => {
@@ -207,11 +208,10 @@ async fn cast(
     core: &CoreState,
     live: &LivePoll,
     form: &BallotForm,
-    request_sender: &RequestSender,
+    (sender, address): (Sender, Option<IpAddr>),
 ) -> Result<Cast, Problem> {
     let choices = form.choices.iter().copied().collect();
     let (ballot_id, proof) = (ballot_id_of(core, &live.poll, form), form.proof.clone());
-    let (sender, address) = (request_sender.sender.clone(), request_sender.address);
     let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender, address };
     Ok(voting::cast(core, &live.poll, vote).await?)
 }

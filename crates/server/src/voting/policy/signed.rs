@@ -27,7 +27,7 @@ const SUBJECT_BYTES_MAX: usize = 255;
 const LEEWAY_S: f64 = 10.0;
 
 /// A token as it was sent, not verified. It is never displayed, since whoever has it can vote as its voter.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct VoterToken(String);
 
 /// Why a token isn't valid for a poll. It says what to change, and contains nothing of the token.
