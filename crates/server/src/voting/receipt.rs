@@ -4,8 +4,6 @@
 //! says nothing about the choices. No node keeps state for it. Every accepted ballot has one, so making it has to be cheap: what is
 //! signed fits in one block of SHA-256.
 
-use std::fmt::Write as _;
-
 use super::hex;
 use crate::config::DerivedKey;
 use throng_domain::ballot::{Ballot, BallotId, BallotKey};
@@ -47,10 +45,13 @@ impl Receipt {
     /// digits each, with dashes between them.
     pub fn text(&self, key: ReceiptKey<'_>) -> String {
         let mut text = String::with_capacity(TEXT_CHARS);
-        write!(text, "{}-{}-", self.poll.0, self.accepted_at.0).expect("writing to a String can't fail");
-        text.push_str(hex::as_text(&hex::digits(u128::from_be_bytes(self.key.0))));
-        text.push('-');
-        text.push_str(hex::as_text(&hex::digits(key.0.mac(self.signed(SIGNATURE)))));
+        let (mut poll, mut accepted_at) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let own = hex::digits(u128::from_be_bytes(self.key.0));
+        let mac = hex::digits(key.0.mac(self.signed(SIGNATURE)));
+        let numbers = [poll.format(self.poll.0), "-", accepted_at.format(self.accepted_at.0), "-"];
+        for part in numbers.into_iter().chain([hex::as_text(&own), "-", hex::as_text(&mac)]) {
+            text.push_str(part);
+        }
         text
     }
 

@@ -25,6 +25,9 @@ use super::timeout_stream::TimeoutStream;
 /// The longest simple request, in bytes.
 const SIMPLE_BYTES_MAX: usize = 4 * 1024;
 
+/// The length of most responses' heads at the most: with a receipt and a cookie for a voter.
+const HEAD_BYTES: usize = 512;
+
 /// How a connection left the fast path.
 pub(super) enum Exit {
     /// The library must serve it; the bytes of its request are put back.
@@ -105,11 +108,10 @@ fn poll_next<S: FastPath, T: Transport>(
 
 /// The bytes of a response.
 fn message(response: &Response<Bytes>, closing: bool, date: &Date) -> Vec<u8> {
-    let mut message = Vec::with_capacity(256 + response.body().len());
-    let into_vec = "writing to a Vec can't fail";
+    let mut message = Vec::with_capacity(HEAD_BYTES + response.body().len());
     match response.status() {
         StatusCode::OK => message.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
-        status => write!(message, "HTTP/1.1 {status}\r\n").expect(into_vec),
+        status => write!(message, "HTTP/1.1 {status}\r\n").expect("writing to a Vec can't fail"),
     }
     for (name, value) in response.headers() {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
@@ -120,7 +122,9 @@ fn message(response: &Response<Bytes>, closing: bool, date: &Date) -> Vec<u8> {
     if closing {
         message.extend_from_slice(b"connection: close\r\n");
     }
-    write!(message, "content-length: {}\r\n\r\n", response.body().len()).expect(into_vec);
-    message.extend_from_slice(response.body());
+    let length = response.body().len();
+    for part in [b"content-length: ", itoa::Buffer::new().format(length).as_bytes(), b"\r\n\r\n", response.body()] {
+        message.extend_from_slice(part);
+    }
     message
 }
