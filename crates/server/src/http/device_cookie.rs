@@ -43,7 +43,7 @@ impl DeviceCookie {
         peer: IpAddr,
     ) -> Self {
         let is_https = is_https(config, headers, peer);
-        let name = format!("{}throng-{slug}", if is_https { "__Host-" } else { "" });
+        let name = [if is_https { "__Host-throng-" } else { "throng-" }, slug.as_str()].concat();
         let attributes = match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
             _ if !is_https => WITHOUT_TLS,
             Some(b"cross-site") => OTHER_SITE,
@@ -65,8 +65,8 @@ impl DeviceCookie {
 
     /// The value of `Set-Cookie` that makes the browser keep this token for 30 days.
     pub fn keeping(&self, token: &DeviceToken) -> HeaderValue {
-        let cookie = format!("{}={}; {}", self.name, token.as_str(), self.attributes);
-        HeaderValue::from_str(&cookie).expect("slugs and tokens fit in a header")
+        let cookie = [self.name.as_str(), "=", token.as_str(), "; ", self.attributes].concat();
+        HeaderValue::try_from(cookie).expect("slugs and tokens fit in a header")
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn token(number: u128) -> String {
-        device(number).token(PolicyKey(&SECRET), POLL).as_str().to_owned()
+        device(number).token().as_str().to_owned()
     }
 
     /// S17: the attributes, by the site of the page that voted and the transport.
@@ -131,7 +131,7 @@ mod tests {
             let cookie = cookie(&[], lines);
             assert_eq!((cookie.name.as_str(), cookie.attributes), (name, attributes), "{lines:?}");
         }
-        let set = cookie(&[], &[https]).keeping(&device(1).token(PolicyKey(&SECRET), POLL));
+        let set = cookie(&[], &[https]).keeping(&device(1).token());
         assert_eq!(set, format!("__Host-throng-demo={}; {OWN_PAGE}", token(1)));
     }
 

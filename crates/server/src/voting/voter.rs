@@ -34,7 +34,7 @@ pub(super) fn identify(
         (Policy::Unlimited, _) => Ok(None),
         (Policy::Device, Sender::Device(device)) => {
             let device = device.unwrap_or_else(|| Device::of_ballot(key, poll.id, id));
-            Ok(Some(Voter { key: device.voter(key, poll.id), token: Some(device.token(key, poll.id)) }))
+            Ok(Some(Voter { key: device.voter(), token: Some(device.token()) }))
         }
         (Policy::Network, Sender::Network(address)) => {
             Ok(Some(Voter { key: network::voter(key, poll.id, address, accepted_at), token: None }))

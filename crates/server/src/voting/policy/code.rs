@@ -8,7 +8,7 @@ use super::key::PolicyKey;
 
 /// The pseudonym of who votes with this code: all that is stored of a code, too.
 pub fn code_voter(key: PolicyKey<'_>, poll: PollId, code: Code) -> VoterKey {
-    key.voter("code voter", poll, code)
+    key.voter("code voter", poll, &code.to_string())
 }
 
 #[cfg(test)]

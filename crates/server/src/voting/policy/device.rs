@@ -4,20 +4,24 @@
 //! vote. The id of a device without one is made of its ballot's id: a first vote that is sent again after a lost response is
 //! of the same device, and counts once.
 
-use std::fmt;
-
+use subtle::ConstantTimeEq as _;
 use throng_domain::ballot::{BallotId, VoterKey};
 use throng_domain::poll::PollId;
+use uuid::Uuid;
 
 use super::super::hex;
-use super::key::PolicyKey;
+use super::key::{PolicyKey, start};
 
 /// The digits of an id, and of its signature.
 const DIGITS: usize = 32;
 
 /// A device that votes in one poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Device(u128);
+pub struct Device {
+    id: u128,
+    signature: [u8; 16],
+    voter: VoterKey,
+}
 
 /// What a device sends to be recognized in one poll: 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,26 +35,34 @@ impl Device {
         if token.len() != 2 * DIGITS || !is_hexadecimal {
             return None;
         }
-        let (id, mac) = token.split_at(DIGITS);
-        let device = Self(u128::from_str_radix(id, 16).ok()?);
-        let mac = u128::from_str_radix(mac, 16).ok()?;
-        key.verifies("device token", poll, device, mac).then_some(device)
+        let (id, signature) = token.split_at(DIGITS);
+        let device = Self::with_id(key, poll, u128::from_str_radix(id, 16).ok()?);
+        let signature = u128::from_str_radix(signature, 16).ok()?.to_be_bytes();
+        bool::from(device.signature.ct_eq(&signature)).then_some(device)
     }
 
     /// The device that sent this ballot as its first one.
     pub fn of_ballot(key: PolicyKey<'_>, poll: PollId, id: BallotId) -> Self {
-        Self(key.mac("device of ballot", poll, id))
+        let id = key.mac("device of ballot", poll, id.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+        Self::with_id(key, poll, u128::from_be_bytes(start(&id)))
+    }
+
+    /// One HMAC is both the signature and the pseudonym: neither says anything about the other.
+    fn with_id(key: PolicyKey<'_>, poll: PollId, id: u128) -> Self {
+        let mac = key.mac("device", poll, hex::as_text(&hex::digits(id)));
+        let (signature, voter) = mac.split_at(16);
+        Self { id, signature: start(signature), voter: VoterKey(start(voter)) }
     }
 
     /// Its token.
-    pub fn token(self, key: PolicyKey<'_>, poll: PollId) -> DeviceToken {
-        let (id, mac) = (hex::digits(self.0), hex::digits(key.mac("device token", poll, self)));
-        DeviceToken([hex::as_text(&id), hex::as_text(&mac)].concat())
+    pub fn token(self) -> DeviceToken {
+        let (id, signature) = (hex::digits(self.id), hex::digits(u128::from_be_bytes(self.signature)));
+        DeviceToken([hex::as_text(&id), hex::as_text(&signature)].concat())
     }
 
     /// Its pseudonym.
-    pub fn voter(self, key: PolicyKey<'_>, poll: PollId) -> VoterKey {
-        key.voter("device voter", poll, self)
+    pub fn voter(self) -> VoterKey {
+        self.voter
     }
 }
 
@@ -58,12 +70,6 @@ impl DeviceToken {
     /// The token as text.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(hex::as_text(&hex::digits(self.0)))
     }
 }
 
@@ -84,9 +90,8 @@ mod tests {
     fn token_is_verified_on_any_node_with_the_secret() {
         let (key, other_node) = (DerivedKey::new([7; 32]), DerivedKey::new([7; 32]));
         let device = Device::of_ballot(PolicyKey(&key), POLL, ballot_id(1));
-        let token = device.token(PolicyKey(&key), POLL);
-        assert_eq!(Device::of_token(PolicyKey(&other_node), POLL, token.as_str()), Some(device));
-        assert_eq!(device.voter(PolicyKey(&other_node), POLL), device.voter(PolicyKey(&key), POLL));
+        let found = Device::of_token(PolicyKey(&other_node), POLL, device.token().as_str());
+        assert_eq!((found, found.map(Device::voter)), (Some(device), Some(device.voter())));
     }
 
     #[test]
@@ -103,7 +108,7 @@ mod tests {
     fn token_that_was_not_signed_for_the_poll_is_none() {
         let key = DerivedKey::new([7; 32]);
         let key = PolicyKey(&key);
-        let token = Device::of_ballot(key, POLL, ballot_id(1)).token(key, POLL);
+        let token = Device::of_ballot(key, POLL, ballot_id(1)).token();
         let token = token.as_str();
         assert_eq!(Device::of_token(key, PollId(2), token), None);
         assert_eq!(Device::of_token(PolicyKey(&DerivedKey::new([8; 32])), POLL, token), None);

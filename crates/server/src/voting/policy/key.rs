@@ -1,7 +1,5 @@
 //! The key under which voters' pseudonyms and tokens are made.
 
-use std::fmt::{self, Write as _};
-
 use throng_domain::ballot::VoterKey;
 use throng_domain::poll::PollId;
 
@@ -16,24 +14,22 @@ pub struct PolicyKey<'a>(pub &'a DerivedKey);
 
 impl PolicyKey<'_> {
     /// The pseudonym in `poll` of what is identified so.
-    pub(super) fn voter(self, purpose: &str, poll: PollId, identity: impl fmt::Display) -> VoterKey {
-        let mac = self.mac(purpose, poll, identity).to_be_bytes();
-        VoterKey(*mac.first_chunk().expect("16 bytes begin with 15"))
+    pub(super) fn voter(self, purpose: &str, poll: PollId, identity: &str) -> VoterKey {
+        VoterKey(start(&self.mac(purpose, poll, identity)))
     }
 
-    /// The first 128 bits of the HMAC.
-    pub(super) fn mac(self, purpose: &str, poll: PollId, identity: impl fmt::Display) -> u128 {
-        self.0.mac(text(purpose, poll, identity))
-    }
-
-    /// Whether `mac` is the one of [`Self::mac`]; compared in constant time.
-    pub(super) fn verifies(self, purpose: &str, poll: PollId, identity: impl fmt::Display, mac: u128) -> bool {
-        self.0.verifies(text(purpose, poll, identity), mac)
+    /// The HMAC.
+    pub(super) fn mac(self, purpose: &str, poll: PollId, identity: &str) -> [u8; 32] {
+        let mut text = String::with_capacity(TEXT_CHARS);
+        text.push_str(purpose);
+        for part in [" ", itoa::Buffer::new().format(poll.0), " ", identity] {
+            text.push_str(part);
+        }
+        self.0.whole_mac(text)
     }
 }
 
-fn text(purpose: &str, poll: PollId, identity: impl fmt::Display) -> String {
-    let mut text = String::with_capacity(TEXT_CHARS);
-    write!(text, "{purpose} {} {identity}", poll.0).expect("writing to a String can't fail");
-    text
+/// The first bytes of an HMAC, or of a part of one.
+pub(super) fn start<const BYTES: usize>(mac: &[u8]) -> [u8; BYTES] {
+    *mac.first_chunk().expect("no part that is used is longer than the HMAC")
 }

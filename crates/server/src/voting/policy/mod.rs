@@ -4,8 +4,7 @@
 //!
 //! | what | bits | text |
 //! |---|---|---|
-//! | a device's pseudonym | 120 | `device voter {poll} {device}` |
-//! | the signature in a device's token | 128 | `device token {poll} {device}` |
+//! | the signature in a device's token, and after it the device's pseudonym | 128 + 120 | `device {poll} {device}` |
 //! | the id of a device that has no token yet | 128 | `device of ballot {poll} {ballot id}` |
 //! | a network's pseudonym | 120 | `network voter {poll} {day} {network}` |
 //! | the pseudonym of a publisher's user | 120 | `signed voter {poll} {sub}` |

@@ -16,7 +16,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// The pseudonym of the network of `address`, for a ballot that arrived at this time.
 pub fn voter(key: PolicyKey<'_>, poll: PollId, address: IpAddr, accepted_at: Timestamp) -> VoterKey {
     let day = accepted_at.0.div_euclid(DAY_MS);
-    key.voter("network voter", poll, format_args!("{day} {:032x}", network(address)))
+    key.voter("network voter", poll, &format!("{day} {:032x}", network(address)))
 }
 
 #[cfg(test)]

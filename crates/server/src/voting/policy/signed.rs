@@ -134,7 +134,7 @@ impl VoterToken {
                 return Err(TokenFault::NotYetValid);
             }
         }
-        Ok(key.voter("signed voter", poll.id, sub))
+        Ok(key.voter("signed voter", poll.id, &sub))
     }
 
     /// The claims, if one of the keys has signed them.
