@@ -1,22 +1,24 @@
 //! `cargo xtask bench overload`: what a refused vote costs, beside one that is counted; and how many votes are still counted while
 //! ten times as many clients vote at once as are needed for the highest rate.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use serde_json::Value;
 
 use super::bench_env::BenchEnv;
 use super::http::exchange;
-use super::load::{self, Summary};
+use super::load;
 use super::machine::{self, Machine};
 use super::new_poll;
 use super::plan::Plan;
 use super::report::{Fact, Report, median};
 use super::request::Request;
 use super::server::Server;
-use crate::command;
-use crate::packages;
+use crate::stopwatch::{Stopwatch, wait_checking_rarely, wait_until};
+use crate::{command, packages};
 
 /// Clients that vote at once, where a vote's cost is measured.
 const CLIENTS: usize = 256;
@@ -24,6 +26,9 @@ const CLIENTS: usize = 256;
 /// The numbers of clients among which the rate is highest, and ten times as many as the last of them.
 const CLIENTS_AT_PEAK: [usize; 2] = [256, 1_000];
 const CLIENTS_OVERLOADING: usize = 10_000;
+
+/// How long the clients may take to connect, in seconds.
+const CONNECTING_MAX_S: u32 = 10;
 
 /// The ballot that the same request sends again and again.
 const BALLOT_ID: &str = "018f4d1e-7c00-7000-8000-000000000001";
@@ -117,12 +122,6 @@ impl Votes {
     }
 }
 
-/// What was measured of one load.
-struct Measured {
-    summary: Summary,
-    cpu_us_per_vote: f64,
-}
-
 /// Runs the benchmark, prints the report and stores it.
 ///
 /// # Errors
@@ -155,9 +154,9 @@ fn costs(plan: &Plan, throng: &Path, scratch: &Path) -> anyhow::Result<Vec<Fact>
         for place in 0..Votes::ALL.len() {
             let which = (place + round) % Votes::ALL.len();
             let votes = Votes::ALL[which];
-            let measured = measure(votes, CLIENTS, plan, throng, scratch)?;
-            println!("round {}/{} {:<45} {:>6.2} us", round + 1, plan.rounds, votes.name(), measured.cpu_us_per_vote);
-            costs[which].push(measured.cpu_us_per_vote);
+            let cost_us = cost_us(votes, plan, throng, scratch)?;
+            println!("round {}/{} {:<45} {cost_us:>6.2} us", round + 1, plan.rounds, votes.name());
+            costs[which].push(cost_us);
         }
     }
     let of = |votes: Votes| &costs[Votes::ALL.iter().position(|one| *one == votes).expect("all are measured")];
@@ -179,10 +178,7 @@ fn goodput(plan: &Plan, throng: &Path, scratch: &Path) -> anyhow::Result<[Fact; 
     let (mut ratios, mut peaks, mut p99s) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=plan.rounds {
         let rate = |clients| {
-            let Summary { requests, errors, duration_us, p99_us, .. } =
-                measure(OfDevices, clients, plan, throng, scratch)?.summary;
-            let rate = (requests.saturating_sub(errors)) as f64 / (duration_us as f64 / 1e6);
-            let p99_ms = p99_us as f64 / 1e3;
+            let (rate, p99_ms) = rate_once_connected(clients, plan, throng, scratch)?;
             println!("round {round}/{} {clients:>6} clients {rate:>8.0}/s counted, p99 {p99_ms:.1} ms", plan.rounds);
             anyhow::Ok((rate, p99_ms))
         };
@@ -203,13 +199,44 @@ fn goodput(plan: &Plan, throng: &Path, scratch: &Path) -> anyhow::Result<[Fact; 
     ])
 }
 
-fn measure(votes: Votes, clients: usize, plan: &Plan, throng: &Path, scratch: &Path) -> anyhow::Result<Measured> {
+/// The votes of devices that the server counts per second, by its own metrics, from when all of the clients are connected; and the
+/// 99th percentile of the response time, in milliseconds, while they connect too.
+fn rate_once_connected(clients: usize, plan: &Plan, throng: &Path, scratch: &Path) -> anyhow::Result<(f64, f64)> {
+    machine::wait_until_quiet()?;
+    let directory = tempfile::tempdir_in(scratch)?;
+    let server = OfDevices.start(throng, directory.path())?;
+    let to = server.address;
+    let (rate, summary) = std::thread::scope(|scope| {
+        let load = scope.spawn(move || load::send(Request::Vote, to, clients, CONNECTING_MAX_S + plan.seconds));
+        let connected = || (metric(to, "throng_connections ").ok()? >= clients as f64).then_some(());
+        wait_checking_rarely(Duration::from_secs(CONNECTING_MAX_S.into()), connected)
+            .with_context(|| format!("{clients} clients don't connect within {CONNECTING_MAX_S} s"))?;
+        let counted = || metric(to, "throng_ballots_total{outcome=\"counted\"} ");
+        let (watch, before) = (Stopwatch::start(), counted()?);
+        let _ = wait_until::<()>(Duration::from_secs(plan.seconds.into()), || None);
+        let rate = (counted()? - before) / watch.elapsed().as_secs_f64();
+        let summary = load.join().map_err(|_| anyhow!("reading wrk's output panicked"))??;
+        anyhow::Ok((rate, summary))
+    })?;
+    server.stop()?;
+    Ok((rate, summary.p99_us as f64 / 1e3))
+}
+
+/// The value of the metric whose line begins so.
+fn metric(of: SocketAddr, line: &str) -> anyhow::Result<f64> {
+    let metrics = exchange(of, "GET", "/metrics", "")?;
+    let value = metrics.lines().find_map(|found| found.strip_prefix(line));
+    Ok(value.with_context(|| format!("no metric {line}"))?.parse()?)
+}
+
+/// The server's processor time per vote, in microseconds.
+fn cost_us(votes: Votes, plan: &Plan, throng: &Path, scratch: &Path) -> anyhow::Result<f64> {
     machine::wait_until_quiet()?;
     let directory = tempfile::tempdir_in(scratch)?;
     let server = votes.start(throng, directory.path())?;
     let headers = votes.headers(&server)?;
     let processes = server.processes()?;
-    let send = |seconds| load::send_with(Request::Vote, &headers, server.address, clients, seconds);
+    let send = |seconds| load::send_with(Request::Vote, &headers, server.address, CLIENTS, seconds);
     send(1)?;
     let before_us = processes.cpu_us()?;
     let summary = send(plan.seconds)?;
@@ -218,5 +245,5 @@ fn measure(votes: Votes, clients: usize, plan: &Plan, throng: &Path, scratch: &P
     let refused = summary.errors as f64 / summary.requests as f64;
     let is_refused = votes.counterpart().is_some();
     ensure!(is_refused == (refused > 0.99), "{}: {:.0} % are refused", votes.name(), 100.0 * refused);
-    Ok(Measured { summary, cpu_us_per_vote: cpu_us as f64 / summary.requests as f64 })
+    Ok(cpu_us as f64 / summary.requests as f64)
 }
