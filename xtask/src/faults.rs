@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 
 use crate::services::{self, Kind, Services};
+use crate::test_binary::TestBinary;
 use crate::{command, parallel};
 
 /// The servers that a scaled-out system needs.
@@ -43,22 +44,23 @@ pub struct Options {
 /// # Errors
 /// If they can't be run.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
+    let system = TestBinary::build(SYSTEM)?;
     if !options.scaled_out {
-        let mut tests = with_options(tests(), options)?;
+        let mut tests = with_options(without(&system, SCALED_OUT), options)?;
         let status = tests.args(&options.only).status();
-        return Ok(status.context("cargo can't be run")?.success());
+        return Ok(status.context("the tests can't be run")?.success());
     }
     let kinds = services::unnamed(ALL.to_vec());
     if options.sets > 1 && kinds.len() < ALL.len() {
         bail!("--sets starts servers of its own: unset the THRONG_TEST_*_URL variables");
     }
-    let names = tests_named(&options.only)?;
+    let names = tests_named(&system, &options.only)?;
     let count = names.len();
     let start = |number| Ok(Set { number, services: Services::start(kinds.clone())? });
     let sets: Vec<Set> = (1..=options.sets).map(start).collect::<anyhow::Result<_>>()?;
     let done = parallel::run_parallel(&sets, (1..).zip(&names).collect(), |set, (number, name): (usize, &String)| {
         println!("set {}: [{number}/{count}] {name}", set.number);
-        let mut test = with_options(tests_of(SYSTEM), options)?;
+        let mut test = with_options(system.command(), options)?;
         test.args(["--exact", name]).envs(set.services.variables());
         report(set.number, test)
     });
@@ -89,8 +91,8 @@ struct Set {
 }
 
 /// The tests of a scaled-out system whose names contain one of `only`; all if that is empty.
-fn tests_named(only: &[String]) -> anyhow::Result<Vec<String>> {
-    let listed = command::output(tests_of(SYSTEM).arg("--list"))?;
+fn tests_named(system: &TestBinary, only: &[String]) -> anyhow::Result<Vec<String>> {
+    let listed = command::output(system.command().arg("--list"))?;
     let names = listed.lines().filter_map(|line| line.strip_suffix(": test")?.strip_prefix(SCALED_OUT));
     let chosen = names.filter(|name| only.is_empty() || only.iter().any(|part| name.contains(part.as_str())));
     let chosen: Vec<_> = chosen.map(|name| format!("{SCALED_OUT}{name}")).collect();
@@ -124,7 +126,7 @@ struct Trials {
 /// Runs a test on one set of servers and forwards its output, prefixed with the set's number. Returns its trials, and whether
 /// it ran and passed.
 fn report(set: u32, mut tests: Command) -> anyhow::Result<(Trials, bool)> {
-    let mut child = tests.stdout(Stdio::piped()).spawn().context("cargo can't be run")?;
+    let mut child = tests.stdout(Stdio::piped()).spawn().context("the test can't be run")?;
     let (mut trials, mut ran) = (Trials::default(), false);
     for line in child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
         let line = line?;
@@ -159,26 +161,25 @@ const SCALED_OUT: &str = "scaled_out::";
 /// Its module that injects no fault of a kind that is chosen here.
 const SUPERVISED: &str = "supervised::";
 
-/// The fault tests of a single server, run one after the other, with their output. Arguments that are added choose among them.
-pub fn tests() -> Command {
-    without(SCALED_OUT)
+/// The fault tests of a single server. Arguments that are added choose among them.
+///
+/// # Errors
+/// If they can't be built.
+pub fn tests() -> anyhow::Result<Command> {
+    Ok(without(&TestBinary::build(SYSTEM)?, SCALED_OUT))
 }
 
 /// The same for those of a scaled-out system.
-pub fn scaled_out_tests() -> Command {
-    without(EMBEDDED)
+///
+/// # Errors
+/// If they can't be built.
+pub fn scaled_out_tests() -> anyhow::Result<Command> {
+    Ok(without(&TestBinary::build(SYSTEM)?, EMBEDDED))
 }
 
 /// The tests without those of a module. Filters are alternatives, so that only skipping leaves room for a choice.
-fn without(module: &str) -> Command {
-    let mut tests = tests_of(SYSTEM);
+fn without(system: &TestBinary, module: &str) -> Command {
+    let mut tests = system.command();
     tests.args(["--skip", module, "--skip", SUPERVISED]);
     tests
-}
-
-/// The tests of the binary of this name, run one after the other, with their output.
-pub fn tests_of(binary: &str) -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--quiet", "--workspace", "--test", binary, "--", "--nocapture", "--test-threads=1"]);
-    cargo
 }

@@ -15,6 +15,7 @@ mod proxies;
 mod services;
 mod stopwatch;
 mod test;
+mod test_binary;
 
 use std::process::ExitCode;
 

@@ -183,8 +183,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     for mutant in MUTANTS.iter().filter(|mutant| (mutant.suite != Suite::Embedded) == options.scaled_out) {
         let binary = build(root, mutant).with_context(|| format!("mutant \"{}\"", mutant.name))?;
         let mut tests = match mutant.suite {
-            Suite::Embedded => faults::tests(),
-            Suite::ScaledOut => faults::scaled_out_tests(),
+            Suite::Embedded => faults::tests()?,
+            Suite::ScaledOut => faults::scaled_out_tests()?,
             Suite::Backends(name) => tests_in_copy(root, name)?,
         };
         let output = tests.args(mutant.tests).env("THRONG_BIN", binary).envs(services.variables()).output()?;

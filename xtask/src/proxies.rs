@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use tempfile::TempDir;
 
 use crate::packages::{self, Program};
-use crate::{command, faults, test};
+use crate::test_binary::TestBinary;
+use crate::{command, test};
 
 /// A long run of votes through proxies.
 #[derive(Debug, Subcommand)]
@@ -90,9 +91,9 @@ const CLIENTS: &str = "clients";
 
 /// Returns whether both pass: the tests with third-party clients and those with browsers.
 fn lose_responses(options: &Resends) -> anyhow::Result<bool> {
-    let mut programs = tests("proxies::resends::");
+    let mut programs = tests("proxies::resends::")?;
     programs.env("THRONG_RESEND_BALLOTS", options.ballots.to_string());
-    let mut browsers = tests("browser::lost_responses::");
+    let mut browsers = tests("browser::lost_responses::")?;
     browsers.env("THRONG_RESEND_VOTERS", options.voters.to_string());
     let programs = passes(programs)?;
     Ok(passes(browsers)? && programs)
@@ -101,7 +102,7 @@ fn lose_responses(options: &Resends) -> anyhow::Result<bool> {
 fn sweep(options: &Idle) -> anyhow::Result<bool> {
     let all = Proxy::value_variants().to_vec();
     let proxies = if options.proxies.is_empty() { all } else { options.proxies.clone() };
-    let mut tests = tests("proxies::idle::");
+    let mut tests = tests("proxies::idle::")?;
     tests.env("THRONG_REUSED_CONNECTIONS", options.connections.to_string());
     tests.env("THRONG_SWEPT_PROXIES", proxies.iter().map(|proxy| proxy.name()).collect::<Vec<_>>().join(" "));
     if let Some(seconds) = options.idle_timeout {
@@ -131,12 +132,15 @@ fn install_envoy() -> anyhow::Result<TempDir> {
 }
 
 /// The tests whose names contain `filter`.
-fn tests(filter: &str) -> Command {
-    let mut tests = faults::tests_of(CLIENTS);
+///
+/// # Errors
+/// If they can't be built.
+fn tests(filter: &str) -> anyhow::Result<Command> {
+    let mut tests = TestBinary::build(CLIENTS)?.command();
     tests.arg(filter);
-    tests
+    Ok(tests)
 }
 
 fn passes(mut tests: Command) -> anyhow::Result<bool> {
-    Ok(tests.status().context("cargo can't be run")?.success())
+    Ok(tests.status().context("the tests can't be run")?.success())
 }
