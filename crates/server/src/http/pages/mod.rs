@@ -250,7 +250,8 @@ fn refused(
         matches!(problem, Problem::Refused(Refusal::BallotIdReused)).then(Vec::new)
     };
     let voter = form.voter.as_deref().and_then(|voter| voter_token::for_page(&live.poll, voter));
-    let visit = Visit { voter, ..visit };
+    let is_code_refused = matches!(problem, Problem::Refused(Refusal::CodeRequired | Refusal::CodeInvalid));
+    let visit = Visit { voter, is_code_refused, ..visit };
     let visit = match earlier_choices {
         Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },
         None => Visit { own: form.choices, code: form.code, ballot_id: Some(id), retry, message, ..visit },

@@ -39,6 +39,8 @@ pub struct Visit {
     pub ballot_id: Option<BallotId>,
     /// The visitor's invitation code, as far as it is known; otherwise empty.
     pub code: String,
+    /// Whether a ballot was refused because of its code.
+    pub is_code_refused: bool,
     /// The voter's token, where the poll's publisher names its voters.
     pub voter: Option<String>,
     /// Whether the ballot with this id was sent before and may have been counted.
@@ -62,6 +64,7 @@ impl Visit {
             viewer,
             ballot_id: None,
             code: String::new(),
+            is_code_refused: false,
             voter: None,
             retry: false,
             message: None,
@@ -112,6 +115,8 @@ pub struct PollPage<'a> {
     leads_to: Option<String>,
     /// What is in the form's field for a code; `None` if the poll has no codes.
     code: Option<String>,
+    /// Whether the ballot was refused because of it.
+    is_code_refused: bool,
     shown: Shown<'a>,
 }
 
@@ -183,8 +188,8 @@ impl<'a> PollPage<'a> {
             format!("{}/polls/{}/ballot{voter}", visit.site.prefix(), poll.slug)
         });
         let code = (poll.policy == Policy::Code).then_some(visit.code);
-        let Visit { site, message, voter, .. } = visit;
-        Self { site, texts, poll, message, voter, voter_field, needs_voter, code, leads_to, shown }
+        let Visit { site, message, voter, is_code_refused, .. } = visit;
+        Self { site, texts, poll, message, voter, voter_field, needs_voter, code, is_code_refused, leads_to, shown }
     }
 }
 

@@ -13,6 +13,9 @@ fn server() -> (TestServer, Vec<String>) {
     (server, codes)
 }
 
+/// What tells a screen reader that the code is what was refused, and why.
+const MARKED_INVALID: &str = r#"aria-invalid="true" aria-describedby="message code-hint""#;
+
 /// What is in a page's field for the code.
 fn code(page: &Answer) -> &str {
     page.text().split_once(r#"name="code" type="text" value=""#).unwrap().1.split_once('"').unwrap().0
@@ -88,7 +91,12 @@ fn code_that_is_missing_or_wrong_can_be_corrected_on_the_page() {
         assert_page(&page, status);
         assert_eq!((code(&page), page.header("cache-control")), (shown, Some("no-store")));
         assert!(page.text().contains(message) && page.text().contains(r#"value="2" checked"#), "{}", page.text());
+        assert!(page.text().contains(MARKED_INVALID), "{}", page.text());
     }
+    assert!(!server.get("/polls/board").text().contains("aria-invalid"));
+    let without_choice = submit(&server, "/polls/board", &format!("code={}", codes[0]));
+    assert_page(&without_choice, 422);
+    assert!(!without_choice.text().contains("aria-invalid"), "{}", without_choice.text());
     assert_page(&submit(&server, "/polls/board", &format!("choice=2&code={}", "0".repeat(65))), 422);
     assert_eq!(voters(&server, "board"), 0);
     assert_eq!(submit(&server, "/polls/board", &format!("choice=2&code={}", codes[0])).status, 303);
