@@ -43,7 +43,8 @@ pub struct RequestSender {
     pub cookie: TokenCookie,
 }
 
-/// The cookie for the device's token; `None` if the policy isn't `device`. Boxed, since every connection has room for it.
+/// The cookie for the device's token; `None` if the policy isn't `device`. It is boxed because each connection has room for a vote's
+/// future, which contains this while the vote waits.
 #[derive(Debug)]
 pub struct TokenCookie(Option<Box<DeviceCookie>>);
 

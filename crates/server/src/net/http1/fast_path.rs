@@ -25,7 +25,7 @@ use super::timeout_stream::TimeoutStream;
 /// The longest simple request, in bytes.
 const SIMPLE_BYTES_MAX: usize = 4 * 1024;
 
-/// The length of most responses' heads at the most: with a receipt and a cookie for a voter.
+/// Room for the head of a response, in bytes: nearly all fit, also those with a receipt and a voter's cookie.
 const HEAD_BYTES: usize = 512;
 
 /// How a connection left the fast path.
