@@ -85,12 +85,17 @@ impl DerivedKey {
 
     /// The first 128 bits of the HMAC-SHA256 of these bytes.
     pub fn mac(&self, bytes: impl AsRef<[u8]>) -> u128 {
-        u128::from_be_bytes(*self.whole_mac(bytes).first_chunk().expect("32 bytes begin with 16"))
+        let mac: [u8; 32] = self.hmac(bytes).finalize().into_bytes().into();
+        u128::from_be_bytes(*mac.first_chunk().expect("32 bytes begin with 16"))
     }
 
-    /// The HMAC-SHA256 of these bytes.
-    pub fn whole_mac(&self, bytes: impl AsRef<[u8]>) -> [u8; 32] {
-        self.hmac(bytes).finalize().into_bytes().into()
+    /// The HMAC-SHA256 of the text that these parts make.
+    pub fn mac_of_parts<const PARTS: usize>(&self, parts: [&str; PARTS]) -> [u8; 32] {
+        let mut hmac = self.hmac.clone();
+        for part in parts {
+            hmac.update(part.as_bytes());
+        }
+        hmac.finalize().into_bytes().into()
     }
 
     /// Whether `mac` is the one of [`Self::mac`]; compared in constant time.

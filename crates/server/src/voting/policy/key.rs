@@ -5,9 +5,6 @@ use throng_domain::poll::PollId;
 
 use crate::config::DerivedKey;
 
-/// The length of most texts: those of devices and networks.
-const TEXT_CHARS: usize = 80;
-
 /// The key under which voters' pseudonyms and tokens are made. With another one, everybody is a new voter.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyKey<'a>(pub &'a DerivedKey);
@@ -18,14 +15,9 @@ impl PolicyKey<'_> {
         VoterKey(start(&self.mac(purpose, poll, identity)))
     }
 
-    /// The HMAC.
+    /// The HMAC of the text in the table of [`policy`](super).
     pub(super) fn mac(self, purpose: &str, poll: PollId, identity: &str) -> [u8; 32] {
-        let mut text = String::with_capacity(TEXT_CHARS);
-        text.push_str(purpose);
-        for part in [" ", itoa::Buffer::new().format(poll.0), " ", identity] {
-            text.push_str(part);
-        }
-        self.0.whole_mac(text)
+        self.0.mac_of_parts([purpose, " ", itoa::Buffer::new().format(poll.0), " ", identity])
     }
 }
 
