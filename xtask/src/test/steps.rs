@@ -62,6 +62,10 @@ const NUTCRACKER: Program = Program { name: "nutcracker", package: "nutcracker" 
 const PGBOUNCER: Program = Program { name: "pgbouncer", package: "pgbouncer" };
 const SUPERVISORD: Program = Program { name: "supervisord", package: "supervisor" };
 
+/// The test binary for servers in the test's process. Each of its tests mostly waits, so more than processors run at once.
+const IN_PROCESS: &str = "in_process";
+const IN_PROCESS_AT_ONCE: &str = "8";
+
 /// The test binary for real processes that need nothing but Rust.
 const PROCESS: &str = "process";
 
@@ -117,27 +121,30 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
     };
     let uses_servers = |binary: &Binary| binary.need().is_some_and(|need| !need.servers.is_empty());
     let runs = |binary: &Binary| !quick || binary.need().is_none();
-    // Those of which all tests run in one step, and the others.
-    let whole = |binary: &Binary| runs(binary) && binary.name != PROCESS && binary.name != SYSTEM;
-    let parted = named(&|binary| runs(binary) && !whole(binary));
+    // Those that share a step with others, and those that have steps by themselves.
+    let whole = |binary: &Binary| runs(binary) && ![IN_PROCESS, PROCESS, SYSTEM].contains(&binary.name.as_str());
+    let by_themselves = named(&|binary| runs(binary) && !whole(binary));
     let alone = named(&|binary| whole(binary) && !uses_servers(binary));
     let on_servers = named(&|binary| whole(binary) && uses_servers(binary));
     let rest = "--lib --bins --examples";
-    let build = format!("test --workspace --no-run {rest}{alone}{on_servers}{parted}");
+    let build = format!("test --workspace --no-run {rest}{alone}{on_servers}{by_themselves}");
     let tests_of = |name: &str, arguments: &str| {
         step(name, &format!("test --workspace --no-fail-fast {}", arguments.trim_start()), Counts::Tests)
     };
-    let mut tests = vec![vec![
-        tests_of("tests", &format!("{rest}{alone}")),
-        tests_of("tests of processes", &format!("--test {PROCESS} -- --skip {CROWD}")),
-        tests_of("crowd", &format!("--test {PROCESS} -- {CROWD}")),
-    ]];
+    let mut in_process = tests_of("tests in one process", &format!("--test {IN_PROCESS}"));
+    in_process.command.env("RUST_TEST_THREADS", IN_PROCESS_AT_ONCE);
+    let mut tests = vec![
+        vec![
+            tests_of("tests", &format!("{rest}{alone}")),
+            tests_of("tests of processes", &format!("--test {PROCESS} -- --skip {CROWD}")),
+            tests_of("crowd", &format!("--test {PROCESS} -- {CROWD}")),
+        ],
+        vec![in_process],
+    ];
     if !quick {
         tests[0].push(tests_of("faults", &format!("--test {SYSTEM} -- --skip supervised:: --skip scaled_out::")));
-        tests.push(vec![
-            tests_of("tests on servers", &on_servers),
-            tests_of("supervised", &format!("--test {SYSTEM} -- supervised::")),
-        ]);
+        tests[1].push(tests_of("tests on servers", &on_servers));
+        tests[1].push(tests_of("supervised", &format!("--test {SYSTEM} -- supervised::")));
     }
     let mut stages = vec![
         single(step("format", "fmt --all --check", Counts::Itself)),
@@ -263,17 +270,17 @@ mod tests {
                 .collect()
         };
         let quick = commands(true).join("\n");
-        assert!(quick.contains("--no-fail-fast --lib --bins --examples --test in_process\n"), "{quick}");
+        assert!(quick.contains("--no-fail-fast --lib --bins --examples\n"), "{quick}");
         for needing in ["clients", "system", "mutants", "mysql"] {
             assert!(!quick.contains(needing), "{quick}");
         }
         let whole = commands(false).join("\n");
-        assert!(whole.contains("--no-fail-fast --lib --bins --examples --test clients --test in_process\n"), "{whole}");
+        assert!(whole.contains("--no-fail-fast --lib --bins --examples --test clients\n"), "{whole}");
         assert!(
             whole.contains("--no-fail-fast --test mysql\n"),
             "tests on servers run in parallel with the others: {whole}"
         );
-        let built = "--test clients --test in_process --test mysql --test process --test system\n";
+        let built = "--test clients --test mysql --test in_process --test process --test system\n";
         assert!(whole.contains(built), "all are built first: {whole}");
         assert!(whole.contains("faults --scaled-out") && whole.contains("mutants"), "{whole}");
         // Each test of a binary that is run in parts is in one of them.
@@ -281,7 +288,9 @@ mod tests {
             assert!(whole.contains(parts), "{whole}");
         }
         for tests in [quick, whole] {
-            for parts in ["--test process -- --skip crowd::\n", "--test process -- crowd::\n", OTLP] {
+            for parts in
+                ["--test in_process\n", "--test process -- --skip crowd::\n", "--test process -- crowd::\n", OTLP]
+            {
                 assert!(tests.contains(parts), "{tests}");
             }
         }
