@@ -103,6 +103,17 @@ mod tests {
         assert_ne!(device(POLL, 1), device(PollId(2), 1));
     }
 
+    /// Exports name voters by their pseudonyms: with one, nobody can make the token.
+    #[test]
+    fn pseudonym_contains_nothing_of_the_token() {
+        let key = DerivedKey::new([7; 32]);
+        let device = Device::of_ballot(PolicyKey(&key), POLL, ballot_id(1));
+        let (pseudonym, token) = (device.voter().to_string(), device.token());
+        for part in pseudonym.as_bytes().windows(8) {
+            assert!(!token.as_str().contains(str::from_utf8(part).unwrap()), "{pseudonym}, {token:?}");
+        }
+    }
+
     /// S4: a token that was made up, is another poll's, or has one bit flipped.
     #[test]
     fn token_that_was_not_signed_for_the_poll_is_none() {
