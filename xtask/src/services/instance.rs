@@ -28,6 +28,10 @@ const PREPARE_MAX: Duration = Duration::from_secs(120);
 /// How many lines of the log an error shows.
 const TAIL_LINES: usize = 20;
 
+/// How many errors a report of failed tests shows of one server's log: the first ones, and how long each may be.
+const ERRORS_SHOWN: usize = 6;
+const ERROR_CHARS_MAX: usize = 300;
+
 /// How a kind of server is set up and run.
 #[derive(Debug)]
 pub struct ServerSpec {
@@ -217,6 +221,18 @@ impl Instance {
         tail(&String::from_utf8_lossy(&log))
     }
 
+    /// The length of its log.
+    pub fn log_bytes(&self) -> u64 {
+        fs::metadata(self.log()).map_or(0, |log| log.len())
+    }
+
+    /// The first errors in its log from this byte on.
+    pub fn errors_since(&self, start: u64) -> Vec<String> {
+        let log = fs::read(self.log()).unwrap_or_default();
+        let start = usize::try_from(start).unwrap_or(usize::MAX).min(log.len());
+        errors(&String::from_utf8_lossy(&log[start..]))
+    }
+
     fn log(&self) -> PathBuf {
         self.directory.join("log")
     }
@@ -244,4 +260,23 @@ impl Owner {
 fn tail(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+fn errors(log: &str) -> Vec<String> {
+    let is_error = |line: &&str| line.to_ascii_lowercase().contains("error");
+    log.lines().filter(is_error).take(ERRORS_SHOWN).map(|line| line.chars().take(ERROR_CHARS_MAX).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_errors_of_a_log_are_found() {
+        let log = format!("started\n[error] one\n{}\nERROR: two\n", "Error".repeat(100));
+        assert_eq!(errors(&log)[..1], ["[error] one"]);
+        assert_eq!(errors(&log)[1].len(), ERROR_CHARS_MAX);
+        assert_eq!(errors(&log).len(), 3);
+        assert_eq!(errors(&"error\n".repeat(100)).len(), ERRORS_SHOWN);
+    }
 }

@@ -163,6 +163,16 @@ impl Services {
         self.running.iter().flat_map(Service::variables)
     }
 
+    /// The lengths of their logs, for [`Self::errors_since`].
+    pub fn log_bytes(&self) -> Vec<u64> {
+        self.running.iter().map(Service::log_bytes).collect()
+    }
+
+    /// The first errors in their logs since the logs had these lengths.
+    pub fn errors_since(&self, starts: &[u64]) -> Vec<String> {
+        self.running.iter().zip(starts).flat_map(|(service, start)| service.errors_since(*start)).collect()
+    }
+
     /// Their current processes.
     pub fn pids(&self) -> Vec<Pid> {
         self.running.iter().flat_map(Service::pids).collect()

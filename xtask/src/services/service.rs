@@ -130,6 +130,17 @@ impl Service {
         variables
     }
 
+    /// The length of its log.
+    pub fn log_bytes(&self) -> u64 {
+        self.instance.log_bytes()
+    }
+
+    /// The first errors in its log from this byte on, each with its name.
+    pub fn errors_since(&self, start: u64) -> impl Iterator<Item = String> {
+        let name = self.spec.name;
+        self.instance.errors_since(start).into_iter().map(move |line| format!("{name} logged: {line}"))
+    }
+
     /// The environment variable with its URL for the tests.
     pub fn variable(&self) -> &'static str {
         self.spec.variable

@@ -40,6 +40,9 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(total.failed == 0)
 }
 
+/// How many failed tests of a step are named at the end.
+const FAILED_NAMED: usize = 10;
+
 /// The programs that a test binary needs.
 pub fn programs(binary: &str) -> &'static [Program] {
     steps::need(binary).map_or(&[], |need| need.programs)
@@ -62,17 +65,25 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
     let (mut summary, mut failures) = (Vec::new(), Vec::new());
     for (number, mut stage) in (1..).zip(stages) {
         println!();
+        let logs = services.as_ref().map(Services::log_bytes).unwrap_or_default();
+        let mut on_servers = Vec::new();
         for step in stage.iter_mut().flatten() {
             println!("[{number}/{count}] {}: {}", step.name, command::command_line_with_variables(&step.command));
             if step.shares_servers {
+                on_servers.push(step.name.clone());
                 step.command.envs(services.iter().flat_map(Services::variables));
             }
         }
+        let mut logged = Vec::new();
         for StepResult { name, result, failed, took } in run_stage(stage, &exempt)? {
-            failures.extend(failed.into_iter().map(|test| format!("FAILED: {name}: {test}")));
+            if result.failed > 0 && on_servers.contains(&name) {
+                logged = services.iter().flat_map(|services| services.errors_since(&logs)).collect();
+            }
+            failures.extend(listed(&name, failed));
             summary.push(format!("{name}: {}, {:.1} s", result.summary(), took.as_secs_f64()));
             total += result;
         }
+        failures.extend(logged);
     }
     // Printed last, so that the end of a long log has the relevant results.
     println!("\n{}", [failures, summary].concat().join("\n"));
@@ -82,6 +93,14 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
         println!("left out: {}; `cargo xtask test` runs them too", left_out.join(", "));
     }
     Ok(total)
+}
+
+/// The lines that name a step's failed tests. One cause may fail all of them, so only the first are named.
+fn listed(step: &str, failed: Vec<String>) -> Vec<String> {
+    let more = failed.len().saturating_sub(FAILED_NAMED);
+    let named = failed.into_iter().take(FAILED_NAMED).map(|test| format!("FAILED: {step}: {test}"));
+    let more = (more > 0).then(|| format!("FAILED: {step}: {more} more, named above"));
+    named.chain(more).collect()
 }
 
 /// The result of a step.

@@ -111,9 +111,6 @@ const ROUTES: [(&str, Option<&str>, Option<&str>); 5] = [
 /// it tests depends on the database, broker or cache.
 const TIMED: &str = "routes::limits::slow_and_silent_clients";
 
-/// The lanes in which the routes are tested; more lanes would run more servers than a broker starts at once.
-const ROUTES_LANES: usize = 2;
-
 /// All stages, in order. To add a step, add it here.
 pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
     let named = |chosen: &dyn Fn(&Binary) -> bool| -> String {
@@ -175,11 +172,11 @@ fn on_many_servers() -> Stage {
     let mut mutants = step("mutants", "run --quiet --package xtask -- mutants", Counts::Itself);
     lower_priority(&mut mutants);
     let mut lanes = vec![vec![faults], vec![mutants]];
-    let mut of_routes: Vec<Lane> = (0..ROUTES_LANES).map(|_| Lane::new()).collect();
-    for (number, (name, on, behind)) in ROUTES.into_iter().enumerate() {
-        of_routes[number % ROUTES_LANES].push(routes(name, on, behind));
-    }
-    lanes.append(&mut of_routes);
+    // Those behind the broker follow each other: it forms only so many queues at once, and one that takes longer than five seconds
+    // fails.
+    let (behind, alone): (Vec<_>, Vec<_>) = ROUTES.into_iter().partition(|(_, _, behind)| behind.is_some());
+    let lane = |systems: Vec<_>| systems.into_iter().map(|(name, on, behind)| routes(name, on, behind)).collect();
+    lanes.extend([lane(behind), lane(alone)]);
     lanes
 }
 

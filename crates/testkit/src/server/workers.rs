@@ -11,11 +11,12 @@ use throng::telemetry::metrics::WorkerMetrics;
 use throng::worker::{Consumer, ResultBroadcaster};
 use throng_backends::queue;
 use throng_domain::clock::Clock;
+use throng_domain::queue::QueueError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::variable;
-use crate::wait::WAIT_MAX;
+use crate::wait::{WAIT_MAX, eventually_async};
 
 /// What a server is told, beside its own address and database.
 pub fn settings() -> Vec<(&'static str, String)> {
@@ -48,14 +49,22 @@ impl TestWorker {
         let (config, metrics, stop) = (config.clone(), WorkerMetrics::new(&clock), CancellationToken::new());
         let (line, told, stopped) = (metrics.consumer(), Arc::clone(&metrics.broadcaster), stop.clone());
         let (ready, is_ready) = mpsc::channel();
-        let work = async move {
+        let work = move || async move {
             let (url, prefix) = (config.queue.as_ref().unwrap(), &config.queue_prefix.0);
             let key = config.message_key().unwrap();
-            let result_publisher = queue::connect_result_publisher(url, prefix, key.clone()).await.unwrap();
+            // A broker that is busy with many tests' queues may fail to declare one in time, as it may in operation.
+            let result_publisher = eventually_async("a connection for results", async || {
+                available(queue::connect_result_publisher(url, prefix, key.clone()).await)
+            })
+            .await;
+            let deliveries = eventually_async("a connection for ballots", async || {
+                available(queue::connect_worker(url, prefix, key.clone(), Arc::clone(&clock)).await)
+            })
+            .await;
             let broadcaster =
                 Arc::new(ResultBroadcaster::new(result_publisher, open_cache(&config), Arc::clone(&clock), told));
             let recording = Consumer {
-                deliveries: queue::connect_worker(url, prefix, key, clock).await.unwrap(),
+                deliveries,
                 store: open_database(&config, None).await.unwrap(),
                 broadcaster: Arc::clone(&broadcaster),
                 rounds: watch::Sender::default().subscribe(),
@@ -67,7 +76,7 @@ impl TestWorker {
             recorded.unwrap();
         };
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let thread = std::thread::spawn(move || runtime().block_on(work));
+        let thread = std::thread::spawn(move || runtime().block_on(work()));
         is_ready.recv_timeout(WAIT_MAX).expect("the worker starts");
         Self { metrics, stop, thread: Some(thread) }
     }
@@ -85,6 +94,15 @@ impl Drop for TestWorker {
         if !std::thread::panicking() {
             ended.unwrap().unwrap();
         }
+    }
+}
+
+/// The connection; none if the broker is unavailable at the moment.
+fn available<T>(connected: Result<T, QueueError>) -> Option<T> {
+    match connected {
+        Ok(connection) => Some(connection),
+        Err(QueueError::Unavailable(_)) => None,
+        Err(error) => panic!("{error}"),
     }
 }
 
