@@ -151,6 +151,8 @@ async fn start_consumers(
             let connecting = queue::connect_worker(url, prefix, key.clone(), Arc::clone(&clock));
             connecting.await.with_context(|| cant_use(url))
         };
+        // A file has one writer; on a server, each consumer has connections of its own.
+        let open = async || if config.database.is_shared() { open().await } else { Ok(Arc::clone(&store)) };
         let (store, deliveries) = tokio::try_join!(
             wait.until_available(&on_unavailable, open),
             wait.until_available(&on_unavailable, connect)

@@ -6,8 +6,8 @@
 //!
 //! - `sealed`, in the upper half, grows in the last commit before each checkpoint. A file with this number contains all
 //!   that was committed up to there.
-//! - `base`, in the lower half, is set to `sealed` in the first commit after a complete checkpoint: the log that begins
-//!   there is based on a file that is sealed with this number.
+//! - `base`, in the lower half, is set to that number in the first commit after a complete checkpoint: the log that begins
+//!   there is based on a file that is sealed with this number, or with a later one.
 //!
 //! So a file belongs to its log if its `sealed` lies between the log's `base` and the log's `sealed`. Both numbers wrap
 //! around after 65,536 checkpoints, so differences are compared. A new database begins with a random number, so that
@@ -77,9 +77,11 @@ impl Marks {
         Self { sealed: if span < Self::SPAN_MAX { self.sealed.wrapping_add(1) } else { self.sealed }, ..self }
     }
 
-    /// The marks of the first commit after a complete checkpoint.
-    pub(super) fn based(self) -> Self {
-        Self { base: self.sealed, ..self }
+    /// The marks of a commit after a complete checkpoint, whose last commit had the marks `copied`: from there on the log is based on
+    /// a file that contains at least that. Another store's checkpoint may have begun since, or already have gone further.
+    pub(super) fn based_on(self, copied: Self) -> Self {
+        let ahead = copied.sealed.wrapping_sub(self.base);
+        Self { base: if ahead <= self.sealed.wrapping_sub(self.base) { copied.sealed } else { self.base }, ..self }
     }
 
     /// Whether a log whose last commit has these marks is based on a file that has `file`'s.
@@ -105,12 +107,35 @@ mod tests {
             for marks in [file, first, second] {
                 assert!(second.are_based_on(marks), "{second:?} {marks:?}");
             }
-            let next = second.based();
+            let next = second.based_on(second);
             older.extend([file, first]);
             assert!(older.iter().all(|old| !next.are_based_on(*old)), "{next:?}");
             assert!(!next.are_based_on(next.sealed_again()));
             assert!(!next.are_based_on(Marks::first(1 << 62)), "another database's");
             file = next;
+        }
+    }
+
+    /// Each step of one store may come between any two of the other's.
+    #[test]
+    fn checkpoints_of_two_stores_never_lose_the_file() {
+        let start = Marks { sealed: 0xfffe, base: 0xfffe };
+        // Of each store's checkpoint: its seal, its copy, its base. The bits say whose turn it is.
+        for turns in 0..1_u32 << 12 {
+            let (mut log, mut file, mut steps, mut sealed) = (start, start, [0, 0], [start, start]);
+            for turn in 0..12 {
+                let store = usize::from(turns & (1 << turn) != 0);
+                match steps[store] % 3 {
+                    0 => {
+                        log = log.sealed_again();
+                        sealed[store] = log;
+                    }
+                    1 => file = log,
+                    _ => log = log.based_on(sealed[store]),
+                }
+                steps[store] += 1;
+                assert!(log.are_based_on(file), "{turns:012b}, turn {turn}: {log:?} {file:?}");
+            }
         }
     }
 

@@ -21,9 +21,9 @@ pub(super) const WRITE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How often the switch of a new file to WAL mode is attempted. Each attempt that fails waits for another process's.
 const SWITCH_TRIES_MAX: usize = 100;
 
-/// How often a file and its log are compared before they are reported as not belonging together: while a server runs, a
-/// checkpoint may happen between the two reads.
-const COMPARISONS_MAX: usize = 5;
+/// How often a file and its log are compared before they are reported as not belonging together: a checkpoint may happen between
+/// the two reads.
+pub(super) const COMPARISONS_MAX: usize = 5;
 
 /// The size of a new file's pages, in bytes. The ballots' index is put in order page by page as it grows, so with pages
 /// larger than SQLite's 4 KiB a commit writes fewer of them; a single ballot's commit writes two.

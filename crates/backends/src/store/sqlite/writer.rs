@@ -18,7 +18,9 @@ use super::claim::Claim;
 use super::error::{StoreResult, read_error, write_error};
 use super::header::Marks;
 use super::log::LogWatch;
-use super::open::{LogPages, WRITE_WAIT_MAX, belong_together, marks, set_lock_wait, switch_to_log, watch_log};
+use super::open::{
+    COMPARISONS_MAX, LogPages, WRITE_WAIT_MAX, belong_together, marks, set_lock_wait, switch_to_log, watch_log,
+};
 use super::place::Place;
 use super::record;
 use super::voters::Voters;
@@ -179,10 +181,13 @@ impl Writer {
     /// Checks that the file is still the one that the log is based on: it isn't if another was copied over it.
     fn check_file(&mut self) -> StoreResult<()> {
         let Some(place) = self.place.get().filter(|_| self.claim.is_some()) else { return Ok(()) };
-        if let Some(header) = place.header()?
-            && belong_together(header, &self.connection)?
-        {
-            return Ok(());
+        // Another store of this process may copy the log between the two reads.
+        for _ in 0..COMPARISONS_MAX {
+            if let Some(header) = place.header()?
+                && belong_together(header, &self.connection)?
+            {
+                return Ok(());
+            }
         }
         // Whatever the file contains now, the log must not be copied into it.
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(read_error)?;
@@ -214,7 +219,7 @@ impl Writer {
             Ok((pages, copied)) => pages == copied,
         };
         if copied && !sealed.are_missing() {
-            self.mark(Marks::based)?;
+            self.mark(|marks| marks.based_on(sealed))?;
             self.log_clean = self.log.load(Ordering::Relaxed);
         }
         self.log_full = match self.log.load(Ordering::Relaxed) {
