@@ -7,6 +7,7 @@
 //! To add a database, implement the traits of [`store`] and run the suite of the `contract` module (feature `contract`)
 //! against it: the traits' documentation is the contract, the suite verifies it.
 
+pub mod audit;
 pub mod ballot;
 pub mod cache;
 pub mod clock;
@@ -17,6 +18,8 @@ mod ids;
 pub mod new_poll;
 pub mod policy;
 pub mod poll;
+pub mod poll_change;
+mod poll_rules;
 pub mod queue;
 pub mod rounds;
 pub mod store;

@@ -1,19 +1,9 @@
-//! A poll to be created, and the rules that it must follow.
+//! A poll to be created.
 
 use crate::clock::Timestamp;
 use crate::ids::{OptionId, PollId, Slug};
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, PercentBase, Poll, PollOption, Proof, Visibility};
-use crate::text;
-
-/// The most options a poll may have.
-pub const OPTIONS_MAX: usize = 100;
-/// The longest title, in characters.
-pub const TITLE_CHARS_MAX: usize = 200;
-/// The longest intro, in characters.
-pub const INTRO_CHARS_MAX: usize = 2_000;
-/// The longest label of an option, in characters.
-pub const LABEL_CHARS_MAX: usize = 200;
 
 /// The data of a poll to be created. Its options get the ids 1, 2, 3 … in the order given.
 #[derive(Clone, Debug)]
@@ -24,6 +14,8 @@ pub struct NewPoll {
     pub title: String,
     /// A sentence or two below the title; may be empty.
     pub intro: String,
+    /// What a voter agrees to by voting; may be empty.
+    pub consent: String,
     /// One choice or several.
     pub kind: Kind,
     /// The fewest options a ballot may choose; 1 if not given.
@@ -58,6 +50,7 @@ impl NewPoll {
             slug,
             title: "What makes a great festival?".to_owned(),
             intro: "Tell the organisers what next year needs more of.".to_owned(),
+            consent: String::new(),
             kind: Kind::Multiple,
             min_choices: None,
             max_choices: None,
@@ -75,85 +68,21 @@ impl NewPoll {
 
     /// A message to the operator for each rule that this poll breaks; empty if it breaks none.
     pub fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        let mut check = |holds: bool, fault: String| {
-            if !holds {
-                faults.push(fault);
-            }
-        };
-        check(fits(&self.title, TITLE_CHARS_MAX), format!("the title needs 1 to {TITLE_CHARS_MAX} characters"));
-        check(
-            self.intro.is_empty() || fits(&self.intro, INTRO_CHARS_MAX),
-            format!("the intro has at most {INTRO_CHARS_MAX} characters"),
-        );
-        for (name, shown) in [("title", &self.title), ("intro", &self.intro)] {
-            check_hidden(shown, &format!("the {name}"), &mut check);
-        }
-        let options = self.labels.len();
-        check(
-            (2..=OPTIONS_MAX).contains(&options),
-            format!("a poll has 2 to {OPTIONS_MAX} options, this one {options}"),
-        );
-        let appearances: Vec<String> = self.labels.iter().map(|label| text::appearance(label)).collect();
-        for (position, label) in self.labels.iter().enumerate() {
-            let number = position + 1;
-            check(fits(label, LABEL_CHARS_MAX), format!("option {number} needs 1 to {LABEL_CHARS_MAX} characters"));
-            check_hidden(label, &format!("option {number}"), &mut check);
-            let duplicate = appearances[..position].iter().position(|earlier| *earlier == appearances[position]);
-            if let Some(duplicate) = duplicate {
-                check(false, format!("option {number}, `{label}`, looks the same as option {}", duplicate + 1));
-            }
-        }
-        let (min, max) = self.limits();
-        check(min >= 1, "a ballot chooses at least 1 option".to_owned());
-        check(min <= max, format!("at least {min} and at most {max} choices can't both hold"));
-        check(usize::from(max) <= options, format!("at most {max} choices, but there are {options} options"));
-        check(
-            self.kind == Kind::Multiple || (min, max) == (1, 1),
-            "a single-choice poll allows exactly 1 choice; make it `multiple` for more".to_owned(),
-        );
-        let Quota { ballots, per_option } = self.quota;
-        check(
-            ballots >= 1 && per_option != Some(0),
-            "a voter may cast at least 1 ballot, and choose an option once".to_owned(),
-        );
-        check(
-            self.policy.identifies_voters() || self.quota == Quota::ONE,
-            "the policy `unlimited` knows no voters, so there is no quota; choose another one".to_owned(),
-        );
-        check(
-            !self.changeable || (self.policy.identifies_voters() && self.quota == Quota::ONE),
-            "only a poll in which each voter has one ballot can let voters change it; choose a policy that identifies them, and \
-             leave out the quota"
-                .to_owned(),
-        );
-        check(
-            !self.changeable || self.policy != Policy::Network,
-            "with the policy `network`, people on one network would change each other's ballots; choose another policy, or leave \
-             out that ballots can be changed"
-                .to_owned(),
-        );
-        check(
-            per_option.is_none_or(|most| most <= ballots),
-            format!(
-                "a voter who casts {ballots} ballots can't choose an option more often; leave out the option's quota"
-            ),
-        );
-        if let (Some(opens_at), Some(closes_at)) = (self.opens_at, self.closes_at) {
-            check(opens_at < closes_at, "it closes before it opens".to_owned());
-        }
-        faults
+        self.clone().into_poll(PollId(0)).faults()
     }
 
     /// The poll as it is stored, under the id that its store assigned.
     pub fn into_poll(self, id: PollId) -> Poll {
         let (min_choices, max_choices) = self.limits();
-        let options = (1..).zip(self.labels).map(|(id, label)| PollOption { id: OptionId(id), label }).collect();
+        let options: Vec<_> =
+            (1..).zip(self.labels).map(|(id, label)| PollOption { id: OptionId(id), label }).collect();
+        let last_option = options.last().map_or(OptionId(0), |option| option.id);
         Poll {
             id,
             slug: self.slug,
             title: self.title,
             intro: self.intro,
+            consent: self.consent,
             kind: self.kind,
             min_choices,
             max_choices,
@@ -161,6 +90,7 @@ impl NewPoll {
             closes_at: self.closes_at,
             closed_at: None,
             final_at: None,
+            archived_at: None,
             results: self.results,
             percent_base: self.percent_base,
             policy: self.policy,
@@ -168,28 +98,14 @@ impl NewPoll {
             changeable: self.changeable,
             proof: self.proof,
             version: 1,
+            last_option,
             options,
         }
     }
 
     fn limits(&self) -> (u16, u16) {
-        let all = u16::try_from(self.labels.len()).unwrap_or(u16::MAX);
-        let most = match self.kind {
-            Kind::Single => 1,
-            Kind::Multiple => all,
-        };
-        (self.min_choices.unwrap_or(1), self.max_choices.unwrap_or(most))
-    }
-}
-
-fn fits(text: &str, chars_max: usize) -> bool {
-    text::is_visible(text) && text.chars().count() <= chars_max
-}
-
-fn check_hidden(text: &str, name: &str, check: &mut impl FnMut(bool, String)) {
-    if let Some(hidden) = text::first_hidden(text) {
-        let code = u32::from(hidden);
-        check(false, format!("{name} has a character that voters can't see, U+{code:04X}; leave it out"));
+        let (min, max) = self.kind.default_limits(self.labels.len());
+        (self.min_choices.unwrap_or(min), self.max_choices.unwrap_or(max))
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Poll {
     pub title: String,
     /// A sentence or two below the title; may be empty.
     pub intro: String,
+    /// What a voter agrees to by voting; may be empty.
+    pub consent: String,
     /// One choice or several.
     pub kind: Kind,
     /// The fewest options a ballot may choose.
@@ -38,6 +40,8 @@ pub struct Poll {
     pub closed_at: Option<Timestamp>,
     /// When it was stored that its result is final: from then on no ballot is added.
     pub final_at: Option<Timestamp>,
+    /// When it was archived: it is left out of lists, and isn't opened again.
+    pub archived_at: Option<Timestamp>,
     /// Who may see its results, and when.
     pub results: Visibility,
     /// What the percentages are shares of.
@@ -52,6 +56,8 @@ pub struct Poll {
     pub proof: Proof,
     /// Increases with every change of the poll.
     pub version: u64,
+    /// The highest id that an option ever had: a new option gets the next one.
+    pub last_option: OptionId,
     /// The options, in the order they are shown.
     pub options: Vec<PollOption>,
 }
@@ -124,6 +130,16 @@ words! {
         Closing = "closing",
         /// It is closed, and the store no longer adds ballots to its result.
         Final = "final",
+    }
+}
+
+impl Kind {
+    /// How many of so many options a ballot chooses, at least and at most, unless a poll says otherwise.
+    pub fn default_limits(self, options: usize) -> (u16, u16) {
+        match self {
+            Self::Single => (1, 1),
+            Self::Multiple => (1, u16::try_from(options).unwrap_or(u16::MAX)),
+        }
     }
 }
 
@@ -245,6 +261,11 @@ impl Poll {
             return Err(InvalidChoice::TooMany { max });
         }
         Ok(choices)
+    }
+
+    /// The highest id of its options; 0 if it has none.
+    pub fn highest_option(&self) -> OptionId {
+        self.options.iter().map(|option| option.id).max().unwrap_or(OptionId(0))
     }
 
     fn has_option(&self, id: OptionId) -> bool {

@@ -129,6 +129,7 @@ fn mixed(number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::audit::Author;
     use throng_domain::clock::Timestamp;
     use throng_domain::new_poll::NewPoll;
     use throng_domain::store::{BallotStore as _, PollStore as _, Schema as _};
@@ -149,7 +150,8 @@ mod tests {
         let file = directory.path().join("throng.db");
         let store = SqliteStore::open(&file).unwrap();
         store.migrate().await.unwrap();
-        let poll = store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap().id;
+        let new = NewPoll::demo("demo".parse().unwrap(), Timestamp(0));
+        let poll = store.create_poll(new, &Author::THRONG).await.unwrap().id;
         drop(store);
 
         seed(&file, voters, 2_500, NOW_MS).unwrap();

@@ -1,8 +1,10 @@
 //! The schema: migrated by the first process that starts, in a database that may be empty or partly migrated.
 
 use throng_backends::store::mysql;
+use throng_domain::audit::Author;
 use throng_domain::clock::Timestamp;
 use throng_domain::contract::support::{ballot, create, record, tallies};
+use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::Rounds;
 use throng_domain::store::{BallotStore as _, Mark, PollStore as _, Schema as _, StoreError, Window};
 use throng_domain::tally::TallyChange;
@@ -39,9 +41,9 @@ fn after(version: usize) -> Vec<&'static str> {
 }
 
 /// Makes the tables those of before 0004_result.
-const UNDO_4: &str = "DROP TABLE code; DROP TABLE code_batch; \
+const UNDO_4: &str = "DROP TABLE audit; DROP TABLE code; DROP TABLE code_batch; \
                       ALTER TABLE poll DROP COLUMN policy, DROP COLUMN quota, DROP COLUMN option_quota, DROP COLUMN proof, \
-                      DROP COLUMN changeable; \
+                      DROP COLUMN changeable, DROP COLUMN consent, DROP COLUMN archived_at, DROP COLUMN last_option; \
                       ALTER TABLE ballot DROP COLUMN policy; \
                       INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, 0, shard, voters FROM result; \
                       DROP TABLE result";
@@ -82,7 +84,7 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1])]).await;
     let window = Window { opens_at: Some(Timestamp(1)), closes_at: Some(Timestamp(5_000)) };
-    let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
+    let closed = store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await.unwrap();
     assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
     let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
     let revert = "DROP TABLE recording_round, recording_consumer, recording_queue; DELETE FROM schema_migration WHERE version >= 3";
@@ -98,7 +100,7 @@ async fn mark_is_not_set_before_it_is_due_by_the_servers_clock() {
     let (_database, store) = OwnDatabase::with_store().await;
     let poll = create(&store, "poll").await;
     let window = Window { opens_at: Some(Timestamp(1)), closes_at: Some(store.now().await.unwrap().plus_ms(60_000)) };
-    let poll = store.set_window(poll.id, poll.version, window).await.unwrap();
+    let poll = store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await.unwrap();
     for mark in [Mark::Closed, Mark::Final] {
         assert_eq!(store.mark(&[(poll.id, poll.version)], mark).await.unwrap(), 0);
     }

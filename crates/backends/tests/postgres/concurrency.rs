@@ -1,6 +1,8 @@
 //! Several stores in one database.
 
 use std::collections::BTreeSet;
+use throng_domain::audit::Author;
+use throng_domain::poll_change::PollChange;
 
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
@@ -86,7 +88,7 @@ async fn concurrent_recording_does_not_block_closing() {
     }
     while done(store.tallies(poll.id).await).voters < 20 {}
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(closes_at) };
-    done(store.set_window(poll.id, poll.version, window).await);
+    done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await);
     let at_close = done(store.tallies(poll.id).await).voters;
     let mut counted = 0;
     while let Some(ended) = recorders.join_next().await {

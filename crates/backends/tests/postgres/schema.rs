@@ -1,8 +1,10 @@
 //! The schema, and databases in an unexpected state.
 
 use throng_backends::store::postgres::{PostgresStore, migrations};
+use throng_domain::audit::Author;
 use throng_domain::ballot::Ballot;
 use throng_domain::contract::support::{OPENS_AT, ballot, create, done, record, tallies};
+use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::Rounds as _;
 use throng_domain::store::{BallotStore as _, Mark, MigrationState, PollStore as _, Schema as _, StoreError, Window};
 use throng_domain::tally::TallyChange;
@@ -36,9 +38,9 @@ fn after(version: usize) -> Vec<&'static str> {
 }
 
 /// Makes the tables those of before 0004_result.
-const UNDO_4: &str = "DROP TABLE code; DROP TABLE code_batch; \
+const UNDO_4: &str = "DROP TABLE audit; DROP TABLE code; DROP TABLE code_batch; \
                       ALTER TABLE poll DROP COLUMN policy, DROP COLUMN quota, DROP COLUMN option_quota, DROP COLUMN proof, \
-                      DROP COLUMN changeable; \
+                      DROP COLUMN changeable, DROP COLUMN consent, DROP COLUMN archived_at, DROP COLUMN last_option; \
                       ALTER TABLE ballot DROP COLUMN policy; \
                       INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, 0, shard, voters FROM result; \
                       DROP TABLE result";
@@ -77,7 +79,7 @@ async fn a_database_of_the_second_version_keeps_its_counts_and_marks() {
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1])]).await;
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(OPENS_AT.plus_ms(5)) };
-    let closed = done(store.set_window(poll.id, poll.version, window).await);
+    let closed = done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await);
     assert_eq!(done(store.mark(&[(closed.id, closed.version)], Mark::Closed).await), 1);
     let before = (tallies(&store, &poll).await, done(store.polls().await));
     database.run(UNDO_4).await;
@@ -94,7 +96,7 @@ async fn mark_is_not_set_before_it_is_due_by_the_servers_clock() {
     let (_database, store) = Database::with_store().await;
     let poll = create(&store, "poll").await;
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(done(store.now().await).plus_ms(60_000)) };
-    let poll = done(store.set_window(poll.id, poll.version, window).await);
+    let poll = done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await);
     for mark in [Mark::Closed, Mark::Final] {
         assert_eq!(done(store.mark(&[(poll.id, poll.version)], mark).await), 0);
     }

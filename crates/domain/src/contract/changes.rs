@@ -1,5 +1,7 @@
 //! Changed minds: in a changeable poll, a voter's latest ballot counts, whatever is recorded when and how often.
 
+use crate::audit::Author;
+use crate::poll_change::PollChange;
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
@@ -13,7 +15,11 @@ use crate::poll::Poll;
 use crate::store::{Outcome, Standing, Store, Window};
 
 async fn create_changeable(store: &dyn Store, slug: &str) -> Poll {
-    done(store.create_poll(NewPoll { policy: Policy::Device, changeable: true, ..new_poll(slug) }).await)
+    done(
+        store
+            .create_poll(NewPoll { policy: Policy::Device, changeable: true, ..new_poll(slug) }, &Author::THRONG)
+            .await,
+    )
 }
 
 /// The ballot, arriving so many milliseconds after the suite's others.
@@ -87,15 +93,15 @@ pub async fn the_latest_ballot_counts_in_any_order(store: &dyn Store) {
 
 /// Where minds can't be changed, a withdrawal changes nothing.
 pub async fn a_withdrawal_needs_a_changeable_poll(store: &dyn Store) {
-    let poll = done(store.create_poll(NewPoll { policy: Policy::Device, ..new_poll("poll") }).await);
+    let poll = done(store.create_poll(NewPoll { policy: Policy::Device, ..new_poll("poll") }, &Author::THRONG).await);
     record(store, &[of_voter(&poll, 1, 1, &[1])]).await;
     assert_eq!(record(store, &[withdrawal(&poll, 1, 2, 1)]).await.outcomes, [Outcome::NotChangeable]);
     assert_eq!(tallies(store, &poll).await.voters, 1);
     let unlimited = NewPoll { changeable: true, ..new_poll("unlimited") };
-    assert!(store.create_poll(unlimited).await.is_err());
+    assert!(store.create_poll(unlimited, &Author::THRONG).await.is_err());
     let quota = Quota { ballots: 2, per_option: None };
     let twice = NewPoll { policy: Policy::Device, quota, changeable: true, ..new_poll("twice") };
-    assert!(store.create_poll(twice).await.is_err());
+    assert!(store.create_poll(twice, &Author::THRONG).await.is_err());
 }
 
 /// However many of a voter's ballots are recorded at the same time, one counts: the latest.
@@ -119,7 +125,7 @@ pub async fn any_interleaving_counts_as_a_plain_model(store: &dyn Store) {
     for (seed, (ballots, changeable)) in (1..).zip(quotas) {
         let quota = Quota { ballots, per_option: None };
         let new = NewPoll { policy: Policy::Device, quota, changeable, ..new_poll(&format!("poll-{seed}")) };
-        let mut poll = done(store.create_poll(new).await);
+        let mut poll = done(store.create_poll(new, &Author::THRONG).await);
         let mut random = Random(seed);
         let mut model: BTreeMap<u8, Vec<Sent>> = BTreeMap::new();
         let (mut sent, mut closes_at): (Vec<Ballot>, Option<Timestamp>) = (Vec::new(), None);
@@ -127,7 +133,8 @@ pub async fn any_interleaving_counts_as_a_plain_model(store: &dyn Store) {
             if step == 45 {
                 let close = OPENS_AT.plus_ms(200);
                 let window = Window { opens_at: poll.opens_at, closes_at: Some(close) };
-                poll = done(store.set_window(poll.id, poll.version, window).await);
+                poll =
+                    done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await);
                 closes_at = Some(close);
             }
             let mut batch = Vec::new();

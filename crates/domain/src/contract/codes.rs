@@ -1,6 +1,7 @@
 //! Invitation codes: valid in one poll, until their batch is revoked.
 
 use super::support::{OPENS_AT, ballot, done, new_poll, record, tallies};
+use crate::audit::Author;
 use crate::ballot::{Ballot, VoterKey};
 use crate::code::BatchName;
 use crate::ids::PollId;
@@ -10,7 +11,7 @@ use crate::poll::Poll;
 use crate::store::{CODES_ADDED_MAX, CODES_LOOKED_UP_MAX, CodeBatch, Outcome, Store, StoreError};
 
 async fn create(store: &dyn Store, slug: &str) -> Poll {
-    done(store.create_poll(NewPoll { policy: Policy::Code, ..new_poll(slug) }).await)
+    done(store.create_poll(NewPoll { policy: Policy::Code, ..new_poll(slug) }, &Author::THRONG).await)
 }
 
 fn name(number: u32) -> BatchName {

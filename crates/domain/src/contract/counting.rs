@@ -1,5 +1,7 @@
 //! Recording: every ballot counts once, together with the tallies, whatever is sent again.
 
+use crate::audit::Author;
+use crate::poll_change::PollChange;
 use std::collections::BTreeMap;
 
 use super::support::{OPENS_AT, Random, all_ballots, ballot, counts, create, done, record, record_at_once, tallies};
@@ -63,7 +65,7 @@ pub async fn window_is_checked_by_arrival(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let closes_at = OPENS_AT.plus_ms(100);
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(closes_at) };
-    done(store.set_window(poll.id, poll.version, window).await);
+    done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await);
     let at = |number, accepted_at| Ballot { accepted_at, ..ballot(&poll, number, &[1]) };
     let batch = [at(1, OPENS_AT.plus_ms(-1)), at(2, OPENS_AT), at(3, closes_at.plus_ms(-1)), at(4, closes_at)];
     let recorded = record(store, &batch).await;

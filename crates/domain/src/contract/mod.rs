@@ -11,6 +11,7 @@ pub mod cache;
 mod changes;
 mod codes;
 mod counting;
+mod edits;
 mod polls;
 mod rounds;
 pub mod support;
@@ -19,6 +20,7 @@ mod voters;
 pub use changes::*;
 pub use codes::*;
 pub use counting::*;
+pub use edits::*;
 pub use polls::*;
 pub use rounds::*;
 pub use voters::*;
@@ -74,6 +76,12 @@ macro_rules! store_contract {
             changed_polls_are_found_by_version
             a_mark_is_set_only_on_the_version_seen
             final_poll_accepts_no_ballot
+            a_draft_is_edited
+            only_texts_of_a_poll_with_ballots_are_edited
+            an_edit_that_breaks_a_rule_is_rejected
+            only_a_draft_is_deleted
+            a_final_poll_is_archived
+            changes_are_noted
             rounds_have_a_number_and_a_time
             concurrent_rounds_have_distinct_numbers
             recent_round_is_not_replaced

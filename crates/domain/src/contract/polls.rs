@@ -1,9 +1,11 @@
 //! Polls: stored as they were created, changed only by callers that saw their last version.
 
 use super::support::{OPENS_AT, ballot, create, done, new_poll, record, tallies};
+use crate::audit::Author;
 use crate::ballot::Ballot;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::poll::{Poll, PollId, PollState, Proof};
+use crate::poll_change::PollChange;
 use crate::store::{Close, Mark, Outcome, Store, StoreError, Window};
 
 /// A close as soon as possible.
@@ -15,7 +17,7 @@ pub async fn poll_is_stored_as_created(store: &dyn Store) {
     new.title = "Quote ' \" <b> é 日本 \u{1f3b6}".to_owned();
     new.min_choices = Some(2);
     new.proof = Proof::Always;
-    let created = done(store.create_poll(new.clone()).await);
+    let created = done(store.create_poll(new.clone(), &Author::THRONG).await);
     let stored = done(store.poll(&created.slug).await);
     assert_eq!(stored.as_ref(), Some(&created));
     assert_eq!(created, new.into_poll(created.id));
@@ -26,7 +28,7 @@ pub async fn poll_is_stored_as_created(store: &dyn Store) {
 /// Two polls can't have the same slug.
 pub async fn a_taken_slug_is_a_conflict(store: &dyn Store) {
     create(store, "poll").await;
-    assert!(matches!(store.create_poll(new_poll("poll")).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(store.create_poll(new_poll("poll"), &Author::THRONG).await, Err(StoreError::Conflict(_))));
     assert_eq!(done(store.polls().await).len(), 1);
 }
 
@@ -35,7 +37,7 @@ pub async fn a_poll_that_breaks_a_rule_is_rejected(store: &dyn Store) {
     let mut new = new_poll("poll");
     new.title.clear();
     new.labels.truncate(1);
-    match store.create_poll(new).await {
+    match store.create_poll(new, &Author::THRONG).await {
         Err(StoreError::Rejected(why)) => assert!(why.contains("title") && why.contains("options"), "{why}"),
         other => panic!("a rejection was expected, not {other:?}"),
     }
@@ -46,10 +48,13 @@ pub async fn a_poll_that_breaks_a_rule_is_rejected(store: &dyn Store) {
 pub async fn a_window_is_set_only_on_the_version_seen(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(OPENS_AT.plus_ms(5)) };
-    let changed = done(store.set_window(poll.id, poll.version, window).await);
+    let changed = done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await);
     assert!(changed.version > poll.version);
     assert_eq!(done(store.poll(&poll.slug).await), Some(changed));
-    assert!(matches!(store.set_window(poll.id, poll.version, window).await, Err(StoreError::Conflict(_))));
+    assert!(matches!(
+        store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await,
+        Err(StoreError::Conflict(_))
+    ));
 }
 
 /// A process that keeps polls in memory can detect that one was created or changed.
@@ -58,7 +63,7 @@ pub async fn the_polls_version_grows_with_every_change(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let created = done(store.polls_version().await);
     let window = Window { opens_at: None, closes_at: None };
-    done(store.set_window(poll.id, poll.version, window).await);
+    done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await);
     let changed = done(store.polls_version().await);
     assert!(before < created && created < changed, "{before} {created} {changed}");
 }
@@ -69,7 +74,7 @@ pub async fn close_is_later_than_recorded_ballots(store: &dyn Store) {
     let at = |number, accepted_at| Ballot { accepted_at, ..ballot(&poll, number, &[1]) };
     let arrived = SystemClock.now();
     record(store, &[at(1, arrived)]).await;
-    let closed = done(store.close_poll(poll.id, poll.version, NOW).await);
+    let closed = done(store.change_poll(poll.id, poll.version, PollChange::Close(NOW), &Author::THRONG).await);
     let closes_at = closed.closes_at.expect("it was closed");
     // This machine's clock and the server's may differ slightly where they aren't the same.
     assert!(closes_at > arrived.plus_ms(-1_000), "{closes_at:?} {arrived:?}");
@@ -79,9 +84,13 @@ pub async fn close_is_later_than_recorded_ballots(store: &dyn Store) {
 
     let other = create(store, "other").await;
     let later = Close { at: arrived.plus_ms(3_600_000), heard_ms: 1_000 };
-    let other = done(store.close_poll(other.id, other.version, later).await);
+    let other = done(store.change_poll(other.id, other.version, PollChange::Close(later), &Author::THRONG).await);
     assert_eq!(other.closes_at, Some(later.at));
-    let sooner = done(store.close_poll(other.id, other.version, Close { heard_ms: 60_000, ..NOW }).await);
+    let sooner = done(
+        store
+            .change_poll(other.id, other.version, PollChange::Close(Close { heard_ms: 60_000, ..NOW }), &Author::THRONG)
+            .await,
+    );
     assert!(sooner.closes_at > Some(arrived.plus_ms(50_000)) && sooner.closes_at < other.closes_at, "{sooner:?}");
 }
 
@@ -90,7 +99,10 @@ pub async fn close_of_a_closed_or_changed_poll_is_a_conflict(store: &dyn Store) 
     let poll = create(store, "poll").await;
     let closed = closed(store, &poll).await;
     for version in [poll.version, closed.version] {
-        assert!(matches!(store.close_poll(poll.id, version, NOW).await, Err(StoreError::Conflict(_))));
+        assert!(matches!(
+            store.change_poll(poll.id, version, PollChange::Close(NOW), &Author::THRONG).await,
+            Err(StoreError::Conflict(_))
+        ));
     }
 }
 
@@ -111,7 +123,7 @@ pub async fn mark_holds_until_the_window_is_set(store: &dyn Store) {
     assert_eq!(done(store.polls().await), std::slice::from_ref(&last));
 
     let window = Window { opens_at: Some(OPENS_AT), closes_at: None };
-    let again = done(store.set_window(poll.id, last.version, window).await);
+    let again = done(store.change_poll(poll.id, last.version, PollChange::Window(window), &Author::THRONG).await);
     assert_eq!((again.closed_at, again.final_at), (None, None));
     assert_eq!(done(store.poll(&poll.slug).await), Some(again));
     assert_eq!(record(store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
@@ -156,7 +168,7 @@ pub async fn final_poll_accepts_no_ballot(store: &dyn Store) {
 }
 
 /// The poll with a window that ended long ago, after the suite's ballots arrived.
-async fn closed(store: &dyn Store, poll: &Poll) -> Poll {
+pub(super) async fn closed(store: &dyn Store, poll: &Poll) -> Poll {
     let window = Window { opens_at: Some(OPENS_AT), closes_at: Some(OPENS_AT.plus_ms(5)) };
-    done(store.set_window(poll.id, poll.version, window).await)
+    done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await)
 }

@@ -1,5 +1,6 @@
 //! Polls and ballots for the suite.
 
+use crate::audit::Author;
 use std::fmt::Debug;
 
 use uuid::Uuid;
@@ -22,7 +23,7 @@ pub fn new_poll(slug: &str) -> NewPoll {
 
 /// A poll with the given slug, created in `store`.
 pub async fn create(store: &dyn Store, slug: &str) -> Poll {
-    done(store.create_poll(new_poll(slug)).await)
+    done(store.create_poll(new_poll(slug), &Author::THRONG).await)
 }
 
 /// The `number`th ballot of a test.
@@ -39,7 +40,7 @@ pub fn of_voter(poll: &Poll, voter: u8, number: u128, choices: &[u16]) -> Ballot
 
 /// A poll whose voters are identified by their devices, with this quota, created in `store`.
 pub async fn create_with_quota(store: &dyn Store, slug: &str, quota: Quota) -> Poll {
-    done(store.create_poll(NewPoll { policy: Policy::Device, quota, ..new_poll(slug) }).await)
+    done(store.create_poll(NewPoll { policy: Policy::Device, quota, ..new_poll(slug) }, &Author::THRONG).await)
 }
 
 /// Records the ballots, which must succeed.

@@ -1,5 +1,7 @@
 //! Voters: whom a poll's policy identifies has as many ballots counted as its quota allows, whatever is sent at the same time.
 
+use crate::audit::Author;
+use crate::poll_change::PollChange;
 use std::collections::BTreeMap;
 
 use super::support::{Random, all_ballots, counts, create_with_quota, done, of_voter, record, record_at_once, tallies};
@@ -71,7 +73,7 @@ pub async fn a_voters_late_ballot_is_rejected(store: &dyn Store) {
     record(store, std::slice::from_ref(&first)).await;
     let closes_at = first.accepted_at.plus_ms(1);
     let window = Window { opens_at: poll.opens_at, closes_at: Some(closes_at) };
-    done(store.set_window(poll.id, poll.version, window).await);
+    done(store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await);
     let late = |ballot: Ballot| Ballot { accepted_at: closes_at, ..ballot };
     let recorded = record(store, &[late(first), late(of_voter(&poll, 1, 2, &[1]))]).await;
     assert_eq!(recorded.outcomes, [Outcome::CountedBefore, Outcome::TooLate]);

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 
 use super::error::StoreError;
+use crate::audit::{AuditEntry, Author};
 use crate::ids::{PollId, Slug};
 use crate::new_poll::NewPoll;
 use crate::poll::{Mark, Poll};
-use crate::window::{Close, Window};
+use crate::poll_change::PollChange;
 
 /// Stores polls.
 #[async_trait]
@@ -27,26 +28,45 @@ pub trait PollStore: Send + Sync + std::fmt::Debug {
     /// The poll with this slug.
     async fn poll(&self, slug: &Slug) -> Result<Option<Poll>, StoreError>;
 
-    /// Creates a poll.
+    /// Creates a poll, and notes in the audit log who did.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if its slug is taken; [`StoreError::Rejected`] if it breaks a rule of
     /// [`NewPoll::faults`].
-    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError>;
+    async fn create_poll(&self, new: NewPoll, by: &Author) -> Result<Poll, StoreError>;
 
-    /// Sets when a poll opens and closes, and clears the [`Mark`]s of its end.
+    /// Changes a poll as [`PollChange::apply`] decides, and notes in the audit log who did and what.
+    ///
+    /// That is decided by the poll as it is stored and the database's clock, once every batch that is being recorded is committed
+    /// and none begins: no ballot that arrived after a close was counted by another window, and none is recorded by
+    /// rules that change. An edit increases the `seq` of the poll's result, since what is shown of it changes.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the poll is no longer at `version`, or no longer exists.
-    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError>;
+    /// [`StoreError::Conflict`] if the poll is no longer at `version`, or no longer exists; those of [`PollChange::apply`].
+    async fn change_poll(
+        &self,
+        poll: PollId,
+        version: u64,
+        change: PollChange,
+        by: &Author,
+    ) -> Result<Poll, StoreError>;
 
-    /// Closes a poll at the time that [`Close::moment`] determines. That is evaluated by the database's clock once
-    /// every batch that is being recorded is committed and none begins, so that no ballot that arrived after the close
-    /// was counted by another window.
+    /// Deletes a draft with all that belongs to it, such as invitation codes, and notes in the audit log who did. Its number is
+    /// never given to another poll.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the poll is no longer at `version`, no longer exists, or has closed meanwhile.
-    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError>;
+    /// [`StoreError::Conflict`] if the poll is no longer at `version`, or no longer exists; [`StoreError::Rejected`] if it isn't a
+    /// draft, or has ballots.
+    async fn delete_poll(&self, poll: PollId, version: u64, by: &Author) -> Result<(), StoreError>;
+
+    /// The latest changes, the last one first: at most `limit`, of this poll or of all, and before the entry with this number or at
+    /// all. Changes of a poll that was deleted are found by its slug.
+    async fn audit_log(
+        &self,
+        poll: Option<&Slug>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Stores that these polls, each at the given version, have reached this mark; returns how many were marked. Left
     /// unchanged are a poll at another version, one that has the mark already and, where the database has a clock of

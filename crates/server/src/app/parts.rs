@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use throng_domain::audit::Author;
 
 use anyhow::{Context as _, bail};
 use throng_backends::cache::{self, Namespace};
@@ -136,7 +137,7 @@ pub async fn create_demo_poll(store: &dyn Store, slug: &Slug, clock: &dyn Clock)
     if !store.polls().await?.is_empty() {
         return Ok(None);
     }
-    let poll = store.create_poll(NewPoll::demo(slug.clone(), clock.now())).await?;
+    let poll = store.create_poll(NewPoll::demo(slug.clone(), clock.now()), &Author::THRONG).await?;
     info!(poll = %poll.slug, "demo poll created");
     Ok(Some(poll))
 }

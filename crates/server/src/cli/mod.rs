@@ -53,9 +53,8 @@ enum Command {
     /// Consumes ballots from QUEUE_URL and records them at DATABASE_URL. Any number of workers can run at once. Health and
     /// metrics are at WORKER_LISTEN.
     Worker(worker::Arguments),
-    /// Create, open, close and count polls; also while a server runs
-    #[command(subcommand)]
-    Poll(poll::PollCommand),
+    /// Create, edit, open, close and count polls; also while a server runs
+    Poll(poll::PollArgs),
     /// Create or migrate the database
     #[command(subcommand)]
     Schema(schema::SchemaCommand),

@@ -136,6 +136,7 @@ async fn check(store: &dyn CodeStore, poll: PollId, checks: Vec<Check>) -> Resul
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use throng_domain::audit::Author;
 
     use throng_backends::store::sqlite::SqliteStore;
     use throng_domain::clock::{ManualClock, Timestamp};
@@ -159,7 +160,7 @@ mod tests {
         let now = Timestamp(1_000);
         let mut polls = Vec::new();
         for slug in ["even", "odd"] {
-            let poll = store.create_poll(NewPoll::demo(slug.parse().unwrap(), now)).await.unwrap().id;
+            let poll = store.create_poll(NewPoll::demo(slug.parse().unwrap(), now), &Author::THRONG).await.unwrap().id;
             store.begin_code_batch(poll, &BatchName::of_number(1), now).await.unwrap();
             polls.push(poll);
         }

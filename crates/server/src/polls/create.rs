@@ -24,7 +24,7 @@ impl PollService<'_> {
     /// of the store.
     pub async fn create(&self, new: NewPoll, schedule: Schedule) -> Result<Poll, PollError> {
         let new = schedule.of(new, self.clock.now())?;
-        retry_conflicts(async || match self.store.create_poll(new.clone()).await {
+        retry_conflicts(async || match self.store.create_poll(new.clone(), self.author).await {
             // A retry would fail too.
             Err(StoreError::Conflict(why)) => Err(PollError::SlugTaken(why)),
             created => Ok(created?),

@@ -3,6 +3,7 @@
 use throng_domain::code::BatchName;
 use throng_domain::policy::Policy;
 use throng_domain::poll::Slug;
+use throng_domain::poll_change::EditFault;
 use throng_domain::store::StoreError;
 use throng_domain::window::WindowFault;
 
@@ -35,6 +36,24 @@ pub enum PollError {
         slug: Slug,
         /// Why not.
         fault: WindowFault,
+    },
+    /// The poll can't be edited so.
+    #[error("the poll `{slug}` can't be changed so: {fault}")]
+    Edit {
+        /// Its slug.
+        slug: Slug,
+        /// Why not.
+        fault: EditFault,
+    },
+    /// The poll was changed since the version that the caller has seen.
+    #[error("the poll `{slug}` is at version {version}, not {expected}: it was changed meanwhile; look at it again")]
+    OtherVersion {
+        /// Its slug.
+        slug: Slug,
+        /// The version that the caller has seen.
+        expected: u64,
+        /// Its version now.
+        version: u64,
     },
     /// The poll has no codes: its policy is another one.
     #[error("the poll `{slug}` has the policy `{}`, so it has no codes; they are for polls created with --policy code", policy.as_str())]

@@ -1,17 +1,20 @@
-//! Creating, opening, closing and recounting polls, and making their invitation codes: the one place for it, whoever asks.
+//! Creating, editing, opening, closing, archiving and recounting polls, and making their invitation codes: the one place for it, whoever asks.
 //!
 //! A poll may change while it is being changed here. Each change is decided by the poll as it is stored, written together with
 //! the version that it was decided by, and decided anew if another one was faster.
 
 mod codes;
 mod create;
+mod edit;
 mod error;
 mod recount;
 mod time_arg;
 mod window;
 
+use throng_domain::audit::Author;
 use throng_domain::clock::Clock;
 use throng_domain::poll::{Poll, Slug};
+use throng_domain::poll_change::PollChange;
 use throng_domain::store::{Store, StoreError};
 
 pub use self::codes::{CODES_MADE_MAX, NewBatch};
@@ -37,12 +40,13 @@ pub struct PollService<'a> {
     store: &'a dyn Store,
     clock: &'a dyn Clock,
     heard_ms: i64,
+    author: &'a Author,
 }
 
 impl<'a> PollService<'a> {
-    /// For the polls of `store`, by the clock that the servers of this `config` go by.
-    pub fn new(store: &'a dyn Store, clock: &'a dyn Clock, config: &Config) -> Self {
-        Self { store, clock, heard_ms: heard_ms(config) }
+    /// For the polls of `store`, which `author` changes, by the clock that the servers of this `config` go by.
+    pub fn new(store: &'a dyn Store, clock: &'a dyn Clock, config: &Config, author: &'a Author) -> Self {
+        Self { store, clock, heard_ms: heard_ms(config), author }
     }
 
     /// The poll with this slug.
@@ -57,6 +61,13 @@ impl<'a> PollService<'a> {
         // The latest polls are those in use.
         let named = polls.iter().rev().take(NAMED_MAX).map(|poll| poll.slug.clone()).collect();
         Err(PollError::NotFound { slug: slug.clone(), named, polls: polls.len() })
+    }
+}
+
+impl PollService<'_> {
+    /// Changes the poll, which must still be as it was read.
+    async fn change(&self, poll: &Poll, change: PollChange) -> Result<Poll, PollError> {
+        Ok(self.store.change_poll(poll.id, poll.version, change, self.author).await?)
     }
 }
 

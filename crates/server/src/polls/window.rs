@@ -2,6 +2,7 @@
 
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollState, Slug};
+use throng_domain::poll_change::PollChange;
 use throng_domain::store::{Close, Window};
 use throng_domain::window::WindowFault;
 
@@ -48,7 +49,7 @@ impl PollService<'_> {
             // An estimate: the store decides.
             let expected = close.moment(poll.closes_at, now).filter(|_| close.at >= now).unwrap_or(close.at);
             poll.closed(now, expected).map_err(|fault| PollError::Window { slug: slug.clone(), fault })?;
-            Ok(self.store.close_poll(poll.id, poll.version, close).await?)
+            self.change(&poll, PollChange::Close(close)).await
         })
         .await
     }
@@ -63,7 +64,7 @@ impl PollService<'_> {
             let poll = self.find(slug).await?;
             let window = decide(&poll, self.clock.now());
             let window = window.map_err(|fault| PollError::Window { slug: slug.clone(), fault })?;
-            Ok(self.store.set_window(poll.id, poll.version, window).await?)
+            self.change(&poll, PollChange::Window(window)).await
         })
         .await
     }

@@ -157,8 +157,9 @@ async fn live(poll: Poll, known: Option<&Arc<LivePoll>>, source: &ResultSource) 
     let is_final = poll.final_at.is_some();
     let latest = match known {
         Some(known) => {
-            if is_final && known.poll.final_at.is_none() {
-                // The last ballots counted by others may not have been received yet.
+            let ids = |poll: &Poll| poll.options.iter().map(|option| option.id).collect::<Vec<_>>();
+            if is_final && known.poll.final_at.is_none() || ids(&poll) != ids(&known.poll) {
+                // The last ballots counted by others may not have been received yet, or the known result lacks an option.
                 let last = source.query(poll.id).await?;
                 known.publish(&Arc::new(Snapshot::new(last.tallies, last.as_of)));
             }
@@ -300,8 +301,10 @@ impl LivePolls {
 #[cfg(test)]
 mod tests {
     use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::audit::Author;
     use throng_domain::clock::{Clock as _, ManualClock};
     use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll_change::PollChange;
     use throng_domain::store::{PollStore as _, Schema as _};
     use throng_domain::window::Window;
 
@@ -313,13 +316,15 @@ mod tests {
         let store = Arc::new(SqliteStore::open(&directory.path().join("throng.db")).unwrap());
         store.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
-        let create = async |slug: &str| store.create_poll(NewPoll::demo(slug.parse().unwrap(), clock.now())).await;
+        let create = async |slug: &str| {
+            store.create_poll(NewPoll::demo(slug.parse().unwrap(), clock.now()), &Author::THRONG).await
+        };
         let (kept, changed) = (create("kept").await.unwrap(), create("changed").await.unwrap());
         let source = ResultSource::of_store(store.clone(), clock.clone());
         let polls = LivePolls::load("kept".parse().unwrap(), &source).await.unwrap();
         let before = polls.current().clone();
         let window = Window { opens_at: changed.opens_at, closes_at: Some(Timestamp(5_000)) };
-        store.set_window(changed.id, changed.version, window).await.unwrap();
+        store.change_poll(changed.id, changed.version, PollChange::Window(window), &Author::THRONG).await.unwrap();
         create("new").await.unwrap();
         polls.reload(&source).await.unwrap();
         let after = polls.current();

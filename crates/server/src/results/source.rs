@@ -90,6 +90,7 @@ impl ResultSource {
 mod tests {
     use throng_backends::cache::MemoryCache;
     use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::audit::Author;
     use throng_domain::clock::{ManualClock, Timestamp};
     use throng_domain::new_poll::NewPoll;
     use throng_domain::store::{PollStore as _, Schema as _};
@@ -102,7 +103,8 @@ mod tests {
         let store = SqliteStore::open(&directory.path().join("throng.db")).unwrap();
         store.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
-        let poll = store.create_poll(NewPoll::demo("demo".parse().unwrap(), clock.now())).await.unwrap();
+        let poll =
+            store.create_poll(NewPoll::demo("demo".parse().unwrap(), clock.now()), &Author::THRONG).await.unwrap();
         let cache: Arc<dyn ResultCache> = Arc::new(MemoryCache::default());
         let source =
             ResultSource { cache: Some(cache), life_ms: 1, ..ResultSource::of_store(Arc::new(store), clock.clone()) };

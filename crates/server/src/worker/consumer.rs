@@ -230,6 +230,7 @@ fn merge(deliveries: Vec<Delivery>) -> (Vec<DeliveryTag>, Vec<Ballot>) {
 #[cfg(test)]
 mod tests {
     use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::audit::Author;
     use throng_domain::ballot::{BallotId, Choices, VoterKey};
     use throng_domain::clock::{Clock, SystemClock, Timestamp};
     use throng_domain::new_poll::NewPoll;
@@ -248,7 +249,7 @@ mod tests {
         let store = SqliteStore::open(&path).unwrap();
         store.migrate().await.unwrap();
         let demo = NewPoll::demo("demo".parse().unwrap(), Timestamp(0));
-        let poll = store.create_poll(NewPoll { policy: Policy::Device, ..demo }).await.unwrap().id;
+        let poll = store.create_poll(NewPoll { policy: Policy::Device, ..demo }, &Author::THRONG).await.unwrap().id;
         let ballot = |voter: u16| {
             let mut key = [0; 15];
             key[..2].copy_from_slice(&voter.to_le_bytes());

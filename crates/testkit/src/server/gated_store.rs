@@ -2,9 +2,11 @@
 
 use std::ops::RangeInclusive;
 use std::sync::{Condvar, Mutex};
+use throng_domain::poll_change::PollChange;
 
 use async_trait::async_trait;
 use throng_backends::store::sqlite::SqliteStore;
+use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::code::BatchName;
@@ -12,8 +14,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, Mark, PollStore, Recorded, Recount,
-    StoreError, Window,
+    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollStore, Recorded, Recount, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -150,16 +151,31 @@ impl PollStore for GatedStore {
         self.store.poll(slug).await
     }
 
-    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
-        self.store.create_poll(new).await
+    async fn create_poll(&self, new: NewPoll, by: &Author) -> Result<Poll, StoreError> {
+        self.store.create_poll(new, by).await
     }
 
-    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
-        self.store.set_window(poll, version, window).await
+    async fn change_poll(
+        &self,
+        poll: PollId,
+        version: u64,
+        change: PollChange,
+        by: &Author,
+    ) -> Result<Poll, StoreError> {
+        self.store.change_poll(poll, version, change, by).await
     }
 
-    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
-        self.store.close_poll(poll, version, close).await
+    async fn delete_poll(&self, poll: PollId, version: u64, by: &Author) -> Result<(), StoreError> {
+        self.store.delete_poll(poll, version, by).await
+    }
+
+    async fn audit_log(
+        &self,
+        poll: Option<&Slug>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.store.audit_log(poll, before, limit).await
     }
 
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use throng_domain::audit::Author;
+use throng_domain::poll_change::PollChange;
 
 use throng::app::{BrokerClients, Parts, Server};
 use throng::config::{Config, Sources};
@@ -150,7 +152,7 @@ impl TestServer {
     /// seen with the next poll that isn't one.
     pub fn create_poll(&self, poll: NewPoll) {
         let slug = poll.slug.clone();
-        let created = self.database.with_store(async |store| store.create_poll(poll).await.unwrap());
+        let created = self.database.with_store(async |store| store.create_poll(poll, &Author::THRONG).await.unwrap());
         if created.is_draft() {
             return;
         }
@@ -163,7 +165,7 @@ impl TestServer {
         let name = slug.parse().unwrap();
         let changed = async |store: Arc<dyn Database>| {
             let poll = store.poll(&name).await.unwrap().unwrap();
-            store.set_window(poll.id, poll.version, window).await.unwrap()
+            store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await.unwrap()
         };
         let version = self.database.with_store(changed).version;
         // It may have marked the poll as closed by then, which is a change too.

@@ -1,5 +1,6 @@
 //! Polls for these tests to vote in.
 
+use throng_domain::audit::Author;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Kind, Slug};
 
@@ -17,7 +18,7 @@ pub fn create(server: &TestServer, slug: &str, change: impl FnOnce(&mut NewPoll)
     let create = || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            app.source.store.create_poll(new).await.unwrap();
+            app.source.store.create_poll(new, &Author::THRONG).await.unwrap();
             app.polls.reload(&app.source).await.unwrap();
         });
     };

@@ -9,8 +9,8 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
 use throng_domain::store::{BallotPage, CastBallot, Cursor};
 
+use super::columns::word;
 use super::error::corrupt;
-use super::polls::word;
 use crate::store::pages::page;
 
 /// A page of ballots, in the order of their keys.

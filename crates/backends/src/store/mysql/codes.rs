@@ -10,9 +10,9 @@ use throng_domain::code::BatchName;
 use throng_domain::poll::PollId;
 use throng_domain::store::{CodeBatch, StoreError};
 
+use super::columns::{natural, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
-use super::polls::{natural, word};
 use crate::store::code_errors::{batch_taken, code_taken, no_open_batch};
 
 /// Begins a batch in a transaction that the caller commits. The poll's row is locked, so that no other one gets the number.

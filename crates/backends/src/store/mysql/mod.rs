@@ -3,8 +3,10 @@
 //! Every operation has its own connection and its own deadline. What fails before `COMMIT` is sent has changed nothing;
 //! from then on the outcome is unknown until the same call is repeated.
 
+mod audit;
 mod ballots;
 mod codes;
+mod columns;
 mod connection;
 mod error;
 mod polls;
@@ -20,15 +22,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::mysql::MySqlConnection;
+use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, Mark, MigrationState, PollStore,
-    Recorded, Recount, Schema, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState, PollStore, Recorded,
+    Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use tokio::time::Instant;
@@ -135,18 +139,34 @@ impl PollStore for MySqlStore {
         self.read(async |reader| polls::by_slug(reader, slug).await).await
     }
 
-    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
-        Ok(self.write(async |writer| polls::create(writer, new).await, &[]).await?.0)
+    async fn create_poll(&self, new: NewPoll, by: &Author) -> Result<Poll, StoreError> {
+        Ok(self.write(async |writer| polls::create(writer, new, by).await, &[]).await?.0)
     }
 
-    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
-        let change = async |writer: &mut MySqlConnection| polls::set_window(writer, poll, version, window).await;
+    async fn change_poll(
+        &self,
+        poll: PollId,
+        version: u64,
+        change: PollChange,
+        by: &Author,
+    ) -> Result<Poll, StoreError> {
+        let change =
+            async |writer: &mut MySqlConnection| polls::change(writer, self.shard, poll, version, &change, by).await;
         Ok(self.write(change, &[]).await?.0)
     }
 
-    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
-        let change = async |writer: &mut MySqlConnection| polls::close(writer, poll, version, close).await;
-        Ok(self.write(change, &[]).await?.0)
+    async fn delete_poll(&self, poll: PollId, version: u64, by: &Author) -> Result<(), StoreError> {
+        let delete = async |writer: &mut MySqlConnection| polls::delete(writer, poll, version, by).await;
+        self.write(delete, &[]).await.map(|((), _)| ())
+    }
+
+    async fn audit_log(
+        &self,
+        poll: Option<&Slug>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(async |reader| audit::latest(reader, poll, before, limit).await).await
     }
 
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
@@ -242,7 +262,7 @@ impl Schema for MySqlStore {
 
     /// By the server's clock.
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read(polls::now).await
+        self.read(columns::now).await
     }
 }
 

@@ -2,24 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row as _;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use throng_domain::clock::Timestamp;
+use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
+use sqlx::{MySql, Row as _};
+use throng_domain::audit::{Action, Author, all_fields, changes};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{Close, Mark, Rules, StoreError, Window};
+use throng_domain::poll_change::{self, PollChange};
+use throng_domain::store::{Mark, Rules, StoreError, Window};
+use throng_domain::tally::TallyChange;
 
+use super::columns::{NOW, list, natural, now, text, timestamp, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
+use super::{audit, tallies};
 
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                     percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, \
+                     percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
+                     archived_at, last_option, \
                      o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
-
-/// The time by the server's clock, in milliseconds, when the statement processes the row.
-const NOW: &str = "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
     let rows = sqlx::query(&format!("{POLLS} ORDER BY poll.id, position")).fetch_all(reader).await?;
@@ -51,105 +53,131 @@ pub(super) async fn by_slug(reader: &mut MySqlConnection, slug: &Slug) -> sqlx::
 }
 
 /// Creates the poll in a transaction that the caller commits.
-pub(super) async fn create(writer: &mut MySqlConnection, new: NewPoll) -> StoreResult<Poll> {
+pub(super) async fn create(writer: &mut MySqlConnection, new: NewPoll, by: &Author) -> StoreResult<Poll> {
     let faults = new.faults();
     if !faults.is_empty() {
         return Err(StoreError::Rejected(faults.join("; ")));
     }
     let mut poll = new.into_poll(PollId(0));
-    match insert(writer, &poll).await {
-        Ok(id) => {
-            poll.id = id;
-            Ok(poll)
+    simple_query(&mut *writer, "START TRANSACTION").await.map_err(before_commit)?;
+    poll.id = insert(writer, &poll).await.map_err(|error| {
+        if is_duplicate(&error) {
+            StoreError::Conflict(format!("there is a poll `{}` already; choose another slug", poll.slug))
+        } else {
+            before_commit(error)
         }
-        Err(error) if is_duplicate(&error) => {
-            Err(StoreError::Conflict(format!("there is a poll `{}` already; choose another slug", poll.slug)))
-        }
-        Err(error) => Err(before_commit(error)),
+    })?;
+    insert_options(writer, &poll).await.map_err(before_commit)?;
+    audit::append(writer, Action::Create, &poll.slug, &all_fields(&poll), by).await.map_err(before_commit)?;
+    bump_version(writer).await.map_err(before_commit)?;
+    Ok(poll)
+}
+
+/// Changes the poll in a transaction that the caller commits. What decides is read once the poll's row is locked: batches that
+/// are being recorded lock it, so what was recorded by other rules is committed by then.
+pub(super) async fn change(
+    writer: &mut MySqlConnection,
+    shard: u64,
+    poll: PollId,
+    version: u64,
+    change: &PollChange,
+    by: &Author,
+) -> StoreResult<Poll> {
+    let stored = poll_change::at_version(locked(writer, poll).await.map_err(before_commit)?, version)?;
+    let has_ballots = has_ballots(writer, poll).await.map_err(before_commit)?;
+    let changed = change.apply(&stored, now(writer).await.map_err(before_commit)?, has_ballots)?;
+    update(writer, &changed).await.map_err(before_commit)?;
+    if changed.options != stored.options {
+        delete_from(writer, "`option`", poll).await.map_err(before_commit)?;
+        insert_options(writer, &changed).await.map_err(before_commit)?;
     }
+    if matches!(change, PollChange::Edit(_)) {
+        let add = tallies::add(&[TallyChange::none(poll)], shard).join("; ");
+        simple_query(&mut *writer, &add).await.map_err(before_commit)?;
+    }
+    let fields = changes(&stored, &changed);
+    audit::append(writer, change.action(), &changed.slug, &fields, by).await.map_err(before_commit)?;
+    bump_version(writer).await.map_err(before_commit)?;
+    Ok(changed)
+}
+
+/// Deletes the draft in a transaction that the caller commits.
+pub(super) async fn delete(writer: &mut MySqlConnection, poll: PollId, version: u64, by: &Author) -> StoreResult<()> {
+    let stored = poll_change::at_version(locked(writer, poll).await.map_err(before_commit)?, version)?;
+    stored.require_deletable(has_ballots(writer, poll).await.map_err(before_commit)?)?;
+    for table in ["code", "code_batch", "tally", "result", "`option`"] {
+        delete_from(writer, table, poll).await.map_err(before_commit)?;
+    }
+    sqlx::query("DELETE FROM poll WHERE id = ?").bind(poll.0).execute(&mut *writer).await.map_err(before_commit)?;
+    audit::append(writer, Action::Delete, &stored.slug, &all_fields(&stored), by).await.map_err(before_commit)?;
+    bump_version(writer).await.map_err(before_commit)
+}
+
+async fn has_ballots(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<bool> {
+    let first = sqlx::query("SELECT 1 FROM ballot WHERE poll_id = ? LIMIT 1").bind(poll.0);
+    Ok(first.fetch_optional(reader).await?.is_some())
+}
+
+async fn delete_from(writer: &mut MySqlConnection, table: &str, poll: PollId) -> sqlx::Result<()> {
+    sqlx::query(&format!("DELETE FROM {table} WHERE poll_id = ?")).bind(poll.0).execute(writer).await?;
+    Ok(())
 }
 
 async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
-    simple_query(&mut *writer, "START TRANSACTION").await?;
-    let inserted = sqlx::query(
-        "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, proof, changeable, version) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(poll.slug.as_str())
-    .bind(&poll.title)
-    .bind(&poll.intro)
-    .bind(poll.kind.as_str())
-    .bind(poll.min_choices)
-    .bind(poll.max_choices)
-    .bind(poll.opens_at.map(|at| at.0))
-    .bind(poll.closes_at.map(|at| at.0))
-    .bind(poll.results.as_str())
-    .bind(poll.percent_base.as_str())
-    .bind(poll.policy.as_str())
-    .bind(poll.quota.ballots)
-    .bind(poll.quota.per_option)
-    .bind(poll.proof.as_str())
-    .bind(poll.changeable)
-    .bind(poll.version)
-    .execute(&mut *writer)
-    .await?;
-    let id = i64::try_from(inserted.last_insert_id()).map_err(corrupt)?;
+    let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
+               final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
+               version, slug) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).execute(writer).await?;
+    i64::try_from(inserted.last_insert_id()).map(PollId).map_err(corrupt)
+}
+
+async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
+    let sql = "UPDATE poll SET title = ?, intro = ?, consent = ?, kind = ?, min_choices = ?, max_choices = ?, \
+               opens_at = ?, closes_at = ?, closed_at = ?, final_at = ?, archived_at = ?, results = ?, percent_base = ?, \
+               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ? \
+               WHERE id = ?";
+    with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
+    Ok(())
+}
+
+type Query<'q> = sqlx::query::Query<'q, MySql, MySqlArguments>;
+
+/// The query with a poll's fields as its first parameters.
+fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
+    query
+        .bind(&poll.title)
+        .bind(&poll.intro)
+        .bind(&poll.consent)
+        .bind(poll.kind.as_str())
+        .bind(poll.min_choices)
+        .bind(poll.max_choices)
+        .bind(poll.opens_at.map(|at| at.0))
+        .bind(poll.closes_at.map(|at| at.0))
+        .bind(poll.closed_at.map(|at| at.0))
+        .bind(poll.final_at.map(|at| at.0))
+        .bind(poll.archived_at.map(|at| at.0))
+        .bind(poll.results.as_str())
+        .bind(poll.percent_base.as_str())
+        .bind(poll.policy.as_str())
+        .bind(poll.quota.ballots)
+        .bind(poll.quota.per_option)
+        .bind(poll.proof.as_str())
+        .bind(poll.changeable)
+        .bind(poll.last_option.0)
+        .bind(poll.version)
+}
+
+async fn insert_options(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     for (position, option) in (0_u32..).zip(&poll.options) {
         sqlx::query("INSERT INTO `option` (poll_id, id, label, position) VALUES (?, ?, ?, ?)")
-            .bind(id)
+            .bind(poll.id.0)
             .bind(option.id.0)
             .bind(&option.label)
             .bind(position)
             .execute(&mut *writer)
             .await?;
     }
-    bump_version(writer).await?;
-    Ok(PollId(id))
-}
-
-/// Sets the window in a transaction that the caller commits. Batches that are being recorded lock the poll's row, so
-/// those that are judged by the old window are committed before this.
-pub(super) async fn set_window(
-    writer: &mut MySqlConnection,
-    poll: PollId,
-    version: u64,
-    window: Window,
-) -> StoreResult<Poll> {
-    change(writer, poll, version, |_, _| Ok(window)).await
-}
-
-/// Closes the poll in a transaction that the caller commits. The closing time is determined once the poll's row is
-/// locked: what was recorded by another window is committed by then.
-pub(super) async fn close(writer: &mut MySqlConnection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
-    let decide = |stored: &Poll, now| {
-        let closes_at = close.moment(stored.closes_at, now);
-        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", stored.slug));
-        Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
-    };
-    change(writer, poll, version, decide).await
-}
-
-/// Sets the window that `decide` determines for the poll as it is stored and the current time.
-async fn change(
-    writer: &mut MySqlConnection,
-    poll: PollId,
-    version: u64,
-    decide: impl FnOnce(&Poll, Timestamp) -> StoreResult<Window>,
-) -> StoreResult<Poll> {
-    let Some(stored) = locked(writer, poll).await.map_err(before_commit)? else {
-        return Err(StoreError::Conflict("the poll no longer exists".to_owned()));
-    };
-    if stored.version != version {
-        return Err(StoreError::Conflict(format!(
-            "poll `{}` was changed meanwhile (version {}, not {version}); check it again",
-            stored.slug, stored.version
-        )));
-    }
-    let Window { opens_at, closes_at } = decide(&stored, now(writer).await.map_err(before_commit)?)?;
-    let changed = Poll { opens_at, closes_at, closed_at: None, final_at: None, version: version + 1, ..stored };
-    update(writer, &changed).await.map_err(before_commit)?;
-    Ok(changed)
+    Ok(())
 }
 
 /// Marks the polls that are due by the server's clock, in a transaction that the caller commits. Rows are locked in the
@@ -178,30 +206,12 @@ pub(super) async fn mark(writer: &mut MySqlConnection, polls: &[(PollId, u64)], 
     Ok(marked)
 }
 
-/// The time by the server's clock.
-pub(super) async fn now(reader: &mut MySqlConnection) -> sqlx::Result<Timestamp> {
-    sqlx::query_scalar(&format!("SELECT {NOW}")).fetch_one(reader).await.map(Timestamp)
-}
-
 async fn locked(writer: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
     simple_query(&mut *writer, "START TRANSACTION").await?;
     sqlx::query("SELECT id FROM poll WHERE id = ? FOR UPDATE").bind(poll.0).execute(&mut *writer).await?;
     let sql = format!("{POLLS} WHERE poll.id = ? ORDER BY position");
     let rows = sqlx::query(&sql).bind(poll.0).fetch_all(writer).await?;
     Ok(polls_from(&rows)?.pop())
-}
-
-async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE poll SET opens_at = ?, closes_at = ?, closed_at = NULL, final_at = NULL, version = ? WHERE id = ?",
-    )
-    .bind(poll.opens_at.map(|at| at.0))
-    .bind(poll.closes_at.map(|at| at.0))
-    .bind(poll.version)
-    .bind(poll.id.0)
-    .execute(&mut *writer)
-    .await?;
-    bump_version(writer).await
 }
 
 /// Begins a transaction, and returns what the polls' ballots are judged by; a poll that doesn't exist is missing. The polls don't
@@ -240,7 +250,9 @@ fn polls_from(rows: &[MySqlRow]) -> sqlx::Result<Vec<Poll>> {
             polls.push(poll_from(row)?);
         }
         let option = PollOption { id: OptionId(natural(row, "option_id")?), label: text(row, "label")?.to_owned() };
-        polls.last_mut().expect("a poll was pushed if there was none").options.push(option);
+        let poll = polls.last_mut().expect("a poll was pushed if there was none");
+        poll.last_option = poll.last_option.max(option.id);
+        poll.options.push(option);
     }
     Ok(polls)
 }
@@ -265,6 +277,9 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         quota: quota(row, 15)?,
         proof: word(row, 17)?,
         changeable: row.try_get(18)?,
+        consent: text(row, 19)?.to_owned(),
+        archived_at: timestamp(row, 20)?,
+        last_option: OptionId(natural(row, 21)?),
         options: Vec::new(),
     })
 }
@@ -274,35 +289,4 @@ fn quota(row: &MySqlRow, column: usize) -> sqlx::Result<Quota> {
     let per_option: Option<i64> = row.try_get(column + 1)?;
     let per_option = per_option.map(u8::try_from).transpose().map_err(corrupt)?;
     Ok(Quota { ballots: natural(row, column)?, per_option })
-}
-
-fn timestamp(row: &MySqlRow, column: usize) -> sqlx::Result<Option<Timestamp>> {
-    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
-}
-
-/// A column that holds a non-negative number.
-pub(super) fn natural<T>(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<T>
-where
-    T: TryFrom<i64, Error: std::error::Error + Send + Sync + 'static>,
-{
-    row.try_get::<i64, _>(column)?.try_into().map_err(corrupt)
-}
-
-/// A column that holds text, which may be compared by its bytes: the library treats such a column as binary.
-pub(super) fn text(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<&str> {
-    row.try_get_unchecked(column)
-}
-
-/// A column that holds one of a field's values.
-pub(super) fn word<T>(row: &MySqlRow, column: usize) -> sqlx::Result<T>
-where
-    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    text(row, column)?.parse().map_err(corrupt)
-}
-
-/// The polls' ids, as a list for `IN`.
-pub(super) fn list(polls: &[PollId]) -> String {
-    let numbers: Vec<_> = polls.iter().map(|poll| poll.0.to_string()).collect();
-    numbers.join(",")
 }

@@ -6,8 +6,8 @@ use throng_domain::clock::Timestamp;
 use throng_domain::rounds::{ConsumerReport, REPORTS_KEPT, Round};
 
 use super::ballots::bytes;
+use super::columns::{self, natural, text};
 use super::connection::simple_query;
-use super::polls::{self, natural, text};
 
 /// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once no
 /// other process can begin one.
@@ -16,7 +16,7 @@ pub(super) async fn begin(writer: &mut MySqlConnection, apart_ms: i64) -> sqlx::
     let select = sqlx::query("SELECT number, began_at FROM recording_round FOR UPDATE");
     let row = select.fetch_one(&mut *writer).await?;
     let last = Round { number: natural(&row, 0)?, began_at: Timestamp(row.try_get(1)?) };
-    let now = polls::now(&mut *writer).await?;
+    let now = columns::now(&mut *writer).await?;
     if last.lasts(now, apart_ms) {
         return Ok(last);
     }

@@ -3,9 +3,9 @@
 use sqlx::mysql::MySqlConnection;
 use throng_domain::store::StoreError;
 
+use super::columns::natural;
 use super::connection::simple_query;
 use super::error::{StoreResult, is_table_missing, open_error};
-use super::polls::natural;
 use crate::store::migration::{self, Migration};
 
 /// The name of the lock. Locks are server-wide and have names of at most 64 characters, so the database's name is
@@ -51,6 +51,7 @@ pub fn migrations() -> &'static [Migration] {
                 sql: include_str!("../../../migrations/mysql/0007_changeable.sql"),
             },
             Migration { version: 8, name: "0008_codes", sql: include_str!("../../../migrations/mysql/0008_codes.sql") },
+            Migration { version: 9, name: "0009_edits", sql: include_str!("../../../migrations/mysql/0009_edits.sql") },
         ]
     }
 }

@@ -10,9 +10,9 @@ use throng_domain::store::{BallotSum, Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use super::ballots;
+use super::columns::list;
 use super::connection::{READ_MAX, simple_query};
 use super::error::{StoreResult, before_commit, corrupt};
-use super::polls::list;
 use crate::store::pool::within;
 use crate::store::tally_sums::Sums;
 

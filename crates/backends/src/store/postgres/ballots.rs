@@ -9,7 +9,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
 use throng_domain::store::{BallotPage, CastBallot, Cursor};
 
-use super::polls::word;
+use super::columns::word;
 use crate::store::pages::page;
 
 /// A page of ballots, in the order of their keys.

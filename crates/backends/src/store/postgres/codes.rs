@@ -8,8 +8,9 @@ use throng_domain::code::BatchName;
 use throng_domain::poll::PollId;
 use throng_domain::store::{CodeBatch, StoreError};
 
+use super::columns::{unsigned, word};
 use super::error::{StoreResult, is_key_taken, read_error};
-use super::polls::{lock_exclusively, unsigned, word};
+use super::locks::lock_exclusively;
 use crate::store::code_errors::{batch_taken, code_taken, no_open_batch};
 
 /// Begins a batch in a transaction that the caller commits. Under the poll's lock, so that no other one gets the number.

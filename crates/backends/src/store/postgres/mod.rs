@@ -5,10 +5,13 @@
 //! are prepared: a pooler has to track them, as PgBouncer does from 1.21 on. `PGSSLMODE` and the like are used as by
 //! every client, where the URL doesn't set something else.
 
+mod audit;
 mod ballots;
 mod codes;
+mod columns;
 mod connection;
 mod error;
+mod locks;
 mod polls;
 mod record;
 mod rounds;
@@ -19,15 +22,17 @@ mod tallies;
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
+use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, Mark, MigrationState, PollStore,
-    Recorded, Recount, Schema, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState, PollStore, Recorded,
+    Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -111,20 +116,35 @@ impl PollStore for PostgresStore {
         self.connections.read(async |reader| polls::by_slug(reader, slug).await).await
     }
 
-    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
+    async fn create_poll(&self, new: NewPoll, by: &Author) -> Result<Poll, StoreError> {
         let faults = new.faults();
         if !faults.is_empty() {
             return Err(StoreError::Rejected(faults.join("; ")));
         }
-        self.connections.write(async |writer| polls::create(writer, new).await).await
+        self.connections.write(async |writer| polls::create(writer, new, by).await).await
     }
 
-    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
-        self.connections.write(async |writer| polls::set_window(writer, poll, version, window).await).await
+    async fn change_poll(
+        &self,
+        poll: PollId,
+        version: u64,
+        change: PollChange,
+        by: &Author,
+    ) -> Result<Poll, StoreError> {
+        self.connections.write(async |writer| polls::change(writer, self.shard, poll, version, &change, by).await).await
     }
 
-    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
-        self.connections.write(async |writer| polls::close(writer, poll, version, close).await).await
+    async fn delete_poll(&self, poll: PollId, version: u64, by: &Author) -> Result<(), StoreError> {
+        self.connections.write(async |writer| polls::delete(writer, poll, version, by).await).await
+    }
+
+    async fn audit_log(
+        &self,
+        poll: Option<&Slug>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.connections.read(async |reader| audit::latest(reader, poll, before, limit).await).await
     }
 
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
@@ -208,6 +228,6 @@ impl Schema for PostgresStore {
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.connections.read(polls::now).await
+        self.connections.read(columns::now).await
     }
 }

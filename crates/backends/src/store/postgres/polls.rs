@@ -2,34 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row as _;
-use sqlx::postgres::{PgConnection, PgRow};
-use throng_domain::clock::Timestamp;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::{Postgres, Row as _};
+use throng_domain::audit::{Action, Author, all_fields, changes};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
-use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{Close, Mark, Rules, StoreError, Window};
+use throng_domain::poll::{Poll, PollId, PollOption, Slug};
+use throng_domain::poll_change::{self, PollChange};
+use throng_domain::store::{Mark, Rules, StoreError, Window};
+use throng_domain::tally::TallyChange;
 
+use super::columns::{NOW, Numbers, now, option_id, timestamp, unsigned, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
-use super::settings;
-
-/// The first of our lock numbers (`throng` and two zero bytes); a poll's own is in the lower bits.
-///
-/// Transactions that record share the poll's lock; one that changes the poll holds it exclusively. So a window is never
-/// changed while ballots are recorded by it. The server grants these locks in the order of the requests; with a lock on
-/// the poll's row, many recording transactions could starve the one that wants to close.
-pub(super) const LOCKS: i64 = 0x7468_726f_6e67_0000;
+use super::locks::{lock_exclusively, lock_of};
+use super::{audit, settings, tallies};
 
 /// A poll and its options in one row, so that they are of one snapshot.
 const SELECT: &str = "\
     SELECT id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, percent_base, version, \
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
     ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota, \
-    proof, changeable FROM poll";
-
-/// The time by the server's clock, in milliseconds.
-const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    proof, changeable, consent, archived_at, last_option FROM poll";
 
 pub(super) async fn all(reader: &mut PgConnection) -> sqlx::Result<Vec<Poll>> {
     let rows = sqlx::query(&format!("{SELECT} ORDER BY id")).fetch_all(reader).await?;
@@ -57,7 +51,7 @@ pub(super) async fn by_slug(reader: &mut PgConnection, slug: &Slug) -> sqlx::Res
     sqlx::query(&sql).bind(slug.as_str()).fetch_optional(reader).await?.as_ref().map(poll_from).transpose()
 }
 
-pub(super) async fn create(writer: &mut PgConnection, new: NewPoll) -> StoreResult<Poll> {
+pub(super) async fn create(writer: &mut PgConnection, new: NewPoll, by: &Author) -> StoreResult<Poll> {
     let mut poll = new.into_poll(PollId(0));
     poll.id = insert(writer, &poll).await.map_err(|error| {
         if is_key_taken(&error) {
@@ -67,60 +61,56 @@ pub(super) async fn create(writer: &mut PgConnection, new: NewPoll) -> StoreResu
         }
     })?;
     insert_options(writer, &poll).await.map_err(read_error)?;
+    audit::append(writer, Action::Create, &poll.slug, &all_fields(&poll), by).await.map_err(read_error)?;
     bump_version(writer).await.map_err(read_error)?;
     Ok(poll)
 }
 
-pub(super) async fn set_window(
+/// What decides is read once the poll's lock is held exclusively: what was recorded by other rules is committed by then.
+pub(super) async fn change(
     writer: &mut PgConnection,
+    shard: i32,
     poll: PollId,
     version: u64,
-    window: Window,
+    change: &PollChange,
+    by: &Author,
 ) -> StoreResult<Poll> {
-    change(writer, poll, version, |_, _| Ok(window)).await
-}
-
-/// The closing time is determined once the poll's lock is held exclusively: what was recorded by another window is
-/// committed by then.
-pub(super) async fn close(writer: &mut PgConnection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
-    let decide = |stored: &Poll, now| {
-        let closes_at = close.moment(stored.closes_at, now);
-        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", stored.slug));
-        Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
-    };
-    change(writer, poll, version, decide).await
-}
-
-/// Sets the window that `decide` determines for the poll as it is stored and the current time.
-async fn change(
-    writer: &mut PgConnection,
-    poll: PollId,
-    version: u64,
-    decide: impl FnOnce(&Poll, Timestamp) -> StoreResult<Window>,
-) -> StoreResult<Poll> {
-    let Some(stored) = lock_and_read(writer, poll).await.map_err(read_error)? else {
-        return Err(StoreError::Conflict("the poll no longer exists".to_owned()));
-    };
-    if stored.version != version {
-        return Err(StoreError::Conflict(format!(
-            "poll `{}` was changed meanwhile (version {}, not {version}); check it again",
-            stored.slug, stored.version
-        )));
+    let stored = poll_change::at_version(lock_and_read(writer, poll).await.map_err(read_error)?, version)?;
+    let has_ballots = has_ballots(writer, poll).await.map_err(read_error)?;
+    let changed = change.apply(&stored, now(writer).await.map_err(read_error)?, has_ballots)?;
+    update(writer, &changed).await.map_err(read_error)?;
+    if changed.options != stored.options {
+        delete_from(writer, "option", poll).await.map_err(read_error)?;
+        insert_options(writer, &changed).await.map_err(read_error)?;
     }
-    let Window { opens_at, closes_at } = decide(&stored, now(writer).await.map_err(read_error)?)?;
-    let changed = Poll { opens_at, closes_at, closed_at: None, final_at: None, version: version + 1, ..stored };
-    let update =
-        "UPDATE poll SET opens_at = $2, closes_at = $3, closed_at = NULL, final_at = NULL, version = $4 WHERE id = $1";
-    sqlx::query(update)
-        .bind(poll.0)
-        .bind(opens_at.map(|at| at.0))
-        .bind(closes_at.map(|at| at.0))
-        .bind(changed.version.cast_signed())
-        .execute(&mut *writer)
-        .await
-        .map_err(read_error)?;
+    if matches!(change, PollChange::Edit(_)) {
+        tallies::add(writer, shard, &[TallyChange::none(poll)]).await.map_err(read_error)?;
+    }
+    let fields = changes(&stored, &changed);
+    audit::append(writer, change.action(), &changed.slug, &fields, by).await.map_err(read_error)?;
     bump_version(writer).await.map_err(read_error)?;
     Ok(changed)
+}
+
+pub(super) async fn delete(writer: &mut PgConnection, poll: PollId, version: u64, by: &Author) -> StoreResult<()> {
+    let stored = poll_change::at_version(lock_and_read(writer, poll).await.map_err(read_error)?, version)?;
+    stored.require_deletable(has_ballots(writer, poll).await.map_err(read_error)?)?;
+    for table in ["code", "code_batch", "tally", "result", "option"] {
+        delete_from(writer, table, poll).await.map_err(read_error)?;
+    }
+    sqlx::query("DELETE FROM poll WHERE id = $1").bind(poll.0).execute(&mut *writer).await.map_err(read_error)?;
+    audit::append(writer, Action::Delete, &stored.slug, &all_fields(&stored), by).await.map_err(read_error)?;
+    bump_version(writer).await.map_err(read_error)
+}
+
+async fn has_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<bool> {
+    let exists = "SELECT EXISTS (SELECT 1 FROM ballot WHERE poll_id = $1)";
+    sqlx::query_scalar(exists).bind(poll.0).fetch_one(reader).await
+}
+
+async fn delete_from(writer: &mut PgConnection, table: &str, poll: PollId) -> sqlx::Result<()> {
+    sqlx::query(&format!("DELETE FROM {table} WHERE poll_id = $1")).bind(poll.0).execute(writer).await?;
+    Ok(())
 }
 
 /// Marks the polls that are due by the server's clock. Polls are locked in the order in which batches lock them.
@@ -145,11 +135,6 @@ pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mar
         bump_version(writer).await?;
     }
     Ok(marked)
-}
-
-/// The time by the server's clock.
-pub(super) async fn now(reader: &mut PgConnection) -> sqlx::Result<Timestamp> {
-    sqlx::query_scalar(&format!("SELECT {NOW}")).fetch_one(reader).await.map(Timestamp)
 }
 
 /// Begins a transaction in which none of these polls changes, and returns what their ballots are judged by; a poll that doesn't
@@ -178,40 +163,50 @@ async fn lock_and_read(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<
     sqlx::query(&sql).bind(poll.0).fetch_optional(writer).await?.as_ref().map(poll_from).transpose()
 }
 
-pub(super) async fn lock_exclusively(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_of(poll)).execute(writer).await?;
+async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
+    let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
+               final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
+               version, slug) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
+               RETURNING id";
+    let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).fetch_one(writer).await?;
+    inserted.try_get(0).map(PollId)
+}
+
+async fn update(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
+    let sql = "UPDATE poll SET title = $1, intro = $2, consent = $3, kind = $4, min_choices = $5, max_choices = $6, \
+               opens_at = $7, closes_at = $8, closed_at = $9, final_at = $10, archived_at = $11, results = $12, \
+               percent_base = $13, policy = $14, quota = $15, option_quota = $16, proof = $17, changeable = $18, \
+               last_option = $19, version = $20 WHERE id = $21";
+    with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
 }
 
-fn lock_of(poll: PollId) -> i64 {
-    LOCKS ^ poll.0
-}
+type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
-    let id = sqlx::query_scalar(
-        "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, proof, changeable, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id",
-    )
-    .bind(poll.slug.as_str())
-    .bind(&poll.title)
-    .bind(&poll.intro)
-    .bind(poll.kind.as_str())
-    .bind(i32::from(poll.min_choices))
-    .bind(i32::from(poll.max_choices))
-    .bind(poll.opens_at.map(|at| at.0))
-    .bind(poll.closes_at.map(|at| at.0))
-    .bind(poll.results.as_str())
-    .bind(poll.percent_base.as_str())
-    .bind(poll.policy.as_str())
-    .bind(i16::from(poll.quota.ballots))
-    .bind(poll.quota.per_option.map(i16::from))
-    .bind(poll.proof.as_str())
-    .bind(poll.changeable)
-    .bind(poll.version.cast_signed())
-    .fetch_one(writer)
-    .await?;
-    Ok(PollId(id))
+/// The query with the parameters $1 to $20, a poll's fields.
+fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
+    query
+        .bind(&poll.title)
+        .bind(&poll.intro)
+        .bind(&poll.consent)
+        .bind(poll.kind.as_str())
+        .bind(i32::from(poll.min_choices))
+        .bind(i32::from(poll.max_choices))
+        .bind(poll.opens_at.map(|at| at.0))
+        .bind(poll.closes_at.map(|at| at.0))
+        .bind(poll.closed_at.map(|at| at.0))
+        .bind(poll.final_at.map(|at| at.0))
+        .bind(poll.archived_at.map(|at| at.0))
+        .bind(poll.results.as_str())
+        .bind(poll.percent_base.as_str())
+        .bind(poll.policy.as_str())
+        .bind(i16::from(poll.quota.ballots))
+        .bind(poll.quota.per_option.map(i16::from))
+        .bind(poll.proof.as_str())
+        .bind(poll.changeable)
+        .bind(i32::from(poll.last_option.0))
+        .bind(poll.version.cast_signed())
 }
 
 async fn insert_options(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -237,7 +232,7 @@ async fn bump_version(writer: &mut PgConnection) -> sqlx::Result<()> {
 fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
     let (ids, labels): (Vec<i32>, Vec<String>) = (row.try_get(12)?, row.try_get(13)?);
     let option = |(id, label)| Ok(PollOption { id: option_id(id)?, label });
-    Ok(Poll {
+    let mut poll = Poll {
         id: PollId(row.try_get(0)?),
         slug: word(row, 1)?,
         title: row.try_get(2)?,
@@ -256,8 +251,13 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         quota: quota(row, 17)?,
         proof: word(row, 19)?,
         changeable: row.try_get(20)?,
+        consent: row.try_get(21)?,
+        archived_at: row.try_get(22).map(timestamp)?,
+        last_option: option_id(row.try_get(23)?)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
-    })
+    };
+    poll.last_option = poll.last_option.max(poll.highest_option());
+    Ok(poll)
 }
 
 fn rules_from(row: &PgRow) -> sqlx::Result<(PollId, Rules)> {
@@ -271,44 +271,4 @@ fn quota(row: &PgRow, column: usize) -> sqlx::Result<Quota> {
     let per_option: Option<i16> = row.try_get(column + 1)?;
     let ballots: i16 = row.try_get(column)?;
     Ok(Quota { ballots: unsigned(ballots)?, per_option: per_option.map(unsigned).transpose()? })
-}
-
-fn timestamp(stored: Option<i64>) -> Option<Timestamp> {
-    stored.map(Timestamp)
-}
-
-pub(super) fn option_id(stored: i32) -> sqlx::Result<OptionId> {
-    unsigned(stored).map(OptionId)
-}
-
-/// A column that holds a non-negative number.
-pub(super) fn unsigned<T, U>(stored: T) -> sqlx::Result<U>
-where
-    U: TryFrom<T, Error: std::error::Error + Send + Sync + 'static>,
-{
-    U::try_from(stored).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-/// A column that holds one of a field's values.
-pub(super) fn word<T>(row: &PgRow, column: usize) -> sqlx::Result<T>
-where
-    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    let stored: &str = row.try_get(column)?;
-    stored
-        .parse()
-        .map_err(|error: T::Err| sqlx::Error::ColumnDecode { index: column.to_string(), source: error.into() })
-}
-
-/// The polls' ids as a list in SQL.
-pub(super) struct Numbers<'a>(pub(super) &'a [PollId]);
-
-impl std::fmt::Display for Numbers<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (position, poll) in self.0.iter().enumerate() {
-            let comma = if position > 0 { ", " } else { "" };
-            write!(f, "{comma}{}", poll.0)?;
-        }
-        Ok(())
-    }
 }

@@ -5,14 +5,14 @@ use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::rounds::{ConsumerReport, REPORTS_KEPT, Round};
 
-use super::polls::{self, unsigned};
+use super::columns::{self, unsigned};
 
 /// Begins a round in a transaction that the caller commits, unless the last one still lasts. The time is read once no
 /// other process can begin one.
 pub(super) async fn begin(writer: &mut PgConnection, apart_ms: i64) -> sqlx::Result<Round> {
     let row = sqlx::query("SELECT number, began_at FROM recording_round FOR UPDATE").fetch_one(&mut *writer).await?;
     let last = Round { number: unsigned::<i64, u64>(row.try_get(0)?)?, began_at: Timestamp(row.try_get(1)?) };
-    let now = polls::now(&mut *writer).await?;
+    let now = columns::now(&mut *writer).await?;
     if last.lasts(now, apart_ms) {
         return Ok(last);
     }

@@ -8,7 +8,7 @@ use super::error::{StoreResult, migrate_error};
 use crate::store::migration::{self, Migration};
 
 /// The lock under which the schema is changed. Those of polls have other numbers: no poll has the id 0.
-const LOCK: i64 = super::polls::LOCKS;
+const LOCK: i64 = super::locks::LOCKS;
 
 /// Every step, in order.
 pub fn migrations() -> &'static [Migration] {
@@ -53,6 +53,11 @@ pub fn migrations() -> &'static [Migration] {
                 version: 8,
                 name: "0008_codes",
                 sql: include_str!("../../../migrations/postgres/0008_codes.sql"),
+            },
+            Migration {
+                version: 9,
+                name: "0009_edits",
+                sql: include_str!("../../../migrations/postgres/0009_edits.sql"),
             },
         ]
     }

@@ -12,9 +12,10 @@ use throng_domain::tally::{Tallies, TallyChange};
 use super::super::pool::within;
 use super::super::tally_sums::Sums;
 use super::ballots::{bytes, cast_from};
+use super::columns::{Numbers, option_id};
 use super::connection::{Connections, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, read_error};
-use super::polls::{self, Numbers, option_id};
+use super::locks;
 use super::settings;
 
 /// The ballots read at once by a recount.
@@ -63,7 +64,7 @@ pub(super) fn bind_changes<'q>(query: Query<'q>, shard: i32, changes: &[TallyCha
 /// Adds a change in a transaction that the caller has begun and commits, unless that is rejected. No ballot is recorded in the
 /// poll meanwhile.
 pub(super) async fn change(writer: &mut PgConnection, shard: i32, change: &TallyChange) -> StoreResult<Tallies> {
-    polls::lock_exclusively(writer, change.poll).await.map_err(read_error)?;
+    locks::lock_exclusively(writer, change.poll).await.map_err(read_error)?;
     let before =
         of_poll(writer, change.poll).await.map_err(read_error)?.ok_or_else(|| StoreError::no_such_poll(change.poll))?;
     before.check_change(change).map_err(StoreError::Rejected)?;

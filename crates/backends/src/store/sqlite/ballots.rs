@@ -6,7 +6,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
 use throng_domain::store::{BallotPage, CastBallot, Cursor};
 
-use super::polls::word;
+use super::columns::word;
 
 /// The first part of a poll's ballots: those in the table `ballot`, in the order of their keys.
 const UNLIMITED: u8 = 0;

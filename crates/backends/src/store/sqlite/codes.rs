@@ -7,8 +7,8 @@ use throng_domain::code::BatchName;
 use throng_domain::poll::PollId;
 use throng_domain::store::{CodeBatch, StoreError};
 
+use super::columns::word;
 use super::error::{StoreResult, read_error, write_error};
-use super::polls::word;
 use crate::store::code_errors::{batch_taken, code_taken, no_open_batch};
 
 pub(super) fn begin(

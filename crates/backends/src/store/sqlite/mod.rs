@@ -3,9 +3,11 @@
 //! The file is in WAL mode with `synchronous=FULL`, so a commit is on the disk when it returns, and readers and the
 //! writer never wait for each other.
 
+mod audit;
 mod ballots;
 mod claim;
 mod codes;
+mod columns;
 mod copy;
 mod error;
 mod header;
@@ -34,15 +36,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
+use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState,
-    PollStore, Recorded, Recount, Schema, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState, PollStore,
+    Recorded, Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -240,16 +244,35 @@ impl PollStore for SqliteStore {
         self.read(move |reader| polls::by_slug(reader, &slug)).await
     }
 
-    async fn create_poll(&self, new: NewPoll) -> Result<Poll, StoreError> {
-        self.write(move |writer| polls::create(writer, new)).await
+    async fn create_poll(&self, new: NewPoll, by: &Author) -> Result<Poll, StoreError> {
+        let by = by.clone();
+        self.write(move |writer| polls::create(writer, new, &by)).await
     }
 
-    async fn set_window(&self, poll: PollId, version: u64, window: Window) -> Result<Poll, StoreError> {
-        self.write(move |writer| polls::set_window(writer, poll, version, window)).await
+    async fn change_poll(
+        &self,
+        poll: PollId,
+        version: u64,
+        change: PollChange,
+        by: &Author,
+    ) -> Result<Poll, StoreError> {
+        let by = by.clone();
+        self.write(move |writer| polls::change(writer, poll, version, &change, &by)).await
     }
 
-    async fn close_poll(&self, poll: PollId, version: u64, close: Close) -> Result<Poll, StoreError> {
-        self.write(move |writer| polls::close(writer, poll, version, close)).await
+    async fn delete_poll(&self, poll: PollId, version: u64, by: &Author) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.write(move |writer| polls::delete(writer, poll, version, &by)).await
+    }
+
+    async fn audit_log(
+        &self,
+        poll: Option<&Slug>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let poll = poll.cloned();
+        self.read(move |reader| audit::latest(reader, poll.as_ref(), before, limit)).await
     }
 
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError> {
@@ -346,7 +369,7 @@ impl Schema for SqliteStore {
 
     /// By this machine's clock.
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read(polls::now).await
+        self.read(columns::now).await
     }
 }
 

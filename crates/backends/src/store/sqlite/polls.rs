@@ -1,17 +1,50 @@
 //! Polls and their options.
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
-use throng_domain::clock::Timestamp;
+use throng_domain::audit::{Action, Author, all_fields, changes};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
-use throng_domain::store::{Close, Mark, Rules, StoreError, Window};
+use throng_domain::poll_change::{self, PollChange};
+use throng_domain::store::{Mark, Rules, StoreError, Window};
+use throng_domain::tally::TallyChange;
 
+use super::columns::{now, timestamp, word};
 use super::error::{StoreResult, read_error, write_error};
+use super::{audit, tallies};
+
+/// The parameters ?1 to ?20, a poll's fields, and ?21, by which it is known.
+macro_rules! fields {
+    ($poll:expr, $key:expr) => {
+        params![
+            $poll.title,
+            $poll.intro,
+            $poll.consent,
+            $poll.kind.as_str(),
+            $poll.min_choices,
+            $poll.max_choices,
+            $poll.opens_at.map(|at| at.0),
+            $poll.closes_at.map(|at| at.0),
+            $poll.closed_at.map(|at| at.0),
+            $poll.final_at.map(|at| at.0),
+            $poll.archived_at.map(|at| at.0),
+            $poll.results.as_str(),
+            $poll.percent_base.as_str(),
+            $poll.policy.as_str(),
+            $poll.quota.ballots,
+            $poll.quota.per_option,
+            $poll.proof.as_str(),
+            $poll.changeable,
+            $poll.last_option.0,
+            $poll.version,
+            $key
+        ]
+    };
+}
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-                       percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable";
+                       percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
+                       archived_at, last_option";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -20,7 +53,7 @@ pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
         .query_map([], poll_from)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     for poll in &mut polls {
-        poll.options = options(&snapshot, poll.id)?;
+        read_options(&snapshot, poll)?;
     }
     Ok(polls)
 }
@@ -50,7 +83,10 @@ pub(super) fn by_slug(reader: &Connection, slug: &Slug) -> rusqlite::Result<Opti
     one(&snapshot, "slug = ?1", slug.as_str())
 }
 
-pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll> {
+/// The number of the next poll: none that an earlier one had.
+const NEXT_ID: &str = "(SELECT max(coalesce((SELECT max(id) FROM poll), 0), last_deleted) + 1 FROM polls_version)";
+
+pub(super) fn create(writer: &mut Connection, new: NewPoll, by: &Author) -> StoreResult<Poll> {
     let faults = new.faults();
     if !faults.is_empty() {
         return Err(StoreError::Rejected(faults.join("; ")));
@@ -58,27 +94,13 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
     let mut poll = new.into_poll(PollId(0));
     let inserted = transaction.execute(
-        "INSERT INTO poll (slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
-         percent_base, policy, quota, option_quota, proof, changeable, version) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-        params![
-            poll.slug.as_str(),
-            poll.title,
-            poll.intro,
-            poll.kind.as_str(),
-            poll.min_choices,
-            poll.max_choices,
-            poll.opens_at.map(|at| at.0),
-            poll.closes_at.map(|at| at.0),
-            poll.results.as_str(),
-            poll.percent_base.as_str(),
-            poll.policy.as_str(),
-            poll.quota.ballots,
-            poll.quota.per_option,
-            poll.proof.as_str(),
-            poll.changeable,
-            poll.version,
-        ],
+        &format!(
+            "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
+             final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
+             version, slug, id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, {NEXT_ID})"
+        ),
+        fields![poll, poll.slug.as_str()],
     );
     if let Err(error) = inserted {
         return Err(match error.sqlite_error_code() {
@@ -89,60 +111,83 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll) -> StoreResult<Poll>
         });
     }
     poll.id = PollId(transaction.last_insert_rowid());
-    for (position, option) in poll.options.iter().enumerate() {
-        transaction
-            .execute(
-                "INSERT INTO option (poll_id, id, label, position) VALUES (?1, ?2, ?3, ?4)",
-                params![poll.id.0, option.id.0, option.label, position],
-            )
-            .map_err(write_error)?;
-    }
+    insert_options(&transaction, &poll).map_err(write_error)?;
+    audit::append(&transaction, Action::Create, &poll.slug, &all_fields(&poll), by).map_err(write_error)?;
     bump_version(&transaction).map_err(write_error)?;
     transaction.commit().map_err(write_error)?;
     Ok(poll)
 }
 
-pub(super) fn set_window(writer: &mut Connection, poll: PollId, version: u64, window: Window) -> StoreResult<Poll> {
-    change(writer, poll, version, |_, _| Ok(window))
-}
-
-/// The closing time is determined here, where no other process writes: everything recorded before arrived before this time.
-pub(super) fn close(writer: &mut Connection, poll: PollId, version: u64, close: Close) -> StoreResult<Poll> {
-    change(writer, poll, version, |stored, now| {
-        let closes_at = close.moment(stored.closes_at, now);
-        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", stored.slug));
-        Ok(Window { opens_at: stored.opens_at, closes_at: Some(closes_at.ok_or_else(closed)?) })
-    })
-}
-
-/// Sets the window that `decide` determines for the poll as it is stored and the current time.
-fn change(
+/// What decides is read here, where no other process writes: everything recorded before arrived before this time.
+pub(super) fn change(
     writer: &mut Connection,
     poll: PollId,
     version: u64,
-    decide: impl FnOnce(&Poll, Timestamp) -> StoreResult<Window>,
+    change: &PollChange,
+    by: &Author,
 ) -> StoreResult<Poll> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
-    let Some(stored) = one(&transaction, "id = ?1", poll.0).map_err(read_error)? else {
-        return Err(StoreError::Conflict("the poll no longer exists".to_owned()));
-    };
-    if stored.version != version {
-        return Err(StoreError::Conflict(format!(
-            "poll `{}` was changed meanwhile (version {}, not {version}); check it again",
-            stored.slug, stored.version
-        )));
-    }
-    let Window { opens_at, closes_at } = decide(&stored, now(&transaction).map_err(read_error)?)?;
-    let changed = Poll { opens_at, closes_at, closed_at: None, final_at: None, version: version + 1, ..stored };
+    let stored = at_version(&transaction, poll, version)?;
+    let has_ballots = has_ballots(&transaction, poll).map_err(read_error)?;
+    let changed = change.apply(&stored, now(&transaction).map_err(read_error)?, has_ballots)?;
     transaction
         .execute(
-            "UPDATE poll SET opens_at = ?2, closes_at = ?3, closed_at = NULL, final_at = NULL, version = ?4 WHERE id = ?1",
-            params![poll.0, opens_at.map(|at| at.0), closes_at.map(|at| at.0), changed.version],
+            "UPDATE poll SET title = ?1, intro = ?2, consent = ?3, kind = ?4, min_choices = ?5, max_choices = ?6, \
+             opens_at = ?7, closes_at = ?8, closed_at = ?9, final_at = ?10, archived_at = ?11, results = ?12, \
+             percent_base = ?13, policy = ?14, quota = ?15, option_quota = ?16, proof = ?17, changeable = ?18, \
+             last_option = ?19, version = ?20 WHERE id = ?21",
+            fields![changed, poll.0],
         )
+        .map_err(write_error)?;
+    if changed.options != stored.options {
+        transaction.execute("DELETE FROM option WHERE poll_id = ?1", [poll.0]).map_err(write_error)?;
+        insert_options(&transaction, &changed).map_err(write_error)?;
+    }
+    if matches!(change, PollChange::Edit(_)) {
+        tallies::add(&transaction, &TallyChange::none(poll)).map_err(write_error)?;
+    }
+    audit::append(&transaction, change.action(), &changed.slug, &changes(&stored, &changed), by)
         .map_err(write_error)?;
     bump_version(&transaction).map_err(write_error)?;
     transaction.commit().map_err(write_error)?;
     Ok(changed)
+}
+
+pub(super) fn delete(writer: &mut Connection, poll: PollId, version: u64, by: &Author) -> StoreResult<()> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
+    let stored = at_version(&transaction, poll, version)?;
+    stored.require_deletable(has_ballots(&transaction, poll).map_err(read_error)?)?;
+    for table in ["code", "code_batch", "tally", "result", "option"] {
+        transaction.execute(&format!("DELETE FROM {table} WHERE poll_id = ?1"), [poll.0]).map_err(write_error)?;
+    }
+    transaction.execute("DELETE FROM poll WHERE id = ?1", [poll.0]).map_err(write_error)?;
+    transaction
+        .execute("UPDATE polls_version SET last_deleted = max(last_deleted, ?1)", [poll.0])
+        .map_err(write_error)?;
+    audit::append(&transaction, Action::Delete, &stored.slug, &all_fields(&stored), by).map_err(write_error)?;
+    bump_version(&transaction).map_err(write_error)?;
+    transaction.commit().map_err(write_error)
+}
+
+/// The poll as it is stored, which must still be at `version`.
+fn at_version(reader: &Connection, poll: PollId, version: u64) -> StoreResult<Poll> {
+    let stored = one(reader, "id = ?1", poll.0).map_err(read_error)?;
+    poll_change::at_version(stored, version)
+}
+
+fn has_ballots(reader: &Connection, poll: PollId) -> rusqlite::Result<bool> {
+    let exists = "SELECT EXISTS (SELECT 1 FROM ballot WHERE poll_id = ?1) \
+                  OR EXISTS (SELECT 1 FROM voter_ballot WHERE poll_id = ?1)";
+    reader.query_row(exists, [poll.0], |row| row.get(0))
+}
+
+fn insert_options(writer: &Connection, poll: &Poll) -> rusqlite::Result<()> {
+    let mut insert =
+        writer.prepare_cached("INSERT INTO option (poll_id, id, label, position) VALUES (?1, ?2, ?3, ?4)")?;
+    for (position, option) in poll.options.iter().enumerate() {
+        insert.execute(params![poll.id.0, option.id.0, option.label, position])?;
+    }
+    Ok(())
 }
 
 /// The file's clock is this machine's, by which the caller has already decided that the polls are due: this isn't
@@ -169,12 +214,6 @@ pub(super) fn mark(writer: &mut Connection, polls: &[(PollId, u64)], mark: Mark)
     Ok(marked)
 }
 
-/// The time by this machine's clock.
-pub(super) fn now(reader: &Connection) -> rusqlite::Result<Timestamp> {
-    let now = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
-    reader.query_row(now, [], |row| row.get(0).map(Timestamp))
-}
-
 /// What a poll's ballots are judged by; `None` if there is no such poll.
 pub(super) fn rules(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Rules>> {
     reader
@@ -189,29 +228,22 @@ pub(super) fn rules(reader: &Connection, poll: PollId) -> rusqlite::Result<Optio
         .optional()
 }
 
-/// The ids of a poll's options, ascending; empty if there is no such poll.
-pub(super) fn option_ids(reader: &Connection, poll: PollId) -> rusqlite::Result<Vec<OptionId>> {
-    reader
-        .prepare_cached("SELECT id FROM option WHERE poll_id = ?1 ORDER BY id")?
-        .query_map([poll.0], |row| row.get(0).map(OptionId))?
-        .collect()
-}
-
 fn one(reader: &Connection, condition: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<Option<Poll>> {
     let found = reader
         .prepare_cached(&format!("SELECT {COLUMNS} FROM poll WHERE {condition}"))?
         .query_row([value], poll_from)
         .optional()?;
     let Some(mut poll) = found else { return Ok(None) };
-    poll.options = options(reader, poll.id)?;
+    read_options(reader, &mut poll)?;
     Ok(Some(poll))
 }
 
-fn options(reader: &Connection, poll: PollId) -> rusqlite::Result<Vec<PollOption>> {
-    reader
-        .prepare_cached("SELECT id, label FROM option WHERE poll_id = ?1 ORDER BY position")?
-        .query_map([poll.0], |row| Ok(PollOption { id: OptionId(row.get(0)?), label: row.get(1)? }))?
-        .collect()
+fn read_options(reader: &Connection, poll: &mut Poll) -> rusqlite::Result<()> {
+    let mut options = reader.prepare_cached("SELECT id, label FROM option WHERE poll_id = ?1 ORDER BY position")?;
+    let option = |row: &Row<'_>| Ok(PollOption { id: OptionId(row.get(0)?), label: row.get(1)? });
+    poll.options = options.query_map([poll.id.0], option)?.collect::<rusqlite::Result<_>>()?;
+    poll.last_option = poll.last_option.max(poll.highest_option());
+    Ok(())
 }
 
 fn bump_version(writer: &Connection) -> rusqlite::Result<usize> {
@@ -238,21 +270,9 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         quota: Quota { ballots: row.get(15)?, per_option: row.get(16)? },
         proof: word(row, 17)?,
         changeable: row.get(18)?,
+        consent: row.get(19)?,
+        archived_at: row.get(20).map(timestamp)?,
+        last_option: OptionId(row.get(21)?),
         options: Vec::new(),
     })
-}
-
-fn timestamp(stored: Option<i64>) -> Option<Timestamp> {
-    stored.map(Timestamp)
-}
-
-/// A column that holds one of a field's values.
-pub(super) fn word<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
-where
-    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    let stored = row.get_ref(column)?.as_str()?;
-    stored
-        .parse()
-        .map_err(|error: T::Err| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }

@@ -4,13 +4,13 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use throng_domain::clock::Timestamp;
 use throng_domain::rounds::{ConsumerReport, REPORTS_KEPT, Round};
 
+use super::columns;
 use super::error::{StoreResult, read_error, write_error};
-use super::polls;
 
 /// No other process writes between the reading of the time and of the number.
 pub(super) fn begin(writer: &mut Connection, apart_ms: i64) -> StoreResult<Round> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(read_error)?;
-    let now = polls::now(&transaction).map_err(read_error)?;
+    let now = columns::now(&transaction).map_err(read_error)?;
     let last = transaction
         .query_row("SELECT number, began_at FROM recording_round", [], |row| {
             Ok(Round { number: row.get(0)?, began_at: Timestamp(row.get(1)?) })

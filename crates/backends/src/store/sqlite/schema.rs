@@ -51,6 +51,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0008_codes",
                 sql: include_str!("../../../migrations/sqlite/0008_codes.sql"),
             },
+            Migration {
+                version: 9,
+                name: "0009_edits",
+                sql: include_str!("../../../migrations/sqlite/0009_edits.sql"),
+            },
         ]
     }
 }

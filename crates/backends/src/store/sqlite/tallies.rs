@@ -9,8 +9,8 @@ use throng_domain::store::{BallotSum, Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
 
 use super::ballots::id_from;
+use super::columns::{option_ids, word};
 use super::error::{StoreResult, read_error, write_error};
-use super::polls::{option_ids, word};
 use crate::store::tally_sums::Sums;
 
 /// The shard that this store writes to: there is one writer, so one shard is enough.

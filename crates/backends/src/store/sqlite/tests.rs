@@ -3,6 +3,8 @@ mod voters;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Barrier;
+use throng_domain::audit::Author;
+use throng_domain::poll_change::PollChange;
 
 use throng_domain::contract::support::{ballot, create, record, tallies};
 
@@ -10,6 +12,7 @@ use super::place::with_suffix;
 use super::*;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::poll::OptionId;
+use throng_domain::store::Window;
 
 use crate::store::DatabaseUrl;
 
@@ -141,7 +144,7 @@ async fn log_without_its_file_is_kept() {
 /// The files that a killed server leaves: a database, and a log that wasn't copied into it.
 async fn copy_of_killed_server(directory: &Path, copy: &Path) {
     let store = open(directory).await;
-    store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap();
+    store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0)), &Author::THRONG).await.unwrap();
     for suffix in ["", "-wal"] {
         let name = format!("throng.db{suffix}");
         std::fs::copy(directory.join(&name), copy.join(&name)).unwrap();
@@ -217,7 +220,7 @@ async fn log_is_copied_into_the_file_when_idle() {
     let claim = DatabaseUrl::Sqlite(path.clone()).claim().unwrap();
     let store = SqliteStore::open_or_create(&path, claim.as_ref()).unwrap();
     store.migrate().await.unwrap();
-    store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap();
+    store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0)), &Author::THRONG).await.unwrap();
     store.maintain().await.unwrap();
     store.maintain().await.unwrap();
     let copy = directory.path().join("copy.db");
@@ -289,7 +292,8 @@ async fn displaced_file_accepts_nothing() {
 async fn reader_ends_before_the_log_gets_too_long() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
-    let poll = store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0))).await.unwrap().id;
+    let poll =
+        store.create_poll(NewPoll::demo("demo".parse().unwrap(), Timestamp(0)), &Author::THRONG).await.unwrap().id;
     let ballot = |number| {
         let id = BallotId(uuid::Uuid::from_u128(number));
         Ballot::unlimited(poll, id, Choices::new([OptionId(1)]).unwrap(), Timestamp(1))
@@ -321,6 +325,11 @@ fn migrations_are_numbered_by_their_names() {
 fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
+
+/// Undoes 0009_edits.
+const UNDO_9: &str = "DROP TABLE audit; ALTER TABLE polls_version DROP COLUMN last_deleted; \
+                      ALTER TABLE poll DROP COLUMN consent; ALTER TABLE poll DROP COLUMN archived_at; \
+                      ALTER TABLE poll DROP COLUMN last_option; PRAGMA user_version = 8;";
 
 /// Undoes 0008_codes.
 const UNDO_8: &str = "DROP TABLE code; DROP TABLE code_batch; PRAGMA user_version = 7;";
@@ -358,7 +367,7 @@ async fn file_of_the_first_version_keeps_its_counts() {
     store
         .lock_writer()
         .connection
-        .execute_batch(&[UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
+        .execute_batch(&[UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(1));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before.clone(), vec![poll.clone()]));
@@ -382,7 +391,7 @@ async fn copy_of_an_earlier_version_is_checked_and_stays_as_it_was() {
         store
             .lock_writer()
             .connection
-            .execute_batch(&[UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
+            .execute_batch(&[UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
             .unwrap();
     }
     let to = tempfile::NamedTempFile::new().unwrap();
@@ -400,10 +409,14 @@ async fn file_of_the_second_version_keeps_counts_and_marks() {
     let poll = create(&store, "poll").await;
     record(&store, &[ballot(&poll, 1, &[1])]).await;
     let window = Window { opens_at: poll.opens_at, closes_at: Some(Timestamp(5_000)) };
-    let closed = store.set_window(poll.id, poll.version, window).await.unwrap();
+    let closed = store.change_poll(poll.id, poll.version, PollChange::Window(window), &Author::THRONG).await.unwrap();
     assert_eq!(store.mark(&[(closed.id, closed.version)], Mark::Closed).await.unwrap(), 1);
     let before = (tallies(&store, &poll).await, store.polls().await.unwrap());
-    store.lock_writer().connection.execute_batch(&[UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat()).unwrap();
+    store
+        .lock_writer()
+        .connection
+        .execute_batch(&[UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat())
+        .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(2));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);
     assert_eq!(store.begin_round(0).await.unwrap().number, 1);

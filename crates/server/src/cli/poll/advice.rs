@@ -20,6 +20,8 @@ pub(super) fn advise(error: PollError) -> anyhow::Error {
         | PollError::Invalid(_)
         | PollError::Busy(_)
         | PollError::DiffersAgain(_)
+        | PollError::Edit { .. }
+        | PollError::OtherVersion { .. }
         | PollError::HasNoCodes { .. }
         | PollError::NoSuchBatch { .. }
         | PollError::Store(_) => return error.into(),

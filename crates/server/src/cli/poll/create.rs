@@ -30,6 +30,9 @@ pub(in crate::cli) struct Create {
     /// Introduction below the title, a sentence or two
     #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     intro: String,
+    /// Text that a voter agrees to by voting, above the button, such as the conditions of a prize
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    consent: String,
     /// Option to choose from; repeat for each option, in the order they are shown. Their ids are 1, 2, 3 …
     #[arg(long = "option", value_name = "LABEL", required = true, allow_hyphen_values = true)]
     labels: Vec<String>,
@@ -110,6 +113,7 @@ impl Create {
             slug: self.slug,
             title: self.title,
             intro: self.intro,
+            consent: self.consent,
             kind: self.kind,
             min_choices: self.min,
             max_choices: self.max,
@@ -128,7 +132,7 @@ impl Create {
 }
 
 /// A parser for one of a field's values, which help and completions then list.
-fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+pub(super) fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
 {

@@ -15,16 +15,24 @@ use crate::view::{PollView, rfc3339_text};
 /// With --json: an array of polls, each as `throng poll show --json` prints it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
+    /// List archived polls too
+    #[arg(long)]
+    archived: bool,
     #[command(flatten)]
     json: Json,
 }
 
 impl List {
     pub(super) async fn run(self, store: &dyn Store, clock: &dyn Clock, out: &mut dyn Write) -> anyhow::Result<()> {
-        let polls = store.polls().await?;
+        let mut polls = store.polls().await?;
+        let all = polls.len();
+        polls.retain(|poll| self.archived || poll.archived_at.is_none());
         let now = clock.now();
         if self.json.json {
             return write_json(out, &polls.iter().map(|poll| PollView::new(poll, now)).collect::<Vec<_>>());
+        }
+        if polls.is_empty() && all > 0 {
+            return Ok(writeln!(out, "All {all} polls are archived. To list them: throng poll list --archived")?);
         }
         if polls.is_empty() {
             return Ok(writeln!(out, "There is no poll yet. To make one: throng poll create --help")?);

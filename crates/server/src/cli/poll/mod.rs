@@ -7,14 +7,17 @@ mod advice;
 mod codes;
 mod create;
 mod display;
+mod edit;
 mod export;
 mod list;
+mod log;
 mod recount;
 mod results;
 mod show;
 mod window;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use throng_domain::audit::Author;
 use throng_domain::clock::Clock;
 use throng_domain::store::Store;
 
@@ -23,14 +26,52 @@ use super::database;
 use super::flags::Flags;
 use crate::polls::PollService;
 
+/// `throng poll`.
+#[derive(Debug, Args)]
+pub(super) struct PollArgs {
+    #[command(flatten)]
+    author: AuthorFlags,
+    #[command(subcommand)]
+    command: PollCommand,
+}
+
+/// Who makes a change, and why, for the audit log.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Audit log")]
+struct AuthorFlags {
+    /// Who makes the change [default: the user of this machine]
+    #[arg(long, global = true, value_name = "NAME")]
+    by: Option<String>,
+    /// Why, for those who read `throng poll log` later
+    #[arg(long, global = true, value_name = "TEXT", allow_hyphen_values = true)]
+    reason: Option<String>,
+}
+
+impl AuthorFlags {
+    fn author(&self) -> Author {
+        let by = self.by.clone().unwrap_or_else(|| format!("{}@cli", user_name()));
+        Author::new(&by, self.reason.as_deref().unwrap_or_default())
+    }
+}
+
+/// The user who runs this command; behind `sudo`, the one who ran that.
+fn user_name() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
+}
+
 /// Subcommands of `throng poll`.
 #[derive(Debug, Subcommand)]
-pub(super) enum PollCommand {
+enum PollCommand {
     Create(create::Create),
+    Edit(edit::Edit),
     List(list::List),
     Show(show::Show),
     Open(window::Open),
     Close(window::Close),
+    Archive(edit::Archive),
+    Delete(edit::Delete),
+    Log(log::Log),
     Results(results::Results),
     Export(export::Export),
     Recount(recount::Recount),
@@ -39,7 +80,7 @@ pub(super) enum PollCommand {
     Codes(codes::CodesCommand),
 }
 
-pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
+pub(super) fn run(PollArgs { author, command }: PollArgs, flags: &Flags) -> anyhow::Result<()> {
     let config = flags.config()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     print(|out| {
@@ -47,13 +88,18 @@ pub(super) fn run(command: PollCommand, flags: &Flags) -> anyhow::Result<()> {
             let database = database::open_current(&config).await?;
             let clock = database::clock(&*database).await?;
             let (store, clock): (&dyn Store, &dyn Clock) = (&*database, &clock);
-            let polls = PollService::new(store, clock, &config);
+            let author = author.author();
+            let polls = PollService::new(store, clock, &config, &author);
             match command {
                 PollCommand::Create(command) => command.run(polls, clock, &config, out).await,
+                PollCommand::Edit(command) => command.run(polls, clock, out).await,
                 PollCommand::List(command) => command.run(store, clock, out).await,
                 PollCommand::Show(command) => command.run(polls, clock, out).await,
                 PollCommand::Open(command) => command.run(polls, clock, out).await,
                 PollCommand::Close(command) => command.run(polls, clock, out).await,
+                PollCommand::Archive(command) => command.run(polls, clock, out).await,
+                PollCommand::Delete(command) => command.run(polls, clock, out).await,
+                PollCommand::Log(command) => command.run(polls, out).await,
                 PollCommand::Results(command) => command.run(polls, store, clock, &config, out).await,
                 PollCommand::Export(command) => command.run(polls, store, &config, out).await,
                 PollCommand::Recount(command) => command.run(polls, out).await,

@@ -12,7 +12,7 @@ use super::display::state_text;
 use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table, plain};
 use crate::polls::PollService;
-use crate::view::PollView;
+use crate::view::{PollView, rfc3339_text};
 
 /// Show a poll's options and state
 ///
@@ -50,9 +50,13 @@ impl Show {
             ("policy", policy_text(&poll)),
             ("results", format!("{}, in percent of the {}", poll.results.as_str(), poll.percent_base.as_str())),
             ("proof", poll.proof.as_str().to_owned()),
+            ("consent", poll.consent.clone()),
+            ("archived", poll.archived_at.map_or_else(String::new, |at| format!("since {}", rfc3339_text(at)))),
             ("version", poll.version.to_string()),
         ] {
-            details.row([name.to_owned(), value]);
+            if !value.is_empty() {
+                details.row([name.to_owned(), value]);
+            }
         }
         details.write(out, "")?;
         writeln!(out)?;

@@ -312,6 +312,7 @@ mod tests {
     use http_body_util::BodyExt as _;
     use hyper::header::RETRY_AFTER;
     use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::audit::Author;
     use throng_domain::clock::ManualClock;
     use throng_domain::new_poll::NewPoll;
     use throng_domain::poll::OptionId;
@@ -327,7 +328,7 @@ mod tests {
         let store = SqliteStore::open(&directory.path().join("throng.db")).unwrap();
         store.migrate().await.unwrap();
         let now = Timestamp(1_000);
-        store.create_poll(NewPoll::demo("demo".parse().unwrap(), now)).await.unwrap();
+        store.create_poll(NewPoll::demo("demo".parse().unwrap(), now), &Author::THRONG).await.unwrap();
         let source = ResultSource::of_store(Arc::new(store), Arc::new(ManualClock::new(now)));
         let polls = LivePolls::load("demo".parse().unwrap(), &source).await.unwrap();
         let live = Arc::clone(polls.current().default_poll().unwrap());

@@ -5,15 +5,17 @@ use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
 use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, Slug};
+use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, Close, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollStore, Recorded,
-    Recount, StoreError, Window,
+    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollStore, Recorded, Recount,
+    StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 
@@ -134,15 +136,19 @@ impl PollStore for ScriptedStore {
         not_here()
     }
 
-    async fn create_poll(&self, _: NewPoll) -> Result<Poll, StoreError> {
+    async fn create_poll(&self, _: NewPoll, _: &Author) -> Result<Poll, StoreError> {
         not_here()
     }
 
-    async fn set_window(&self, _: PollId, _: u64, _: Window) -> Result<Poll, StoreError> {
+    async fn change_poll(&self, _: PollId, _: u64, _: PollChange, _: &Author) -> Result<Poll, StoreError> {
         not_here()
     }
 
-    async fn close_poll(&self, _: PollId, _: u64, _: Close) -> Result<Poll, StoreError> {
+    async fn delete_poll(&self, _: PollId, _: u64, _: &Author) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn audit_log(&self, _: Option<&Slug>, _: Option<u64>, _: usize) -> Result<Vec<AuditEntry>, StoreError> {
         not_here()
     }
 

@@ -7,6 +7,7 @@ mod codes;
 mod compat;
 mod cors;
 mod dashboard;
+mod edits;
 mod errors;
 mod fast_path;
 mod framing;

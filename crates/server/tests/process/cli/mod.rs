@@ -4,6 +4,7 @@ mod backup;
 mod codes;
 mod configuration;
 mod container;
+mod edits;
 mod logging;
 mod manual;
 mod polls;

@@ -1,0 +1,65 @@
+//! Who changed what.
+
+use serde_json::Value;
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgRow};
+use throng_domain::audit::{Action, AuditEntry, Author};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::Slug;
+
+use super::columns::{now, unsigned, word};
+
+/// Notes a change, in the transaction that makes it.
+pub(super) async fn append(
+    writer: &mut PgConnection,
+    action: Action,
+    poll: &Slug,
+    changes: &Value,
+    by: &Author,
+) -> sqlx::Result<()> {
+    let at = now(&mut *writer).await?;
+    sqlx::query("INSERT INTO audit (at, author, reason, action, slug, changes) VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(at.0)
+        .bind(&*by.name)
+        .bind(&*by.reason)
+        .bind(action.as_str())
+        .bind(poll.as_str())
+        .bind(changes.to_string())
+        .execute(writer)
+        .await?;
+    Ok(())
+}
+
+/// The latest entries, the last one first.
+pub(super) async fn latest(
+    reader: &mut PgConnection,
+    poll: Option<&Slug>,
+    before: Option<u64>,
+    limit: usize,
+) -> sqlx::Result<Vec<AuditEntry>> {
+    let of_poll = if poll.is_some() { "slug = $1" } else { "$1::text IS NULL" };
+    let sql = format!(
+        "SELECT number, at, author, reason, action, slug, changes FROM audit \
+         WHERE {of_poll} AND number < $2 ORDER BY number DESC LIMIT $3"
+    );
+    let rows = sqlx::query(&sql)
+        .bind(poll.map(Slug::as_str))
+        .bind(before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX)))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(reader)
+        .await?;
+    rows.iter().map(entry).collect()
+}
+
+fn entry(row: &PgRow) -> sqlx::Result<AuditEntry> {
+    let changes: &str = row.try_get(6)?;
+    Ok(AuditEntry {
+        number: unsigned(row.try_get::<i64, _>(0)?)?,
+        at: Timestamp(row.try_get(1)?),
+        author: row.try_get(2)?,
+        reason: row.try_get(3)?,
+        action: word(row, 4)?,
+        poll: word(row, 5)?,
+        changes: serde_json::from_str(changes).map_err(|error| sqlx::Error::Decode(error.into()))?,
+    })
+}

@@ -1,0 +1,35 @@
+//! Values in columns, and what several queries read.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
+use throng_domain::clock::Timestamp;
+use throng_domain::poll::{OptionId, PollId};
+
+/// The time by this machine's clock.
+pub(super) fn now(reader: &Connection) -> rusqlite::Result<Timestamp> {
+    let now = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+    reader.query_row(now, [], |row| row.get(0).map(Timestamp))
+}
+
+pub(super) fn timestamp(stored: Option<i64>) -> Option<Timestamp> {
+    stored.map(Timestamp)
+}
+
+/// The ids of a poll's options, ascending; empty if there is no such poll.
+pub(super) fn option_ids(reader: &Connection, poll: PollId) -> rusqlite::Result<Vec<OptionId>> {
+    reader
+        .prepare_cached("SELECT id FROM option WHERE poll_id = ?1 ORDER BY id")?
+        .query_map([poll.0], |row| row.get(0).map(OptionId))?
+        .collect()
+}
+
+/// A column that holds one of a field's values.
+pub(super) fn word<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let stored = row.get_ref(column)?.as_str()?;
+    stored
+        .parse()
+        .map_err(|error: T::Err| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}

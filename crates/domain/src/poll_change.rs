@@ -1,0 +1,234 @@
+//! Changes of a poll, and what each is allowed for.
+//!
+//! A change is decided by the poll as it is stored, in the transaction that stores it: see
+//! [`PollStore::change_poll`](crate::store::PollStore::change_poll).
+
+use crate::audit::Action;
+use crate::clock::Timestamp;
+use crate::ids::OptionId;
+use crate::policy::{Policy, Quota};
+use crate::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
+use crate::store::StoreError;
+use crate::window::{Close, Window};
+
+/// A change of a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PollChange {
+    /// Sets when it opens and closes, and clears the [marks](crate::poll::Mark) of its end.
+    Window(Window),
+    /// Closes it at the time that [`Close::moment`] determines.
+    Close(Close),
+    /// Changes its texts or rules.
+    Edit(Edit),
+    /// Archives it, once its result is final, or takes it back.
+    Archive(bool),
+}
+
+/// New values for some of a poll's fields; those that are `None` stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// The question.
+    pub title: Option<String>,
+    /// The text below the title.
+    pub intro: Option<String>,
+    /// What a voter agrees to by voting.
+    pub consent: Option<String>,
+    /// New labels of options.
+    pub labels: Vec<(OptionId, String)>,
+    /// Labels of new options, which are added at the end.
+    pub added: Vec<String>,
+    /// Options that are removed.
+    pub removed: Vec<OptionId>,
+    /// Who may see the results, and when.
+    pub results: Option<Visibility>,
+    /// What percentages are shares of.
+    pub percent_base: Option<PercentBase>,
+    /// Whether a ballot has to come with a proof of work.
+    pub proof: Option<Proof>,
+    /// One choice or several. If it changes, the limits become those of a new poll, unless they are given too.
+    pub kind: Option<Kind>,
+    /// The fewest options that a ballot may choose.
+    pub min_choices: Option<u16>,
+    /// The most options that a ballot may choose.
+    pub max_choices: Option<u16>,
+    /// What identifies a voter.
+    pub policy: Option<Policy>,
+    /// How many ballots a voter may cast.
+    pub ballots: Option<u8>,
+    /// How many of them may choose the same option; `Some(None)` for any number.
+    pub per_option: Option<Option<u8>>,
+    /// Whether voters may replace or withdraw their ballots.
+    pub changeable: Option<bool>,
+    /// How long it takes until every node knows of a change, in milliseconds: a poll that opens sooner counts as open.
+    pub heard_ms: i64,
+}
+
+/// Why a poll can't be edited so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditFault {
+    /// It would break these rules.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
+    /// What decides how ballots count can't change any more: it has ballots, or may have accepted some.
+    #[error("{} can't change once a poll has opened or has ballots; what else may change: title, intro, consent text, labels of options, visibility of the results, percent base, proof", .0.join(", "))]
+    Fixed(Vec<&'static str>),
+}
+
+impl PollChange {
+    /// The poll after this change, made at `now`; `has_ballots` says whether any is recorded.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it has closed meanwhile, [`StoreError::Rejected`] if the change isn't allowed.
+    pub fn apply(&self, poll: &Poll, now: Timestamp, has_ballots: bool) -> Result<Poll, StoreError> {
+        let rejected = |why: String| StoreError::Rejected(why);
+        let changed = match self {
+            Self::Window(_) | Self::Close(_) if poll.archived_at.is_some() => {
+                return Err(rejected(format!("poll `{}` is archived; take it back first", poll.slug)));
+            }
+            Self::Window(window) => poll.with(*window),
+            Self::Close(close) => {
+                let closed =
+                    || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", poll.slug));
+                let closes_at = close.moment(poll.closes_at, now).ok_or_else(closed)?;
+                poll.with(Window { opens_at: poll.opens_at, closes_at: Some(closes_at) })
+            }
+            Self::Edit(edit) => poll.edited(edit, now, has_ballots).map_err(|fault| rejected(fault.to_string()))?,
+            Self::Archive(true) if poll.final_at.is_none() => {
+                return Err(rejected(format!("poll `{}` isn't final yet, so it can't be archived", poll.slug)));
+            }
+            Self::Archive(archive) => {
+                Poll { archived_at: archive.then(|| poll.archived_at.unwrap_or(now)), ..poll.clone() }
+            }
+        };
+        Ok(Poll { version: poll.version + 1, ..changed })
+    }
+
+    /// What it does, for the audit log.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Window(_) => Action::Open,
+            Self::Close(_) => Action::Close,
+            Self::Edit(_) => Action::Edit,
+            Self::Archive(true) => Action::Archive,
+            Self::Archive(false) => Action::Unarchive,
+        }
+    }
+}
+
+/// The poll as a store has it, which must still be at `version`.
+///
+/// # Errors
+/// [`StoreError::Conflict`].
+pub fn at_version(stored: Option<Poll>, version: u64) -> Result<Poll, StoreError> {
+    let stored = stored.ok_or_else(|| StoreError::Conflict("the poll no longer exists".to_owned()))?;
+    if stored.version == version {
+        return Ok(stored);
+    }
+    Err(StoreError::Conflict(format!(
+        "poll `{}` was changed meanwhile (version {}, not {version}); check it again",
+        stored.slug, stored.version
+    )))
+}
+
+impl Poll {
+    /// Checks that the poll may be deleted; `has_ballots` says whether any is recorded.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] unless it is a draft without ballots.
+    pub fn require_deletable(&self, has_ballots: bool) -> Result<(), StoreError> {
+        if self.is_draft() && !has_ballots {
+            return Ok(());
+        }
+        Err(StoreError::Rejected(format!("poll `{}` isn't a draft any more, so it can't be deleted", self.slug)))
+    }
+
+    fn with(&self, Window { opens_at, closes_at }: Window) -> Self {
+        Self { opens_at, closes_at, closed_at: None, final_at: None, ..self.clone() }
+    }
+
+    /// This poll, edited at `now`. What decides how ballots count changes only as long as none was accepted.
+    ///
+    /// # Errors
+    /// [`EditFault`].
+    pub fn edited(&self, edit: &Edit, now: Timestamp, has_ballots: bool) -> Result<Self, EditFault> {
+        let mut faults = Vec::new();
+        let mut poll = self.clone();
+        for (field, value) in
+            [(&mut poll.title, &edit.title), (&mut poll.intro, &edit.intro), (&mut poll.consent, &edit.consent)]
+        {
+            if let Some(value) = value {
+                field.clone_from(value);
+            }
+        }
+        let missing = |id| format!("the poll has no option {id}");
+        for (id, label) in &edit.labels {
+            match poll.options.iter_mut().find(|option| option.id == *id) {
+                Some(option) => option.label.clone_from(label),
+                None => faults.push(missing(*id)),
+            }
+        }
+        for id in &edit.removed {
+            match poll.options.iter().position(|option| option.id == *id) {
+                Some(position) => drop(poll.options.remove(position)),
+                None => faults.push(missing(*id)),
+            }
+        }
+        for label in &edit.added {
+            poll.last_option = OptionId(poll.last_option.0.saturating_add(1));
+            poll.options.push(PollOption { id: poll.last_option, label: label.clone() });
+        }
+        poll.results = edit.results.unwrap_or(poll.results);
+        poll.percent_base = edit.percent_base.unwrap_or(poll.percent_base);
+        poll.proof = edit.proof.unwrap_or(poll.proof);
+        poll.kind = edit.kind.unwrap_or(poll.kind);
+        let default_limits = poll.kind.default_limits(poll.options.len());
+        if poll.kind != self.kind {
+            (poll.min_choices, poll.max_choices) = default_limits;
+        } else if self.max_choices == self.kind.default_limits(self.options.len()).1 {
+            // A ballot that could choose all options still can.
+            poll.max_choices = default_limits.1;
+        }
+        poll.min_choices = edit.min_choices.unwrap_or(poll.min_choices);
+        poll.max_choices = edit.max_choices.unwrap_or(poll.max_choices);
+        poll.policy = edit.policy.unwrap_or(poll.policy);
+        let Quota { ballots, per_option } = poll.quota;
+        poll.quota =
+            Quota { ballots: edit.ballots.unwrap_or(ballots), per_option: edit.per_option.unwrap_or(per_option) };
+        poll.changeable = edit.changeable.unwrap_or(poll.changeable);
+        let fixed = self.differences_in_counting(&poll);
+        if !fixed.is_empty() && !self.accepts_none_yet(now.plus_ms(edit.heard_ms), has_ballots) {
+            return Err(EditFault::Fixed(fixed));
+        }
+        faults.extend(poll.faults());
+        if !faults.is_empty() {
+            return Err(EditFault::Invalid(faults));
+        }
+        Ok(poll)
+    }
+
+    /// Whether no ballot was accepted yet, so far as is known at `now`.
+    fn accepts_none_yet(&self, now: Timestamp, has_ballots: bool) -> bool {
+        let was_open = match self.state(now) {
+            PollState::Draft | PollState::Scheduled | PollState::Final => false,
+            PollState::Open | PollState::Closing => true,
+        };
+        !was_open && !has_ballots
+    }
+
+    /// The fields that decide how ballots count and in which `other` differs, as an operator calls them.
+    fn differences_in_counting(&self, other: &Self) -> Vec<&'static str> {
+        let ids = |poll: &Self| poll.options.iter().map(|option| option.id).collect::<Vec<_>>();
+        let differences = [
+            ("the options", ids(self) != ids(other)),
+            ("the kind", self.kind != other.kind),
+            (
+                "how many options a ballot may choose",
+                (self.min_choices, self.max_choices) != (other.min_choices, other.max_choices),
+            ),
+            ("the policy", self.policy != other.policy),
+            ("the quota", self.quota != other.quota),
+            ("whether ballots are changeable", self.changeable != other.changeable),
+        ];
+        differences.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! `throng poll log`.
+
+use std::io::Write;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+use throng_domain::audit::{Action, AuditEntry};
+use throng_domain::poll::Slug;
+
+use crate::cli::console::{Json, write_json};
+use crate::cli::table::plain;
+use crate::polls::PollService;
+use crate::view::rfc3339_text;
+
+/// The longest value of a field that is printed whole, in characters.
+const VALUE_CHARS_MAX: usize = 80;
+
+/// Show who changed which poll, when and why
+///
+/// The last change first. A close by the clock is not a change.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Log {
+    /// Slug of the poll, which may be deleted [default: all polls]
+    slug: Option<Slug>,
+    /// How many changes at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Only changes before the one with this number
+    #[arg(long, value_name = "NUMBER")]
+    before: Option<u64>,
+    #[command(flatten)]
+    json: Json,
+}
+
+/// A change in JSON.
+#[derive(Serialize)]
+struct EntryView<'a> {
+    number: u64,
+    at: String,
+    author: &'a str,
+    reason: &'a str,
+    action: Action,
+    poll: &'a str,
+    changes: &'a Value,
+}
+
+impl Log {
+    pub(super) async fn run(self, polls: PollService<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
+        let entries = polls.audit_log(self.slug.as_ref(), self.before, self.limit).await?;
+        if self.json.json {
+            return write_json(out, &entries.iter().map(EntryView::new).collect::<Vec<_>>());
+        }
+        if entries.is_empty() {
+            return Ok(writeln!(out, "No change is noted.")?);
+        }
+        for entry in &entries {
+            write_entry(entry, out)?;
+        }
+        if let Some(last) = entries.last().filter(|last| entries.len() == self.limit && last.number > 1) {
+            writeln!(out, "Earlier ones: --before {}", last.number)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> EntryView<'a> {
+    fn new(entry: &'a AuditEntry) -> Self {
+        let AuditEntry { number, at, author, reason, action, poll, changes } = entry;
+        Self { number: *number, at: rfc3339_text(*at), author, reason, action: *action, poll: poll.as_str(), changes }
+    }
+}
+
+fn write_entry(entry: &AuditEntry, out: &mut dyn Write) -> anyhow::Result<()> {
+    let AuditEntry { number, at, author, reason, action, poll, changes } = entry;
+    writeln!(out, "{number}  {}  {} {poll}  by {}", rfc3339_text(*at), action.as_str(), plain(author))?;
+    if !reason.is_empty() {
+        writeln!(out, "    reason: {}", plain(reason))?;
+    }
+    // A new or deleted poll has values, not changes.
+    for (field, change) in changes.as_object().into_iter().flatten() {
+        if let (Some(from), Some(to)) = (change.get("from"), change.get("to")) {
+            writeln!(out, "    {field}: {} -> {}", value_text(field, from), value_text(field, to))?;
+        }
+    }
+    Ok(())
+}
+
+/// A field's value on one line.
+fn value_text(field: &str, value: &Value) -> String {
+    let at = value.as_i64().filter(|_| field.ends_with("_at"));
+    let text = match (at, value) {
+        (Some(at), _) => rfc3339_text(throng_domain::clock::Timestamp(at)),
+        (None, Value::Null) => "none".to_owned(),
+        (None, value) => value.to_string(),
+    };
+    let shown: String = text.chars().take(VALUE_CHARS_MAX).collect();
+    let cut = if shown.len() < text.len() { " …" } else { "" };
+    format!("{}{cut}", plain(&shown))
+}
