@@ -17,7 +17,7 @@ use crate::children;
 use crate::stopwatch::{Stopwatch, wait_checking_rarely, wait_until};
 
 /// How long a server may take until it is ready; several start at once, possibly during a build.
-const START_MAX: Duration = Duration::from_secs(120);
+const START_MAX: Duration = Duration::from_secs(300);
 
 /// How long a server may take to shut down.
 const END_MAX: Duration = Duration::from_secs(30);

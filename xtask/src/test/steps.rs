@@ -201,8 +201,7 @@ fn routes(name: &str, on: Option<&str>, behind: Option<&str>) -> Step {
     routes.command.envs(on.map(|on| ("THRONG_TEST_ROUTES_ON", on)));
     // Each test waits until its own tables are on the disk, or its own queues are ready: so more tests than processors run at
     // once.
-    let at_once = if behind.is_some() { "16" } else { "8" };
-    routes.command.envs(behind.map(|behind| ("THRONG_TEST_ROUTES_BEHIND", behind))).env("RUST_TEST_THREADS", at_once);
+    routes.command.envs(behind.map(|behind| ("THRONG_TEST_ROUTES_BEHIND", behind))).env("RUST_TEST_THREADS", "8");
     routes
 }
 

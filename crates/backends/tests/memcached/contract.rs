@@ -1,5 +1,5 @@
 //! The contract of every cache.
 
-use super::{host, namespace, node};
+use super::{host, namespace, patient_node};
 
-throng_domain::cache_contract!(|test| async move { node(&host(), &namespace(test)) });
+throng_domain::cache_contract!(|test| async move { patient_node(&host(), &namespace(test)) });

@@ -101,7 +101,7 @@ async fn invalid_response_is_a_miss() {
 #[tokio::test]
 async fn unavailable_host_affects_only_its_own_polls() {
     let gone = "127.0.0.1:1".to_owned();
-    let node = Memcached::new(&[host(), gone], namespace("two hosts"));
+    let node = Memcached::new(&[host(), gone], namespace("two hosts")).with_deadline(Duration::from_secs(20));
     let mut cached = 0;
     for poll in 0..100 {
         node.put(&result(poll, 7)).await;

@@ -11,6 +11,7 @@ mod probe;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use throng_backends::cache::memcached::Memcached;
 use throng_backends::cache::{CacheUrl, Namespace};
@@ -35,6 +36,11 @@ fn namespace(test: &str) -> Namespace {
 /// A node's cache at `host`.
 fn node(host: &str, namespace: &Namespace) -> Memcached {
     Memcached::new(&[host.to_owned()], namespace.clone())
+}
+
+/// The same, with a deadline that only a fault reaches: for what a call does, however busy the machine is.
+fn patient_node(host: &str, namespace: &Namespace) -> Memcached {
+    node(host, namespace).with_deadline(Duration::from_secs(20))
 }
 
 /// A client of the server that isn't a node's cache.

@@ -6,7 +6,7 @@ use throng_domain::cache::{Lease, ResultCache};
 use throng_domain::contract::cache::result;
 use throng_domain::poll::PollId;
 
-use super::{host, namespace, node};
+use super::{host, namespace, patient_node};
 
 /// The number of nodes in a test, each with connections of its own.
 const NODES: u64 = 8;
@@ -14,18 +14,18 @@ const NODES: u64 = 8;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn result_of_one_node_is_seen_by_all() {
     let namespace = namespace("shared");
-    node(&host(), &namespace).put(&result(1, 7)).await;
-    assert_eq!(node(&host(), &namespace).get(PollId(1)).await, Some(result(1, 7)));
-    assert_eq!(node(&host(), &super::namespace("other")).get(PollId(1)).await, None);
+    patient_node(&host(), &namespace).put(&result(1, 7)).await;
+    assert_eq!(patient_node(&host(), &namespace).get(PollId(1)).await, Some(result(1, 7)));
+    assert_eq!(patient_node(&host(), &super::namespace("other")).get(PollId(1)).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn newer_result_is_never_replaced_by_an_older_one() {
     let namespace = namespace("races");
-    let watcher = node(&host(), &namespace);
+    let watcher = patient_node(&host(), &namespace);
     let puts: Vec<_> = (0..NODES)
         .map(|number| {
-            let node = node(&host(), &namespace);
+            let node = patient_node(&host(), &namespace);
             tokio::spawn(async move {
                 // At any time, each node has some newer and some older results than each other node.
                 for step in 0..200 {
@@ -52,7 +52,7 @@ async fn only_one_node_gets_the_lease() {
     let namespace = namespace("lease");
     let leases: Vec<_> = (0..NODES)
         .flat_map(|_| {
-            let node = Arc::new(node(&host(), &namespace));
+            let node = Arc::new(patient_node(&host(), &namespace));
             (0..4).map(move |_| {
                 let node = Arc::clone(&node);
                 tokio::spawn(async move { node.lease(PollId(1), 60_000).await })

@@ -4,12 +4,12 @@ use throng_domain::cache::{Lease, ResultCache};
 use throng_domain::contract::cache::result;
 use throng_domain::poll::PollId;
 
-use super::{RawClient, host, namespace, node};
+use super::{RawClient, host, namespace, patient_node};
 
 #[tokio::test]
 async fn invalid_value_is_a_miss_and_is_replaced() {
     let namespace = namespace("junk");
-    let node = node(&host(), &namespace);
+    let node = patient_node(&host(), &namespace);
     let mut client = RawClient::connect();
     for poll in [1, 2] {
         node.put(&result(poll, 5)).await;
@@ -38,7 +38,7 @@ async fn invalid_value_is_a_miss_and_is_replaced() {
 #[tokio::test]
 async fn older_result_is_replaced_by_the_next_put() {
     let namespace = namespace("old");
-    let node = node(&host(), &namespace);
+    let node = patient_node(&host(), &namespace);
     let mut client = RawClient::connect();
     let key = namespace.result_key(PollId(1));
     node.put(&result(1, 5)).await;
@@ -53,7 +53,7 @@ async fn older_result_is_replaced_by_the_next_put() {
 #[tokio::test]
 async fn flushed_cache_is_filled_again() {
     let namespace = namespace("flushed");
-    let node = node(&host(), &namespace);
+    let node = patient_node(&host(), &namespace);
     let mut client = RawClient::connect();
     node.put(&result(1, 9)).await;
     assert_eq!(node.lease(PollId(1), 60_000).await, Lease::Taken);

@@ -6,6 +6,8 @@ mod probe;
 mod server;
 mod value;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use memcache::exp::{AsyncMetaClient, Error, Meta, Ttl};
 use sha2::{Digest, Sha256};
@@ -38,6 +40,14 @@ impl Memcached {
     pub fn new(hosts: &[String], namespace: Namespace) -> Self {
         assert!(!hosts.is_empty(), "a cache has at least one host");
         Self { namespace, servers: hosts.iter().cloned().map(Server::new).collect() }
+    }
+
+    /// With this deadline of a call in the place of 50 ms, such as where what the calls do is tested on a machine that has much else
+    /// to do.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        let servers = self.servers.into_iter().map(|server| server.with_deadline(deadline)).collect();
+        Self { servers, ..self }
     }
 
     /// The server that holds `key`: the same in every process that has the same hosts, in whatever order (rendezvous

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::breaker::{Breaker, Change};
 
 /// How long a call may take, however many requests it makes. In a local network a response takes less than a millisecond.
-pub(super) const DEADLINE: Duration = Duration::from_millis(50);
+const DEADLINE: Duration = Duration::from_millis(50);
 
 /// The most connections of a node to a server: results are requested a few times per second and poll.
 const CONNECTIONS_MAX: usize = 8;
@@ -19,6 +19,7 @@ const CONNECTIONS_MAX: usize = 8;
 pub(super) struct Server {
     host: String,
     breaker: Breaker,
+    deadline: Duration,
     client: Mutex<Option<Client>>,
 }
 
@@ -34,7 +35,11 @@ impl std::fmt::Debug for Client {
 
 impl Server {
     pub(super) fn new(host: String) -> Self {
-        Self { host, breaker: Breaker::default(), client: Mutex::new(None) }
+        Self { host, breaker: Breaker::default(), deadline: DEADLINE, client: Mutex::new(None) }
+    }
+
+    pub(super) fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     pub(super) fn host(&self) -> &str {
@@ -49,14 +54,14 @@ impl Server {
         if !self.breaker.admits(Instant::now()) {
             return None;
         }
-        let result = timeout(DEADLINE, async { request(self.client().await?).await }).await;
+        let result = timeout(self.deadline, async { request(self.client().await?).await }).await;
         let why = match result {
             Ok(Ok(value)) => {
                 self.log(self.breaker.succeeded(), "it responds");
                 return Some(value);
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no response within {} ms", DEADLINE.as_millis()),
+            Err(_) => format!("no response within {} ms", self.deadline.as_millis()),
         };
         self.log(self.breaker.failed(Instant::now()), &why);
         None
@@ -68,8 +73,8 @@ impl Server {
             return Ok(client);
         }
         let client = AsyncMetaClient::builder()
-            .connect_timeout(Some(DEADLINE))
-            .io_timeout(Some(DEADLINE))
+            .connect_timeout(Some(self.deadline))
+            .io_timeout(Some(self.deadline))
             .max_connections(Some(CONNECTIONS_MAX))
             .connect_async(self.host.clone())
             .await?;
