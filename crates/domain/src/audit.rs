@@ -51,6 +51,12 @@ words! {
         Archive = "archive",
         /// A poll is no longer archived.
         Unarchive = "unarchive",
+        /// Ballots were voided.
+        Void = "void",
+        /// A rule that voids ballots was undone.
+        Unvoid = "unvoid",
+        /// The tallies were made to agree with the rules that void ballots.
+        Recount = "recount",
         /// A draft was deleted.
         Delete = "delete",
     }

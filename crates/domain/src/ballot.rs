@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::clock::Timestamp;
@@ -67,13 +67,49 @@ pub struct BallotKey(pub [u8; 16]);
 
 /// A voter's pseudonym in one poll: the first 120 bits of an HMAC of what identifies the voter. Two voters of ten million have
 /// the same one with a probability of 4 in 10²³.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct VoterKey(pub [u8; 15]);
 
 /// 30 hexadecimal digits.
 impl fmt::Display for VoterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A text that isn't a voter's pseudonym.
+#[derive(Debug, thiserror::Error)]
+#[error("a voter's pseudonym has 30 hexadecimal digits")]
+pub struct NotAVoter;
+
+impl std::str::FromStr for VoterKey {
+    type Err = NotAVoter;
+
+    fn from_str(text: &str) -> Result<Self, NotAVoter> {
+        let mut key = [0; 15];
+        if text.len() != 2 * key.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(NotAVoter);
+        }
+        for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| NotAVoter)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| NotAVoter)?;
+        }
+        Ok(Self(key))
+    }
+}
+
+impl TryFrom<String> for VoterKey {
+    type Error = NotAVoter;
+
+    fn try_from(text: String) -> Result<Self, NotAVoter> {
+        text.parse()
+    }
+}
+
+impl From<VoterKey> for String {
+    fn from(key: VoterKey) -> Self {
+        key.to_string()
     }
 }
 

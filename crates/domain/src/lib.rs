@@ -26,6 +26,7 @@ pub mod store;
 pub mod submission;
 pub mod tally;
 pub mod text;
+pub mod void;
 pub mod waits_for;
 pub mod window;
 mod words;

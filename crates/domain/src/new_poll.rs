@@ -97,6 +97,7 @@ impl NewPoll {
             quota: self.quota,
             changeable: self.changeable,
             proof: self.proof,
+            voids: Vec::new(),
             version: 1,
             last_option,
             options,

@@ -6,6 +6,7 @@ use crate::ballot::Choices;
 use crate::clock::Timestamp;
 pub use crate::ids::{InvalidSlug, OptionId, PollId, Slug};
 use crate::policy::{Policy, Quota};
+use crate::void::Void;
 use crate::words::words;
 
 /// How long a poll's result stays provisional after its close at the least, in milliseconds: a ballot that arrived in
@@ -54,6 +55,8 @@ pub struct Poll {
     pub changeable: bool,
     /// Whether a ballot has to come with a proof of work.
     pub proof: Proof,
+    /// Which ballots don't count.
+    pub voids: Vec<Void>,
     /// Increases with every change of the poll.
     pub version: u64,
     /// The highest id that an option ever had: a new option gets the next one.

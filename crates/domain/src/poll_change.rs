@@ -9,6 +9,7 @@ use crate::ids::OptionId;
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
 use crate::store::StoreError;
+use crate::void::{VOIDS_MAX, Void, VoidRule};
 use crate::window::{Close, Window};
 
 /// A change of a poll.
@@ -20,6 +21,12 @@ pub enum PollChange {
     Close(Close),
     /// Changes its texts or rules.
     Edit(Edit),
+    /// Makes ballots void. The tallies agree with that once [`PollChange::Applied`] says so.
+    Void(VoidRule),
+    /// Undoes the rule with this number.
+    Unvoid(u32),
+    /// The tallies agree with the rules as they were at the version that is changed.
+    Applied,
     /// Archives it, once its result is final, or takes it back.
     Archive(bool),
 }
@@ -93,6 +100,9 @@ impl PollChange {
                 poll.with(Window { opens_at: poll.opens_at, closes_at: Some(closes_at) })
             }
             Self::Edit(edit) => poll.edited(edit, now, has_ballots).map_err(|fault| rejected(fault.to_string()))?,
+            Self::Void(rule) => poll.with_void(rule).map_err(rejected)?,
+            Self::Unvoid(number) => poll.without_void(*number).map_err(rejected)?,
+            Self::Applied => poll.with_voids_applied(),
             Self::Archive(true) if poll.final_at.is_none() => {
                 return Err(rejected(format!("poll `{}` isn't final yet, so it can't be archived", poll.slug)));
             }
@@ -109,6 +119,9 @@ impl PollChange {
             Self::Window(_) => Action::Open,
             Self::Close(_) => Action::Close,
             Self::Edit(_) => Action::Edit,
+            Self::Void(_) => Action::Void,
+            Self::Unvoid(_) => Action::Unvoid,
+            Self::Applied => Action::Recount,
             Self::Archive(true) => Action::Archive,
             Self::Archive(false) => Action::Unarchive,
         }
@@ -144,6 +157,37 @@ impl Poll {
 
     fn with(&self, Window { opens_at, closes_at }: Window) -> Self {
         Self { opens_at, closes_at, closed_at: None, final_at: None, ..self.clone() }
+    }
+
+    fn with_void(&self, rule: &VoidRule) -> Result<Self, String> {
+        rule.check(self.policy.identifies_voters())?;
+        if let Some(unknown) =
+            rule.choices.iter().flatten().find(|id| self.options.iter().all(|option| option.id != **id))
+        {
+            return Err(format!("poll `{}` has no option {unknown}", self.slug));
+        }
+        if self.voids.len() >= VOIDS_MAX {
+            return Err(format!("poll `{}` has {VOIDS_MAX} rules that void ballots, which is the most", self.slug));
+        }
+        let number = self.voids.last().map_or(1, |last| last.number + 1);
+        let mut poll = self.clone();
+        poll.voids.push(Void { number, rule: rule.clone(), undone: false, applied: false });
+        Ok(poll)
+    }
+
+    fn without_void(&self, number: u32) -> Result<Self, String> {
+        let mut poll = self.clone();
+        match poll.voids.iter_mut().find(|void| void.number == number && !void.undone) {
+            Some(void) => (void.undone, void.applied) = (true, false),
+            None => return Err(format!("poll `{}` has no rule {number} that voids ballots", self.slug)),
+        }
+        Ok(poll)
+    }
+
+    fn with_voids_applied(&self) -> Self {
+        let mut poll = self.clone();
+        poll.voids.iter_mut().for_each(|void| void.applied = true);
+        poll
     }
 
     /// This poll, edited at `now`. What decides how ballots count changes only as long as none was accepted.

@@ -4,6 +4,9 @@ ALTER TABLE poll ADD COLUMN consent TEXT NOT NULL DEFAULT '';
 ALTER TABLE poll ADD COLUMN archived_at INTEGER;
 ALTER TABLE poll ADD COLUMN last_option INTEGER NOT NULL DEFAULT 0;
 
+-- Rules by which ballots are void, as JSON; null if the poll has none.
+ALTER TABLE poll ADD COLUMN voids TEXT;
+
 -- The highest number of a deleted poll: numbers are never given to another poll.
 ALTER TABLE polls_version ADD COLUMN last_deleted INTEGER NOT NULL DEFAULT 0;
 

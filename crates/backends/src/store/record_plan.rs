@@ -134,7 +134,7 @@ impl<'a> RecordPlan<'a> {
                     poll,
                     key,
                     members: index..index + 1,
-                    rules: rules.get(&poll).copied(),
+                    rules: rules.get(&poll).cloned(),
                     stored: Vec::new(),
                 }),
             }
@@ -148,14 +148,14 @@ impl<'a> RecordPlan<'a> {
     pub(super) fn look_ups(&self, mode: Mode) -> Vec<LookUp> {
         let is_late = |group: &Group| {
             let members = &self.order[group.members.clone()];
-            members.iter().any(|position| refusal(group.rules, &self.ballots[*position]).is_some())
+            members.iter().any(|position| refusal(group.rules.as_ref(), &self.ballots[*position]).is_some())
         };
         self.groups
             .iter()
             .filter(|group| mode != Mode::Optimistic || is_late(group))
             .map(|group| {
                 let is_voter = self.ballots[self.order[group.members.start]].voter().is_some();
-                let most = group.rules.map_or(1, |rules| rules.quota.stored_max(rules.changeable));
+                let most = group.rules.as_ref().map_or(1, |rules| rules.quota.stored_max(rules.changeable));
                 let last =
                     if is_voter && most > 1 { BallotKey::of_voter(group.key.voter(), u8::MAX) } else { group.key };
                 LookUp { poll: group.poll, first: group.key, last }
@@ -181,7 +181,7 @@ impl<'a> RecordPlan<'a> {
             let mut late = Vec::new();
             for position in members {
                 let ballot = &self.ballots[*position];
-                let judged = match (group.rules, refusal(group.rules, ballot)) {
+                let judged = match (&group.rules, refusal(group.rules.as_ref(), ballot)) {
                     (Some(rules), None) => rules.judge(ballot, &cast),
                     (_, refusal) => {
                         late.push(*position);
@@ -198,7 +198,8 @@ impl<'a> RecordPlan<'a> {
             }
             // Sent again after the close, a ballot keeps its earlier outcome.
             for position in late {
-                let repeated = group.rules.and_then(|rules| rules.outcome_of_repeated(&self.ballots[position], &cast));
+                let repeated =
+                    group.rules.as_ref().and_then(|rules| rules.outcome_of_repeated(&self.ballots[position], &cast));
                 if let Some(repeated) = repeated {
                     self.decisions[position] = Decision::Outcome(repeated);
                 }
@@ -251,7 +252,7 @@ impl<'a> RecordPlan<'a> {
 }
 
 /// The outcome of a ballot that didn't arrive in time; `None` if it did.
-fn refusal(rules: Option<Rules>, ballot: &Ballot) -> Option<Outcome> {
+fn refusal(rules: Option<&Rules>, ballot: &Ballot) -> Option<Outcome> {
     rules.map_or(Some(Outcome::TooEarly), |rules| rules.refusal(ballot.accepted_at))
 }
 
@@ -286,8 +287,8 @@ mod tests {
     }
 
     fn rules(quota: Quota) -> BTreeMap<PollId, Rules> {
-        let rules = Rules { window: OPEN, quota, changeable: false };
-        BTreeMap::from([(PollId(1), rules), (PollId(2), rules)])
+        let rules = Rules { window: OPEN, quota, changeable: false, voids: Vec::new() };
+        BTreeMap::from([(PollId(1), rules.clone()), (PollId(2), rules)])
     }
 
     fn as_stored(ballot: &Ballot) -> CastBallot {
@@ -366,7 +367,8 @@ mod tests {
     #[test]
     fn draft_accepts_no_ballot() {
         let window = Window { opens_at: None, closes_at: None };
-        let draft = BTreeMap::from([(PollId(1), Rules { window, quota: Quota::ONE, changeable: false })]);
+        let draft =
+            BTreeMap::from([(PollId(1), Rules { window, quota: Quota::ONE, changeable: false, voids: Vec::new() })]);
         assert_eq!(settled(&[ballot(1, 1, &[1], 15)], &draft).outcomes(), [Outcome::TooEarly]);
     }
 
@@ -403,7 +405,7 @@ mod tests {
 
     #[test]
     fn latest_ballot_of_a_changeable_poll_counts() {
-        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true };
+        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true, voids: Vec::new() };
         let ballots = [of_voter(7, 1, &[1], 12), of_voter(7, 2, &[2], 11), of_voter(7, 3, &[3], 13)];
         let mut plan = RecordPlan::new(&ballots, &BTreeMap::from([(PollId(1), changeable)]));
         let look_up = plan.look_ups(Mode::Exact)[0];
@@ -418,7 +420,7 @@ mod tests {
 
     #[test]
     fn ballot_replaced_by_an_equal_one_is_a_change() {
-        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true };
+        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true, voids: Vec::new() };
         let ballots = [of_voter(7, 1, &[1], 12)];
         let mut plan = RecordPlan::new(&ballots, &BTreeMap::from([(PollId(1), changeable)]));
         plan.stored(PollId(1), ballots[0].key, as_stored(&of_voter(7, 9, &[1], 10)));

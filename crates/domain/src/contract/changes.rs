@@ -34,7 +34,8 @@ fn withdrawal(poll: &Poll, voter: u8, number: u128, ms: i64) -> Ballot {
 
 async fn standings(store: &dyn Store, poll: &Poll, voter: u8, numbers: &[u128]) -> Vec<Standing> {
     let cast = done(store.cast(poll.id, BallotKey::all_of_voter(VoterKey([voter; 15]))).await);
-    numbers.iter().map(|number| Standing::of(BallotId(Uuid::from_u128(*number)), &cast, poll)).collect()
+    let key = BallotKey::of_voter(VoterKey([voter; 15]), 0);
+    numbers.iter().map(|number| Standing::of(BallotId(Uuid::from_u128(*number)), key, &cast, poll)).collect()
 }
 
 /// A voter's next ballot replaces the one before, and raises the version, also where it equals that one.

@@ -15,6 +15,7 @@ mod edits;
 mod polls;
 mod rounds;
 pub mod support;
+mod voids;
 mod voters;
 
 pub use changes::*;
@@ -23,6 +24,7 @@ pub use counting::*;
 pub use edits::*;
 pub use polls::*;
 pub use rounds::*;
+pub use voids::*;
 pub use voters::*;
 
 /// Defines a `#[tokio::test]` for every behaviour in the suite, each on a store of its own.
@@ -82,6 +84,9 @@ macro_rules! store_contract {
             only_a_draft_is_deleted
             a_final_poll_is_archived
             changes_are_noted
+            void_ballots_do_not_count_until_undone
+            a_rule_names_a_voter_or_choices
+            any_interleaving_of_voids_counts_as_a_plain_model
             rounds_have_a_number_and_a_time
             concurrent_rounds_have_distinct_numbers
             recent_round_is_not_replaced

@@ -10,6 +10,7 @@ use super::error::StoreError;
 use crate::ballot::{Ballot, BallotKey, Choices};
 use crate::ids::{OptionId, PollId};
 use crate::tally::{Tallies, TallyChange};
+use crate::void::Void;
 
 /// Stores ballots and tallies.
 #[async_trait]
@@ -52,11 +53,17 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     /// [`StoreError::Rejected`] if there is no such poll or option, or if a count would fall below 0; nothing changed then.
     async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError>;
 
-    /// The poll's tallies and, from the same snapshot, the counts computed from its ballots. Reads every ballot.
+    /// The poll's tallies and, from the same snapshot, the counts computed from its ballots, without those that are void by the
+    /// poll's rules. Reads every ballot.
     ///
     /// # Errors
     /// [`StoreError::Rejected`] if there is no such poll.
-    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError>;
+    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+        self.recount_by(poll, None).await
+    }
+
+    /// As [`Self::recount`], by these rules in the place of the poll's, if any are given.
+    async fn recount_by(&self, poll: PollId, voids: Option<Vec<Void>>) -> Result<Recount, StoreError>;
 
     /// A page of the poll's ballots, for exports: at most `limit`, the first ones or those after an earlier page. In an order
     /// that the store determines, each ballot is in one page; one that is recorded meanwhile may be in none.
@@ -162,11 +169,13 @@ pub struct Recount {
     pub tallies: Tallies,
     /// The counts computed from the ballots (`seq` is that of the tallies).
     pub ballots: Tallies,
+    /// How many ballots don't count, since they are void.
+    pub voided: u64,
 }
 
 impl Recount {
     /// Of the stored tallies, and of what all ballots add up to.
-    pub fn new(tallies: Tallies, ballots: &TallyChange) -> Self {
+    pub fn new(tallies: Tallies, (ballots, voided): (TallyChange, u64)) -> Self {
         let mut counts: Vec<_> = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
         for (option, count) in &ballots.counts {
             match counts.iter_mut().find(|(id, _)| id == option) {
@@ -175,7 +184,7 @@ impl Recount {
             }
         }
         let ballots = Tallies { poll: tallies.poll, seq: tallies.seq, voters: ballots.voters.unsigned_abs(), counts };
-        Self { tallies, ballots }
+        Self { tallies, ballots, voided }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::ids::PollId;
 use crate::poll::Poll;
 use crate::tally::TallyChange;
+use crate::void::{Void, is_void};
 
 /// One of the ballots that a voter has cast.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,16 +51,24 @@ pub enum Standing {
     Withdrawn,
     /// It doesn't count: its voter had cast as many as the poll allows.
     Duplicate,
+    /// It doesn't count: an operator has voided it.
+    Void,
     /// It doesn't count: the result is final, and it wasn't recorded before.
     Rejected,
 }
 
 impl Standing {
-    /// Of the ballot with this id in `poll`, whose voter has cast these.
-    pub fn of(id: BallotId, cast: &[CastBallot], poll: &Poll) -> Self {
-        let is_recorded = cast.iter().any(|ballot| ballot.id == id);
+    /// Of the ballot with this id in `poll`, whose voter, with the keys of `voter`, has cast these.
+    pub fn of(id: BallotId, voter: BallotKey, cast: &[CastBallot], poll: &Poll) -> Self {
+        let is_void = |ballot: &CastBallot| is_void(&poll.voids, voter, ballot.accepted_at, &ballot.choices);
+        let found = cast.iter().find(|ballot| ballot.id == id);
+        let is_recorded = found.is_some();
         let stored_max = poll.quota.stored_max(poll.changeable);
-        match latest(cast) {
+        if found.is_some_and(is_void) {
+            return Self::Void;
+        }
+        let counting: Vec<_> = cast.iter().filter(|ballot| !is_void(ballot)).cloned().collect();
+        match latest(&counting) {
             _ if !is_recorded && cast.len() >= usize::from(stored_max) => Self::Duplicate,
             _ if !is_recorded && poll.final_at.is_some() => Self::Rejected,
             _ if !is_recorded => Self::Pending,
@@ -76,18 +85,25 @@ impl Standing {
 pub struct BallotSum {
     total: TallyChange,
     changeable: bool,
+    voids: Vec<Void>,
+    /// How many ballots were void.
+    voided: u64,
     /// The latest ballot of the voter whose ballots are being added.
     last: Option<(VoterKey, CastBallot)>,
 }
 
 impl BallotSum {
-    /// Of no ballot of this poll yet.
-    pub fn new(poll: PollId, changeable: bool) -> Self {
-        Self { total: TallyChange::none(poll), changeable, last: None }
+    /// Of no ballot of this poll yet, where these don't count.
+    pub fn new(poll: PollId, changeable: bool, voids: Vec<Void>) -> Self {
+        Self { total: TallyChange::none(poll), changeable, voids, voided: 0, last: None }
     }
 
     /// Adds a ballot. In a changeable poll, those of one voter have to follow each other, in any order.
     pub fn add(&mut self, key: BallotKey, id: BallotId, accepted_at: Timestamp, choices: &Choices) {
+        if is_void(&self.voids, key, accepted_at, choices) {
+            self.voided += 1;
+            return;
+        }
         if !self.changeable {
             return self.total.add(choices);
         }
@@ -106,10 +122,10 @@ impl BallotSum {
         }
     }
 
-    /// The sum.
-    pub fn finish(mut self) -> TallyChange {
+    /// The sum, and how many ballots were void.
+    pub fn finish(mut self) -> (TallyChange, u64) {
         self.add_last();
-        self.total
+        (self.total, self.voided)
     }
 
     fn add_last(&mut self) {
@@ -128,6 +144,8 @@ mod tests {
     use crate::new_poll::NewPoll;
     use crate::policy::{Policy, Quota};
 
+    const KEY: BallotKey = BallotKey([7; 16]);
+
     fn cast(slot: u8, id: u128, options: &[u16], at: i64) -> CastBallot {
         let choices = Choices::new(options.iter().map(|id| OptionId(*id))).unwrap_or_else(Choices::blank);
         CastBallot { slot, id: BallotId(Uuid::from_u128(id)), choices, accepted_at: Timestamp(at) }
@@ -136,7 +154,7 @@ mod tests {
     fn standings(cast: &[CastBallot], changeable: bool, ballots: u8) -> Vec<Standing> {
         let demo = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
         let poll = Poll { policy: Policy::Device, quota: Quota { ballots, per_option: None }, changeable, ..demo };
-        (1..=4).map(|id| Standing::of(BallotId(Uuid::from_u128(id)), cast, &poll)).collect()
+        (1..=4).map(|id| Standing::of(BallotId(Uuid::from_u128(id)), KEY, cast, &poll)).collect()
     }
 
     #[test]
@@ -157,7 +175,7 @@ mod tests {
     fn ballot_that_a_final_result_lacks_is_rejected() {
         let demo = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
         let poll = Poll { final_at: Some(Timestamp(9)), ..demo };
-        let standing = |cast: &[CastBallot]| Standing::of(BallotId(Uuid::from_u128(1)), cast, &poll);
+        let standing = |cast: &[CastBallot]| Standing::of(BallotId(Uuid::from_u128(1)), KEY, cast, &poll);
         assert_eq!((standing(&[]), standing(&[cast(0, 1, &[1], 1)])), (Standing::Rejected, Standing::Counted));
     }
 
@@ -171,11 +189,11 @@ mod tests {
             (3, cast(0, 5, &[2], 9)),
         ];
         let sum = |changeable| {
-            let mut sum = BallotSum::new(PollId(1), changeable);
+            let mut sum = BallotSum::new(PollId(1), changeable, Vec::new());
             for (voter, CastBallot { slot, id, choices, accepted_at }) in &ballots {
                 sum.add(BallotKey::of_voter(VoterKey([*voter; 15]), *slot), *id, *accepted_at, choices);
             }
-            sum.finish()
+            sum.finish().0
         };
         let counts = vec![(OptionId(2), 2)];
         assert_eq!(sum(true), TallyChange { poll: PollId(1), voters: 2, counts });

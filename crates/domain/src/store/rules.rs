@@ -2,15 +2,16 @@
 
 use super::ballots::Outcome;
 use super::cast_ballots::{CastBallot, latest};
-use crate::ballot::{Ballot, Choices};
+use crate::ballot::{Ballot, BallotKey, Choices};
 use crate::clock::Timestamp;
 use crate::ids::OptionId;
 use crate::policy::Quota;
 use crate::tally::TallyChange;
+use crate::void::{Void, is_void};
 use crate::window::Window;
 
 /// What a store judges a poll's ballots by, as of its transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// When ballots are accepted.
     pub window: Window,
@@ -18,6 +19,8 @@ pub struct Rules {
     pub quota: Quota,
     /// Whether a voter's next ballot replaces the one before. The quota is one ballot then.
     pub changeable: bool,
+    /// Which ballots don't count.
+    pub voids: Vec<Void>,
 }
 
 /// How a ballot is recorded.
@@ -38,6 +41,8 @@ pub enum Effect {
     Replaces(Choices),
     /// Nothing: a ballot that the voter cast later was recorded before.
     Outdated,
+    /// Nothing: the ballot is void.
+    Void,
 }
 
 impl Rules {
@@ -74,7 +79,9 @@ impl Rules {
         let slot = (0..self.quota.stored_max(self.changeable)).find(is_free);
         if self.changeable {
             let slot = slot.ok_or(Outcome::NotChangeable)?;
-            return Ok(Admitted { slot, effect: Effect::after(ballot, cast) });
+            let counting: Vec<_> = cast.iter().filter(|cast| !self.is_void_cast(ballot.key, cast)).cloned().collect();
+            let effect = if self.is_void(ballot) { Effect::Void } else { Effect::after(ballot, &counting) };
+            return Ok(Admitted { slot, effect });
         }
         if ballot.choices.is_blank() {
             return Err(Outcome::NotChangeable);
@@ -89,8 +96,22 @@ impl Rules {
             |option: &&OptionId| self.quota.per_option.is_some_and(|most| chosen(option) >= usize::from(most));
         match ballot.choices.as_slice().iter().find(is_used) {
             Some(option) => Err(Outcome::OptionQuotaUsed(*option)),
-            None => Ok(Admitted { slot, effect: Effect::Adds }),
+            None => Ok(Admitted { slot, effect: self.effect_of_first(ballot) }),
         }
+    }
+
+    /// What a ballot does that replaces none.
+    pub fn effect_of_first(&self, ballot: &Ballot) -> Effect {
+        if self.is_void(ballot) { Effect::Void } else { Effect::Adds }
+    }
+
+    fn is_void(&self, ballot: &Ballot) -> bool {
+        is_void(&self.voids, ballot.key, ballot.accepted_at, &ballot.choices)
+    }
+
+    /// Whether an earlier ballot of the voter with this key is void.
+    fn is_void_cast(&self, key: BallotKey, cast: &CastBallot) -> bool {
+        is_void(&self.voids, key, cast.accepted_at, &cast.choices)
     }
 }
 
@@ -113,7 +134,7 @@ impl Effect {
                 change.remove(replaced);
                 change.add(choices);
             }
-            Self::Outdated => return false,
+            Self::Outdated | Self::Void => return false,
         }
         true
     }
@@ -129,7 +150,8 @@ mod tests {
     use crate::policy::{CHANGEABLE_MAX, Policy};
 
     fn rules(quota: Quota) -> Rules {
-        Rules { window: Window { opens_at: Some(Timestamp(0)), closes_at: None }, quota, changeable: false }
+        let window = Window { opens_at: Some(Timestamp(0)), closes_at: None };
+        Rules { window, quota, changeable: false, voids: Vec::new() }
     }
 
     fn adds(slot: u8) -> Result<Admitted, Outcome> {

@@ -20,6 +20,7 @@ use throng_domain::store::{Store, StoreError};
 pub use self::codes::{CODES_MADE_MAX, NewBatch};
 pub use self::create::Schedule;
 pub use self::error::PollError;
+pub use self::recount::VoidChange;
 pub use self::time_arg::TimeArg;
 use crate::config::Config;
 

@@ -157,9 +157,9 @@ async fn live(poll: Poll, known: Option<&Arc<LivePoll>>, source: &ResultSource) 
     let is_final = poll.final_at.is_some();
     let latest = match known {
         Some(known) => {
-            let ids = |poll: &Poll| poll.options.iter().map(|option| option.id).collect::<Vec<_>>();
-            if is_final && known.poll.final_at.is_none() || ids(&poll) != ids(&known.poll) {
-                // The last ballots counted by others may not have been received yet, or the known result lacks an option.
+            if is_final && known.poll.final_at.is_none() || changes_counts(&known.poll, &poll) {
+                // The last ballots counted by others may not have been received yet, or the known result has other options or
+                // ballots that are void now.
                 let last = source.query(poll.id).await?;
                 known.publish(&Arc::new(Snapshot::new(last.tallies, last.as_of)));
             }
@@ -172,6 +172,12 @@ async fn live(poll: Poll, known: Option<&Arc<LivePoll>>, source: &ResultSource) 
         }
     };
     Ok(LivePoll { poll, latest, rendered: ArcSwapOption::empty() })
+}
+
+/// Whether the result may be another one with this change of the poll, without any ballot.
+fn changes_counts(before: &Poll, after: &Poll) -> bool {
+    let ids = |poll: &Poll| poll.options.iter().map(|option| option.id).collect::<Vec<_>>();
+    ids(before) != ids(after) || before.voids != after.voids
 }
 
 impl LivePolls {

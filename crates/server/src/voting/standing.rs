@@ -23,7 +23,7 @@ const LOOK_UP_WAIT_MAX: Duration = Duration::from_secs(2);
 /// [`Refusal::Overloaded`] if too many ballots are being looked up for too long, [`Refusal::Unavailable`] if the store can't be read.
 pub async fn standing(core: &CoreState, poll: &Poll, receipt: &Receipt) -> Result<Standing, Refusal> {
     let cast = look_up(core, &core.app.look_ups.standings, poll, receipt).await?;
-    Ok(Standing::of(receipt.ballot_id, &cast, poll))
+    Ok(Standing::of(receipt.ballot_id, receipt.key, &cast, poll))
 }
 
 /// What the voter of the ballot has cast.
@@ -64,11 +64,13 @@ pub async fn withdraw(core: &CoreState, poll: &Poll, receipt: &Receipt) -> Resul
         PollState::Closing | PollState::Final => return Err(Refusal::PollClosed),
     }
     let cast = look_up(core, &core.app.look_ups.withdrawals, poll, receipt).await?;
-    match Standing::of(receipt.ballot_id, &cast, poll) {
+    match Standing::of(receipt.ballot_id, receipt.key, &cast, poll) {
         Standing::Withdrawn => return Ok(Status::Counted),
         // On its way, the ballot is recorded after its withdrawal, and doesn't count.
         Standing::Counted | Standing::Pending => {}
-        Standing::Replaced | Standing::Duplicate | Standing::Rejected => return Err(Refusal::NothingToWithdraw),
+        Standing::Replaced | Standing::Duplicate | Standing::Void | Standing::Rejected => {
+            return Err(Refusal::NothingToWithdraw);
+        }
     }
     // Just after the ballot, so that one which the voter has cast since, and which isn't recorded yet, counts.
     let recorded = cast.iter().find(|ballot| ballot.id == receipt.ballot_id);

@@ -17,6 +17,7 @@ use throng_domain::store::{
     BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollStore, Recorded, Recount, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::void::Void;
 
 use crate::wait::WAIT_MAX;
 
@@ -111,8 +112,8 @@ impl BallotStore for GatedStore {
         self.store.change_tallies(change).await
     }
 
-    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        self.store.recount(poll).await
+    async fn recount_by(&self, poll: PollId, voids: Option<Vec<Void>>) -> Result<Recount, StoreError> {
+        self.store.recount_by(poll, voids).await
     }
 
     async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {

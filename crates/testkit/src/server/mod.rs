@@ -243,7 +243,7 @@ impl TestServer {
         self.settle();
         self.database.with_store(async |store| {
             let poll = store.poll(&"demo".parse().unwrap()).await.unwrap().unwrap();
-            let Recount { tallies, ballots } = store.recount(poll.id).await.unwrap();
+            let Recount { tallies, ballots, .. } = store.recount(poll.id).await.unwrap();
             assert!(tallies.counts_equal(&ballots), "{tallies:?} is not {ballots:?}");
             ballots.voters
         })

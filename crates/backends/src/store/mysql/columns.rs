@@ -4,6 +4,7 @@ use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::PollId;
+use throng_domain::void::{self, Void};
 
 use super::error::corrupt;
 
@@ -30,6 +31,12 @@ where
 /// A column that holds text, which may be compared by its bytes: the library treats such a column as binary.
 pub(super) fn text(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> sqlx::Result<&str> {
     row.try_get_unchecked(column)
+}
+
+/// A column that holds a poll's rules that void ballots.
+pub(super) fn stored_voids(row: &MySqlRow, column: usize) -> sqlx::Result<Vec<Void>> {
+    let stored: Option<&str> = row.try_get_unchecked(column)?;
+    void::from_stored(stored).map_err(corrupt)
 }
 
 /// A column that holds one of a field's values.

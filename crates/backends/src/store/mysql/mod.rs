@@ -35,6 +35,7 @@ use throng_domain::store::{
     Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::void::Void;
 use tokio::time::Instant;
 
 use self::connection::{Connections, PooledConnection, READ_MAX};
@@ -101,10 +102,10 @@ impl BallotStore for MySqlStore {
         tallies.into_iter().next().ok_or_else(|| StoreError::no_such_poll(change.poll))
     }
 
-    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
+    async fn recount_by(&self, poll: PollId, voids: Option<Vec<Void>>) -> Result<Recount, StoreError> {
         let mut connection = self.connection().await?;
         // Not returned to the pool: its snapshot ends with it.
-        let counted = tallies::recount(&mut connection, poll).await.map_err(before_commit)?;
+        let counted = tallies::recount(&mut connection, poll, voids).await.map_err(before_commit)?;
         counted.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 

@@ -11,8 +11,9 @@ use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, Rules, StoreError, Window};
 use throng_domain::tally::TallyChange;
+use throng_domain::void::to_stored;
 
-use super::columns::{NOW, list, natural, now, text, timestamp, word};
+use super::columns::{NOW, list, natural, now, stored_voids, text, timestamp, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 use super::{audit, tallies};
@@ -20,7 +21,7 @@ use super::{audit, tallies};
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                      percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                     archived_at, last_option, \
+                     archived_at, last_option, voids, \
                      o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
@@ -126,7 +127,7 @@ async fn delete_from(writer: &mut MySqlConnection, table: &str, poll: PollId) ->
 async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, slug) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               version, voids, slug) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).execute(writer).await?;
     i64::try_from(inserted.last_insert_id()).map(PollId).map_err(corrupt)
 }
@@ -134,7 +135,7 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
 async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = ?, intro = ?, consent = ?, kind = ?, min_choices = ?, max_choices = ?, \
                opens_at = ?, closes_at = ?, closed_at = ?, final_at = ?, archived_at = ?, results = ?, percent_base = ?, \
-               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ? \
+               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ? \
                WHERE id = ?";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
@@ -165,6 +166,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(poll.changeable)
         .bind(poll.last_option.0)
         .bind(poll.version)
+        .bind(to_stored(&poll.voids))
 }
 
 async fn insert_options(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -222,7 +224,7 @@ pub(super) async fn begin_with_rules(
     alone: bool,
 ) -> sqlx::Result<BTreeMap<PollId, Rules>> {
     let sql = format!(
-        "START TRANSACTION; SELECT id, opens_at, closes_at, final_at, quota, option_quota, changeable FROM poll \
+        "START TRANSACTION; SELECT id, opens_at, closes_at, final_at, quota, option_quota, changeable, voids FROM poll \
          WHERE id IN ({}) ORDER BY id {}",
         list(polls),
         if alone { "FOR UPDATE" } else { "LOCK IN SHARE MODE" }
@@ -231,7 +233,10 @@ pub(super) async fn begin_with_rules(
     let rules = rows.iter().map(|row| {
         let window = Window { opens_at: timestamp(row, 1)?, closes_at: timestamp(row, 2)? };
         let window = window.judging(timestamp(row, 3)?.is_some());
-        Ok((PollId(row.try_get(0)?), Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)? }))
+        Ok((
+            PollId(row.try_get(0)?),
+            Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)?, voids: stored_voids(row, 7)? },
+        ))
     });
     rules.collect()
 }
@@ -280,6 +285,7 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         consent: text(row, 19)?.to_owned(),
         archived_at: timestamp(row, 20)?,
         last_option: OptionId(natural(row, 21)?),
+        voids: stored_voids(row, 22)?,
         options: Vec::new(),
     })
 }

@@ -8,9 +8,10 @@ use throng_domain::ballot::Ballot;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::{BallotSum, Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::void::Void;
 
 use super::ballots;
-use super::columns::list;
+use super::columns::{list, stored_voids};
 use super::connection::{READ_MAX, simple_query};
 use super::error::{StoreResult, before_commit, corrupt};
 use crate::store::pool::within;
@@ -110,15 +111,20 @@ fn sums(polls: &[PollId], rows: &[MySqlRow]) -> sqlx::Result<Vec<Tallies>> {
 
 /// Reads page by page, so that neither side holds all ballots and each page has its own deadline; all in one snapshot,
 /// in a transaction that the caller ends.
-pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Recount>> {
+pub(super) async fn recount(
+    reader: &mut MySqlConnection,
+    poll: PollId,
+    voids: Option<Vec<Void>>,
+) -> sqlx::Result<Option<Recount>> {
     let begin =
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
     within(READ_MAX, simple_query(&mut *reader, begin)).await??;
     let Some(tallies) = within(READ_MAX, of_poll(reader, poll)).await?? else { return Ok(None) };
-    let changeable = format!("SELECT changeable FROM poll WHERE id = {}", poll.0);
-    let changeable = within(READ_MAX, simple_query(&mut *reader, &changeable)).await??;
-    let changeable = changeable.first().map_or(Ok(false), |row| row.try_get(0))?;
-    let mut ballots = BallotSum::new(poll, changeable);
+    let of_poll = format!("SELECT changeable, voids FROM poll WHERE id = {}", poll.0);
+    let of_poll = within(READ_MAX, simple_query(&mut *reader, &of_poll)).await??;
+    let Some(of_poll) = of_poll.first() else { return Ok(None) };
+    let (changeable, stored) = (of_poll.try_get(0)?, stored_voids(of_poll, 1)?);
+    let mut ballots = BallotSum::new(poll, changeable, voids.unwrap_or(stored));
     let mut after = None;
     loop {
         let page = within(READ_MAX, ballots::stored(reader, poll, after, RECOUNT_PAGE)).await??;
@@ -127,7 +133,7 @@ pub(super) async fn recount(reader: &mut MySqlConnection, poll: PollId) -> sqlx:
         }
         match page.next {
             Some(_) => after = page.next,
-            None => return Ok(Some(Recount::new(tallies, &ballots.finish()))),
+            None => return Ok(Some(Recount::new(tallies, ballots.finish()))),
         }
     }
 }

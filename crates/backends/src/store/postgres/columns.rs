@@ -4,6 +4,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, PollId};
+use throng_domain::void::{self, Void};
 
 /// The time by the server's clock, in milliseconds.
 pub(super) const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -27,6 +28,11 @@ where
     U: TryFrom<T, Error: std::error::Error + Send + Sync + 'static>,
 {
     U::try_from(stored).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A column that holds a poll's rules that void ballots.
+pub(super) fn stored_voids(row: &PgRow, column: usize) -> sqlx::Result<Vec<Void>> {
+    void::from_stored(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// A column that holds one of a field's values.

@@ -35,6 +35,7 @@ use throng_domain::store::{
     Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::void::Void;
 
 use self::connection::Connections;
 use self::error::{open_error, read_error};
@@ -81,8 +82,8 @@ impl BallotStore for PostgresStore {
         self.connections.write(async |writer| tallies::change(writer, self.shard, change).await).await
     }
 
-    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        tallies::recount(&self.connections, poll).await?.ok_or_else(|| StoreError::no_such_poll(poll))
+    async fn recount_by(&self, poll: PollId, voids: Option<Vec<Void>>) -> Result<Recount, StoreError> {
+        tallies::recount(&self.connections, poll, voids).await?.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
     async fn ballots(&self, poll: PollId, after: Option<Cursor>, limit: usize) -> Result<BallotPage, StoreError> {

@@ -11,8 +11,9 @@ use throng_domain::poll::{Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, Rules, StoreError, Window};
 use throng_domain::tally::TallyChange;
+use throng_domain::void::to_stored;
 
-use super::columns::{NOW, Numbers, now, option_id, timestamp, unsigned, word};
+use super::columns::{NOW, Numbers, now, option_id, stored_voids, timestamp, unsigned, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
 use super::locks::{lock_exclusively, lock_of};
@@ -23,7 +24,7 @@ const SELECT: &str = "\
     SELECT id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, percent_base, version, \
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
     ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota, \
-    proof, changeable, consent, archived_at, last_option FROM poll";
+    proof, changeable, consent, archived_at, last_option, voids FROM poll";
 
 pub(super) async fn all(reader: &mut PgConnection) -> sqlx::Result<Vec<Poll>> {
     let rows = sqlx::query(&format!("{SELECT} ORDER BY id")).fetch_all(reader).await?;
@@ -149,11 +150,11 @@ pub(super) async fn begin(
     let lock = if alone { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
     let locks = polls.iter().map(|poll| format!("SELECT {lock}({})", lock_of(*poll)));
     let locks = locks.collect::<Vec<_>>().join("; ");
-    let rules = "SELECT id, opens_at, closes_at, final_at, quota, option_quota, changeable FROM poll";
+    let rules = "SELECT id, opens_at, closes_at, final_at, quota, option_quota, changeable, voids FROM poll";
     let sql = format!("{}; {locks}; {rules} WHERE id IN ({numbers})", settings::BEGIN);
     let rows = simple_query(writer, &sql).await?;
     // The statements that begin the transaction, and every lock, return rows of one column.
-    rows.iter().filter(|row| row.len() == 7).map(rules_from).collect()
+    rows.iter().filter(|row| row.len() == 8).map(rules_from).collect()
 }
 
 /// Reads a poll once no other transaction changes it or records in it, until this transaction ends.
@@ -166,8 +167,8 @@ async fn lock_and_read(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<
 async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, slug) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
+               version, voids, slug) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
                RETURNING id";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).fetch_one(writer).await?;
     inserted.try_get(0).map(PollId)
@@ -177,14 +178,14 @@ async fn update(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = $1, intro = $2, consent = $3, kind = $4, min_choices = $5, max_choices = $6, \
                opens_at = $7, closes_at = $8, closed_at = $9, final_at = $10, archived_at = $11, results = $12, \
                percent_base = $13, policy = $14, quota = $15, option_quota = $16, proof = $17, changeable = $18, \
-               last_option = $19, version = $20 WHERE id = $21";
+               last_option = $19, version = $20, voids = $21 WHERE id = $22";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
 }
 
 type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-/// The query with the parameters $1 to $20, a poll's fields.
+/// The query with the parameters $1 to $21, a poll's fields.
 fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
     query
         .bind(&poll.title)
@@ -207,6 +208,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(poll.changeable)
         .bind(i32::from(poll.last_option.0))
         .bind(poll.version.cast_signed())
+        .bind(to_stored(&poll.voids))
 }
 
 async fn insert_options(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -254,6 +256,7 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         consent: row.try_get(21)?,
         archived_at: row.try_get(22).map(timestamp)?,
         last_option: option_id(row.try_get(23)?)?,
+        voids: stored_voids(row, 24)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
     };
     poll.last_option = poll.last_option.max(poll.highest_option());
@@ -263,7 +266,10 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
 fn rules_from(row: &PgRow) -> sqlx::Result<(PollId, Rules)> {
     let window = Window { opens_at: row.try_get(1).map(timestamp)?, closes_at: row.try_get(2).map(timestamp)? };
     let window = window.judging(row.try_get(3).map(timestamp)?.is_some());
-    Ok((PollId(row.try_get(0)?), Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)? }))
+    Ok((
+        PollId(row.try_get(0)?),
+        Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)?, voids: stored_voids(row, 7)? },
+    ))
 }
 
 /// A quota in this column and the next one.

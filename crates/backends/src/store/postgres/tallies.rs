@@ -8,11 +8,12 @@ use throng_domain::ballot::BallotKey;
 use throng_domain::poll::PollId;
 use throng_domain::store::{BallotSum, CastBallot, Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::void::Void;
 
 use super::super::pool::within;
 use super::super::tally_sums::Sums;
 use super::ballots::{bytes, cast_from};
-use super::columns::{Numbers, option_id};
+use super::columns::{Numbers, option_id, stored_voids};
 use super::connection::{Connections, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, read_error};
 use super::locks;
@@ -118,11 +119,15 @@ fn from(rows: &[PgRow]) -> sqlx::Result<Vec<Tallies>> {
 }
 
 /// Reads page by page, each with its own deadline: how long all of it takes depends on the poll.
-pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreResult<Option<Recount>> {
+pub(super) async fn recount(
+    connections: &Connections,
+    poll: PollId,
+    voids: Option<Vec<Void>>,
+) -> StoreResult<Option<Recount>> {
     let counted = async {
         let mut pooled = connections.take().await?;
         let reader = &mut *pooled;
-        let opened = within(WORK_MAX, open_ballots(reader, poll)).await??;
+        let opened = within(WORK_MAX, open_ballots(reader, poll, voids)).await??;
         let Some((tallies, mut ballots)) = opened else { return Ok(None) };
         let fetch = format!("FETCH {PAGE} FROM ballots");
         loop {
@@ -138,17 +143,22 @@ pub(super) async fn recount(connections: &Connections, poll: PollId) -> StoreRes
         }
         within(WORK_MAX, simple_query(reader, "COMMIT")).await??;
         pooled.release();
-        Ok(Some(Recount::new(tallies, &ballots.finish())))
+        Ok(Some(Recount::new(tallies, ballots.finish())))
     };
     counted.await.map_err(read_error)
 }
 
 /// Begins a snapshot in which the poll's ballots can be fetched, and reads its tallies in it; with a sum of no ballot yet.
-async fn open_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<(Tallies, BallotSum)>> {
+async fn open_ballots(
+    reader: &mut PgConnection,
+    poll: PollId,
+    voids: Option<Vec<Void>>,
+) -> sqlx::Result<Option<(Tallies, BallotSum)>> {
     simple_query(&mut *reader, settings::BEGIN_SNAPSHOT).await?;
     let Some(tallies) = of_poll(reader, poll).await? else { return Ok(None) };
-    let changeable = sqlx::query_scalar("SELECT changeable FROM poll WHERE id = $1").bind(poll.0);
-    let changeable = changeable.fetch_one(&mut *reader).await?;
+    let of_poll = sqlx::query("SELECT changeable, voids FROM poll WHERE id = $1").bind(poll.0);
+    let of_poll = of_poll.fetch_one(&mut *reader).await?;
+    let (changeable, stored) = (of_poll.try_get(0)?, stored_voids(&of_poll, 1)?);
     let declare = format!(
         "DECLARE ballots NO SCROLL CURSOR FOR SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
          WHERE poll_id = {} {}",
@@ -157,5 +167,5 @@ async fn open_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<O
         if changeable { "ORDER BY key" } else { "" }
     );
     simple_query(reader, &declare).await?;
-    Ok(Some((tallies, BallotSum::new(poll, changeable))))
+    Ok(Some((tallies, BallotSum::new(poll, changeable, voids.unwrap_or(stored)))))
 }

@@ -4,6 +4,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, PollId};
+use throng_domain::void::{self, Void};
 
 /// The time by this machine's clock.
 pub(super) fn now(reader: &Connection) -> rusqlite::Result<Timestamp> {
@@ -21,6 +22,13 @@ pub(super) fn option_ids(reader: &Connection, poll: PollId) -> rusqlite::Result<
         .prepare_cached("SELECT id FROM option WHERE poll_id = ?1 ORDER BY id")?
         .query_map([poll.0], |row| row.get(0).map(OptionId))?
         .collect()
+}
+
+/// A column that holds a poll's rules that void ballots.
+pub(super) fn stored_voids(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Void>> {
+    let stored: Option<String> = row.get(column)?;
+    void::from_stored(stored.as_deref())
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
 /// A column that holds one of a field's values.

@@ -115,7 +115,7 @@ pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
     schema::apply_missing(&database)?;
     let mut checked = Checked::default();
     for (poll, slug) in polls::slugs(&database).map_err(read_error)? {
-        let Some(recount) = tallies::recount_within(&database, poll).map_err(read_error)? else { continue };
+        let Some(recount) = tallies::recount_within(&database, poll, None).map_err(read_error)? else { continue };
         if !recount.tallies.counts_equal(&recount.ballots) {
             return Err(corrupt(format!(
                 "the tallies of poll `{slug}` say {} voters, its ballots are {}",

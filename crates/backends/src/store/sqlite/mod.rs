@@ -49,6 +49,7 @@ use throng_domain::store::{
     Recorded, Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::void::Void;
 
 use self::claim::refuse_other_name;
 pub use self::claim::{Claim, claim};
@@ -182,8 +183,8 @@ impl BallotStore for SqliteStore {
         self.write(move |writer| tallies::change(writer, &change)).await
     }
 
-    async fn recount(&self, poll: PollId) -> Result<Recount, StoreError> {
-        self.read_bounded(move |reader| tallies::recount(reader, poll))
+    async fn recount_by(&self, poll: PollId, voids: Option<Vec<Void>>) -> Result<Recount, StoreError> {
+        self.read_bounded(move |reader| tallies::recount(reader, poll, voids))
             .await?
             .ok_or_else(|| StoreError::no_such_poll(poll))
     }

@@ -8,12 +8,13 @@ use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, Rules, StoreError, Window};
 use throng_domain::tally::TallyChange;
+use throng_domain::void::to_stored;
 
-use super::columns::{now, timestamp, word};
+use super::columns::{now, stored_voids, timestamp, word};
 use super::error::{StoreResult, read_error, write_error};
 use super::{audit, tallies};
 
-/// The parameters ?1 to ?20, a poll's fields, and ?21, by which it is known.
+/// The parameters ?1 to ?21, a poll's fields, and ?22, by which it is known.
 macro_rules! fields {
     ($poll:expr, $key:expr) => {
         params![
@@ -37,6 +38,7 @@ macro_rules! fields {
             $poll.changeable,
             $poll.last_option.0,
             $poll.version,
+            to_stored(&$poll.voids),
             $key
         ]
     };
@@ -44,7 +46,7 @@ macro_rules! fields {
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                        percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                       archived_at, last_option";
+                       archived_at, last_option, voids";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -97,8 +99,8 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll, by: &Author) -> Stor
         &format!(
             "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
              final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-             version, slug, id) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, {NEXT_ID})"
+             version, voids, slug, id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, {NEXT_ID})"
         ),
         fields![poll, poll.slug.as_str()],
     );
@@ -135,7 +137,7 @@ pub(super) fn change(
             "UPDATE poll SET title = ?1, intro = ?2, consent = ?3, kind = ?4, min_choices = ?5, max_choices = ?6, \
              opens_at = ?7, closes_at = ?8, closed_at = ?9, final_at = ?10, archived_at = ?11, results = ?12, \
              percent_base = ?13, policy = ?14, quota = ?15, option_quota = ?16, proof = ?17, changeable = ?18, \
-             last_option = ?19, version = ?20 WHERE id = ?21",
+             last_option = ?19, version = ?20, voids = ?21 WHERE id = ?22",
             fields![changed, poll.0],
         )
         .map_err(write_error)?;
@@ -218,12 +220,13 @@ pub(super) fn mark(writer: &mut Connection, polls: &[(PollId, u64)], mark: Mark)
 pub(super) fn rules(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Rules>> {
     reader
         .prepare_cached(
-            "SELECT opens_at, closes_at, final_at IS NOT NULL, quota, option_quota, changeable FROM poll WHERE id = ?1",
+            "SELECT opens_at, closes_at, final_at IS NOT NULL, quota, option_quota, changeable, voids FROM poll WHERE id = ?1",
         )?
         .query_row([poll.0], |row| {
             let window = Window { opens_at: row.get(0).map(timestamp)?, closes_at: row.get(1).map(timestamp)? };
             let quota = Quota { ballots: row.get(3)?, per_option: row.get(4)? };
-            Ok(Rules { window: window.judging(row.get(2)?), quota, changeable: row.get(5)? })
+            let voids = stored_voids(row, 6)?;
+            Ok(Rules { window: window.judging(row.get(2)?), quota, changeable: row.get(5)?, voids })
         })
         .optional()
 }
@@ -273,6 +276,7 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         consent: row.get(19)?,
         archived_at: row.get(20).map(timestamp)?,
         last_option: OptionId(row.get(21)?),
+        voids: stored_voids(row, 22)?,
         options: Vec::new(),
     })
 }

@@ -119,7 +119,7 @@ impl<'a> Rows<'a> {
                 .unwrap_or(refusal)));
         }
         match self.insert(ballot) {
-            Ok(()) => Ok(Ok(Effect::Adds)),
+            Ok(()) => Ok(Ok(rules.effect_of_first(ballot))),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                 rules.outcome_of_repeated(ballot, &cast(self.writer, ballot.poll, ballot.key)?).map(Err).ok_or(error)
             }

@@ -7,9 +7,10 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::{BallotSum, Recount, StoreError};
 use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::void::Void;
 
 use super::ballots::id_from;
-use super::columns::{option_ids, word};
+use super::columns::{option_ids, stored_voids, word};
 use super::error::{StoreResult, read_error, write_error};
 use crate::store::tally_sums::Sums;
 
@@ -64,16 +65,24 @@ pub(super) fn of_poll(reader: &Connection, poll: PollId) -> rusqlite::Result<Opt
     within(&*reader.unchecked_transaction()?, poll)
 }
 
-pub(super) fn recount(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<Recount>> {
-    recount_within(&*reader.unchecked_transaction()?, poll)
+pub(super) fn recount(
+    reader: &Connection,
+    poll: PollId,
+    voids: Option<Vec<Void>>,
+) -> rusqlite::Result<Option<Recount>> {
+    recount_within(&*reader.unchecked_transaction()?, poll, voids)
 }
 
 /// As [`recount`], in the caller's transaction.
-pub(super) fn recount_within(snapshot: &Connection, poll: PollId) -> rusqlite::Result<Option<Recount>> {
+pub(super) fn recount_within(
+    snapshot: &Connection,
+    poll: PollId,
+    voids: Option<Vec<Void>>,
+) -> rusqlite::Result<Option<Recount>> {
     let Some(tallies) = within(snapshot, poll)? else { return Ok(None) };
-    let changeable = "SELECT changeable FROM poll WHERE id = ?1";
-    let changeable = snapshot.query_row(changeable, [poll.0], |row| row.get(0))?;
-    let mut ballots = BallotSum::new(poll, changeable);
+    let of_poll = "SELECT changeable, voids FROM poll WHERE id = ?1";
+    let (changeable, stored) = snapshot.query_row(of_poll, [poll.0], |row| Ok((row.get(0)?, stored_voids(row, 1)?)))?;
+    let mut ballots = BallotSum::new(poll, changeable, voids.unwrap_or(stored));
     let mut all = snapshot.prepare(&format!(
         "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot WHERE poll_id = ?1 UNION ALL \
          SELECT key, ballot_id, choices, accepted_at FROM voter_ballot WHERE poll_id = ?1 {}",
@@ -84,5 +93,5 @@ pub(super) fn recount_within(snapshot: &Connection, poll: PollId) -> rusqlite::R
     while let Some(row) = rows.next()? {
         ballots.add(BallotKey(row.get(0)?), id_from(row.get(1)?), Timestamp(row.get(3)?), &word(row, 2)?);
     }
-    Ok(Some(Recount::new(tallies, &ballots.finish())))
+    Ok(Some(Recount::new(tallies, ballots.finish())))
 }

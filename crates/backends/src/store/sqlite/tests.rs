@@ -329,7 +329,8 @@ fn after(version: usize) -> Vec<&'static str> {
 /// Undoes 0009_edits.
 const UNDO_9: &str = "DROP TABLE audit; ALTER TABLE polls_version DROP COLUMN last_deleted; \
                       ALTER TABLE poll DROP COLUMN consent; ALTER TABLE poll DROP COLUMN archived_at; \
-                      ALTER TABLE poll DROP COLUMN last_option; PRAGMA user_version = 8;";
+                      ALTER TABLE poll DROP COLUMN last_option; ALTER TABLE poll DROP COLUMN voids; \
+                      PRAGMA user_version = 8;";
 
 /// Undoes 0008_codes.
 const UNDO_8: &str = "DROP TABLE code; DROP TABLE code_batch; PRAGMA user_version = 7;";

@@ -194,7 +194,7 @@ impl Delete {
     }
 }
 
-fn option_id(text: &str) -> Result<OptionId, String> {
+pub(super) fn option_id(text: &str) -> Result<OptionId, String> {
     text.parse().map(OptionId).map_err(|_| format!("`{text}` is not the id of an option, such as 2"))
 }
 

@@ -106,7 +106,7 @@ async fn write_ballots(
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     if format == Format::Csv {
-        let voter = if poll.changeable { ",voter" } else { "" };
+        let voter = if poll.policy.identifies_voters() { ",voter" } else { "" };
         writeln!(out, "ballot_id,accepted_at,choices,policy{voter}")?;
     }
     let mut after = None;
@@ -114,8 +114,8 @@ async fn write_ballots(
         let page = store.ballots(poll.id, after, PAGE_BALLOTS).await?;
         for ballot in &page.ballots {
             match format {
-                Format::Csv => write_csv(out, &Row::of(ballot, poll))?,
-                Format::Jsonl => write_json(out, &Row::of(ballot, poll))?,
+                Format::Csv => write_csv(out, &Row::of(ballot))?,
+                Format::Jsonl => write_json(out, &Row::of(ballot))?,
             }
         }
         progress.inc(page.ballots.len().try_into().unwrap_or(u64::MAX));
@@ -140,9 +140,9 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(ballot: &'a Ballot, poll: &Poll) -> Self {
+    fn of(ballot: &'a Ballot) -> Self {
         let accepted_at = rfc3339_text(ballot.accepted_at);
-        let voter = ballot.voter().filter(|_| poll.changeable).map(|voter| voter.to_string());
+        let voter = ballot.voter().map(|voter| voter.to_string());
         Self { ballot_id: ballot.id, accepted_at, choices: &ballot.choices, policy: ballot.policy, voter }
     }
 }

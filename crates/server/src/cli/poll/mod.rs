@@ -14,6 +14,7 @@ mod log;
 mod recount;
 mod results;
 mod show;
+mod void;
 mod window;
 
 use clap::{Args, Subcommand};
@@ -75,6 +76,8 @@ enum PollCommand {
     Results(results::Results),
     Export(export::Export),
     Recount(recount::Recount),
+    Void(void::Void),
+    Unvoid(void::Unvoid),
     /// Make, list and revoke invitation codes, for a poll with the policy `code`
     #[command(subcommand)]
     Codes(codes::CodesCommand),
@@ -103,6 +106,8 @@ pub(super) fn run(PollArgs { author, command }: PollArgs, flags: &Flags) -> anyh
                 PollCommand::Results(command) => command.run(polls, store, clock, &config, out).await,
                 PollCommand::Export(command) => command.run(polls, store, &config, out).await,
                 PollCommand::Recount(command) => command.run(polls, out).await,
+                PollCommand::Void(command) => command.run(polls, clock, out).await,
+                PollCommand::Unvoid(command) => command.run(polls, out).await,
                 PollCommand::Codes(command) => command.run(polls, &config, out).await,
             }
         })

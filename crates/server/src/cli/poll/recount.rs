@@ -60,6 +60,7 @@ impl Recount {
         let repaired = self.repair && !equal;
         if repaired {
             polls.repair(&poll, &counted).await?;
+            polls.settle(&poll).await?;
         }
         let voters = Row { id: None, label: None, tallies: counted.tallies.voters, ballots: counted.ballots.voters };
         let options = rows(&poll, &counted);
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn differences_include_options_unknown_to_the_poll() {
         let poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
-        let mut counted = Counted { tallies: Tallies::empty(&poll), ballots: Tallies::empty(&poll) };
+        let mut counted = Counted { tallies: Tallies::empty(&poll), ballots: Tallies::empty(&poll), voided: 0 };
         counted.ballots.voters = 1;
         counted.ballots.counts[1].1 = 1;
         counted.ballots.counts.push((OptionId(9), 1));

@@ -92,6 +92,7 @@ fn word(standing: Standing) -> &'static str {
         Standing::Replaced => "replaced",
         Standing::Withdrawn => "withdrawn",
         Standing::Duplicate => "duplicate",
+        Standing::Void => "void",
         Standing::Rejected => "rejected",
     }
 }

@@ -18,6 +18,7 @@ use throng_domain::store::{
     StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::void::Void;
 
 /// The one poll there is.
 pub const POLL: PollId = PollId(1);
@@ -101,7 +102,7 @@ impl BallotStore for ScriptedStore {
         not_here()
     }
 
-    async fn recount(&self, _: PollId) -> Result<Recount, StoreError> {
+    async fn recount_by(&self, _: PollId, _: Option<Vec<Void>>) -> Result<Recount, StoreError> {
         not_here()
     }
 

@@ -24,4 +24,5 @@ mod results;
 mod shutdown;
 mod signed;
 mod visibility;
+mod voids;
 mod voters;

@@ -10,5 +10,6 @@ mod manual;
 mod polls;
 mod schema;
 mod serving;
+mod voids;
 mod waiting;
 mod workspace;

@@ -11,7 +11,7 @@ use throng_domain::store::{BallotStore as _, PollStore as _};
 use crate::cli::workspace::Workspace;
 
 /// Records a ballot for each of `ballots` in the poll, all of them at this moment.
-fn record(workspace: &Workspace, slug: &str, ballots: &[&[u16]]) {
+pub fn record(workspace: &Workspace, slug: &str, ballots: &[&[u16]]) {
     let store = SqliteStore::open(&workspace.path("var/throng.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
