@@ -57,6 +57,8 @@ words! {
         Unvoid = "unvoid",
         /// The tallies were made to agree with the rules that void ballots.
         Recount = "recount",
+        /// An earlier system's counts were taken over.
+        Import = "import",
         /// A draft was deleted.
         Delete = "delete",
     }

@@ -15,6 +15,7 @@ pub mod code;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod ids;
+pub mod imported;
 pub mod new_poll;
 pub mod policy;
 pub mod poll;

@@ -98,6 +98,7 @@ impl NewPoll {
             changeable: self.changeable,
             proof: self.proof,
             voids: Vec::new(),
+            imported: Vec::new(),
             version: 1,
             last_option,
             options,

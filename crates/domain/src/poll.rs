@@ -57,6 +57,8 @@ pub struct Poll {
     pub proof: Proof,
     /// Which ballots don't count.
     pub voids: Vec<Void>,
+    /// Counts from an earlier system, of which there are no ballots here: they are added to those of the ballots.
+    pub imported: Vec<(OptionId, u64)>,
     /// Increases with every change of the poll.
     pub version: u64,
     /// The highest id that an option ever had: a new option gets the next one.

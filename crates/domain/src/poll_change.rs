@@ -9,8 +9,12 @@ use crate::ids::OptionId;
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
 use crate::store::StoreError;
+use crate::tally::TallyChange;
 use crate::void::{VOIDS_MAX, Void, VoidRule};
 use crate::window::{Close, Window};
+
+/// The most votes of an option that are taken over: enough for anybody, and far from what a count can hold.
+pub const IMPORTED_MAX: u64 = 1 << 48;
 
 /// A change of a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,9 @@ pub enum PollChange {
     Unvoid(u32),
     /// The tallies agree with the rules as they were at the version that is changed.
     Applied,
+    /// Takes over counts from an earlier system, in the place of those that were taken over before. Voters aren't known of them, so
+    /// percentages become shares of the selections.
+    Import(Vec<(OptionId, u64)>),
     /// Archives it, once its result is final, or takes it back.
     Archive(bool),
 }
@@ -103,6 +110,7 @@ impl PollChange {
             Self::Void(rule) => poll.with_void(rule).map_err(rejected)?,
             Self::Unvoid(number) => poll.without_void(*number).map_err(rejected)?,
             Self::Applied => poll.with_voids_applied(),
+            Self::Import(counts) => poll.with_imported(counts).map_err(rejected)?,
             Self::Archive(true) if poll.final_at.is_none() => {
                 return Err(rejected(format!("poll `{}` isn't final yet, so it can't be archived", poll.slug)));
             }
@@ -111,6 +119,19 @@ impl PollChange {
             }
         };
         Ok(Poll { version: poll.version + 1, ..changed })
+    }
+
+    /// What it adds to the tallies of the poll that it changes from `before` to `after`; `None` if nothing that is shown changes.
+    pub fn tally_change(&self, before: &Poll, after: &Poll) -> Option<TallyChange> {
+        match self {
+            Self::Edit(_) | Self::Import(_) => Some(TallyChange {
+                counts: TallyChange::differences(&before.imported, &after.imported),
+                ..TallyChange::none(after.id)
+            }),
+            Self::Window(_) | Self::Close(_) | Self::Void(_) | Self::Unvoid(_) | Self::Applied | Self::Archive(_) => {
+                None
+            }
+        }
     }
 
     /// What it does, for the audit log.
@@ -122,6 +143,7 @@ impl PollChange {
             Self::Void(_) => Action::Void,
             Self::Unvoid(_) => Action::Unvoid,
             Self::Applied => Action::Recount,
+            Self::Import(_) => Action::Import,
             Self::Archive(true) => Action::Archive,
             Self::Archive(false) => Action::Unarchive,
         }
@@ -157,6 +179,19 @@ impl Poll {
 
     fn with(&self, Window { opens_at, closes_at }: Window) -> Self {
         Self { opens_at, closes_at, closed_at: None, final_at: None, ..self.clone() }
+    }
+
+    fn with_imported(&self, counts: &[(OptionId, u64)]) -> Result<Self, String> {
+        if let Some((unknown, _)) = counts.iter().find(|(id, _)| self.options.iter().all(|option| option.id != *id)) {
+            return Err(format!("poll `{}` has no option {unknown}", self.slug));
+        }
+        if counts.iter().any(|(_, count)| *count > IMPORTED_MAX) {
+            return Err(format!("an option can't have more than {IMPORTED_MAX} votes from an earlier system"));
+        }
+        let mut imported = counts.to_vec();
+        imported.sort_unstable();
+        imported.retain(|(_, count)| *count > 0);
+        Ok(Self { imported, percent_base: PercentBase::Selections, ..self.clone() })
     }
 
     fn with_void(&self, rule: &VoidRule) -> Result<Self, String> {
@@ -239,8 +274,15 @@ impl Poll {
         poll.quota =
             Quota { ballots: edit.ballots.unwrap_or(ballots), per_option: edit.per_option.unwrap_or(per_option) };
         poll.changeable = edit.changeable.unwrap_or(poll.changeable);
+        if !poll.imported.is_empty() && poll.percent_base == PercentBase::Voters {
+            faults.push(
+                "it has votes of an earlier system, whose voters aren't known; the percent base stays `selections`"
+                    .to_owned(),
+            );
+        }
         let fixed = self.differences_in_counting(&poll);
-        if !fixed.is_empty() && !self.accepts_none_yet(now.plus_ms(edit.heard_ms), has_ballots) {
+        let has_counts = has_ballots || !self.imported.is_empty();
+        if !fixed.is_empty() && !self.accepts_none_yet(now.plus_ms(edit.heard_ms), has_counts) {
             return Err(EditFault::Fixed(fixed));
         }
         faults.extend(poll.faults());

@@ -113,16 +113,23 @@ impl TallyChange {
 
     /// The change that turns one result's counts into another's.
     pub fn between(from: &Tallies, to: &Tallies) -> Self {
-        let difference = |from: u64, to: u64| to.cast_signed().wrapping_sub(from.cast_signed());
-        let mut options: Vec<_> = from.counts.iter().chain(&to.counts).map(|(option, _)| *option).collect();
-        options.sort_unstable();
-        options.dedup();
-        let counts = options.into_iter().map(|option| (option, difference(from.count(option), to.count(option))));
         Self {
             poll: from.poll,
-            voters: difference(from.voters, to.voters),
-            counts: counts.filter(|(_, difference)| *difference != 0).collect(),
+            voters: to.voters.cast_signed().wrapping_sub(from.voters.cast_signed()),
+            counts: Self::differences(&from.counts, &to.counts),
         }
+    }
+
+    /// What has to be added to the counts of `from` so that they become those of `to`.
+    pub fn differences(from: &[(OptionId, u64)], to: &[(OptionId, u64)]) -> Vec<(OptionId, i64)> {
+        let count = |counts: &[(OptionId, u64)], id| {
+            counts.iter().find(|(option, _)| *option == id).map_or(0, |(_, count)| count.cast_signed())
+        };
+        let mut options: Vec<_> = from.iter().chain(to).map(|(option, _)| *option).collect();
+        options.sort_unstable();
+        options.dedup();
+        let difference = |id| (id, count(to, id).wrapping_sub(count(from, id)));
+        options.into_iter().map(difference).filter(|(_, difference)| *difference != 0).collect()
     }
 
     /// Adds one ballot; a blank one is no voter's vote.

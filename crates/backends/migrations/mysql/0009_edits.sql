@@ -1,5 +1,6 @@
 -- Texts that voters agree to, polls that are left out of lists, and the highest id that an option of a poll ever had, where it isn't
 -- that of one that the poll still has. Rules by which ballots are void, as JSON; null if the poll has none.
+-- Counts per option that were taken over from an earlier system, as JSON; null if there are none.
 -- The statement adds all of its columns or none, if they are missing: see 0002_end_of_a_poll.
 SET @throng_step = IF(
     EXISTS (SELECT 1 FROM information_schema.columns
@@ -9,7 +10,8 @@ SET @throng_step = IF(
         ADD COLUMN consent VARCHAR(2000) NOT NULL DEFAULT '''',
         ADD COLUMN archived_at BIGINT,
         ADD COLUMN last_option INT NOT NULL DEFAULT 0,
-        ADD COLUMN voids MEDIUMTEXT'
+        ADD COLUMN voids MEDIUMTEXT,
+        ADD COLUMN imported TEXT'
 );
 PREPARE throng_step FROM @throng_step;
 EXECUTE throng_step;

@@ -7,6 +7,9 @@ ALTER TABLE poll ADD COLUMN last_option INTEGER NOT NULL DEFAULT 0;
 -- Rules by which ballots are void, as JSON; null if the poll has none.
 ALTER TABLE poll ADD COLUMN voids TEXT;
 
+-- Counts per option that were taken over from an earlier system, as JSON; null if there are none.
+ALTER TABLE poll ADD COLUMN imported TEXT;
+
 -- The highest number of a deleted poll: numbers are never given to another poll.
 ALTER TABLE polls_version ADD COLUMN last_deleted INTEGER NOT NULL DEFAULT 0;
 

@@ -4,6 +4,8 @@ mod code_errors;
 mod migration;
 pub mod mysql;
 mod pages;
+mod php_table;
+pub mod php_votes;
 mod pool;
 pub mod postgres;
 mod record_plan;

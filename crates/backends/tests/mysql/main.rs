@@ -5,6 +5,7 @@
 mod contract;
 mod counting;
 mod faults;
+mod php_votes;
 mod schema;
 mod tls;
 

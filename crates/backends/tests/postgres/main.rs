@@ -6,6 +6,7 @@ mod concurrency;
 mod contract;
 mod database;
 mod faults;
+mod php_votes;
 mod pooler;
 mod schema;
 mod settings;

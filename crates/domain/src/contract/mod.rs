@@ -12,6 +12,7 @@ mod changes;
 mod codes;
 mod counting;
 mod edits;
+mod imports;
 mod polls;
 mod rounds;
 pub mod support;
@@ -22,6 +23,7 @@ pub use changes::*;
 pub use codes::*;
 pub use counting::*;
 pub use edits::*;
+pub use imports::*;
 pub use polls::*;
 pub use rounds::*;
 pub use voids::*;
@@ -87,6 +89,7 @@ macro_rules! store_contract {
             void_ballots_do_not_count_until_undone
             a_rule_names_a_voter_or_choices
             any_interleaving_of_voids_counts_as_a_plain_model
+            imported_counts_are_part_of_the_result
             rounds_have_a_number_and_a_time
             concurrent_rounds_have_distinct_numbers
             recent_round_is_not_replaced

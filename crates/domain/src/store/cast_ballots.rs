@@ -2,7 +2,7 @@
 
 use crate::ballot::{Ballot, BallotId, BallotKey, Choices, VoterKey};
 use crate::clock::Timestamp;
-use crate::ids::PollId;
+use crate::ids::{OptionId, PollId};
 use crate::poll::Poll;
 use crate::tally::TallyChange;
 use crate::void::{Void, is_void};
@@ -93,9 +93,10 @@ pub struct BallotSum {
 }
 
 impl BallotSum {
-    /// Of no ballot of this poll yet, where these don't count.
-    pub fn new(poll: PollId, changeable: bool, voids: Vec<Void>) -> Self {
-        Self { total: TallyChange::none(poll), changeable, voids, voided: 0, last: None }
+    /// Of no ballot of this poll yet, where the void ones don't count and these counts were taken over from an earlier system.
+    pub fn new(poll: PollId, changeable: bool, voids: Vec<Void>, imported: &[(OptionId, u64)]) -> Self {
+        let total = TallyChange { counts: TallyChange::differences(&[], imported), ..TallyChange::none(poll) };
+        Self { total, changeable, voids, voided: 0, last: None }
     }
 
     /// Adds a ballot. In a changeable poll, those of one voter have to follow each other, in any order.
@@ -140,7 +141,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::ids::OptionId;
     use crate::new_poll::NewPoll;
     use crate::policy::{Policy, Quota};
 
@@ -189,7 +189,7 @@ mod tests {
             (3, cast(0, 5, &[2], 9)),
         ];
         let sum = |changeable| {
-            let mut sum = BallotSum::new(PollId(1), changeable, Vec::new());
+            let mut sum = BallotSum::new(PollId(1), changeable, Vec::new(), &[]);
             for (voter, CastBallot { slot, id, choices, accepted_at }) in &ballots {
                 sum.add(BallotKey::of_voter(VoterKey([*voter; 15]), *slot), *id, *accepted_at, choices);
             }

@@ -13,6 +13,7 @@ mod dead;
 mod doctor;
 mod flags;
 mod healthcheck;
+mod import_php;
 mod log;
 mod manual;
 #[cfg(feature = "otlp")]
@@ -68,6 +69,7 @@ enum Command {
     ///
     /// Stop the server first. The existing file is kept under another name, together with its log.
     Restore(backup::Restore),
+    ImportPhp(import_php::ImportPhp),
     /// Manage the messages that no worker could read
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -111,6 +113,7 @@ pub fn run() -> ExitCode {
         Command::Schema(command) => schema::run(command, &flags),
         Command::Backup(command) => command.run(&flags),
         Command::Restore(command) => command.run(&flags),
+        Command::ImportPhp(command) => command.run(&flags),
         Command::Dead(command) => dead::run(command, &flags),
         Command::Doctor(json) => doctor::run(json, &flags),
         Command::Config(command) => config::run(command, &flags),
@@ -145,7 +148,9 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
     match (command, setting) {
         ("bench", _) => Some("--url names the server to vote on"),
         ("worker", "LISTEN") => Some("a worker's health and metrics are at WORKER_LISTEN"),
-        ("poll" | "schema" | "dead" | "backup" | "restore", "LISTEN") => Some("this command serves nothing"),
+        ("poll" | "schema" | "import-php" | "dead" | "backup" | "restore", "LISTEN") => {
+            Some("this command serves nothing")
+        }
         ("poll" | "schema" | "dead" | "worker" | "backup" | "restore", "DEFAULT_POLL") => {
             Some("only a server has a default poll")
         }

@@ -177,7 +177,7 @@ async fn live(poll: Poll, known: Option<&Arc<LivePoll>>, source: &ResultSource) 
 /// Whether the result may be another one with this change of the poll, without any ballot.
 fn changes_counts(before: &Poll, after: &Poll) -> bool {
     let ids = |poll: &Poll| poll.options.iter().map(|option| option.id).collect::<Vec<_>>();
-    ids(before) != ids(after) || before.voids != after.voids
+    ids(before) != ids(after) || before.voids != after.voids || before.imported != after.imported
 }
 
 impl LivePolls {

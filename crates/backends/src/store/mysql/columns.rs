@@ -3,7 +3,8 @@
 use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
-use throng_domain::poll::PollId;
+use throng_domain::imported;
+use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
 
 use super::error::corrupt;
@@ -37,6 +38,12 @@ pub(super) fn text(row: &MySqlRow, column: impl sqlx::ColumnIndex<MySqlRow>) -> 
 pub(super) fn stored_voids(row: &MySqlRow, column: usize) -> sqlx::Result<Vec<Void>> {
     let stored: Option<&str> = row.try_get_unchecked(column)?;
     void::from_stored(stored).map_err(corrupt)
+}
+
+/// A column that holds the counts that a poll has taken over.
+pub(super) fn stored_imported(row: &MySqlRow, column: usize) -> sqlx::Result<Vec<(OptionId, u64)>> {
+    let stored: Option<&str> = row.try_get_unchecked(column)?;
+    imported::from_stored(stored).map_err(corrupt)
 }
 
 /// A column that holds one of a field's values.

@@ -9,6 +9,7 @@ mod codes;
 mod columns;
 mod connection;
 mod error;
+mod php_votes;
 mod polls;
 mod record;
 mod rounds;
@@ -40,6 +41,7 @@ use tokio::time::Instant;
 
 use self::connection::{Connections, PooledConnection, READ_MAX};
 use self::error::{StoreResult, before_commit, commit_error, open_error};
+pub(super) use self::php_votes::php_votes;
 pub use self::schema::migrations;
 use super::pool::within;
 use super::{ServerUrl, migration, record_plan};

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
 use sqlx::{MySql, Row as _};
 use throng_domain::audit::{Action, Author, all_fields, changes};
+use throng_domain::imported;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, Rules, StoreError, Window};
-use throng_domain::tally::TallyChange;
 use throng_domain::void::to_stored;
 
-use super::columns::{NOW, list, natural, now, stored_voids, text, timestamp, word};
+use super::columns::{NOW, list, natural, now, stored_imported, stored_voids, text, timestamp, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 use super::{audit, tallies};
@@ -21,7 +21,7 @@ use super::{audit, tallies};
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                      percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                     archived_at, last_option, voids, \
+                     archived_at, last_option, voids, imported, \
                      o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
@@ -92,8 +92,8 @@ pub(super) async fn change(
         delete_from(writer, "`option`", poll).await.map_err(before_commit)?;
         insert_options(writer, &changed).await.map_err(before_commit)?;
     }
-    if matches!(change, PollChange::Edit(_)) {
-        let add = tallies::add(&[TallyChange::none(poll)], shard).join("; ");
+    if let Some(change) = change.tally_change(&stored, &changed) {
+        let add = tallies::add(&[change], shard).join("; ");
         simple_query(&mut *writer, &add).await.map_err(before_commit)?;
     }
     let fields = changes(&stored, &changed);
@@ -127,7 +127,7 @@ async fn delete_from(writer: &mut MySqlConnection, table: &str, poll: PollId) ->
 async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, voids, slug) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               version, voids, imported, slug) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).execute(writer).await?;
     i64::try_from(inserted.last_insert_id()).map(PollId).map_err(corrupt)
 }
@@ -135,7 +135,7 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
 async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = ?, intro = ?, consent = ?, kind = ?, min_choices = ?, max_choices = ?, \
                opens_at = ?, closes_at = ?, closed_at = ?, final_at = ?, archived_at = ?, results = ?, percent_base = ?, \
-               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ? \
+               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ?, imported = ? \
                WHERE id = ?";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
@@ -167,6 +167,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(poll.last_option.0)
         .bind(poll.version)
         .bind(to_stored(&poll.voids))
+        .bind(imported::to_stored(&poll.imported))
 }
 
 async fn insert_options(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -286,6 +287,7 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         archived_at: timestamp(row, 20)?,
         last_option: OptionId(natural(row, 21)?),
         voids: stored_voids(row, 22)?,
+        imported: stored_imported(row, 23)?,
         options: Vec::new(),
     })
 }

@@ -11,7 +11,7 @@ use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
 
 use super::ballots;
-use super::columns::{list, stored_voids};
+use super::columns::{list, stored_imported, stored_voids};
 use super::connection::{READ_MAX, simple_query};
 use super::error::{StoreResult, before_commit, corrupt};
 use crate::store::pool::within;
@@ -120,11 +120,12 @@ pub(super) async fn recount(
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
     within(READ_MAX, simple_query(&mut *reader, begin)).await??;
     let Some(tallies) = within(READ_MAX, of_poll(reader, poll)).await?? else { return Ok(None) };
-    let of_poll = format!("SELECT changeable, voids FROM poll WHERE id = {}", poll.0);
+    let of_poll = format!("SELECT changeable, voids, imported FROM poll WHERE id = {}", poll.0);
     let of_poll = within(READ_MAX, simple_query(&mut *reader, &of_poll)).await??;
     let Some(of_poll) = of_poll.first() else { return Ok(None) };
     let (changeable, stored) = (of_poll.try_get(0)?, stored_voids(of_poll, 1)?);
-    let mut ballots = BallotSum::new(poll, changeable, voids.unwrap_or(stored));
+    let imported = stored_imported(of_poll, 2)?;
+    let mut ballots = BallotSum::new(poll, changeable, voids.unwrap_or(stored), &imported);
     let mut after = None;
     loop {
         let page = within(READ_MAX, ballots::stored(reader, poll, after, RECOUNT_PAGE)).await??;

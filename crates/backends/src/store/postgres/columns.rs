@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::clock::Timestamp;
+use throng_domain::imported;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
 
@@ -33,6 +34,11 @@ where
 /// A column that holds a poll's rules that void ballots.
 pub(super) fn stored_voids(row: &PgRow, column: usize) -> sqlx::Result<Vec<Void>> {
     void::from_stored(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A column that holds the counts that a poll has taken over.
+pub(super) fn stored_imported(row: &PgRow, column: usize) -> sqlx::Result<Vec<(OptionId, u64)>> {
+    imported::from_stored(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// A column that holds one of a field's values.

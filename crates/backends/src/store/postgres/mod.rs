@@ -12,6 +12,7 @@ mod columns;
 mod connection;
 mod error;
 mod locks;
+mod php_votes;
 mod polls;
 mod record;
 mod rounds;
@@ -39,6 +40,7 @@ use throng_domain::void::Void;
 
 use self::connection::Connections;
 use self::error::{open_error, read_error};
+pub(super) use self::php_votes::php_votes;
 pub use self::schema::migrations;
 use super::ServerUrl;
 

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{Postgres, Row as _};
 use throng_domain::audit::{Action, Author, all_fields, changes};
+use throng_domain::imported;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
 use throng_domain::poll::{Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, Rules, StoreError, Window};
-use throng_domain::tally::TallyChange;
 use throng_domain::void::to_stored;
 
-use super::columns::{NOW, Numbers, now, option_id, stored_voids, timestamp, unsigned, word};
+use super::columns::{NOW, Numbers, now, option_id, stored_imported, stored_voids, timestamp, unsigned, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
 use super::locks::{lock_exclusively, lock_of};
@@ -24,7 +24,8 @@ const SELECT: &str = "\
     SELECT id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, percent_base, version, \
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
     ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota, \
-    proof, changeable, consent, archived_at, last_option, voids FROM poll";
+    proof, changeable, consent, archived_at, last_option, voids, \
+    imported FROM poll";
 
 pub(super) async fn all(reader: &mut PgConnection) -> sqlx::Result<Vec<Poll>> {
     let rows = sqlx::query(&format!("{SELECT} ORDER BY id")).fetch_all(reader).await?;
@@ -84,8 +85,8 @@ pub(super) async fn change(
         delete_from(writer, "option", poll).await.map_err(read_error)?;
         insert_options(writer, &changed).await.map_err(read_error)?;
     }
-    if matches!(change, PollChange::Edit(_)) {
-        tallies::add(writer, shard, &[TallyChange::none(poll)]).await.map_err(read_error)?;
+    if let Some(change) = change.tally_change(&stored, &changed) {
+        tallies::add(writer, shard, &[change]).await.map_err(read_error)?;
     }
     let fields = changes(&stored, &changed);
     audit::append(writer, change.action(), &changed.slug, &fields, by).await.map_err(read_error)?;
@@ -167,8 +168,8 @@ async fn lock_and_read(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<
 async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, voids, slug) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+               version, voids, imported, slug) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) \
                RETURNING id";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).fetch_one(writer).await?;
     inserted.try_get(0).map(PollId)
@@ -178,14 +179,14 @@ async fn update(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = $1, intro = $2, consent = $3, kind = $4, min_choices = $5, max_choices = $6, \
                opens_at = $7, closes_at = $8, closed_at = $9, final_at = $10, archived_at = $11, results = $12, \
                percent_base = $13, policy = $14, quota = $15, option_quota = $16, proof = $17, changeable = $18, \
-               last_option = $19, version = $20, voids = $21 WHERE id = $22";
+               last_option = $19, version = $20, voids = $21, imported = $22 WHERE id = $23";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
 }
 
 type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-/// The query with the parameters $1 to $21, a poll's fields.
+/// The query with the parameters $1 to $22, a poll's fields.
 fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
     query
         .bind(&poll.title)
@@ -209,6 +210,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(i32::from(poll.last_option.0))
         .bind(poll.version.cast_signed())
         .bind(to_stored(&poll.voids))
+        .bind(imported::to_stored(&poll.imported))
 }
 
 async fn insert_options(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -257,6 +259,7 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         archived_at: row.try_get(22).map(timestamp)?,
         last_option: option_id(row.try_get(23)?)?,
         voids: stored_voids(row, 24)?,
+        imported: stored_imported(row, 25)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
     };
     poll.last_option = poll.last_option.max(poll.highest_option());

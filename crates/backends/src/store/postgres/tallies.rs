@@ -13,7 +13,7 @@ use throng_domain::void::Void;
 use super::super::pool::within;
 use super::super::tally_sums::Sums;
 use super::ballots::{bytes, cast_from};
-use super::columns::{Numbers, option_id, stored_voids};
+use super::columns::{Numbers, option_id, stored_imported, stored_voids};
 use super::connection::{Connections, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, read_error};
 use super::locks;
@@ -156,9 +156,10 @@ async fn open_ballots(
 ) -> sqlx::Result<Option<(Tallies, BallotSum)>> {
     simple_query(&mut *reader, settings::BEGIN_SNAPSHOT).await?;
     let Some(tallies) = of_poll(reader, poll).await? else { return Ok(None) };
-    let of_poll = sqlx::query("SELECT changeable, voids FROM poll WHERE id = $1").bind(poll.0);
+    let of_poll = sqlx::query("SELECT changeable, voids, imported FROM poll WHERE id = $1").bind(poll.0);
     let of_poll = of_poll.fetch_one(&mut *reader).await?;
     let (changeable, stored) = (of_poll.try_get(0)?, stored_voids(&of_poll, 1)?);
+    let imported = stored_imported(&of_poll, 2)?;
     let declare = format!(
         "DECLARE ballots NO SCROLL CURSOR FOR SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot \
          WHERE poll_id = {} {}",
@@ -167,5 +168,5 @@ async fn open_ballots(
         if changeable { "ORDER BY key" } else { "" }
     );
     simple_query(reader, &declare).await?;
-    Ok(Some((tallies, BallotSum::new(poll, changeable, voids.unwrap_or(stored)))))
+    Ok(Some((tallies, BallotSum::new(poll, changeable, voids.unwrap_or(stored), &imported))))
 }

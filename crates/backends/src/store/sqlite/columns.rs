@@ -3,6 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 use throng_domain::clock::Timestamp;
+use throng_domain::imported;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
 
@@ -28,6 +29,13 @@ pub(super) fn option_ids(reader: &Connection, poll: PollId) -> rusqlite::Result<
 pub(super) fn stored_voids(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<Void>> {
     let stored: Option<String> = row.get(column)?;
     void::from_stored(stored.as_deref())
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// A column that holds the counts that a poll has taken over.
+pub(super) fn stored_imported(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(OptionId, u64)>> {
+    let stored: Option<String> = row.get(column)?;
+    imported::from_stored(stored.as_deref())
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 

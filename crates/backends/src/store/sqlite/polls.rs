@@ -2,19 +2,19 @@
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 use throng_domain::audit::{Action, Author, all_fields, changes};
+use throng_domain::imported;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, Rules, StoreError, Window};
-use throng_domain::tally::TallyChange;
 use throng_domain::void::to_stored;
 
-use super::columns::{now, stored_voids, timestamp, word};
+use super::columns::{now, stored_imported, stored_voids, timestamp, word};
 use super::error::{StoreResult, read_error, write_error};
 use super::{audit, tallies};
 
-/// The parameters ?1 to ?21, a poll's fields, and ?22, by which it is known.
+/// The parameters ?1 to ?22, a poll's fields, and ?23, by which it is known.
 macro_rules! fields {
     ($poll:expr, $key:expr) => {
         params![
@@ -39,6 +39,7 @@ macro_rules! fields {
             $poll.last_option.0,
             $poll.version,
             to_stored(&$poll.voids),
+            imported::to_stored(&$poll.imported),
             $key
         ]
     };
@@ -46,7 +47,7 @@ macro_rules! fields {
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                        percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                       archived_at, last_option, voids";
+                       archived_at, last_option, voids, imported";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -99,8 +100,8 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll, by: &Author) -> Stor
         &format!(
             "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
              final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-             version, voids, slug, id) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, {NEXT_ID})"
+             version, voids, imported, slug, id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, {NEXT_ID})"
         ),
         fields![poll, poll.slug.as_str()],
     );
@@ -137,7 +138,7 @@ pub(super) fn change(
             "UPDATE poll SET title = ?1, intro = ?2, consent = ?3, kind = ?4, min_choices = ?5, max_choices = ?6, \
              opens_at = ?7, closes_at = ?8, closed_at = ?9, final_at = ?10, archived_at = ?11, results = ?12, \
              percent_base = ?13, policy = ?14, quota = ?15, option_quota = ?16, proof = ?17, changeable = ?18, \
-             last_option = ?19, version = ?20, voids = ?21 WHERE id = ?22",
+             last_option = ?19, version = ?20, voids = ?21, imported = ?22 WHERE id = ?23",
             fields![changed, poll.0],
         )
         .map_err(write_error)?;
@@ -145,8 +146,8 @@ pub(super) fn change(
         transaction.execute("DELETE FROM option WHERE poll_id = ?1", [poll.0]).map_err(write_error)?;
         insert_options(&transaction, &changed).map_err(write_error)?;
     }
-    if matches!(change, PollChange::Edit(_)) {
-        tallies::add(&transaction, &TallyChange::none(poll)).map_err(write_error)?;
+    if let Some(change) = change.tally_change(&stored, &changed) {
+        tallies::add(&transaction, &change).map_err(write_error)?;
     }
     audit::append(&transaction, change.action(), &changed.slug, &changes(&stored, &changed), by)
         .map_err(write_error)?;
@@ -277,6 +278,7 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         archived_at: row.get(20).map(timestamp)?,
         last_option: OptionId(row.get(21)?),
         voids: stored_voids(row, 22)?,
+        imported: stored_imported(row, 23)?,
         options: Vec::new(),
     })
 }

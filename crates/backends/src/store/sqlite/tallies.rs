@@ -10,7 +10,7 @@ use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
 
 use super::ballots::id_from;
-use super::columns::{option_ids, stored_voids, word};
+use super::columns::{option_ids, stored_imported, stored_voids, word};
 use super::error::{StoreResult, read_error, write_error};
 use crate::store::tally_sums::Sums;
 
@@ -80,9 +80,10 @@ pub(super) fn recount_within(
     voids: Option<Vec<Void>>,
 ) -> rusqlite::Result<Option<Recount>> {
     let Some(tallies) = within(snapshot, poll)? else { return Ok(None) };
-    let of_poll = "SELECT changeable, voids FROM poll WHERE id = ?1";
-    let (changeable, stored) = snapshot.query_row(of_poll, [poll.0], |row| Ok((row.get(0)?, stored_voids(row, 1)?)))?;
-    let mut ballots = BallotSum::new(poll, changeable, voids.unwrap_or(stored));
+    let of_poll = "SELECT changeable, voids, imported FROM poll WHERE id = ?1";
+    let (changeable, stored, imported) = snapshot
+        .query_row(of_poll, [poll.0], |row| Ok((row.get(0)?, stored_voids(row, 1)?, stored_imported(row, 2)?)))?;
+    let mut ballots = BallotSum::new(poll, changeable, voids.unwrap_or(stored), &imported);
     let mut all = snapshot.prepare(&format!(
         "SELECT key, coalesce(ballot_id, key), choices, accepted_at FROM ballot WHERE poll_id = ?1 UNION ALL \
          SELECT key, ballot_id, choices, accepted_at FROM voter_ballot WHERE poll_id = ?1 {}",

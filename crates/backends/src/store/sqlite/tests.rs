@@ -330,6 +330,7 @@ fn after(version: usize) -> Vec<&'static str> {
 const UNDO_9: &str = "DROP TABLE audit; ALTER TABLE polls_version DROP COLUMN last_deleted; \
                       ALTER TABLE poll DROP COLUMN consent; ALTER TABLE poll DROP COLUMN archived_at; \
                       ALTER TABLE poll DROP COLUMN last_option; ALTER TABLE poll DROP COLUMN voids; \
+                      ALTER TABLE poll DROP COLUMN imported; \
                       PRAGMA user_version = 8;";
 
 /// Undoes 0008_codes.

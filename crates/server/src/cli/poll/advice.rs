@@ -7,7 +7,7 @@ use crate::polls::PollError;
 use crate::view::rfc3339_text;
 
 /// The error, and what to do instead.
-pub(super) fn advise(error: PollError) -> anyhow::Error {
+pub(in crate::cli) fn advise(error: PollError) -> anyhow::Error {
     let text = match error {
         PollError::NotFound { slug, named, polls } => not_found(&slug, &named, polls),
         PollError::NoOpeningToCountFrom => {

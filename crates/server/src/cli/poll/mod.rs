@@ -17,6 +17,7 @@ mod show;
 mod void;
 mod window;
 
+pub(super) use self::advice::advise;
 use clap::{Args, Subcommand};
 use throng_domain::audit::Author;
 use throng_domain::clock::Clock;
@@ -39,7 +40,7 @@ pub(super) struct PollArgs {
 /// Who makes a change, and why, for the audit log.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Audit log")]
-struct AuthorFlags {
+pub(super) struct AuthorFlags {
     /// Who makes the change [default: the user of this machine]
     #[arg(long, global = true, value_name = "NAME")]
     by: Option<String>,
@@ -49,7 +50,7 @@ struct AuthorFlags {
 }
 
 impl AuthorFlags {
-    fn author(&self) -> Author {
+    pub(super) fn author(&self) -> Author {
         let by = self.by.clone().unwrap_or_else(|| format!("{}@cli", user_name()));
         Author::new(&by, self.reason.as_deref().unwrap_or_default())
     }

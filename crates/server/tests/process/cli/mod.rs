@@ -5,6 +5,7 @@ mod codes;
 mod configuration;
 mod container;
 mod edits;
+mod import_php;
 mod logging;
 mod manual;
 mod polls;
