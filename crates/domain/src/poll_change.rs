@@ -29,8 +29,9 @@ pub enum PollChange {
     Void(VoidRule),
     /// Undoes the rule with this number.
     Unvoid(u32),
-    /// The tallies agree with the rules as they were at the version that is changed.
-    Applied,
+    /// Corrects the tallies by the difference that a count of all ballots has found. It was counted by the rules of the version that is
+    /// changed, so no other correction and no change of the rules can have come in between.
+    Applied(TallyChange),
     /// Takes over counts from an earlier system, in the place of those that were taken over before. Voters aren't known of them, so
     /// percentages become shares of the selections.
     Import(Vec<(OptionId, u64)>),
@@ -81,10 +82,10 @@ pub struct Edit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditFault {
     /// It would break these rules.
-    #[error("{}", .0.join("; "))]
+    #[error("\n  {}", .0.join("\n  "))]
     Invalid(Vec<String>),
     /// What decides how ballots count can't change any more: it has ballots, or may have accepted some.
-    #[error("{} can't change once a poll has opened or has ballots; what else may change: title, intro, consent text, labels of options, visibility of the results, percent base, proof", .0.join(", "))]
+    #[error("{} can't change once a poll has opened, or has ballots or imported votes; what may change then: title, intro, consent text, labels of options, visibility of the results, percent base, proof", .0.join(", "))]
     Fixed(Vec<&'static str>),
 }
 
@@ -109,8 +110,11 @@ impl PollChange {
             Self::Edit(edit) => poll.edited(edit, now, has_ballots).map_err(|fault| rejected(fault.to_string()))?,
             Self::Void(rule) => poll.with_void(rule).map_err(rejected)?,
             Self::Unvoid(number) => poll.without_void(*number).map_err(rejected)?,
-            Self::Applied => poll.with_voids_applied(),
+            Self::Applied(_) => poll.with_voids_applied(),
             Self::Import(counts) => poll.with_imported(counts).map_err(rejected)?,
+            Self::Archive(true) if poll.is_draft() => {
+                return Err(rejected(format!("poll `{}` is a draft; delete it instead", poll.slug)));
+            }
             Self::Archive(true) if poll.final_at.is_none() => {
                 return Err(rejected(format!("poll `{}` isn't final yet, so it can't be archived", poll.slug)));
             }
@@ -128,9 +132,8 @@ impl PollChange {
                 counts: TallyChange::differences(&before.imported, &after.imported),
                 ..TallyChange::none(after.id)
             }),
-            Self::Window(_) | Self::Close(_) | Self::Void(_) | Self::Unvoid(_) | Self::Applied | Self::Archive(_) => {
-                None
-            }
+            Self::Applied(correction) => Some(correction.clone()),
+            Self::Window(_) | Self::Close(_) | Self::Void(_) | Self::Unvoid(_) | Self::Archive(_) => None,
         }
     }
 
@@ -142,7 +145,7 @@ impl PollChange {
             Self::Edit(_) => Action::Edit,
             Self::Void(_) => Action::Void,
             Self::Unvoid(_) => Action::Unvoid,
-            Self::Applied => Action::Recount,
+            Self::Applied(_) => Action::Recount,
             Self::Import(_) => Action::Import,
             Self::Archive(true) => Action::Archive,
             Self::Archive(false) => Action::Unarchive,
@@ -194,12 +197,35 @@ impl Poll {
         Ok(Self { imported, percent_base: PercentBase::Selections, ..self.clone() })
     }
 
+    /// Until the ballots are counted by changed rules, a ballot that replaces another one would be judged by ballots that the tallies
+    /// don't have, or have though they are void.
+    fn require_settled_ballots(&self) -> Result<(), String> {
+        if self.changeable && self.final_at.is_none() {
+            return Err(format!(
+                "voters may still change their ballots in poll `{}`; rules that void ballots can change once its result is final",
+                self.slug
+            ));
+        }
+        Ok(())
+    }
+
     fn with_void(&self, rule: &VoidRule) -> Result<Self, String> {
+        self.require_settled_ballots()?;
         rule.check(self.policy.identifies_voters())?;
         if let Some(unknown) =
             rule.choices.iter().flatten().find(|id| self.options.iter().all(|option| option.id != **id))
         {
             return Err(format!("poll `{}` has no option {unknown}", self.slug));
+        }
+        let chosen = rule.choices.as_ref().map_or(0, Vec::len);
+        if chosen > usize::from(self.max_choices) {
+            return Err(format!(
+                "no ballot in poll `{}` chooses {chosen} options; at most {}",
+                self.slug, self.max_choices
+            ));
+        }
+        if let Some(same) = self.voids.iter().find(|void| !void.undone && void.rule == *rule) {
+            return Err(format!("rule {} of poll `{}` says that already", same.number, self.slug));
         }
         if self.voids.len() >= VOIDS_MAX {
             return Err(format!("poll `{}` has {VOIDS_MAX} rules that void ballots, which is the most", self.slug));
@@ -211,9 +237,13 @@ impl Poll {
     }
 
     fn without_void(&self, number: u32) -> Result<Self, String> {
+        self.require_settled_ballots()?;
         let mut poll = self.clone();
         match poll.voids.iter_mut().find(|void| void.number == number && !void.undone) {
             Some(void) => (void.undone, void.applied) = (true, false),
+            None if self.voids.iter().any(|void| void.number == number) => {
+                return Err(format!("rule {number} of poll `{}` is undone already", self.slug));
+            }
             None => return Err(format!("poll `{}` has no rule {number} that voids ballots", self.slug)),
         }
         Ok(poll)

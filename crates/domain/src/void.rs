@@ -77,9 +77,9 @@ impl VoidRule {
     }
 }
 
-/// Whether one of the rules applies to a ballot.
+/// Whether one of the rules applies to a ballot. A withdrawal is what its voter wanted, whenever it arrived, so none applies to it.
 pub fn is_void(voids: &[Void], key: BallotKey, accepted_at: Timestamp, choices: &Choices) -> bool {
-    voids.iter().any(|void| !void.undone && void.rule.applies_to(key, accepted_at, choices))
+    !choices.is_blank() && voids.iter().any(|void| !void.undone && void.rule.applies_to(key, accepted_at, choices))
 }
 
 /// The text under which a store keeps a poll's rules; `None` if there is none.

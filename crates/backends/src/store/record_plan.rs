@@ -287,7 +287,7 @@ mod tests {
     }
 
     fn rules(quota: Quota) -> BTreeMap<PollId, Rules> {
-        let rules = Rules { window: OPEN, quota, changeable: false, voids: Vec::new() };
+        let rules = Rules { window: OPEN, quota, changeable: false, voids: std::sync::Arc::default() };
         BTreeMap::from([(PollId(1), rules.clone()), (PollId(2), rules)])
     }
 
@@ -367,8 +367,10 @@ mod tests {
     #[test]
     fn draft_accepts_no_ballot() {
         let window = Window { opens_at: None, closes_at: None };
-        let draft =
-            BTreeMap::from([(PollId(1), Rules { window, quota: Quota::ONE, changeable: false, voids: Vec::new() })]);
+        let draft = BTreeMap::from([(
+            PollId(1),
+            Rules { window, quota: Quota::ONE, changeable: false, voids: std::sync::Arc::default() },
+        )]);
         assert_eq!(settled(&[ballot(1, 1, &[1], 15)], &draft).outcomes(), [Outcome::TooEarly]);
     }
 
@@ -405,7 +407,7 @@ mod tests {
 
     #[test]
     fn latest_ballot_of_a_changeable_poll_counts() {
-        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true, voids: Vec::new() };
+        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true, voids: std::sync::Arc::default() };
         let ballots = [of_voter(7, 1, &[1], 12), of_voter(7, 2, &[2], 11), of_voter(7, 3, &[3], 13)];
         let mut plan = RecordPlan::new(&ballots, &BTreeMap::from([(PollId(1), changeable)]));
         let look_up = plan.look_ups(Mode::Exact)[0];
@@ -420,7 +422,7 @@ mod tests {
 
     #[test]
     fn ballot_replaced_by_an_equal_one_is_a_change() {
-        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true, voids: Vec::new() };
+        let changeable = Rules { window: OPEN, quota: Quota::ONE, changeable: true, voids: std::sync::Arc::default() };
         let ballots = [of_voter(7, 1, &[1], 12)];
         let mut plan = RecordPlan::new(&ballots, &BTreeMap::from([(PollId(1), changeable)]));
         plan.stored(PollId(1), ballots[0].key, as_stored(&of_voter(7, 9, &[1], 10)));

@@ -35,7 +35,7 @@ pub async fn imported_counts_are_part_of_the_result(store: &dyn Store) {
     let rule = VoidRule { from: Some(OPENS_AT), ..VoidRule::default() };
     done(change(store, &poll, PollChange::Void(rule)).await);
     let recount = done(store.recount(poll.id).await);
-    assert_eq!((counts(&recount.ballots), recount.voided), (vec![10, 0, 0, 0, 9], 2));
+    assert_eq!((counts(&recount.ballots), recount.voided.all), (vec![10, 0, 0, 0, 9], 2));
 
     let unknown = change(store, &poll, import(&[(6, 1)])).await;
     assert!(matches!(unknown, Err(StoreError::Rejected(_))), "{unknown:?}");

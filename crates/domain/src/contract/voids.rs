@@ -1,5 +1,6 @@
 //! Ballots that are void by a rule.
 
+use super::polls::closed;
 use super::support::{OPENS_AT, Random, ballot, counts, create, done, new_poll, of_voter, record, tallies};
 use crate::audit::{Action, Author};
 use crate::ballot::{Ballot, VoterKey};
@@ -7,7 +8,7 @@ use crate::new_poll::NewPoll;
 use crate::policy::{Policy, Quota};
 use crate::poll::{OptionId, Poll};
 use crate::poll_change::PollChange;
-use crate::store::{Outcome, Store, StoreError};
+use crate::store::{Mark, Outcome, Store, StoreError};
 use crate::tally::TallyChange;
 use crate::void::{VOIDS_MAX, VoidRule, is_void};
 
@@ -30,8 +31,8 @@ async fn change(store: &dyn Store, poll: &Poll, change: PollChange) -> Result<Po
 /// Makes the tallies agree with the rules, as the poll service does.
 async fn count_again(store: &dyn Store, poll: &Poll) {
     let recount = done(store.recount(poll.id).await);
-    done(store.change_tallies(&TallyChange::between(&recount.tallies, &recount.ballots)).await);
-    done(change(store, poll, PollChange::Applied).await);
+    let correction = TallyChange::between(&recount.tallies, &recount.ballots);
+    done(change(store, poll, PollChange::Applied(correction)).await);
 }
 
 /// Ballots to which a rule applies don't count, whenever they are recorded, until it is undone; the version increases.
@@ -41,7 +42,7 @@ pub async fn void_ballots_do_not_count_until_undone(store: &dyn Store) {
     let before = tallies(store, &poll).await;
     let rule = between(5, 7);
     let preview = done(store.recount_by(poll.id, Some(with(&poll, &rule))).await);
-    assert_eq!((preview.tallies, preview.voided), (before.clone(), 2));
+    assert_eq!((preview.tallies, preview.voided.all), (before.clone(), 2));
     assert_eq!(counts(&preview.ballots), [1, 0, 0, 0, 0]);
     assert_eq!(tallies(store, &poll).await, before, "a preview changes nothing");
 
@@ -88,7 +89,7 @@ pub async fn a_rule_names_a_voter_or_choices(store: &dyn Store) {
     let exactly = VoidRule { choices: Some(vec![OptionId(1)]), ..VoidRule::default() };
     for (rule, expected) in [(&voter, [1, 0, 1, 0, 0]), (&exactly, [1, 1, 1, 0, 0])] {
         let preview = done(store.recount_by(poll.id, Some(with(&poll, rule))).await);
-        assert_eq!((counts(&preview.ballots), preview.voided), (expected.to_vec(), 2), "{rule:?}");
+        assert_eq!((counts(&preview.ballots), preview.voided.all), (expected.to_vec(), 2), "{rule:?}");
     }
     for meaningless in [
         PollChange::Void(VoidRule::default()),
@@ -98,14 +99,17 @@ pub async fn a_rule_names_a_voter_or_choices(store: &dyn Store) {
         let rejected = change(store, &poll, meaningless.clone()).await;
         assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{meaningless:?}: {rejected:?}");
     }
-    for _ in 0..VOIDS_MAX {
-        done(change(store, &poll, PollChange::Void(between(100, 200))).await);
+    for until in 0..i64::try_from(VOIDS_MAX).unwrap_or(0) {
+        done(change(store, &poll, PollChange::Void(between(100, 200 + until))).await);
     }
+    let rejected = change(store, &poll, PollChange::Void(between(100, 400))).await;
+    assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
     let rejected = change(store, &poll, PollChange::Void(between(100, 200))).await;
     assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
 }
 
-/// Any interleaving of ballots, rules, their undoing and new counts: the tallies are those of a plain model.
+/// Any interleaving of ballots, rules, their undoing and new counts: the tallies are those of a plain model. Where voters may change
+/// their ballots, rules come once the result is final.
 pub async fn any_interleaving_of_voids_counts_as_a_plain_model(store: &dyn Store) {
     const STEPS: u128 = 150;
     for (seed, changeable) in [(1, false), (2, true), (3, true)] {
@@ -114,23 +118,35 @@ pub async fn any_interleaving_of_voids_counts_as_a_plain_model(store: &dyn Store
         let poll = done(store.create_poll(new, &Author::THRONG).await);
         let (mut random, mut sent) = (Random(seed), Vec::new());
         for number in 1..=STEPS {
-            let stored = done(store.poll(&poll.slug).await).expect("it is there");
-            match random.below(10) {
+            let mut stored = done(store.poll(&poll.slug).await).expect("it is there");
+            if changeable && number == STEPS / 2 {
+                let open = change(store, &poll, PollChange::Void(between(0, 10))).await;
+                assert!(matches!(open, Err(StoreError::Rejected(_))), "voters may change their ballots: {open:?}");
+                let closed = closed(store, &stored).await;
+                assert_eq!(done(store.mark(&[(closed.id, closed.version)], Mark::Final).await), 1);
+                stored = done(store.poll(&poll.slug).await).expect("it is there");
+            }
+            let step = random.below(10);
+            match if stored.changeable && stored.final_at.is_none() { 9 } else { step } {
                 0 => {
                     let from = i64::try_from(random.below(90)).unwrap_or(0);
-                    done(change(store, &poll, PollChange::Void(between(from, from + 10))).await);
+                    // The same rule again is rejected.
+                    let _ = change(store, &poll, PollChange::Void(between(from, from + 10))).await;
+                    sent.extend(recorded_meanwhile(store, &poll, &mut random, number).await);
                     count_again(store, &poll).await;
                 }
                 1 => {
                     let voter = u8::try_from(random.below(8)).unwrap_or(0);
                     let rule = VoidRule { voter: Some(VoterKey([voter; 15])), ..VoidRule::default() };
-                    done(change(store, &poll, PollChange::Void(rule)).await);
+                    let _ = change(store, &poll, PollChange::Void(rule)).await;
+                    sent.extend(recorded_meanwhile(store, &poll, &mut random, number).await);
                     count_again(store, &poll).await;
                 }
                 2 | 3 => {
                     let active: Vec<_> = stored.voids.iter().filter(|void| !void.undone).collect();
                     if let Some(void) = active.first() {
                         done(change(store, &poll, PollChange::Unvoid(void.number)).await);
+                        sent.extend(recorded_meanwhile(store, &poll, &mut random, number).await);
                         count_again(store, &poll).await;
                     }
                 }
@@ -151,6 +167,21 @@ pub async fn any_interleaving_of_voids_counts_as_a_plain_model(store: &dyn Store
             assert_eq!((tallied.voters, counts(&tallied)), (voters, expected), "seed {seed}, step {number}");
         }
     }
+}
+
+/// Ballots that are recorded between a change of the rules and the count by them.
+async fn recorded_meanwhile(store: &dyn Store, poll: &Poll, random: &mut Random, step: u128) -> Vec<Ballot> {
+    let mut recorded = Vec::new();
+    for number in 0..3 {
+        let voter = u8::try_from(random.below(8)).unwrap_or(0);
+        let option = u16::try_from(1 + random.below(5)).unwrap_or(1);
+        let ms = i64::try_from(random.below(100)).unwrap_or(0);
+        let ballot = at(ms, of_voter(poll, voter, 1_000 * step + number, &[option]));
+        if record(store, std::slice::from_ref(&ballot)).await.outcomes == [Outcome::Counted] {
+            recorded.push(ballot);
+        }
+    }
+    recorded
 }
 
 /// How many ballots count, and how many per option: of each voter's that aren't void, the last one in a changeable poll, or all.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::cast_ballots::CastBallot;
+use super::cast_ballots::{CastBallot, Voided};
 use super::error::StoreError;
 use crate::ballot::{Ballot, BallotKey, Choices};
 use crate::ids::{OptionId, PollId};
@@ -163,19 +163,19 @@ pub enum Outcome {
 }
 
 /// The two counts of a poll, which must agree.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recount {
     /// The stored tallies.
     pub tallies: Tallies,
     /// The counts computed from the ballots (`seq` is that of the tallies).
     pub ballots: Tallies,
     /// How many ballots don't count, since they are void.
-    pub voided: u64,
+    pub voided: Voided,
 }
 
 impl Recount {
     /// Of the stored tallies, and of what all ballots add up to.
-    pub fn new(tallies: Tallies, (ballots, voided): (TallyChange, u64)) -> Self {
+    pub fn new(tallies: Tallies, (ballots, voided): (TallyChange, Voided)) -> Self {
         let mut counts: Vec<_> = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
         for (option, count) in &ballots.counts {
             match counts.iter_mut().find(|(id, _)| id == option) {

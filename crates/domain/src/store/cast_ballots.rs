@@ -80,14 +80,23 @@ impl Standing {
     }
 }
 
+/// How many ballots are void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Voided {
+    /// By any rule.
+    pub all: u64,
+    /// By the last rule that isn't undone, whatever others apply to them too.
+    pub by_last: u64,
+}
+
 /// Adds up a poll's ballots, as a recount does.
 #[derive(Debug)]
 pub struct BallotSum {
     total: TallyChange,
     changeable: bool,
     voids: Vec<Void>,
-    /// How many ballots were void.
-    voided: u64,
+    /// How many ballots were void, and to how many of them the last rule applies.
+    voided: Voided,
     /// The latest ballot of the voter whose ballots are being added.
     last: Option<(VoterKey, CastBallot)>,
 }
@@ -96,13 +105,15 @@ impl BallotSum {
     /// Of no ballot of this poll yet, where the void ones don't count and these counts were taken over from an earlier system.
     pub fn new(poll: PollId, changeable: bool, voids: Vec<Void>, imported: &[(OptionId, u64)]) -> Self {
         let total = TallyChange { counts: TallyChange::differences(&[], imported), ..TallyChange::none(poll) };
-        Self { total, changeable, voids, voided: 0, last: None }
+        Self { total, changeable, voids, voided: Voided::default(), last: None }
     }
 
     /// Adds a ballot. In a changeable poll, those of one voter have to follow each other, in any order.
     pub fn add(&mut self, key: BallotKey, id: BallotId, accepted_at: Timestamp, choices: &Choices) {
         if is_void(&self.voids, key, accepted_at, choices) {
-            self.voided += 1;
+            let last = self.voids.iter().rfind(|void| !void.undone);
+            self.voided.all += 1;
+            self.voided.by_last += u64::from(last.is_some_and(|void| void.rule.applies_to(key, accepted_at, choices)));
             return;
         }
         if !self.changeable {
@@ -124,7 +135,7 @@ impl BallotSum {
     }
 
     /// The sum, and how many ballots were void.
-    pub fn finish(mut self) -> (TallyChange, u64) {
+    pub fn finish(mut self) -> (TallyChange, Voided) {
         self.add_last();
         (self.total, self.voided)
     }

@@ -14,7 +14,7 @@ mod rules;
 mod schema;
 
 pub use self::ballots::{BallotPage, BallotStore, Cursor, LogReader, LogState, Outcome, Process, Recorded, Recount};
-pub use self::cast_ballots::{BallotSum, CastBallot, Standing};
+pub use self::cast_ballots::{BallotSum, CastBallot, Standing, Voided};
 pub use self::codes::{CODES_ADDED_MAX, CODES_LOOKED_UP_MAX, CodeBatch, CodeStore};
 pub use self::error::{Source, StoreError};
 pub use self::polls::PollStore;

@@ -1,5 +1,7 @@
 //! What decides whether a ballot is counted.
 
+use std::sync::Arc;
+
 use super::ballots::Outcome;
 use super::cast_ballots::{CastBallot, latest};
 use crate::ballot::{Ballot, BallotKey, Choices};
@@ -20,7 +22,7 @@ pub struct Rules {
     /// Whether a voter's next ballot replaces the one before. The quota is one ballot then.
     pub changeable: bool,
     /// Which ballots don't count.
-    pub voids: Vec<Void>,
+    pub voids: Arc<[Void]>,
 }
 
 /// How a ballot is recorded.
@@ -58,7 +60,10 @@ impl Rules {
     /// The outcome of a ballot whose id was recorded before in the same poll, for the same voter; `None` if it wasn't.
     pub fn outcome_of_repeated(&self, ballot: &Ballot, cast: &[CastBallot]) -> Option<Outcome> {
         let earlier = cast.iter().find(|earlier| earlier.id == ballot.id)?;
-        let counts = !self.changeable || latest(cast).is_some_and(|latest| latest.id == ballot.id);
+        let counting: Vec<_> = cast.iter().filter(|cast| !self.is_void_cast(ballot.key, cast)).cloned().collect();
+        // A void ballot's sender doesn't learn of it here.
+        let is_void = self.is_void_cast(ballot.key, earlier);
+        let counts = !self.changeable || is_void || latest(&counting).is_some_and(|latest| latest.id == ballot.id);
         Some(match (earlier.choices == ballot.choices, counts) {
             (true, true) => Outcome::CountedBefore,
             (true, false) => Outcome::Outdated,
@@ -151,7 +156,7 @@ mod tests {
 
     fn rules(quota: Quota) -> Rules {
         let window = Window { opens_at: Some(Timestamp(0)), closes_at: None };
-        Rules { window, quota, changeable: false, voids: Vec::new() }
+        Rules { window, quota, changeable: false, voids: Arc::default() }
     }
 
     fn adds(slot: u8) -> Result<Admitted, Outcome> {

@@ -100,7 +100,10 @@ impl ImportPhp {
         match (imported.changes_any(), self.apply) {
             (false, _) => writeln!(out, "\nThe poll `{}` has these votes already.", imported.poll.slug)?,
             (true, true) => writeln!(out, "\nThe poll `{}` has these votes now.", imported.poll.slug)?,
-            (true, false) => writeln!(out, "\nNothing was changed. To take them over, add: --apply")?,
+            (true, false) => writeln!(
+                out,
+                "\nNothing was changed. To take them over, add: --apply. Percentages are shares of the selections then."
+            )?,
         }
         Ok(())
     }
@@ -109,15 +112,23 @@ impl ImportPhp {
 /// The votes, by option.
 async fn read(from: &DatabaseUrl) -> anyhow::Result<Vec<(OptionId, u64)>> {
     let votes = php_votes::read(from).await.with_context(|| format!("can't read the votes of {from}"))?;
-    let mut counts = Vec::new();
+    if votes.iter().all(|(_, count)| *count == 0) {
+        bail!("the table `poll_entry` of {from} has no votes");
+    }
+    let (mut counts, mut faulty) = (Vec::new(), Vec::new());
     for (label, count) in votes {
         match label.and_then(|label| u16::try_from(label).ok()).filter(|label| *label > 0) {
             Some(label) => counts.push((OptionId(label), count)),
-            None => bail!(
-                "{count} rows of `poll_entry` have the label {}, which is no option; correct or delete them there first",
-                label.map_or_else(|| "NULL".to_owned(), |label| label.to_string())
-            ),
+            None => {
+                faulty.push(format!("{} ({count})", label.map_or_else(|| "NULL".to_owned(), |label| label.to_string())))
+            }
         }
+    }
+    if !faulty.is_empty() {
+        bail!(
+            "these labels in `poll_entry` are no options (and their votes): {}; correct or delete them there first",
+            faulty.join(", ")
+        );
     }
     Ok(counts)
 }

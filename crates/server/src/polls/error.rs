@@ -75,7 +75,9 @@ pub enum PollError {
     #[error("nothing was changed; try again when there is less load")]
     Busy(#[source] StoreError),
     /// The tallies were corrected, and differ from the ballots again.
-    #[error("the tallies of `{0}` were corrected, and differ again: is another repair running? Run this again")]
+    #[error(
+        "the tallies of `{0}` were corrected, and differ again: is another repair running, or is the poll being changed? Run this again"
+    )]
     DiffersAgain(Slug),
     /// The store's error.
     #[error(transparent)]

@@ -6,7 +6,10 @@ use throng_domain::store::Recount;
 use throng_domain::tally::TallyChange;
 use throng_domain::void::VoidRule;
 
-use super::{PollError, PollService, retry_conflicts};
+use super::{PollError, PollService, is_transient, retry_conflicts};
+
+/// How often all ballots are counted until the tallies agree with them.
+const SETTLE_TRIES_MAX: usize = 10;
 
 /// A change of the rules by which ballots are void.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,56 +51,45 @@ impl PollService<'_> {
 
     /// Makes ballots void, or undoes that; returns the poll and its counts then. From the first of three steps on, ballots that
     /// are recorded are judged by the changed rules. The second counts all ballots by them, which takes a while for millions, and
-    /// corrects the tallies by the difference; votes go on meanwhile. The third notes that, for servers to read the result
-    /// again. If it is interrupted, `throng poll recount --repair` does what is left.
+    /// finds the difference to the tallies; votes go on meanwhile. The third corrects the tallies by it, and notes that, for servers to
+    /// read the result again. If it is interrupted, `throng poll recount --repair` does what is left.
     ///
     /// # Errors
-    /// [`StoreError::Rejected`] if the change isn't allowed, or those of [`Self::find`] and [`Self::repair`].
+    /// [`StoreError::Rejected`] if the change isn't allowed, or those of [`Self::find`] and [`Self::settle`].
     pub async fn change_voids(&self, slug: &Slug, change: VoidChange) -> Result<(Poll, Recount), PollError> {
         let poll = retry_conflicts(async || {
             let poll = self.find(slug).await?;
             self.change(&poll, change.clone().into_change()).await
         })
         .await?;
-        self.settle(&poll).await
+        self.settle(&poll.slug).await
     }
 
-    /// Counts all ballots, and corrects the tallies if they differ; then they agree with the poll's rules.
+    /// Counts all ballots, and corrects the tallies if they differ, until they agree with the ballots and the poll's rules; returns the
+    /// first count.
+    ///
+    /// The correction is stored only if the poll is still at the version whose rules were counted by: so of two that run at the same
+    /// time, one counts again, and finds nothing to correct.
     ///
     /// # Errors
-    /// Those of [`Self::repair`].
-    pub async fn settle(&self, poll: &Poll) -> Result<(Poll, Recount), PollError> {
-        let recount = self.recount(poll).await?;
-        if !recount.tallies.counts_equal(&recount.ballots) {
-            self.correct(&recount).await?;
-        }
-        let settled = retry_conflicts(async || {
-            let poll = self.find(&poll.slug).await?;
-            if poll.voids.iter().all(|void| void.applied) {
-                return Ok(poll);
+    /// [`PollError::DiffersAgain`] if that isn't so after some counts, or those of [`Self::find`] and the store.
+    pub async fn settle(&self, slug: &Slug) -> Result<(Poll, Recount), PollError> {
+        let mut first = None;
+        for _ in 0..SETTLE_TRIES_MAX {
+            let poll = self.find(slug).await?;
+            let recount = self.recount(&poll).await?;
+            let correction = TallyChange::between(&recount.tallies, &recount.ballots);
+            let is_settled = recount.tallies.counts_equal(&recount.ballots);
+            let first = first.get_or_insert(recount);
+            if is_settled && poll.voids.iter().all(|void| void.applied) {
+                return Ok((poll, first.clone()));
             }
-            self.change(&poll, PollChange::Applied).await
-        })
-        .await?;
-        Ok((settled, recount))
-    }
-
-    /// Corrects the poll's tallies by the difference that `recount` found.
-    ///
-    /// # Errors
-    /// [`PollError::DiffersAgain`] if the tallies don't agree with the ballots afterwards, or those of the store.
-    pub async fn repair(&self, poll: &Poll, recount: &Recount) -> Result<(), PollError> {
-        self.correct(recount).await?;
-        let again = self.recount(poll).await?;
-        if again.tallies.counts_equal(&again.ballots) {
-            Ok(())
-        } else {
-            Err(PollError::DiffersAgain(poll.slug.clone()))
+            match self.change(&poll, PollChange::Applied(correction)).await {
+                Ok(poll) => return Ok((poll, first.clone())),
+                Err(PollError::Store(error)) if is_transient(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
-    }
-
-    async fn correct(&self, recount: &Recount) -> Result<(), PollError> {
-        let change = TallyChange::between(&recount.tallies, &recount.ballots);
-        retry_conflicts(async || Ok(self.store.change_tallies(&change).await?)).await.map(drop)
+        Err(PollError::DiffersAgain(slug.clone()))
     }
 }

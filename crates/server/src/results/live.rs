@@ -157,9 +157,8 @@ async fn live(poll: Poll, known: Option<&Arc<LivePoll>>, source: &ResultSource) 
     let is_final = poll.final_at.is_some();
     let latest = match known {
         Some(known) => {
-            if is_final && known.poll.final_at.is_none() || changes_counts(&known.poll, &poll) {
-                // The last ballots counted by others may not have been received yet, or the known result has other options or
-                // ballots that are void now.
+            if is_final && known.poll.final_at.is_none() || changes_result(&known.poll, &poll) {
+                // The last ballots counted by others may not have been received yet, or an edit or a void has changed the result.
                 let last = source.query(poll.id).await?;
                 known.publish(&Arc::new(Snapshot::new(last.tallies, last.as_of)));
             }
@@ -174,10 +173,18 @@ async fn live(poll: Poll, known: Option<&Arc<LivePoll>>, source: &ResultSource) 
     Ok(LivePoll { poll, latest, rendered: ArcSwapOption::empty() })
 }
 
-/// Whether the result may be another one with this change of the poll, without any ballot.
-fn changes_counts(before: &Poll, after: &Poll) -> bool {
-    let ids = |poll: &Poll| poll.options.iter().map(|option| option.id).collect::<Vec<_>>();
-    ids(before) != ids(after) || before.voids != after.voids || before.imported != after.imported
+/// Whether the result has another version with this change of the poll, without any ballot: after any but one of its window.
+fn changes_result(before: &Poll, after: &Poll) -> bool {
+    let without_window = |poll: &Poll| Poll {
+        opens_at: None,
+        closes_at: None,
+        closed_at: None,
+        final_at: None,
+        archived_at: None,
+        version: 0,
+        ..poll.clone()
+    };
+    without_window(before) != without_window(after)
 }
 
 impl LivePolls {

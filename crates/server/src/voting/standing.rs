@@ -67,10 +67,9 @@ pub async fn withdraw(core: &CoreState, poll: &Poll, receipt: &Receipt) -> Resul
     match Standing::of(receipt.ballot_id, receipt.key, &cast, poll) {
         Standing::Withdrawn => return Ok(Status::Counted),
         // On its way, the ballot is recorded after its withdrawal, and doesn't count.
-        Standing::Counted | Standing::Pending => {}
-        Standing::Replaced | Standing::Duplicate | Standing::Void | Standing::Rejected => {
-            return Err(Refusal::NothingToWithdraw);
-        }
+        // A void one might count again.
+        Standing::Counted | Standing::Pending | Standing::Void => {}
+        Standing::Replaced | Standing::Duplicate | Standing::Rejected => return Err(Refusal::NothingToWithdraw),
     }
     // Just after the ballot, so that one which the voter has cast since, and which isn't recorded yet, counts.
     let recorded = cast.iter().find(|ballot| ballot.id == receipt.ballot_id);

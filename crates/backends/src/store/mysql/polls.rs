@@ -91,6 +91,9 @@ pub(super) async fn change(
     if changed.options != stored.options {
         delete_from(writer, "`option`", poll).await.map_err(before_commit)?;
         insert_options(writer, &changed).await.map_err(before_commit)?;
+        let removed = "DELETE FROM tally WHERE poll_id = ? AND option_id > 0 \
+                       AND option_id NOT IN (SELECT id FROM `option` WHERE poll_id = ?)";
+        sqlx::query(removed).bind(poll.0).bind(poll.0).execute(&mut *writer).await.map_err(before_commit)?;
     }
     if let Some(change) = change.tally_change(&stored, &changed) {
         let add = tallies::add(&[change], shard).join("; ");
@@ -236,7 +239,7 @@ pub(super) async fn begin_with_rules(
         let window = window.judging(timestamp(row, 3)?.is_some());
         Ok((
             PollId(row.try_get(0)?),
-            Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)?, voids: stored_voids(row, 7)? },
+            Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)?, voids: stored_voids(row, 7)?.into() },
         ))
     });
     rules.collect()

@@ -84,6 +84,9 @@ pub(super) async fn change(
     if changed.options != stored.options {
         delete_from(writer, "option", poll).await.map_err(read_error)?;
         insert_options(writer, &changed).await.map_err(read_error)?;
+        let removed = "DELETE FROM tally WHERE poll_id = $1 AND option_id > 0 \
+                       AND option_id NOT IN (SELECT id FROM option WHERE poll_id = $1)";
+        sqlx::query(removed).bind(poll.0).execute(&mut *writer).await.map_err(read_error)?;
     }
     if let Some(change) = change.tally_change(&stored, &changed) {
         tallies::add(writer, shard, &[change]).await.map_err(read_error)?;
@@ -271,7 +274,7 @@ fn rules_from(row: &PgRow) -> sqlx::Result<(PollId, Rules)> {
     let window = window.judging(row.try_get(3).map(timestamp)?.is_some());
     Ok((
         PollId(row.try_get(0)?),
-        Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)?, voids: stored_voids(row, 7)? },
+        Rules { window, quota: quota(row, 4)?, changeable: row.try_get(6)?, voids: stored_voids(row, 7)?.into() },
     ))
 }
 

@@ -22,6 +22,8 @@ pub fn php_votes(path: &Path) -> StoreResult<PhpVotes> {
     reader.busy_timeout(WRITE_WAIT_MAX).map_err(read_error)?;
     let columns = names(&reader).map_err(read_error)?;
     let sql = query(&columns, "\"count\"")?.replace("{bigint}", "INTEGER");
+    // A column of SQLite may hold text, whatever its type.
+    let sql = sql.replacen("SELECT label,", "SELECT CAST(label AS INTEGER) AS label,", 1);
     let rows = votes(&reader, &sql).map_err(read_error)?;
     rows.into_iter().map(|(label, votes)| Ok((label, count(votes)?))).collect()
 }

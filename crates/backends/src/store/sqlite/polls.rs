@@ -145,6 +145,9 @@ pub(super) fn change(
     if changed.options != stored.options {
         transaction.execute("DELETE FROM option WHERE poll_id = ?1", [poll.0]).map_err(write_error)?;
         insert_options(&transaction, &changed).map_err(write_error)?;
+        let removed = "DELETE FROM tally WHERE poll_id = ?1 AND option_id > 0 \
+                       AND option_id NOT IN (SELECT id FROM option WHERE poll_id = ?1)";
+        transaction.execute(removed, [poll.0]).map_err(write_error)?;
     }
     if let Some(change) = change.tally_change(&stored, &changed) {
         tallies::add(&transaction, &change).map_err(write_error)?;
@@ -226,7 +229,7 @@ pub(super) fn rules(reader: &Connection, poll: PollId) -> rusqlite::Result<Optio
         .query_row([poll.0], |row| {
             let window = Window { opens_at: row.get(0).map(timestamp)?, closes_at: row.get(1).map(timestamp)? };
             let quota = Quota { ballots: row.get(3)?, per_option: row.get(4)? };
-            let voids = stored_voids(row, 6)?;
+            let voids = stored_voids(row, 6)?.into();
             Ok(Rules { window: window.judging(row.get(2)?), quota, changeable: row.get(5)?, voids })
         })
         .optional()

@@ -18,8 +18,8 @@ use crate::view::PollView;
 /// Change a poll's texts or rules
 ///
 /// Texts, the visibility of results, the base of percentages and the proof of work can change at any time. What decides how
-/// ballots count can change only before the poll opens: its options, kind, limits, policy and quota. Servers know of a change
-/// within a second.
+/// ballots count can change only before the poll opens: its options, kind, limits, policy and quota. When it opens and closes is
+/// changed by `throng poll open` and `throng poll close`. Servers know of a change within a second.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = "throng poll edit [OPTIONS] <SLUG>")]
 #[command(group = ArgGroup::new("change").multiple(true).required(true).args([
@@ -137,7 +137,11 @@ impl Edit {
     ) -> anyhow::Result<()> {
         let (slug, version, json) = (self.slug.clone(), self.version.version, self.json);
         let poll = polls.edit(&slug, version, self.into_edit()).await.map_err(advise)?;
-        write_poll(&poll, clock.now(), json, out)
+        write_poll(&poll, clock.now(), json, out)?;
+        if !json.json {
+            writeln!(out, "It is at version {} now. To see what was changed: throng poll log {slug}", poll.version)?;
+        }
+        Ok(())
     }
 
     fn into_edit(self) -> PollEdit {

@@ -11,6 +11,7 @@ use throng_domain::ballot::{Ballot, BallotId, Choices};
 use throng_domain::policy::Policy;
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::Store;
+use throng_domain::void::is_void;
 
 use super::advice::advise;
 use crate::cli::console::write_json;
@@ -26,7 +27,8 @@ const PAGE_BALLOTS: usize = 10_000;
 ///
 /// One line per ballot: its id, when it was accepted, the ids of the options chosen (separated by spaces in CSV), and what
 /// identified its voter. Where voters may change their ballots, a pseudonym of the voter follows: of each voter's ballots the
-/// last one by acceptance, then id, counts, and one without options is a withdrawal. A ballot recorded during the export may be missing: close the poll first for a complete export.
+/// last one by acceptance, then id, counts, and one without options is a withdrawal. Where rules void ballots, the last column says
+/// which are void and don't count. A ballot recorded during the export may be missing: close the poll first for a complete export.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Export {
@@ -38,6 +40,10 @@ pub(in crate::cli) struct Export {
     /// Same as --format jsonl
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Add a pseudonym of each ballot's voter, such as for `throng poll void --voter`: it shows which ballots are of one browser, network
+    /// or user. Always there where voters may change their ballots
+    #[arg(long)]
+    voters: bool,
     /// File to write to, which appears only when it is complete; - is standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -71,14 +77,17 @@ impl Export {
         let poll = polls.find(&self.slug).await.map_err(advise)?;
         let format = if self.json { Format::Jsonl } else { self.format };
         let total = store.tallies(poll.id).await?.voters;
+        let voters = (self.voters || poll.changeable) && poll.policy.identifies_voters();
         match self.output.filter(|path| path != Path::new("-")) {
             Some(path) => {
                 let output = Output::create(&path, self.force, config);
-                write_file(store, &poll, format, output, &progress(total, true))
+                write_file(store, &poll, format, voters, output, &progress(total, true))
                     .await
                     .with_context(|| format!("nothing was exported to {}", path.display()))
             }
-            None => write_ballots(store, &poll, format, out, &progress(total, !io::stdout().is_terminal())).await,
+            None => {
+                write_ballots(store, &poll, format, voters, out, &progress(total, !io::stdout().is_terminal())).await
+            }
         }
     }
 }
@@ -87,12 +96,13 @@ async fn write_file(
     store: &dyn Store,
     poll: &Poll,
     format: Format,
+    voters: bool,
     output: anyhow::Result<Output>,
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     let output = output?;
     let mut out = BufWriter::new(output.partial.as_file());
-    write_ballots(store, poll, format, &mut out, progress).await?;
+    write_ballots(store, poll, format, voters, &mut out, progress).await?;
     out.flush()?;
     drop(out);
     output.finish()
@@ -102,20 +112,22 @@ async fn write_ballots(
     store: &dyn Store,
     poll: &Poll,
     format: Format,
+    voters: bool,
     out: &mut dyn Write,
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     if format == Format::Csv {
-        let voter = if poll.policy.identifies_voters() { ",voter" } else { "" };
-        writeln!(out, "ballot_id,accepted_at,choices,policy{voter}")?;
+        let voter = if voters { ",voter" } else { "" };
+        let void = if has_voids(poll) { ",void" } else { "" };
+        writeln!(out, "ballot_id,accepted_at,choices,policy{voter}{void}")?;
     }
     let mut after = None;
     loop {
         let page = store.ballots(poll.id, after, PAGE_BALLOTS).await?;
         for ballot in &page.ballots {
             match format {
-                Format::Csv => write_csv(out, &Row::of(ballot))?,
-                Format::Jsonl => write_json(out, &Row::of(ballot))?,
+                Format::Csv => write_csv(out, &Row::of(ballot, poll, voters))?,
+                Format::Jsonl => write_json(out, &Row::of(ballot, poll, voters))?,
             }
         }
         progress.inc(page.ballots.len().try_into().unwrap_or(u64::MAX));
@@ -137,20 +149,36 @@ struct Row<'a> {
     policy: Policy,
     #[serde(skip_serializing_if = "Option::is_none")]
     voter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    void: Option<bool>,
+}
+
+/// Whether ballots of the poll may be void.
+fn has_voids(poll: &Poll) -> bool {
+    poll.voids.iter().any(|void| !void.undone)
 }
 
 impl<'a> Row<'a> {
-    fn of(ballot: &'a Ballot) -> Self {
+    fn of(ballot: &'a Ballot, poll: &Poll, voters: bool) -> Self {
+        let is_void = || is_void(&poll.voids, ballot.key, ballot.accepted_at, &ballot.choices);
         let accepted_at = rfc3339_text(ballot.accepted_at);
-        let voter = ballot.voter().map(|voter| voter.to_string());
-        Self { ballot_id: ballot.id, accepted_at, choices: &ballot.choices, policy: ballot.policy, voter }
+        let voter = ballot.voter().filter(|_| voters).map(|voter| voter.to_string());
+        Self {
+            ballot_id: ballot.id,
+            accepted_at,
+            choices: &ballot.choices,
+            policy: ballot.policy,
+            voter,
+            void: has_voids(poll).then(is_void),
+        }
     }
 }
 
 fn write_csv(out: &mut dyn Write, row: &Row<'_>) -> io::Result<()> {
     let choices: Vec<_> = row.choices.as_slice().iter().map(ToString::to_string).collect();
     let cells = [&row.ballot_id.to_string(), &row.accepted_at, &choices.join(" "), row.policy.as_str()];
-    let cells: Vec<_> = cells.into_iter().chain(row.voter.as_deref()).map(csv_cell).collect();
+    let void = row.void.map(|void| if void { "void" } else { "" });
+    let cells: Vec<_> = cells.into_iter().chain(row.voter.as_deref()).chain(void).map(csv_cell).collect();
     writeln!(out, "{}", cells.join(","))
 }
 

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 use throng_domain::audit::{Action, AuditEntry};
 use throng_domain::poll::Slug;
+use throng_domain::void::Void;
 
+use super::void::{rule_text, state};
 use crate::cli::console::{Json, write_json};
 use crate::cli::table::plain;
 use crate::polls::PollService;
@@ -80,8 +82,22 @@ fn write_entry(entry: &AuditEntry, out: &mut dyn Write) -> anyhow::Result<()> {
     // A new or deleted poll has values, not changes.
     for (field, change) in changes.as_object().into_iter().flatten() {
         if let (Some(from), Some(to)) = (change.get("from"), change.get("to")) {
-            writeln!(out, "    {field}: {} -> {}", value_text(field, from), value_text(field, to))?;
+            match field.as_str() {
+                "last_option" => {}
+                "voids" => write_voids(from, to, out)?,
+                _ => writeln!(out, "    {field}: {} -> {}", value_text(field, from), value_text(field, to))?,
+            }
         }
+    }
+    Ok(())
+}
+
+/// The rules that differ: `to` has all of `from`, changed or not, and new ones.
+fn write_voids(from: &Value, to: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
+    let rules = |value: &Value| serde_json::from_value::<Vec<Void>>(value.clone()).unwrap_or_default();
+    let before = rules(from);
+    for void in rules(to).iter().filter(|void| !before.contains(void)) {
+        writeln!(out, "    rule {}: {}, {}", void.number, rule_text(&void.rule), state(void))?;
     }
     Ok(())
 }

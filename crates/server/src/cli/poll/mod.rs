@@ -18,6 +18,7 @@ mod void;
 mod window;
 
 pub(super) use self::advice::advise;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use throng_domain::audit::Author;
 use throng_domain::clock::Clock;
@@ -45,7 +46,7 @@ pub(super) struct AuthorFlags {
     #[arg(long, global = true, value_name = "NAME")]
     by: Option<String>,
     /// Why, for those who read `throng poll log` later
-    #[arg(long, global = true, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, global = true, value_name = "TEXT", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
 }
 

@@ -58,9 +58,9 @@ impl Recount {
         let counted = polls.recount(&poll).await?;
         let equal = counted.tallies.counts_equal(&counted.ballots);
         let repaired = self.repair && !equal;
-        if repaired {
-            polls.repair(&poll, &counted).await?;
-            polls.settle(&poll).await?;
+        // Also where an interrupted void has left nothing but its note.
+        if repaired || self.repair && poll.voids.iter().any(|void| !void.applied) {
+            polls.settle(&poll.slug).await?;
         }
         let voters = Row { id: None, label: None, tallies: counted.tallies.voters, ballots: counted.ballots.voters };
         let options = rows(&poll, &counted);
@@ -120,6 +120,7 @@ mod tests {
     use throng_domain::clock::Timestamp;
     use throng_domain::new_poll::NewPoll;
     use throng_domain::poll::PollId;
+    use throng_domain::store::Voided;
     use throng_domain::tally::Tallies;
 
     use super::*;
@@ -127,7 +128,8 @@ mod tests {
     #[test]
     fn differences_include_options_unknown_to_the_poll() {
         let poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
-        let mut counted = Counted { tallies: Tallies::empty(&poll), ballots: Tallies::empty(&poll), voided: 0 };
+        let mut counted =
+            Counted { tallies: Tallies::empty(&poll), ballots: Tallies::empty(&poll), voided: Voided::default() };
         counted.ballots.voters = 1;
         counted.ballots.counts[1].1 = 1;
         counted.ballots.counts.push((OptionId(9), 1));

@@ -69,6 +69,13 @@ impl Results {
         table.write(out, "")?;
         let base = poll.percent_base.as_str();
         writeln!(out, "\nBallots: {}. Choices: {}. Percent of the {base}.", tallies.voters, tallies.selections())?;
+        let imported: u64 = poll.imported.iter().map(|(_, count)| count).sum();
+        if imported > 0 {
+            writeln!(out, "Of the choices, {imported} are from an earlier system.")?;
+        }
+        if poll.voids.iter().any(|void| !void.undone) {
+            writeln!(out, "Some ballots are void, and not counted: throng poll void {} --list", poll.slug)?;
+        }
         Ok(())
     }
 }

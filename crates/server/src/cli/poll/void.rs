@@ -7,7 +7,7 @@ use serde::Serialize;
 use throng_domain::ballot::VoterKey;
 use throng_domain::clock::{Clock, Timestamp};
 use throng_domain::poll::{OptionId, Poll, Slug};
-use throng_domain::store::Recount;
+use throng_domain::store::{Recount, Voided};
 use throng_domain::void::{Void as Rule, VoidRule};
 
 use super::advice::advise;
@@ -20,8 +20,8 @@ use crate::view::rfc3339_text;
 /// Leave doubtful ballots out of a poll's result
 ///
 /// Without --apply it only shows what the result would be. No ballot is changed or deleted: those that fit all of the given
-/// conditions don't count any more, also ones that are recorded later, until `throng poll unvoid`. Votes go on meanwhile. In a
-/// changeable poll, the latest of a voter's ballots that aren't void counts.
+/// conditions don't count any more, also ones that are recorded later, until `throng poll unvoid`. Votes go on meanwhile. Where
+/// voters may change their ballots, wait until the result is final; then the latest of a voter's ballots that aren't void counts.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = "throng poll void [OPTIONS] <SLUG>")]
 #[command(group = ArgGroup::new("what").multiple(true).required(true).args(["from", "until", "voter", "choices", "list"]))]
@@ -79,6 +79,8 @@ struct View<'a> {
     poll: &'a str,
     applied: bool,
     void_ballots: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_this_rule: Option<u64>,
     voters: Row<'a>,
     options: Vec<Row<'a>>,
 }
@@ -132,6 +134,7 @@ async fn run(
     json: Json,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
+    let adds = matches!(change, VoidChange::Add(_));
     let changed = if apply { polls.change_voids(slug, change).await } else { polls.preview(slug, &change).await };
     let (poll, counted) = changed.map_err(advise)?;
     let row = |id: OptionId, label| Row {
@@ -143,10 +146,17 @@ async fn run(
     let options: Vec<_> = poll.options.iter().map(|option| row(option.id, option.label.as_str())).collect();
     let voters = Row { id: None, label: None, before: counted.tallies.voters, after: counted.ballots.voters };
     if json.json {
-        let view = View { poll: poll.slug.as_str(), applied: apply, void_ballots: counted.voided, voters, options };
+        let view = View {
+            poll: poll.slug.as_str(),
+            applied: apply,
+            void_ballots: counted.voided.all,
+            by_this_rule: adds.then_some(counted.voided.by_last),
+            voters,
+            options,
+        };
         return write_json(out, &view);
     }
-    write_table(&counted, &voters, &options, out)?;
+    write_table(&counted, adds, &voters, &options, out)?;
     if apply {
         Ok(writeln!(out, "\nThis is the result now. See who did what: throng poll log {}", poll.slug)?)
     } else {
@@ -154,7 +164,13 @@ async fn run(
     }
 }
 
-fn write_table(counted: &Recount, voters: &Row<'_>, options: &[Row<'_>], out: &mut dyn Write) -> anyhow::Result<()> {
+fn write_table(
+    counted: &Recount,
+    adds: bool,
+    voters: &Row<'_>,
+    options: &[Row<'_>],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let mut table = Table::new([Side::Right, Side::Left, Side::Right, Side::Right, Side::Right]);
     table.row(["ID", "OPTION", "BEFORE", "AFTER", "DIFFERENCE"].map(str::to_owned));
     for row in options.iter().chain([voters]) {
@@ -167,7 +183,12 @@ fn write_table(counted: &Recount, voters: &Row<'_>, options: &[Row<'_>], out: &m
         ]);
     }
     table.write(out, "")?;
-    Ok(writeln!(out, "\nVoid ballots: {}.", counted.voided)?)
+    let Voided { all, by_last } = counted.voided;
+    match adds {
+        true if by_last == 0 => Ok(writeln!(out, "\nNo ballot fits this rule. Void ballots by other rules: {all}.")?),
+        true => Ok(writeln!(out, "\nVoid ballots: {by_last} by this rule, {all} by all rules.")?),
+        false => Ok(writeln!(out, "\nVoid ballots: {all}.")?),
+    }
 }
 
 fn list(poll: &Poll, json: Json, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -178,7 +199,7 @@ fn list(poll: &Poll, json: Json, out: &mut dyn Write) -> anyhow::Result<()> {
         return Ok(writeln!(out, "The poll `{}` has no rules that void ballots.", poll.slug)?);
     }
     let mut table = Table::new([Side::Right, Side::Left, Side::Left]);
-    table.row(["RULE", "STATE", "BALLOTS"].map(str::to_owned));
+    table.row(["RULE", "STATE", "APPLIES TO BALLOTS"].map(str::to_owned));
     for void in &poll.voids {
         table.row([void.number.to_string(), state(void).to_owned(), rule_text(&void.rule)]);
     }
@@ -186,15 +207,16 @@ fn list(poll: &Poll, json: Json, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 /// Whether the result agrees with the rule; if not, it was interrupted.
-fn state(void: &Rule) -> &'static str {
+pub(super) fn state(void: &Rule) -> &'static str {
     match (void.undone, void.applied) {
         (false, true) => "applied",
         (true, true) => "undone",
-        (false, false) | (true, false) => "not counted yet: throng poll recount --repair",
+        (false, false) => "not counted yet",
+        (true, false) => "undone, not counted yet",
     }
 }
 
-fn rule_text(rule: &VoidRule) -> String {
+pub(super) fn rule_text(rule: &VoidRule) -> String {
     let time = |at: Timestamp| rfc3339_text(at);
     let conditions = [
         rule.from.map(|from| format!("from {}", time(from))),

@@ -13,8 +13,8 @@ fn change(server: &TestServer, change: PollChange) {
         let poll = store.poll(&"demo".parse().unwrap()).await.unwrap().unwrap();
         let poll = store.change_poll(poll.id, poll.version, change, &Author::THRONG).await.unwrap();
         let recount = store.recount(poll.id).await.unwrap();
-        store.change_tallies(&TallyChange::between(&recount.tallies, &recount.ballots)).await.unwrap();
-        store.change_poll(poll.id, poll.version, PollChange::Applied, &Author::THRONG).await.unwrap();
+        let applied = PollChange::Applied(TallyChange::between(&recount.tallies, &recount.ballots));
+        store.change_poll(poll.id, poll.version, applied, &Author::THRONG).await.unwrap();
     });
 }
 

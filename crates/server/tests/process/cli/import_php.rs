@@ -84,7 +84,7 @@ fn what_is_no_table_of_the_php_system_is_named() {
     php.execute_batch("INSERT INTO poll_entry (label) VALUES (1), (9)").unwrap();
     workspace.run("import-php sqlite://php.db --apply").fails(1, &["no option 9"]);
     php.execute_batch("UPDATE poll_entry SET label = NULL WHERE label = 9").unwrap();
-    workspace.run("import-php sqlite://php.db").fails(1, &["label NULL"]);
+    workspace.run("import-php sqlite://php.db").fails(1, &["NULL (1)"]);
     workspace.run("import-php sqlite:///%kernel.project_dir%/var/data.db").fails(1, &["%kernel.project_dir%"]);
     workspace.run("import-php").fails(2, &["URL"]);
     let results = workspace.run("poll results demo --json").json();
