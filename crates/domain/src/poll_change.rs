@@ -90,7 +90,7 @@ pub enum EditFault {
 }
 
 impl PollChange {
-    /// The poll after this change, made at `now`; `has_ballots` says whether any is recorded.
+    /// The poll after this change, made at `now`; `has_ballots` says whether any is recorded, if that [matters](Self::depends_on_ballots).
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if it has closed meanwhile, [`StoreError::Rejected`] if the change isn't allowed.
@@ -134,6 +134,20 @@ impl PollChange {
             }),
             Self::Applied(correction) => Some(correction.clone()),
             Self::Window(_) | Self::Close(_) | Self::Void(_) | Self::Unvoid(_) | Self::Archive(_) => None,
+        }
+    }
+
+    /// Whether it matters to it if any ballot is recorded. Others, such as a close, don't wait for the ballots, which may be locked.
+    pub fn depends_on_ballots(&self) -> bool {
+        match self {
+            Self::Edit(_) => true,
+            Self::Window(_)
+            | Self::Close(_)
+            | Self::Void(_)
+            | Self::Unvoid(_)
+            | Self::Applied(_)
+            | Self::Import(_)
+            | Self::Archive(_) => false,
         }
     }
 

@@ -85,7 +85,7 @@ pub(super) async fn change(
     by: &Author,
 ) -> StoreResult<Poll> {
     let stored = poll_change::at_version(locked(writer, poll).await.map_err(before_commit)?, version)?;
-    let has_ballots = has_ballots(writer, poll).await.map_err(before_commit)?;
+    let has_ballots = change.depends_on_ballots() && has_ballots(writer, poll).await.map_err(before_commit)?;
     let changed = change.apply(&stored, now(writer).await.map_err(before_commit)?, has_ballots)?;
     update(writer, &changed).await.map_err(before_commit)?;
     if changed.options != stored.options {

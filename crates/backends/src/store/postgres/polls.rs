@@ -78,7 +78,7 @@ pub(super) async fn change(
     by: &Author,
 ) -> StoreResult<Poll> {
     let stored = poll_change::at_version(lock_and_read(writer, poll).await.map_err(read_error)?, version)?;
-    let has_ballots = has_ballots(writer, poll).await.map_err(read_error)?;
+    let has_ballots = change.depends_on_ballots() && has_ballots(writer, poll).await.map_err(read_error)?;
     let changed = change.apply(&stored, now(writer).await.map_err(read_error)?, has_ballots)?;
     update(writer, &changed).await.map_err(read_error)?;
     if changed.options != stored.options {

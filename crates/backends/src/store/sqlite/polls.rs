@@ -131,7 +131,7 @@ pub(super) fn change(
 ) -> StoreResult<Poll> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
     let stored = at_version(&transaction, poll, version)?;
-    let has_ballots = has_ballots(&transaction, poll).map_err(read_error)?;
+    let has_ballots = change.depends_on_ballots() && has_ballots(&transaction, poll).map_err(read_error)?;
     let changed = change.apply(&stored, now(&transaction).map_err(read_error)?, has_ballots)?;
     transaction
         .execute(

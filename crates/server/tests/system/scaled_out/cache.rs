@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 use serde_json::Value;
-use throng_testkit::{Client, Reply, ThrongProcess, variable, wait_until};
+use throng_testkit::{Client, Reply, ThrongProcess, eventually, variable, wait_until};
 use tokio::time::Instant;
 
 use crate::scaled_out::servers::{MEMCACHED, exclusive};
@@ -64,11 +64,15 @@ fn readers_of_a_cold_cache_cost_one_query() {
     let mut trial = Trial::of(&system);
     trial.under_load(|| wait(Duration::from_millis(300)));
     trial.settle();
-    empty_the_cache();
-    let nodes = system.webs(2);
-    let began = Instant::now();
-    read_at_once(&nodes);
-    assert!(began.elapsed() < Duration::from_secs(LIFE_S), "the readers were too slow to tell anything");
+    // On a machine that has much else to do, they may be too slow to tell anything.
+    let first_read = || {
+        empty_the_cache();
+        let nodes = system.webs(2);
+        let began = Instant::now();
+        read_at_once(&nodes);
+        (began.elapsed() < Duration::from_secs(LIFE_S)).then_some(nodes)
+    };
+    let nodes = eventually("the readers are fast enough", first_read);
     assert_eq!(queries(&nodes), 1, "as many queries for nodes that start");
     wait(Duration::from_secs(LIFE_S + 1));
     empty_the_cache();
