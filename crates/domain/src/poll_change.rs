@@ -11,7 +11,7 @@ use crate::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibil
 use crate::store::StoreError;
 use crate::tally::TallyChange;
 use crate::void::{VOIDS_MAX, Void, VoidRule};
-use crate::window::{Close, Window};
+use crate::window::{Close, HEARD_MS, Window};
 
 /// The most votes of an option that are taken over: enough for anybody, and far from what a count can hold.
 pub const IMPORTED_MAX: u64 = 1 << 48;
@@ -23,7 +23,7 @@ pub enum PollChange {
     Window(Window),
     /// Closes it at the time that [`Close::moment`] determines.
     Close(Close),
-    /// Changes its texts or rules.
+    /// Changes its texts or rules. A poll that opens before every server knows of that counts as open.
     Edit(Edit),
     /// Makes ballots void. The tallies agree with that once [`PollChange::Applied`] says so.
     Void(VoidRule),
@@ -74,8 +74,6 @@ pub struct Edit {
     pub per_option: Option<Option<u8>>,
     /// Whether voters may replace or withdraw their ballots.
     pub changeable: Option<bool>,
-    /// How long it takes until every node knows of a change, in milliseconds: a poll that opens sooner counts as open.
-    pub heard_ms: i64,
 }
 
 /// Why a poll can't be edited so.
@@ -326,7 +324,7 @@ impl Poll {
         }
         let fixed = self.differences_in_counting(&poll);
         let has_counts = has_ballots || !self.imported.is_empty();
-        if !fixed.is_empty() && !self.accepts_none_yet(now.plus_ms(edit.heard_ms), has_counts) {
+        if !fixed.is_empty() && !self.accepts_none_yet(now.plus_ms(HEARD_MS), has_counts) {
             return Err(EditFault::Fixed(fixed));
         }
         faults.extend(poll.faults());

@@ -48,13 +48,16 @@ pub(super) async fn open_or_create(config: &Config) -> anyhow::Result<Arc<dyn Da
     retry_unavailable(config, &config.database, open).await
 }
 
-/// The database's clock, which the servers that share it go by: `now` here is `now` there.
+/// The clock that the database's servers go by: this machine's for a file, and otherwise the database server's.
 ///
 /// # Errors
 /// Those of the store.
-pub(super) async fn clock(database: &dyn Database) -> Result<RemoteClock, StoreError> {
+pub(super) async fn clock(config: &Config, database: &dyn Database) -> Result<Box<dyn Clock>, StoreError> {
+    if !config.database.is_shared() {
+        return Ok(Box::new(SystemClock));
+    }
     let before = Asked::now();
-    Ok(RemoteClock::new(before, database.now().await?))
+    Ok(Box::new(RemoteClock::new(before, database.now().await?)))
 }
 
 /// The result of `attempt`, retried for as long as `--wait` allows while `server` is unavailable.

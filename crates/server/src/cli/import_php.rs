@@ -67,9 +67,9 @@ impl ImportPhp {
             runtime.block_on(async {
                 let counts = read(&from).await?;
                 let database = database::open_current(&config).await?;
-                let clock = database::clock(&*database).await?;
+                let clock = database::clock(&config, &*database).await?;
                 let author = self.author.author();
-                let polls = PollService::new(&*database, &clock, &config, &author);
+                let polls = PollService::new(&*database, &*clock, &config, &author);
                 let slug = self.poll.as_ref().unwrap_or(&config.default_poll);
                 let imported = if self.apply {
                     polls.import(slug, &counts).await

@@ -73,8 +73,8 @@ async fn create(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Res
     let applied = store.migrate().await?;
     let demo_poll = match config.app_env {
         AppEnv::Dev => {
-            let clock = database::clock(&*store).await?;
-            let poll = create_demo_poll(&*store, &config.default_poll, &clock).await?;
+            let clock = database::clock(config, &*store).await?;
+            let poll = create_demo_poll(&*store, &config.default_poll, &*clock).await?;
             poll.map(|poll| poll.slug.to_string())
         }
         AppEnv::Prod => None,

@@ -5,7 +5,7 @@ use throng_domain::poll::{Poll, Slug};
 use throng_domain::poll_change::{Edit, PollChange};
 use throng_domain::store::StoreError;
 
-use super::{HEARD_MS, PollError, PollService, retry_conflicts};
+use super::{PollError, PollService, retry_conflicts};
 
 impl PollService<'_> {
     /// Edits a poll: at this version, or as it is. What decides how ballots count changes only before the poll opens.
@@ -13,8 +13,6 @@ impl PollService<'_> {
     /// # Errors
     /// [`PollError::Edit`], [`PollError::OtherVersion`], or those of [`Self::find`] and the store.
     pub async fn edit(&self, slug: &Slug, version: Option<u64>, edit: Edit) -> Result<Poll, PollError> {
-        // Also where the process that records judges each ballot itself: what it judges is chosen from the options that it knows.
-        let edit = Edit { heard_ms: HEARD_MS, ..edit };
         retry_conflicts(async || {
             let poll = self.find_at(slug, version).await?;
             // As the poll is now; the store decides anew, with the ballots that it has.

@@ -20,9 +20,7 @@ impl PollService<'_> {
     /// # Errors
     /// [`StoreError::Rejected`](throng_domain::store::StoreError::Rejected) if the poll has no such option, or those of [`Self::find`].
     pub async fn preview_import(&self, slug: &Slug, counts: &[(OptionId, u64)]) -> Result<Imported, PollError> {
-        let poll = self.find(slug).await?;
-        let after = PollChange::Import(counts.to_vec()).apply(&poll, self.clock.now(), true)?;
-        Ok(Imported::of(&poll, after))
+        self.imported(&self.find(slug).await?, counts)
     }
 
     /// Makes these the poll's counts of an earlier system, in the place of those that it has. The same ones again change nothing.
@@ -31,15 +29,21 @@ impl PollService<'_> {
     /// As for [`Self::preview_import`], or those of the store.
     pub async fn import(&self, slug: &Slug, counts: &[(OptionId, u64)]) -> Result<Imported, PollError> {
         retry_conflicts(async || {
-            let imported = self.preview_import(slug, counts).await?;
-            if !imported.changes_any() {
-                return Ok(imported);
-            }
             let before = self.find(slug).await?;
+            let expected = self.imported(&before, counts)?;
+            if !expected.changes_any() {
+                return Ok(expected);
+            }
             let after = self.change(&before, PollChange::Import(counts.to_vec())).await?;
             Ok(Imported::of(&before, after))
         })
         .await
+    }
+
+    /// What importing `counts` makes of the poll, so far as is known before it is stored.
+    fn imported(&self, before: &Poll, counts: &[(OptionId, u64)]) -> Result<Imported, PollError> {
+        let after = PollChange::Import(counts.to_vec()).apply(before, self.clock.now(), true)?;
+        Ok(Imported::of(before, after))
     }
 }
 

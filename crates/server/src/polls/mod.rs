@@ -17,6 +17,7 @@ use throng_domain::clock::Clock;
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::store::{Store, StoreError};
+use throng_domain::window::HEARD_MS;
 
 pub use self::codes::{CODES_MADE_MAX, NewBatch};
 pub use self::create::Schedule;
@@ -32,10 +33,6 @@ const NAMED_MAX: usize = 10;
 /// The most attempts at a change that conflicts with another one. Each attempt waits for the other by itself, so that a poll can
 /// be closed while many clients vote in it.
 const ATTEMPTS_MAX: usize = 5;
-
-/// How long it takes until every server knows of a change, in milliseconds: a server checks four times per second, and its
-/// estimate of the database's time and this process's are each off by up to half a round trip.
-const HEARD_MS: i64 = 1_000;
 
 /// Changes the polls of a store.
 #[derive(Clone, Copy, Debug)]

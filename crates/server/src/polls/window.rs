@@ -1,5 +1,7 @@
 //! Opening and closing a poll.
 
+use std::time::Duration;
+
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollState, Slug};
 use throng_domain::poll_change::PollChange;
@@ -37,7 +39,8 @@ impl PollService<'_> {
     }
 
     /// Closes a poll at `at`, but not before every node knows of it, since what a node accepted after the close would not count;
-    /// nor later than the close that the nodes know of, unless a later one is requested.
+    /// nor later than the close that the nodes know of, unless a later one is requested. One that needs no other node to know, and is
+    /// requested for now, has happened when this returns.
     ///
     /// # Errors
     /// [`PollError::Window`] if it is a draft or closed already, or would close in the past or before it opens; or those of
@@ -49,7 +52,12 @@ impl PollService<'_> {
             // An estimate: the store decides.
             let expected = close.moment(poll.closes_at, now).filter(|_| close.at >= now).unwrap_or(close.at);
             poll.closed(now, expected).map_err(|fault| PollError::Window { slug: slug.clone(), fault })?;
-            self.change(&poll, PollChange::Close(close)).await
+            let closed = self.change(&poll, PollChange::Close(close)).await?;
+            // Where no other node has to know of it, it closes with the next millisecond.
+            if self.heard_ms == 0 && close.at <= now {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Ok(closed)
         })
         .await
     }

@@ -91,8 +91,8 @@ pub(super) fn run(PollArgs { author, command }: PollArgs, flags: &Flags) -> anyh
     print(|out| {
         runtime.block_on(async {
             let database = database::open_current(&config).await?;
-            let clock = database::clock(&*database).await?;
-            let (store, clock): (&dyn Store, &dyn Clock) = (&*database, &clock);
+            let clock = database::clock(&config, &*database).await?;
+            let (store, clock): (&dyn Store, &dyn Clock) = (&*database, &*clock);
             let author = author.author();
             let polls = PollService::new(store, clock, &config, &author);
             match command {
