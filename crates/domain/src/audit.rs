@@ -61,6 +61,10 @@ words! {
         Import = "import",
         /// A draft was deleted.
         Delete = "delete",
+        /// A token was made for somebody who administers polls.
+        CreateToken = "create_token",
+        /// Such a token was revoked.
+        RevokeToken = "revoke_token",
     }
 }
 
@@ -77,9 +81,10 @@ pub struct AuditEntry {
     pub reason: String,
     /// What was done.
     pub action: Action,
-    /// The poll's slug at that time.
-    pub poll: Slug,
-    /// What was changed: each field with its value before and after. For a new or deleted poll, all of its fields.
+    /// The poll's slug at that time; `None` if no poll was changed.
+    pub poll: Option<Slug>,
+    /// What was changed: each field with its value before and after. For a new or deleted poll, all of its fields; for a token, all
+    /// but its secret.
     pub changes: Value,
 }
 

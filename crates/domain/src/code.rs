@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::is_name;
 
@@ -83,8 +83,8 @@ fn digit(character: char) -> Option<u128> {
 pub struct NotACode;
 
 /// A name for a batch of codes, unique in its poll: of the same characters as a poll's slug.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct BatchName(String);
 
 impl BatchName {
@@ -110,6 +110,20 @@ impl std::str::FromStr for BatchName {
 
     fn from_str(text: &str) -> Result<Self, InvalidBatchName> {
         if is_name(text) { Ok(Self(text.to_owned())) } else { Err(InvalidBatchName(text.chars().take(80).collect())) }
+    }
+}
+
+impl TryFrom<String> for BatchName {
+    type Error = InvalidBatchName;
+
+    fn try_from(text: String) -> Result<Self, InvalidBatchName> {
+        text.parse()
+    }
+}
+
+impl From<BatchName> for String {
+    fn from(name: BatchName) -> Self {
+        name.0
     }
 }
 

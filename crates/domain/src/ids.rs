@@ -52,8 +52,8 @@ impl fmt::Display for BallotId {
 }
 
 /// A poll's name in URLs: 1 to 64 of `a-z`, `0-9` and `-`, starting and ending with a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Slug(String);
 
 impl Slug {
@@ -80,6 +80,20 @@ impl std::str::FromStr for Slug {
 
     fn from_str(text: &str) -> Result<Self, InvalidSlug> {
         if is_name(text) { Ok(Self(text.to_owned())) } else { Err(InvalidSlug(text.chars().take(80).collect())) }
+    }
+}
+
+impl TryFrom<String> for Slug {
+    type Error = InvalidSlug;
+
+    fn try_from(text: String) -> Result<Self, InvalidSlug> {
+        text.parse()
+    }
+}
+
+impl From<Slug> for String {
+    fn from(slug: Slug) -> Self {
+        slug.0
     }
 }
 

@@ -7,6 +7,7 @@
 //! To add a database, implement the traits of [`store`] and run the suite of the `contract` module (feature `contract`)
 //! against it: the traits' documentation is the contract, the suite verifies it.
 
+pub mod admin_token;
 pub mod audit;
 pub mod ballot;
 pub mod cache;

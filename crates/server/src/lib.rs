@@ -4,6 +4,7 @@
 //! it to a batch and records that in the store, and [`results`] serves the new counts. Behind a broker, [`worker`] does the
 //! recording. [`app`] wires the parts.
 
+pub mod access;
 pub mod anomaly;
 pub mod app;
 pub mod cli;

@@ -10,6 +10,7 @@ use throng_domain::store::StoreError;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::AdminAccess;
 use crate::anomaly::{AnomalyMonitor, VoteBuffer};
 use crate::config::{Config, DerivedKey, TokenKeys};
 use crate::intake::{BallotIds, BallotQueue, CodeChecks, NetworkLimit};
@@ -22,6 +23,9 @@ const OTHERS_FRESH_MS: i64 = 250;
 
 /// How many ballots are looked up in the store at once, of each kind: votes need its connections more.
 const LOOK_UPS_MAX: usize = 4;
+
+/// How many exports are sent at once: each reads the whole of a poll.
+pub(crate) const EXPORTS_MAX: usize = 2;
 
 /// Permits to look up ballots in the store. Those who only ask don't keep voters from withdrawing.
 #[derive(Debug)]
@@ -61,6 +65,8 @@ pub struct App {
     pub network_limit: Option<NetworkLimit>,
     /// Checks invitation codes.
     pub code_checks: CodeChecks,
+    /// Recognizes the tokens of those who administer polls.
+    pub access: AdminAccess,
     /// The anomaly scores of polls.
     pub anomalies: AnomalyMonitor,
     /// The metrics.
@@ -77,6 +83,8 @@ pub struct App {
     pub(crate) queues: Mutex<Option<Messages>>,
     /// Shared by all cores, so that ids ascend across cores and the index that stores them grows at its end.
     pub(crate) ballot_ids: Mutex<BallotIds>,
+    /// Permits to export ballots over HTTP.
+    pub(crate) exports: Arc<Semaphore>,
     /// Permits to look up in the store what became of a ballot.
     pub(crate) look_ups: LookUps,
 }

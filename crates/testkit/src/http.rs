@@ -78,6 +78,12 @@ impl<S: Read + Write> Connection<S> {
     /// The next answer; `None` if the connection ended.
     pub fn try_answer(&mut self) -> Option<Answer> {
         let mut answer = self.head()?;
+        if answer.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk()? {
+                answer.body.extend(chunk);
+            }
+            return Some(answer);
+        }
         let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         answer.body.resize(length, 0);
         self.stream.read_exact(&mut answer.body).ok()?;
@@ -106,6 +112,15 @@ impl<S: Read + Write> Connection<S> {
             Ok(bytes) => bytes.is_empty(),
             Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
         }
+    }
+
+    /// The next chunk of a body; `Some(None)` after the last one, `None` if the connection ended.
+    fn chunk(&mut self) -> Option<Option<Vec<u8>>> {
+        let length = usize::from_str_radix(&self.line()?, 16).ok()?;
+        let mut chunk = vec![0; length];
+        self.stream.read_exact(&mut chunk).ok()?;
+        self.line()?;
+        Some((length > 0).then_some(chunk))
     }
 
     fn line(&mut self) -> Option<String> {

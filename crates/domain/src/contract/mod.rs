@@ -7,6 +7,7 @@
 //! The maker is called with an empty directory of the test's own. It returns a store with its schema applied and,
 //! before it, what must outlive the store, such as a database that is removed when it is dropped.
 
+mod admin_tokens;
 pub mod cache;
 mod changes;
 mod codes;
@@ -19,6 +20,7 @@ pub mod support;
 mod voids;
 mod voters;
 
+pub use admin_tokens::*;
 pub use changes::*;
 pub use codes::*;
 pub use counting::*;
@@ -90,6 +92,8 @@ macro_rules! store_contract {
             a_rule_names_a_voter_or_choices
             any_interleaving_of_voids_counts_as_a_plain_model
             imported_counts_are_part_of_the_result
+            tokens_are_kept_as_made
+            token_is_revoked_once
             rounds_have_a_number_and_a_time
             concurrent_rounds_have_distinct_numbers
             recent_round_is_not_replaced

@@ -38,6 +38,11 @@ impl StoreError {
         Self::Rejected(format!("there is no poll number {}", poll.0))
     }
 
+    /// The error of a call for a token that doesn't exist.
+    pub fn no_such_token(number: u32) -> Self {
+        Self::Rejected(format!("there is no token number {number}"))
+    }
+
     /// Whether the same call may succeed later without intervention.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -1,10 +1,11 @@
 //! The interface to a database, split by who uses it: [`BallotStore`] and [`PollStore`] for what voters and operators
-//! do, [`CodeStore`] for invitation codes, [`Rounds`] for what has to be reported before a result is final, [`Schema`] for the
+//! do, [`CodeStore`] for invitation codes, [`AdminTokenStore`] for those who administer polls over HTTP, [`Rounds`] for what has to be reported before a result is final, [`Schema`] for the
 //! database itself.
 //!
-//! To add one: implement these five, then run `throng_domain::contract` (feature `contract`) against it. A missing row
+//! To add one: implement these six, then run `throng_domain::contract` (feature `contract`) against it. A missing row
 //! is `Ok(None)`; every error is a [`StoreError`], whose variants determine what the caller can do.
 
+mod admin_tokens;
 mod ballots;
 mod cast_ballots;
 mod codes;
@@ -13,6 +14,7 @@ mod polls;
 mod rules;
 mod schema;
 
+pub use self::admin_tokens::AdminTokenStore;
 pub use self::ballots::{BallotPage, BallotStore, Cursor, LogReader, LogState, Outcome, Process, Recorded, Recount};
 pub use self::cast_ballots::{BallotSum, CastBallot, Standing, Voided};
 pub use self::codes::{CODES_ADDED_MAX, CODES_LOOKED_UP_MAX, CodeBatch, CodeStore};
@@ -25,9 +27,9 @@ use crate::rounds::Rounds;
 pub use crate::window::{Close, Window};
 
 /// Everything that servers and workers store.
-pub trait Store: BallotStore + PollStore + CodeStore + Rounds {}
+pub trait Store: BallotStore + PollStore + CodeStore + AdminTokenStore + Rounds {}
 
-impl<T: BallotStore + PollStore + CodeStore + Rounds> Store for T {}
+impl<T: BallotStore + PollStore + CodeStore + AdminTokenStore + Rounds> Store for T {}
 
 /// A store together with its schema.
 pub trait Database: Store + Schema {}

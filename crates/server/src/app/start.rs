@@ -11,7 +11,7 @@ use throng_domain::cache::ResultCache;
 use throng_domain::clock::{Clock, SteadyClock, SystemClock};
 use throng_domain::queue::Publisher;
 use throng_domain::store::Store;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -19,6 +19,7 @@ use super::database_clock::DatabaseClock;
 use super::listener::{Listener, cant_serve};
 use super::server::{RecordMode, Server};
 use super::{BrokerClients, Parts, StartupWait, cant_use, create_demo_poll, open_cache, open_database, refuse_lossy};
+use crate::access::AdminAccess;
 use crate::anomaly::AnomalyMonitor;
 use crate::config::{AppEnv, Config};
 use crate::http::{self, Gateway};
@@ -28,7 +29,7 @@ use crate::intake::{
 };
 use crate::net::{self, Background, Tls};
 use crate::results::{LivePolls, ResultSource};
-use crate::state::{App, CoreState, Dependency, LookUps};
+use crate::state::{App, CoreState, Dependency, EXPORTS_MAX, LookUps};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
 
 impl Server {
@@ -138,6 +139,7 @@ impl Frame {
             challenge_key: config.challenge_key()?,
             network_limit: config.votes_per_network.map(limit),
             code_checks: CodeChecks::default(),
+            access: AdminAccess::new(Arc::clone(&source.store), Arc::clone(&source.clock)),
             anomalies: AnomalyMonitor::new(ballot_queues.len(), &RandomState::new(), metrics.anomaly.clone()),
             config,
             clock: Arc::clone(&source.clock),
@@ -148,6 +150,7 @@ impl Frame {
             writable: Arc::new(AtomicBool::new(true)),
             behind_broker: broker.is_some(),
             queues: Mutex::default(),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             look_ups: LookUps::default(),
         });
         let record_mode = match broker {

@@ -8,10 +8,11 @@ use serde::Serialize;
 use throng_backends::store::{DatabaseUrl, php_votes};
 use throng_domain::poll::{OptionId, Slug};
 
+use super::author::AuthorFlags;
 use super::console::{Json, print, write_json};
 use super::database;
 use super::flags::Flags;
-use super::poll::{AuthorFlags, advise};
+use super::poll::advise;
 use super::table::{Side, Table};
 use crate::polls::{Imported, PollService};
 

@@ -3,6 +3,7 @@
 //! A command writes its output, and nothing else, to standard output; errors and progress go to standard error. The exit
 //! code is 0 on success, 1 on failure, and 2 on a usage error.
 
+mod author;
 mod backup;
 mod bench;
 mod config;
@@ -23,6 +24,7 @@ mod poll;
 mod schema;
 mod serve;
 mod table;
+mod token;
 mod worker;
 
 use std::io;
@@ -56,6 +58,8 @@ enum Command {
     Worker(worker::Arguments),
     /// Create, edit, open, close and count polls; also while a server runs
     Poll(poll::PollArgs),
+    /// Make, list and revoke the tokens of those who administer polls over HTTP
+    Token(token::TokenArgs),
     /// Create or migrate the database
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -110,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Serve => serve::run(&flags),
         Command::Worker(arguments) => worker::run(&arguments, &flags),
         Command::Poll(command) => poll::run(command, &flags),
+        Command::Token(command) => token::run(command, &flags),
         Command::Schema(command) => schema::run(command, &flags),
         Command::Backup(command) => command.run(&flags),
         Command::Restore(command) => command.run(&flags),
@@ -148,10 +153,10 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
     match (command, setting) {
         ("bench", _) => Some("--url names the server to vote on"),
         ("worker", "LISTEN") => Some("a worker's health and metrics are at WORKER_LISTEN"),
-        ("poll" | "schema" | "import-php" | "dead" | "backup" | "restore", "LISTEN") => {
+        ("poll" | "token" | "schema" | "import-php" | "dead" | "backup" | "restore", "LISTEN") => {
             Some("this command serves nothing")
         }
-        ("poll" | "schema" | "dead" | "worker" | "backup" | "restore", "DEFAULT_POLL") => {
+        ("poll" | "token" | "schema" | "dead" | "worker" | "backup" | "restore", "DEFAULT_POLL") => {
             Some("only a server has a default poll")
         }
         ("dead", "DATABASE_URL") => Some("these messages are at QUEUE_URL"),
@@ -181,6 +186,7 @@ Examples:
   throng poll close song                  now, or as soon as every server knows of it
   throng poll export song --output song.csv
   throng backup votes.db                  a copy of the SQLite file, while it is served
+  throng token create anna --role editor   for changes over HTTP
   throng config show                      every setting in effect, and where it comes from
   throng doctor                           check everything that this deployment needs
   throng help poll create                 help on any command";

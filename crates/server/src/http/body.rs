@@ -13,7 +13,7 @@ use hyper::header::CONTENT_ENCODING;
 
 use super::problem::Problem;
 
-/// The largest body that any route accepts, in bytes.
+/// The largest body that a route for voters accepts, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// A request's whole body. The connection's timeouts limit how long it may take to arrive.
@@ -25,7 +25,7 @@ impl<S: Sync> FromRequest<S> for WholeBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_no_coding(request.headers())?;
-        read(request.into_body()).await.map(Self)
+        read(request.into_body(), BODY_BYTES_MAX).await.map(Self)
     }
 }
 
@@ -39,36 +39,40 @@ pub fn require_no_coding(headers: &HeaderMap) -> Result<(), Problem> {
     if plain { Ok(()) } else { Err(Problem::UnsupportedContentEncoding) }
 }
 
-/// The whole of `body`, if it isn't too large.
+/// The whole of `body`, if it is at most `bytes_max` long.
 ///
 /// # Errors
 /// [`Problem::TooLarge`], [`Problem::RequestTimeout`], or [`Problem::BodyUnreadable`] if it ends early.
-pub async fn read(mut body: impl Body<Data = Bytes, Error: Into<BoxError>> + Unpin) -> Result<Bytes, Problem> {
+pub async fn read(
+    mut body: impl Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    bytes_max: usize,
+) -> Result<Bytes, Problem> {
     // A declared length that is too large is rejected before the body is sent.
-    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        return Err(Problem::TooLarge);
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(Problem::TooLarge { bytes_max });
     }
-    let first = next_part(&mut body, BODY_BYTES_MAX).await?.unwrap_or_default();
+    let first = next_part(&mut body, bytes_max, bytes_max).await?.unwrap_or_default();
     // Nearly every body arrives in one part, which needs no copy.
     if body.is_end_stream() {
         return Ok(first);
     }
     let mut whole = BytesMut::from(first);
-    while let Some(part) = next_part(&mut body, BODY_BYTES_MAX - whole.len()).await? {
+    while let Some(part) = next_part(&mut body, bytes_max - whole.len(), bytes_max).await? {
         whole.extend_from_slice(&part);
     }
     Ok(whole.freeze())
 }
 
-/// The next part of a body; `None` at its end. An error if the part is larger than `bytes_max`.
+/// The next part of a body of at most `bytes_max`; `None` at its end. An error if the part is larger than what is `left` of that.
 async fn next_part(
     body: &mut (impl Body<Data = Bytes, Error: Into<BoxError>> + Unpin),
+    left: usize,
     bytes_max: usize,
 ) -> Result<Option<Bytes>, Problem> {
     while let Some(frame) = body.frame().await {
         // Trailers are ignored.
         let Ok(part) = frame.map_err(|error| unreadable(&*error.into()))?.into_data() else { continue };
-        return if part.len() > bytes_max { Err(Problem::TooLarge) } else { Ok(Some(part)) };
+        return if part.len() > left { Err(Problem::TooLarge { bytes_max }) } else { Ok(Some(part)) };
     }
     Ok(None)
 }

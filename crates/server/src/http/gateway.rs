@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use super::api::compat;
 use super::api::{RESULT, SUBMIT};
-use super::body::{read, require_no_coding};
+use super::body::{BODY_BYTES_MAX, read, require_no_coding};
 use super::client_info::ClientInfo;
 use super::cors;
 use super::idempotency::ballot_id;
@@ -109,7 +109,7 @@ impl Gateway {
             origin::require_allowed(&self.core.app.config, &head.uri, &head.headers, peer)?;
             require_no_coding(&head.headers)?;
             let id = ballot_id(&head.headers, head.uri.query(), None)?;
-            Ok((id, read(body).await?))
+            Ok((id, read(body, BODY_BYTES_MAX).await?))
         };
         let (id, body) = read.await.inspect_err(|problem: &Problem| problem.count_refused_ballot(&self.core))?;
         let sender = |poll: &Poll| {

@@ -80,6 +80,20 @@ fn may_vote(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> bo
     }
 }
 
+/// Whether a request was sent by no page, or by one of this server's own: by a browser that tells where it comes from.
+pub fn is_from_own_page(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> bool {
+    let mut origins = headers.get_all(ORIGIN).iter();
+    match (headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes), origins.next(), origins.next()) {
+        (_, _, Some(_)) => false,
+        (Some(b"same-origin"), _, None) | (Some(b"none") | None, None, None) => true,
+        (Some(b"none") | None, Some(origin), None) => {
+            config.public_url.origin().is_some_and(|public| origin == public)
+                || is_own(config, origin, uri, headers, peer)
+        }
+        (Some(_), _, None) => false,
+    }
+}
+
 /// Whether `origin` is the one that the request is sent to. Behind a proxy that terminates TLS it is not known whether the
 /// client uses HTTPS, so there only the hosts are compared.
 fn is_own(config: &Config, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> bool {

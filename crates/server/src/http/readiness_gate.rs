@@ -15,7 +15,7 @@ use throng_domain::clock::Clock;
 use tokio::sync::watch;
 
 use super::api;
-use super::body::read;
+use super::body::{BODY_BYTES_MAX, read};
 use super::client_info::ClientInfo;
 use super::cors;
 use super::gateway::{AcceptedRequest, Gateway};
@@ -80,7 +80,7 @@ impl ReadinessGate {
             uncached(json::<Body>(OK))
         } else {
             // The body is read first: a client that is still writing might not see the response.
-            let unread = read(request.into_body()).await.err();
+            let unread = read(request.into_body(), BODY_BYTES_MAX).await.err();
             unread.unwrap_or_else(|| Problem::NotReady(*self.missing.borrow(), None)).into_response()
         };
         let request_line = RequestLine { method: method.as_str(), path: &path, client };

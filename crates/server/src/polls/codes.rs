@@ -72,7 +72,8 @@ impl PollService<'_> {
     /// Those of the store.
     pub async fn finish_batch(&self, new: &NewBatch) -> Result<(), PollError> {
         let now = self.clock.now();
-        retry_conflicts(async || Ok(self.store.mark_batch_exported(new.poll.id, new.batch.number, now).await?)).await
+        retry_conflicts(|| async { Ok(self.store.mark_batch_exported(new.poll.id, new.batch.number, now).await?) })
+            .await
     }
 
     /// The poll's batches, by their numbers.
@@ -93,7 +94,7 @@ impl PollService<'_> {
         let batches = self.store.code_batches(poll.id).await?;
         let no_such_batch = || PollError::NoSuchBatch { slug: slug.clone(), name: name.clone() };
         let batch = batches.into_iter().find(|batch| batch.name == *name).ok_or_else(no_such_batch)?;
-        retry_conflicts(async || Ok(self.store.revoke_code_batch(poll.id, batch.number, now).await?)).await?;
+        retry_conflicts(|| async { Ok(self.store.revoke_code_batch(poll.id, batch.number, now).await?) }).await?;
         Ok(CodeBatch { revoked_at: batch.revoked_at.or(Some(now)), ..batch })
     }
 

@@ -24,10 +24,12 @@ impl PollService<'_> {
     /// of the store.
     pub async fn create(&self, new: NewPoll, schedule: Schedule) -> Result<Poll, PollError> {
         let new = schedule.of(new, self.clock.now())?;
-        retry_conflicts(async || match self.store.create_poll(new.clone(), self.author).await {
-            // A retry would fail too.
-            Err(StoreError::Conflict(why)) => Err(PollError::SlugTaken(why)),
-            created => Ok(created?),
+        retry_conflicts(|| async {
+            match self.store.create_poll(new.clone(), self.author).await {
+                // A retry would fail too.
+                Err(StoreError::Conflict(why)) => Err(PollError::SlugTaken(why)),
+                created => Ok(created?),
+            }
         })
         .await
     }
@@ -35,7 +37,10 @@ impl PollService<'_> {
 
 impl Schedule {
     /// The new poll with these times.
-    fn of(self, new: NewPoll, now: Timestamp) -> Result<NewPoll, PollError> {
+    ///
+    /// # Errors
+    /// As for [`PollService::create`].
+    pub(super) fn of(self, new: NewPoll, now: Timestamp) -> Result<NewPoll, PollError> {
         let opens_at = self.opens_at.map(|opens_at| opens_at.resolve(now, now));
         let closes_at = match (self.closes_at, opens_at) {
             (Some(TimeArg::After { .. }), None) => return Err(PollError::NoOpeningToCountFrom),

@@ -13,7 +13,7 @@ impl PollService<'_> {
     /// # Errors
     /// [`PollError::Edit`], [`PollError::OtherVersion`], or those of [`Self::find`] and the store.
     pub async fn edit(&self, slug: &Slug, version: Option<u64>, edit: Edit) -> Result<Poll, PollError> {
-        retry_conflicts(async || {
+        retry_conflicts(|| async {
             let poll = self.find_at(slug, version).await?;
             // As the poll is now; the store decides anew, with the ballots that it has.
             let fault = |fault| PollError::Edit { slug: slug.clone(), fault };
@@ -30,7 +30,7 @@ impl PollService<'_> {
     /// # Errors
     /// [`StoreError::Rejected`] if its result isn't final, or those of [`Self::find`] and the store.
     pub async fn archive(&self, slug: &Slug, archive: bool) -> Result<Poll, PollError> {
-        retry_conflicts(async || {
+        retry_conflicts(|| async {
             let poll = self.find(slug).await?;
             if poll.archived_at.is_some() == archive {
                 return Ok(poll);
@@ -45,7 +45,7 @@ impl PollService<'_> {
     /// # Errors
     /// [`StoreError::Rejected`] if it isn't a draft, [`PollError::OtherVersion`], or those of [`Self::find`] and the store.
     pub async fn delete(&self, slug: &Slug, version: Option<u64>) -> Result<Poll, PollError> {
-        retry_conflicts(async || {
+        retry_conflicts(|| async {
             let poll = self.find_at(slug, version).await?;
             self.store.delete_poll(poll.id, poll.version, self.author).await?;
             Ok(poll)

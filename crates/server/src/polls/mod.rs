@@ -5,8 +5,10 @@
 
 mod codes;
 mod create;
+mod definition;
 mod edit;
 mod error;
+mod export;
 mod import;
 mod recount;
 mod time_arg;
@@ -21,7 +23,9 @@ use throng_domain::window::HEARD_MS;
 
 pub use self::codes::{CODES_MADE_MAX, NewBatch};
 pub use self::create::Schedule;
+pub use self::definition::{Applied, PollDefinition};
 pub use self::error::PollError;
+pub use self::export::{EXPORT_PAGE_BALLOTS, Export, ExportFormat};
 pub use self::import::Imported;
 pub use self::recount::VoidChange;
 pub use self::time_arg::TimeArg;
@@ -82,7 +86,10 @@ fn heard_ms(config: &Config) -> i64 {
 ///
 /// # Errors
 /// [`PollError::Busy`] if the last attempt failed so too; every other error at once.
-async fn retry_conflicts<T>(mut change: impl AsyncFnMut() -> Result<T, PollError>) -> Result<T, PollError> {
+async fn retry_conflicts<T, F>(change: impl Fn() -> F) -> Result<T, PollError>
+where
+    F: Future<Output = Result<T, PollError>>,
+{
     for _ in 1..ATTEMPTS_MAX {
         match change().await {
             Err(PollError::Store(error)) if is_transient(&error) => {}
@@ -101,16 +108,18 @@ fn is_transient(error: &StoreError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     async fn run_failing(failures: usize, error: fn() -> StoreError) -> (usize, Result<(), PollError>) {
-        let mut attempts = 0;
-        let done = retry_conflicts(async || {
-            attempts += 1;
-            if attempts > failures { Ok(()) } else { Err(error().into()) }
+        let attempts = Cell::new(0);
+        let done = retry_conflicts(|| async {
+            attempts.set(attempts.get() + 1);
+            if attempts.get() > failures { Ok(()) } else { Err(error().into()) }
         });
         let done = done.await;
-        (attempts, done)
+        (attempts.get(), done)
     }
 
     #[tokio::test]

@@ -3,13 +3,15 @@
 use std::str::FromStr;
 
 use jiff::{Span, SpanRelativeTo};
+use serde::Deserialize;
 use throng_domain::clock::Timestamp;
 
 /// The longest relative time, in milliseconds: 100 years. More is a typing error.
 const DELAY_MAX_MS: i64 = 100 * 365 * 24 * 3_600 * 1_000;
 
 /// `now`, an absolute time, or a delay after another time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum TimeArg {
     /// `now`.
     Now,
@@ -30,6 +32,14 @@ impl TimeArg {
             Self::At(at) => at,
             Self::After { delay_ms } => start.plus_ms(delay_ms),
         }
+    }
+}
+
+impl TryFrom<String> for TimeArg {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

@@ -46,7 +46,7 @@ impl PollService<'_> {
     /// [`PollError::Window`] if it is a draft or closed already, or would close in the past or before it opens; or those of
     /// [`Self::find`].
     pub async fn close(&self, slug: &Slug, at: TimeArg) -> Result<Poll, PollError> {
-        retry_conflicts(async || {
+        retry_conflicts(|| async {
             let (poll, now) = (self.find(slug).await?, self.clock.now());
             let close = Close { at: at.resolve(now, now), heard_ms: self.heard_ms };
             // An estimate: the store decides.
@@ -68,7 +68,7 @@ impl PollService<'_> {
         slug: &Slug,
         decide: impl Fn(&Poll, Timestamp) -> Result<Window, WindowFault>,
     ) -> Result<Poll, PollError> {
-        retry_conflicts(async || {
+        retry_conflicts(|| async {
             let poll = self.find(slug).await?;
             let window = decide(&poll, self.clock.now());
             let window = window.map_err(|fault| PollError::Window { slug: slug.clone(), fault })?;

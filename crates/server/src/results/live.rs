@@ -119,6 +119,11 @@ impl Polls {
         self.by_id.insert(live.poll.id, live);
     }
 
+    /// Every poll, drafts and archived ones too, in any order.
+    pub fn all(&self) -> impl Iterator<Item = &Poll> {
+        self.by_id.values().map(|live| &live.poll)
+    }
+
     /// The poll with this id, which may be a draft.
     pub fn by_id(&self, poll: PollId) -> Option<&Arc<LivePoll>> {
         self.by_id.get(&poll)
@@ -135,6 +140,8 @@ impl Polls {
 pub struct LivePolls {
     default_slug: Slug,
     polls: ArcSwap<Polls>,
+    /// Held while they are read.
+    reloading: tokio::sync::Mutex<()>,
     /// Notified when a result is to be refreshed.
     refresh_requested: Notify,
     /// Whether the last query of the store for a result failed.
@@ -196,6 +203,7 @@ impl LivePolls {
         let polls = Self {
             default_slug,
             polls: ArcSwap::default(),
+            reloading: tokio::sync::Mutex::default(),
             refresh_requested: Notify::new(),
             is_failing: AtomicBool::new(false),
         };
@@ -208,6 +216,8 @@ impl LivePolls {
     /// # Errors
     /// Those of the store; the known polls stay unchanged.
     pub async fn reload(&self, source: &ResultSource) -> Result<(), StoreError> {
+        // One at a time: the polls of an earlier version must not replace those of a later one.
+        let _reloading = self.reloading.lock().await;
         let version = source.store.polls_version().await?;
         let known = self.polls.load_full();
         if version == known.version {

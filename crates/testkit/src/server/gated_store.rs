@@ -6,6 +6,7 @@ use throng_domain::poll_change::PollChange;
 
 use async_trait::async_trait;
 use throng_backends::store::sqlite::SqliteStore;
+use throng_domain::admin_token::{AdminToken, NewAdminToken};
 use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
@@ -14,7 +15,8 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollStore, Recorded, Recount, StoreError,
+    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollStore, Recorded,
+    Recount, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -211,6 +213,21 @@ impl CodeStore for GatedStore {
             return Err(fails());
         }
         self.store.valid_codes(poll, codes).await
+    }
+}
+
+#[async_trait]
+impl AdminTokenStore for GatedStore {
+    async fn create_token(&self, new: NewAdminToken, by: &Author) -> Result<AdminToken, StoreError> {
+        self.store.create_token(new, by).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<AdminToken>, StoreError> {
+        self.store.tokens().await
+    }
+
+    async fn revoke_token(&self, number: u32, by: &Author) -> Result<AdminToken, StoreError> {
+        self.store.revoke_token(number, by).await
     }
 }
 

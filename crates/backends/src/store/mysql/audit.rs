@@ -10,11 +10,11 @@ use throng_domain::poll::Slug;
 use super::columns::{natural, now, text, word};
 use super::error::corrupt;
 
-/// Notes a change, in the transaction that makes it.
+/// Notes a change, in the transaction that makes it. Without a poll, the column for its slug is empty.
 pub(super) async fn append(
     writer: &mut MySqlConnection,
     action: Action,
-    poll: &Slug,
+    poll: Option<&Slug>,
     changes: &Value,
     by: &Author,
 ) -> sqlx::Result<()> {
@@ -24,7 +24,7 @@ pub(super) async fn append(
         .bind(&*by.name)
         .bind(&*by.reason)
         .bind(action.as_str())
-        .bind(poll.as_str())
+        .bind(poll.map_or("", Slug::as_str))
         .bind(changes.to_string())
         .execute(writer)
         .await?;
@@ -59,7 +59,12 @@ fn entry(row: &MySqlRow) -> sqlx::Result<AuditEntry> {
         author: text(row, 2)?.to_owned(),
         reason: text(row, 3)?.to_owned(),
         action: word(row, 4)?,
-        poll: word(row, 5)?,
+        poll: slug(row)?,
         changes: serde_json::from_str(text(row, 6)?).map_err(corrupt)?,
     })
+}
+
+/// The slug of the poll that an entry is about; `None` if it is about none.
+fn slug(row: &MySqlRow) -> sqlx::Result<Option<Slug>> {
+    if text(row, 5)?.is_empty() { Ok(None) } else { word(row, 5).map(Some) }
 }

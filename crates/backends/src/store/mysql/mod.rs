@@ -3,6 +3,7 @@
 //! Every operation has its own connection and its own deadline. What fails before `COMMIT` is sent has changed nothing;
 //! from then on the outcome is unknown until the same call is repeated.
 
+mod admin_tokens;
 mod audit;
 mod ballots;
 mod codes;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::mysql::MySqlConnection;
+use throng_domain::admin_token::{AdminToken, NewAdminToken};
 use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
@@ -32,8 +34,8 @@ use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState, PollStore, Recorded,
-    Recount, Schema, StoreError,
+    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState,
+    PollStore, Recorded, Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -214,6 +216,22 @@ impl CodeStore for MySqlStore {
 
     async fn valid_codes(&self, poll: PollId, codes: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError> {
         self.read(async |reader| codes::valid(reader, poll, codes).await).await
+    }
+}
+
+#[async_trait]
+impl AdminTokenStore for MySqlStore {
+    async fn create_token(&self, new: NewAdminToken, by: &Author) -> Result<AdminToken, StoreError> {
+        Ok(self.write(async |writer| admin_tokens::create(writer, new, by).await, &[]).await?.0)
+    }
+
+    async fn tokens(&self) -> Result<Vec<AdminToken>, StoreError> {
+        self.read(admin_tokens::all).await
+    }
+
+    async fn revoke_token(&self, number: u32, by: &Author) -> Result<AdminToken, StoreError> {
+        let revoke = async |writer: &mut MySqlConnection| admin_tokens::revoke(writer, number, by).await;
+        Ok(self.write(revoke, &[]).await?.0)
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) async fn create(writer: &mut MySqlConnection, new: NewPoll, by: &Auth
         }
     })?;
     insert_options(writer, &poll).await.map_err(before_commit)?;
-    audit::append(writer, Action::Create, &poll.slug, &all_fields(&poll), by).await.map_err(before_commit)?;
+    audit::append(writer, Action::Create, Some(&poll.slug), &all_fields(&poll), by).await.map_err(before_commit)?;
     bump_version(writer).await.map_err(before_commit)?;
     Ok(poll)
 }
@@ -100,7 +100,7 @@ pub(super) async fn change(
         simple_query(&mut *writer, &add).await.map_err(before_commit)?;
     }
     let fields = changes(&stored, &changed);
-    audit::append(writer, change.action(), &changed.slug, &fields, by).await.map_err(before_commit)?;
+    audit::append(writer, change.action(), Some(&changed.slug), &fields, by).await.map_err(before_commit)?;
     bump_version(writer).await.map_err(before_commit)?;
     Ok(changed)
 }
@@ -113,7 +113,7 @@ pub(super) async fn delete(writer: &mut MySqlConnection, poll: PollId, version: 
         delete_from(writer, table, poll).await.map_err(before_commit)?;
     }
     sqlx::query("DELETE FROM poll WHERE id = ?").bind(poll.0).execute(&mut *writer).await.map_err(before_commit)?;
-    audit::append(writer, Action::Delete, &stored.slug, &all_fields(&stored), by).await.map_err(before_commit)?;
+    audit::append(writer, Action::Delete, Some(&stored.slug), &all_fields(&stored), by).await.map_err(before_commit)?;
     bump_version(writer).await.map_err(before_commit)
 }
 

@@ -52,6 +52,11 @@ pub fn migrations() -> &'static [Migration] {
             },
             Migration { version: 8, name: "0008_codes", sql: include_str!("../../../migrations/mysql/0008_codes.sql") },
             Migration { version: 9, name: "0009_edits", sql: include_str!("../../../migrations/mysql/0009_edits.sql") },
+            Migration {
+                version: 10,
+                name: "0010_admin_tokens",
+                sql: include_str!("../../../migrations/mysql/0010_admin_tokens.sql"),
+            },
         ]
     }
 }

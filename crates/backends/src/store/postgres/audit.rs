@@ -9,11 +9,11 @@ use throng_domain::poll::Slug;
 
 use super::columns::{now, unsigned, word};
 
-/// Notes a change, in the transaction that makes it.
+/// Notes a change, in the transaction that makes it. Without a poll, the column for its slug is empty.
 pub(super) async fn append(
     writer: &mut PgConnection,
     action: Action,
-    poll: &Slug,
+    poll: Option<&Slug>,
     changes: &Value,
     by: &Author,
 ) -> sqlx::Result<()> {
@@ -23,7 +23,7 @@ pub(super) async fn append(
         .bind(&*by.name)
         .bind(&*by.reason)
         .bind(action.as_str())
-        .bind(poll.as_str())
+        .bind(poll.map_or("", Slug::as_str))
         .bind(changes.to_string())
         .execute(writer)
         .await?;
@@ -59,7 +59,12 @@ fn entry(row: &PgRow) -> sqlx::Result<AuditEntry> {
         author: row.try_get(2)?,
         reason: row.try_get(3)?,
         action: word(row, 4)?,
-        poll: word(row, 5)?,
+        poll: slug(row)?,
         changes: serde_json::from_str(changes).map_err(|error| sqlx::Error::Decode(error.into()))?,
     })
+}
+
+/// The slug of the poll that an entry is about; `None` if it is about none.
+fn slug(row: &PgRow) -> sqlx::Result<Option<Slug>> {
+    if row.try_get::<&str, _>(5)?.is_empty() { Ok(None) } else { word(row, 5).map(Some) }
 }

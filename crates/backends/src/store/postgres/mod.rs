@@ -5,6 +5,7 @@
 //! are prepared: a pooler has to track them, as PgBouncer does from 1.21 on. `PGSSLMODE` and the like are used as by
 //! every client, where the URL doesn't set something else.
 
+mod admin_tokens;
 mod audit;
 mod ballots;
 mod codes;
@@ -23,6 +24,7 @@ mod tallies;
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
+use throng_domain::admin_token::{AdminToken, NewAdminToken};
 use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
@@ -32,8 +34,8 @@ use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState, PollStore, Recorded,
-    Recount, Schema, StoreError,
+    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState,
+    PollStore, Recorded, Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -186,6 +188,21 @@ impl CodeStore for PostgresStore {
 
     async fn valid_codes(&self, poll: PollId, codes: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError> {
         self.connections.read(async |reader| codes::valid(reader, poll, codes).await).await
+    }
+}
+
+#[async_trait]
+impl AdminTokenStore for PostgresStore {
+    async fn create_token(&self, new: NewAdminToken, by: &Author) -> Result<AdminToken, StoreError> {
+        self.connections.write(async |writer| admin_tokens::create(writer, new, by).await).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<AdminToken>, StoreError> {
+        self.connections.read(admin_tokens::all).await
+    }
+
+    async fn revoke_token(&self, number: u32, by: &Author) -> Result<AdminToken, StoreError> {
+        self.connections.write(async |writer| admin_tokens::revoke(writer, number, by).await).await
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn create(writer: &mut PgConnection, new: NewPoll, by: &Author)
         }
     })?;
     insert_options(writer, &poll).await.map_err(read_error)?;
-    audit::append(writer, Action::Create, &poll.slug, &all_fields(&poll), by).await.map_err(read_error)?;
+    audit::append(writer, Action::Create, Some(&poll.slug), &all_fields(&poll), by).await.map_err(read_error)?;
     bump_version(writer).await.map_err(read_error)?;
     Ok(poll)
 }
@@ -92,7 +92,7 @@ pub(super) async fn change(
         tallies::add(writer, shard, &[change]).await.map_err(read_error)?;
     }
     let fields = changes(&stored, &changed);
-    audit::append(writer, change.action(), &changed.slug, &fields, by).await.map_err(read_error)?;
+    audit::append(writer, change.action(), Some(&changed.slug), &fields, by).await.map_err(read_error)?;
     bump_version(writer).await.map_err(read_error)?;
     Ok(changed)
 }
@@ -104,7 +104,7 @@ pub(super) async fn delete(writer: &mut PgConnection, poll: PollId, version: u64
         delete_from(writer, table, poll).await.map_err(read_error)?;
     }
     sqlx::query("DELETE FROM poll WHERE id = $1").bind(poll.0).execute(&mut *writer).await.map_err(read_error)?;
-    audit::append(writer, Action::Delete, &stored.slug, &all_fields(&stored), by).await.map_err(read_error)?;
+    audit::append(writer, Action::Delete, Some(&stored.slug), &all_fields(&stored), by).await.map_err(read_error)?;
     bump_version(writer).await.map_err(read_error)
 }
 

@@ -59,6 +59,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0009_edits",
                 sql: include_str!("../../../migrations/postgres/0009_edits.sql"),
             },
+            Migration {
+                version: 10,
+                name: "0010_admin_tokens",
+                sql: include_str!("../../../migrations/postgres/0010_admin_tokens.sql"),
+            },
         ]
     }
 }

@@ -1,7 +1,7 @@
 //! Who changed what.
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::Value;
 use throng_domain::audit::{Action, AuditEntry, Author};
 use throng_domain::clock::Timestamp;
@@ -9,18 +9,18 @@ use throng_domain::poll::Slug;
 
 use super::columns::{now, word};
 
-/// Notes a change, in the transaction that makes it.
+/// Notes a change, in the transaction that makes it. Without a poll, the column for its slug is empty.
 pub(super) fn append(
     writer: &Connection,
     action: Action,
-    poll: &Slug,
+    poll: Option<&Slug>,
     changes: &Value,
     by: &Author,
 ) -> rusqlite::Result<()> {
     let at = now(writer)?;
     writer.execute(
         "INSERT INTO audit (at, author, reason, action, slug, changes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![at.0, by.name, by.reason, action.as_str(), poll.as_str(), changes.to_string()],
+        params![at.0, by.name, by.reason, action.as_str(), poll.map_or("", Slug::as_str), changes.to_string()],
     )?;
     Ok(())
 }
@@ -48,9 +48,14 @@ pub(super) fn latest(
             author: row.get(2)?,
             reason: row.get(3)?,
             action: word(row, 4)?,
-            poll: word(row, 5)?,
+            poll: slug(row)?,
             changes: serde_json::from_str(&changes).map_err(invalid)?,
         })
     })?;
     entries.collect()
+}
+
+/// The slug of the poll that an entry is about; `None` if it is about none.
+fn slug(row: &Row<'_>) -> rusqlite::Result<Option<Slug>> {
+    if row.get_ref(5)?.as_str()?.is_empty() { Ok(None) } else { word(row, 5).map(Some) }
 }

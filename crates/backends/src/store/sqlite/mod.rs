@@ -3,6 +3,7 @@
 //! The file is in WAL mode with `synchronous=FULL`, so a commit is on the disk when it returns, and readers and the
 //! writer never wait for each other.
 
+mod admin_tokens;
 mod audit;
 mod ballots;
 mod claim;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use throng_domain::admin_token::{AdminToken, NewAdminToken};
 use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
@@ -46,8 +48,8 @@ use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState, PollStore,
-    Recorded, Recount, Schema, StoreError,
+    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState,
+    PollStore, Recorded, Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -316,6 +318,23 @@ impl CodeStore for SqliteStore {
     async fn valid_codes(&self, poll: PollId, codes: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError> {
         let codes = codes.to_vec();
         self.read(move |reader| codes::valid(reader, poll, &codes)).await
+    }
+}
+
+#[async_trait]
+impl AdminTokenStore for SqliteStore {
+    async fn create_token(&self, new: NewAdminToken, by: &Author) -> Result<AdminToken, StoreError> {
+        let by = by.clone();
+        self.write(move |writer| admin_tokens::create(writer, new, &by)).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<AdminToken>, StoreError> {
+        self.read(admin_tokens::all).await
+    }
+
+    async fn revoke_token(&self, number: u32, by: &Author) -> Result<AdminToken, StoreError> {
+        let by = by.clone();
+        self.write(move |writer| admin_tokens::revoke(writer, number, &by)).await
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll, by: &Author) -> Stor
     }
     poll.id = PollId(transaction.last_insert_rowid());
     insert_options(&transaction, &poll).map_err(write_error)?;
-    audit::append(&transaction, Action::Create, &poll.slug, &all_fields(&poll), by).map_err(write_error)?;
+    audit::append(&transaction, Action::Create, Some(&poll.slug), &all_fields(&poll), by).map_err(write_error)?;
     bump_version(&transaction).map_err(write_error)?;
     transaction.commit().map_err(write_error)?;
     Ok(poll)
@@ -152,7 +152,7 @@ pub(super) fn change(
     if let Some(change) = change.tally_change(&stored, &changed) {
         tallies::add(&transaction, &change).map_err(write_error)?;
     }
-    audit::append(&transaction, change.action(), &changed.slug, &changes(&stored, &changed), by)
+    audit::append(&transaction, change.action(), Some(&changed.slug), &changes(&stored, &changed), by)
         .map_err(write_error)?;
     bump_version(&transaction).map_err(write_error)?;
     transaction.commit().map_err(write_error)?;
@@ -170,7 +170,7 @@ pub(super) fn delete(writer: &mut Connection, poll: PollId, version: u64, by: &A
     transaction
         .execute("UPDATE polls_version SET last_deleted = max(last_deleted, ?1)", [poll.0])
         .map_err(write_error)?;
-    audit::append(&transaction, Action::Delete, &stored.slug, &all_fields(&stored), by).map_err(write_error)?;
+    audit::append(&transaction, Action::Delete, Some(&stored.slug), &all_fields(&stored), by).map_err(write_error)?;
     bump_version(&transaction).map_err(write_error)?;
     transaction.commit().map_err(write_error)
 }

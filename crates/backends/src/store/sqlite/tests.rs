@@ -326,6 +326,9 @@ fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
 
+/// Undoes 0010_admin_tokens.
+const UNDO_10: &str = "DROP TABLE admin_token; PRAGMA user_version = 9;";
+
 /// Undoes 0009_edits.
 const UNDO_9: &str = "DROP TABLE audit; ALTER TABLE polls_version DROP COLUMN last_deleted; \
                       ALTER TABLE poll DROP COLUMN consent; ALTER TABLE poll DROP COLUMN archived_at; \
@@ -369,7 +372,7 @@ async fn file_of_the_first_version_keeps_its_counts() {
     store
         .lock_writer()
         .connection
-        .execute_batch(&[UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
+        .execute_batch(&[UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(1));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before.clone(), vec![poll.clone()]));
@@ -393,7 +396,7 @@ async fn copy_of_an_earlier_version_is_checked_and_stays_as_it_was() {
         store
             .lock_writer()
             .connection
-            .execute_batch(&[UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
+            .execute_batch(&[UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
             .unwrap();
     }
     let to = tempfile::NamedTempFile::new().unwrap();
@@ -417,7 +420,7 @@ async fn file_of_the_second_version_keeps_counts_and_marks() {
     store
         .lock_writer()
         .connection
-        .execute_batch(&[UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat())
+        .execute_batch(&[UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat())
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(2));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);

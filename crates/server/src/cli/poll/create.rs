@@ -132,7 +132,7 @@ impl Create {
 }
 
 /// A parser for one of a field's values, which help and completions then list.
-pub(super) fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+pub(in crate::cli) fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
 {

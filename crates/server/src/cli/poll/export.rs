@@ -6,22 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
-use throng_domain::ballot::{Ballot, BallotId, Choices};
-use throng_domain::policy::Policy;
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::Store;
-use throng_domain::void::is_void;
 
 use super::advice::advise;
-use crate::cli::console::write_json;
 use crate::cli::output::Output;
 use crate::config::Config;
-use crate::polls::PollService;
-use crate::view::rfc3339_text;
-
-/// Ballots read at once, which bounds an export's memory however many there are.
-const PAGE_BALLOTS: usize = 10_000;
+use crate::polls::{EXPORT_PAGE_BALLOTS, Export as Rows, ExportFormat, PollService};
 
 /// Export every ballot of a poll
 ///
@@ -75,19 +66,20 @@ impl Export {
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
         let poll = polls.find(&self.slug).await.map_err(advise)?;
-        let format = if self.json { Format::Jsonl } else { self.format };
+        let format = match self.format {
+            Format::Csv if !self.json => ExportFormat::Csv,
+            Format::Csv | Format::Jsonl => ExportFormat::Ndjson,
+        };
         let total = store.tallies(poll.id).await?.voters;
-        let voters = (self.voters || poll.changeable) && poll.policy.identifies_voters();
+        let export = Rows::new(&poll, format, self.voters);
         match self.output.filter(|path| path != Path::new("-")) {
             Some(path) => {
                 let output = Output::create(&path, self.force, config);
-                write_file(store, &poll, format, voters, output, &progress(total, true))
+                write_file(store, &poll, export, output, &progress(total, true))
                     .await
                     .with_context(|| format!("nothing was exported to {}", path.display()))
             }
-            None => {
-                write_ballots(store, &poll, format, voters, out, &progress(total, !io::stdout().is_terminal())).await
-            }
+            None => write_ballots(store, &poll, export, out, &progress(total, !io::stdout().is_terminal())).await,
         }
     }
 }
@@ -95,14 +87,13 @@ impl Export {
 async fn write_file(
     store: &dyn Store,
     poll: &Poll,
-    format: Format,
-    voters: bool,
+    export: Rows<'_>,
     output: anyhow::Result<Output>,
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     let output = output?;
     let mut out = BufWriter::new(output.partial.as_file());
-    write_ballots(store, poll, format, voters, &mut out, progress).await?;
+    write_ballots(store, poll, export, &mut out, progress).await?;
     out.flush()?;
     drop(out);
     output.finish()
@@ -111,25 +102,15 @@ async fn write_file(
 async fn write_ballots(
     store: &dyn Store,
     poll: &Poll,
-    format: Format,
-    voters: bool,
+    export: Rows<'_>,
     out: &mut dyn Write,
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
-    if format == Format::Csv {
-        let voter = if voters { ",voter" } else { "" };
-        let void = if has_voids(poll) { ",void" } else { "" };
-        writeln!(out, "ballot_id,accepted_at,choices,policy{voter}{void}")?;
-    }
+    out.write_all(export.header().as_bytes())?;
     let mut after = None;
     loop {
-        let page = store.ballots(poll.id, after, PAGE_BALLOTS).await?;
-        for ballot in &page.ballots {
-            match format {
-                Format::Csv => write_csv(out, &Row::of(ballot, poll, voters))?,
-                Format::Jsonl => write_json(out, &Row::of(ballot, poll, voters))?,
-            }
-        }
+        let page = store.ballots(poll.id, after, EXPORT_PAGE_BALLOTS).await?;
+        out.write_all(export.lines(&page.ballots).as_bytes())?;
         progress.inc(page.ballots.len().try_into().unwrap_or(u64::MAX));
         match page.next {
             Some(_) => after = page.next,
@@ -140,85 +121,10 @@ async fn write_ballots(
     Ok(())
 }
 
-/// A ballot as a line of JSON Lines.
-#[derive(Serialize)]
-struct Row<'a> {
-    ballot_id: BallotId,
-    accepted_at: String,
-    choices: &'a Choices,
-    policy: Policy,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    voter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    void: Option<bool>,
-}
-
-/// Whether ballots of the poll may be void.
-fn has_voids(poll: &Poll) -> bool {
-    poll.voids.iter().any(|void| !void.undone)
-}
-
-impl<'a> Row<'a> {
-    fn of(ballot: &'a Ballot, poll: &Poll, voters: bool) -> Self {
-        let is_void = || is_void(&poll.voids, ballot.key, ballot.accepted_at, &ballot.choices);
-        let accepted_at = rfc3339_text(ballot.accepted_at);
-        let voter = ballot.voter().filter(|_| voters).map(|voter| voter.to_string());
-        Self {
-            ballot_id: ballot.id,
-            accepted_at,
-            choices: &ballot.choices,
-            policy: ballot.policy,
-            voter,
-            void: has_voids(poll).then(is_void),
-        }
-    }
-}
-
-fn write_csv(out: &mut dyn Write, row: &Row<'_>) -> io::Result<()> {
-    let choices: Vec<_> = row.choices.as_slice().iter().map(ToString::to_string).collect();
-    let cells = [&row.ballot_id.to_string(), &row.accepted_at, &choices.join(" "), row.policy.as_str()];
-    let void = row.void.map(|void| if void { "void" } else { "" });
-    let cells: Vec<_> = cells.into_iter().chain(row.voter.as_deref()).chain(void).map(csv_cell).collect();
-    writeln!(out, "{}", cells.join(","))
-}
-
-/// A cell of CSV (RFC 4180) that a spreadsheet treats as text, never as a formula: one that begins like a formula gets a
-/// leading ', as OWASP's page on CSV injection recommends.
-fn csv_cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
 /// A progress bar on standard error. Not to be shown if the ballots are written to the same terminal.
 fn progress(total: u64, is_shown: bool) -> ProgressBar {
     let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} ballots, {eta} left");
     let bar = ProgressBar::with_draw_target(Some(total), target);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_never_a_formula() {
-        for (text, cell) in [
-            ("1 3", "1 3"),
-            ("", ""),
-            ("=1+1", "'=1+1"),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\t=1"),
-            ("\r=1", "\"'\r=1\""),
-            ("=1,\"2\"", "\"'=1,\"\"2\"\"\""),
-            ("a,b", "\"a,b\""),
-            ("a\nb", "\"a\nb\""),
-            ("say \"so\"", "\"say \"\"so\"\"\""),
-        ] {
-            assert_eq!(csv_cell(text), cell, "{text:?}");
-        }
-    }
 }

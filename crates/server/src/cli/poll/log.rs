@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use clap::Args;
-use serde::Serialize;
 use serde_json::Value;
-use throng_domain::audit::{Action, AuditEntry};
+use throng_domain::audit::AuditEntry;
 use throng_domain::poll::Slug;
 use throng_domain::void::Void;
 
@@ -13,7 +12,7 @@ use super::void::{rule_text, state};
 use crate::cli::console::{Json, write_json};
 use crate::cli::table::plain;
 use crate::polls::PollService;
-use crate::view::rfc3339_text;
+use crate::view::{AuditView, rfc3339_text};
 
 /// The longest value of a field that is printed whole, in characters.
 const VALUE_CHARS_MAX: usize = 80;
@@ -35,23 +34,11 @@ pub(in crate::cli) struct Log {
     json: Json,
 }
 
-/// A change in JSON.
-#[derive(Serialize)]
-struct EntryView<'a> {
-    number: u64,
-    at: String,
-    author: &'a str,
-    reason: &'a str,
-    action: Action,
-    poll: &'a str,
-    changes: &'a Value,
-}
-
 impl Log {
     pub(super) async fn run(self, polls: PollService<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
         let entries = polls.audit_log(self.slug.as_ref(), self.before, self.limit).await?;
         if self.json.json {
-            return write_json(out, &entries.iter().map(EntryView::new).collect::<Vec<_>>());
+            return write_json(out, &entries.iter().map(AuditView::from).collect::<Vec<_>>());
         }
         if entries.is_empty() {
             return Ok(writeln!(out, "No change is noted.")?);
@@ -66,16 +53,13 @@ impl Log {
     }
 }
 
-impl<'a> EntryView<'a> {
-    fn new(entry: &'a AuditEntry) -> Self {
-        let AuditEntry { number, at, author, reason, action, poll, changes } = entry;
-        Self { number: *number, at: rfc3339_text(*at), author, reason, action: *action, poll: poll.as_str(), changes }
-    }
-}
-
 fn write_entry(entry: &AuditEntry, out: &mut dyn Write) -> anyhow::Result<()> {
     let AuditEntry { number, at, author, reason, action, poll, changes } = entry;
-    writeln!(out, "{number}  {}  {} {poll}  by {}", rfc3339_text(*at), action.as_str(), plain(author))?;
+    let what = match poll {
+        Some(poll) => format!("{} {poll}", action.as_str()),
+        None => format!("{} {}", action.as_str(), token_text(changes)),
+    };
+    writeln!(out, "{number}  {}  {what}  by {}", rfc3339_text(*at), plain(author))?;
     if !reason.is_empty() {
         writeln!(out, "    reason: {}", plain(reason))?;
     }
@@ -90,6 +74,12 @@ fn write_entry(entry: &AuditEntry, out: &mut dyn Write) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The token that an entry is about: its number, name and role.
+fn token_text(changes: &Value) -> String {
+    let token = &changes["token"];
+    format!("{} {} ({})", token["number"], token["name"].as_str().unwrap_or("?"), token["role"].as_str().unwrap_or("?"))
 }
 
 /// The rules that differ: `to` has all of `from`, changed or not, and new ones.

@@ -9,6 +9,7 @@ mod create;
 mod display;
 mod edit;
 mod export;
+mod import;
 mod list;
 mod log;
 mod recount;
@@ -18,12 +19,12 @@ mod void;
 mod window;
 
 pub(super) use self::advice::advise;
-use clap::builder::NonEmptyStringValueParser;
+pub(super) use self::create::one_of;
 use clap::{Args, Subcommand};
-use throng_domain::audit::Author;
 use throng_domain::clock::Clock;
 use throng_domain::store::Store;
 
+use super::author::AuthorFlags;
 use super::console::print;
 use super::database;
 use super::flags::Flags;
@@ -36,31 +37,6 @@ pub(super) struct PollArgs {
     author: AuthorFlags,
     #[command(subcommand)]
     command: PollCommand,
-}
-
-/// Who makes a change, and why, for the audit log.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Audit log")]
-pub(super) struct AuthorFlags {
-    /// Who makes the change [default: the user of this machine]
-    #[arg(long, global = true, value_name = "NAME")]
-    by: Option<String>,
-    /// Why, for those who read `throng poll log` later
-    #[arg(long, global = true, value_name = "TEXT", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
-    reason: Option<String>,
-}
-
-impl AuthorFlags {
-    pub(super) fn author(&self) -> Author {
-        let by = self.by.clone().unwrap_or_else(|| format!("{}@cli", user_name()));
-        Author::new(&by, self.reason.as_deref().unwrap_or_default())
-    }
-}
-
-/// The user who runs this command; behind `sudo`, the one who ran that.
-fn user_name() -> String {
-    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    named.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()))
 }
 
 /// Subcommands of `throng poll`.
@@ -77,6 +53,7 @@ enum PollCommand {
     Log(log::Log),
     Results(results::Results),
     Export(export::Export),
+    Import(import::Import),
     Recount(recount::Recount),
     Void(void::Void),
     Unvoid(void::Unvoid),
@@ -107,6 +84,7 @@ pub(super) fn run(PollArgs { author, command }: PollArgs, flags: &Flags) -> anyh
                 PollCommand::Log(command) => command.run(polls, out).await,
                 PollCommand::Results(command) => command.run(polls, store, clock, &config, out).await,
                 PollCommand::Export(command) => command.run(polls, store, &config, out).await,
+                PollCommand::Import(command) => command.run(polls, out).await,
                 PollCommand::Recount(command) => command.run(polls, out).await,
                 PollCommand::Void(command) => command.run(polls, clock, out).await,
                 PollCommand::Unvoid(command) => command.run(polls, out).await,

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use clap::{ArgGroup, Args};
-use serde::Serialize;
 use throng_domain::ballot::VoterKey;
 use throng_domain::clock::{Clock, Timestamp};
 use throng_domain::poll::{OptionId, Poll, Slug};
@@ -15,7 +14,7 @@ use super::edit::option_id;
 use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table};
 use crate::polls::{PollService, TimeArg, VoidChange};
-use crate::view::rfc3339_text;
+use crate::view::{VoidChangeView, VoidView, rfc3339_text};
 
 /// Leave doubtful ballots out of a poll's result
 ///
@@ -73,28 +72,6 @@ pub(in crate::cli) struct Unvoid {
     json: Json,
 }
 
-/// The result before and after, as `--json` prints it.
-#[derive(Serialize)]
-struct View<'a> {
-    poll: &'a str,
-    applied: bool,
-    void_ballots: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by_this_rule: Option<u64>,
-    voters: Row<'a>,
-    options: Vec<Row<'a>>,
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<OptionId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
-    before: u64,
-    after: u64,
-}
-
 impl Void {
     pub(super) async fn run(
         self,
@@ -137,26 +114,11 @@ async fn run(
     let adds = matches!(change, VoidChange::Add(_));
     let changed = if apply { polls.change_voids(slug, change).await } else { polls.preview(slug, &change).await };
     let (poll, counted) = changed.map_err(advise)?;
-    let row = |id: OptionId, label| Row {
-        id: Some(id),
-        label: Some(label),
-        before: counted.tallies.count(id),
-        after: counted.ballots.count(id),
-    };
-    let options: Vec<_> = poll.options.iter().map(|option| row(option.id, option.label.as_str())).collect();
-    let voters = Row { id: None, label: None, before: counted.tallies.voters, after: counted.ballots.voters };
+    let view = VoidChangeView::new(&poll, &counted, adds, apply);
     if json.json {
-        let view = View {
-            poll: poll.slug.as_str(),
-            applied: apply,
-            void_ballots: counted.voided.all,
-            by_this_rule: adds.then_some(counted.voided.by_last),
-            voters,
-            options,
-        };
         return write_json(out, &view);
     }
-    write_table(&counted, adds, &voters, &options, out)?;
+    write_table(&counted, adds, &view, out)?;
     if apply {
         Ok(writeln!(out, "\nThis is the result now. See who did what: throng poll log {}", poll.slug)?)
     } else {
@@ -164,16 +126,10 @@ async fn run(
     }
 }
 
-fn write_table(
-    counted: &Recount,
-    adds: bool,
-    voters: &Row<'_>,
-    options: &[Row<'_>],
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
+fn write_table(counted: &Recount, adds: bool, view: &VoidChangeView<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut table = Table::new([Side::Right, Side::Left, Side::Right, Side::Right, Side::Right]);
     table.row(["ID", "OPTION", "BEFORE", "AFTER", "DIFFERENCE"].map(str::to_owned));
-    for row in options.iter().chain([voters]) {
+    for row in view.options.iter().chain([&view.voters]) {
         table.row([
             row.id.map_or_else(String::new, |id| id.to_string()),
             row.label.unwrap_or("voters").to_owned(),
@@ -193,7 +149,7 @@ fn write_table(
 
 fn list(poll: &Poll, json: Json, out: &mut dyn Write) -> anyhow::Result<()> {
     if json.json {
-        return write_json(out, &poll.voids);
+        return write_json(out, &poll.voids.iter().map(VoidView::from).collect::<Vec<_>>());
     }
     if poll.voids.is_empty() {
         return Ok(writeln!(out, "The poll `{}` has no rules that void ballots.", poll.slug)?);

@@ -1,5 +1,7 @@
-//! The public API: the two compatibility routes and version 1. Pages of other sites may call it (see [`super::cors`]).
+//! The API: the two compatibility routes and version 1, which pages of other sites may call (see [`super::cors`]), and
+//! [administration](admin), which they may not.
 
+mod admin;
 mod ballots;
 mod challenge;
 pub mod compat;
@@ -37,7 +39,7 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed);
     let routes = Router::new().nest("/api", routes);
     let routes = origin::protect(routes, core, |_, problem, _, _| problem.into_response());
-    cors::share(routes, core)
+    cors::share(routes, core).merge(admin::router(core))
 }
 
 /// Whether `path` is one of the API's, while there is no router yet: pages of other sites may read that the server isn't ready.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use throng_domain::admin_token::{AdminToken, NewAdminToken};
 use throng_domain::audit::{AuditEntry, Author};
 use throng_domain::ballot::{Ballot, BallotId, BallotKey, VoterKey};
 use throng_domain::clock::Timestamp;
@@ -14,8 +15,8 @@ use throng_domain::poll::{OptionId, Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollStore, Recorded, Recount,
-    StoreError,
+    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollStore,
+    Recorded, Recount, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -154,6 +155,21 @@ impl PollStore for ScriptedStore {
     }
 
     async fn mark(&self, _: &[(PollId, u64)], _: Mark) -> Result<usize, StoreError> {
+        not_here()
+    }
+}
+
+#[async_trait]
+impl AdminTokenStore for ScriptedStore {
+    async fn create_token(&self, _: NewAdminToken, _: &Author) -> Result<AdminToken, StoreError> {
+        not_here()
+    }
+
+    async fn tokens(&self) -> Result<Vec<AdminToken>, StoreError> {
+        not_here()
+    }
+
+    async fn revoke_token(&self, _: u32, _: &Author) -> Result<AdminToken, StoreError> {
         not_here()
     }
 }

@@ -7,11 +7,10 @@ use throng_domain::poll::Slug;
 use throng_domain::store::CodeBatch;
 
 use super::super::advice::advise;
-use super::batch_view::BatchView;
 use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table};
 use crate::polls::PollService;
-use crate::view::rfc3339_text;
+use crate::view::{BatchView, rfc3339_text};
 
 /// List the batches of a poll's codes
 ///

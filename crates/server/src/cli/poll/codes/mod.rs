@@ -1,6 +1,5 @@
 //! `throng poll codes`.
 
-mod batch_view;
 mod create;
 mod list;
 mod revoke;

@@ -7,10 +7,10 @@ use throng_domain::code::BatchName;
 use throng_domain::poll::Slug;
 
 use super::super::advice::advise;
-use super::batch_view::BatchView;
 use crate::cli::console::{Json, write_json};
 use crate::cli::counted::counted;
 use crate::polls::PollService;
+use crate::view::BatchView;
 
 /// Revoke a batch of codes
 ///

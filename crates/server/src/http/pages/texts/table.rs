@@ -129,7 +129,7 @@ impl Texts {
             | Problem::PollNotFound
             | Problem::OriginNotAllowed
             | Problem::MethodNotAllowed
-            | Problem::TooLarge
+            | Problem::TooLarge { .. }
             | Problem::BodyUnreadable
             | Problem::RequestTimeout
             | Problem::UnsupportedContentEncoding
@@ -137,6 +137,15 @@ impl Texts {
             | Problem::ReceiptInvalid
             | Problem::ResultsHidden
             | Problem::ResultsUnavailable(_)
+            | Problem::Access(_)
+            | Problem::CrossSite
+            | Problem::InvalidBody(_)
+            | Problem::InvalidQuery(_)
+            | Problem::InvalidHeader(_)
+            | Problem::TokenNotFound
+            | Problem::IfMatchMissing
+            | Problem::Poll(_)
+            | Problem::ExportsBusy
             | Problem::NotReady(..)
             | Problem::ShuttingDown
             | Problem::Internal(_) => self.unreadable.to_owned(),

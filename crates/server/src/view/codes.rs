@@ -1,14 +1,14 @@
-//! A batch of codes in JSON.
+//! Batches of invitation codes.
 
 use serde::Serialize;
 use throng_domain::code::BatchName;
 use throng_domain::store::CodeBatch;
 
-use crate::view::rfc3339_text;
+use super::time::rfc3339_text;
 
-/// A batch, as `--json` prints it.
+/// A batch of codes in JSON.
 #[derive(Debug, Serialize)]
-pub(super) struct BatchView<'a> {
+pub struct BatchView<'a> {
     batch: &'a BatchName,
     codes: u64,
     made_at: String,

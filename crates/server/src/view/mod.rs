@@ -1,11 +1,25 @@
-//! Polls and results in the JSON form of version 1 of the API and of `--json`.
+//! Polls, results and what administrators see, in the JSON form of version 1 of the API and of `--json`.
 
-use jiff::Timestamp as JiffTimestamp;
-use serde::{Serialize, Serializer};
+mod audit;
+mod codes;
+mod recount;
+mod time;
+mod token;
+mod voids;
+
+use serde::Serialize;
 use throng_domain::clock::Timestamp;
 use throng_domain::policy::{Policy, Quota};
-use throng_domain::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
+use throng_domain::poll::{Kind, OptionId, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
 use throng_domain::tally::{OptionResult, Tallies};
+
+pub use self::audit::AuditView;
+pub use self::codes::BatchView;
+pub use self::recount::{RecountView, TalliesAndBallots};
+pub use self::time::rfc3339_text;
+use self::time::{rfc3339, rfc3339_or_null};
+pub use self::token::TokenView;
+pub use self::voids::{BeforeAfter, VoidChangeView, VoidView};
 
 /// A poll, without anything specific to the client.
 #[derive(Debug, Serialize)]
@@ -60,6 +74,43 @@ impl<'a> PollView<'a> {
     }
 }
 
+/// A poll as its administrators see it.
+#[derive(Debug, Serialize)]
+pub struct AdminPollView<'a> {
+    #[serde(flatten)]
+    poll: PollView<'a>,
+    #[serde(serialize_with = "rfc3339_or_null")]
+    closed_at: Option<Timestamp>,
+    #[serde(serialize_with = "rfc3339_or_null")]
+    final_at: Option<Timestamp>,
+    #[serde(serialize_with = "rfc3339_or_null")]
+    archived_at: Option<Timestamp>,
+    /// Rules that void ballots.
+    voids: Vec<VoidView<'a>>,
+    /// Votes of an earlier system, by option.
+    imported: Vec<ImportedView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ImportedView {
+    id: OptionId,
+    count: u64,
+}
+
+impl<'a> AdminPollView<'a> {
+    /// The poll at `now`.
+    pub fn new(poll: &'a Poll, now: Timestamp) -> Self {
+        Self {
+            poll: PollView::new(poll, now),
+            closed_at: poll.closed_at,
+            final_at: poll.final_at,
+            archived_at: poll.archived_at,
+            voids: poll.voids.iter().map(VoidView::from).collect(),
+            imported: poll.imported.iter().map(|(id, count)| ImportedView { id: *id, count: *count }).collect(),
+        }
+    }
+}
+
 /// A poll's result.
 #[derive(Debug, Serialize)]
 pub struct ResultsView<'a> {
@@ -95,19 +146,4 @@ impl<'a> ResultsView<'a> {
             options: poll.option_results(tallies).collect(),
         }
     }
-}
-
-/// A time in RFC 3339 format, in UTC, to the millisecond.
-pub fn rfc3339_text(at: Timestamp) -> String {
-    // A time after the year 9999 has no such form; the last one that has it also means "never".
-    let time = JiffTimestamp::from_millisecond(at.0).unwrap_or(JiffTimestamp::MAX);
-    format!("{time:.3}")
-}
-
-fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339_text(*at))
-}
-
-fn rfc3339_or_null<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_some(&at.map(rfc3339_text))
 }

@@ -1,4 +1,7 @@
-//! The errors of all routes, as problem details (RFC 9457). No other module maps errors to status codes.
+//! The errors of all routes, as problem details (RFC 9457). No module but this maps errors to status codes.
+
+mod administration;
+mod refusal;
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,12 +9,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::store::StoreError;
 use throng_domain::submission::NotABallot;
 
+use crate::access::AccessError;
+use crate::polls::PollError;
 use crate::state::{CoreState, Dependency};
 use crate::voting::{Earlier, Refusal};
 
@@ -28,8 +33,11 @@ pub enum Problem {
     OriginNotAllowed,
     /// The address exists, but doesn't support this method.
     MethodNotAllowed,
-    /// The body is larger than [`BODY_BYTES_MAX`](super::body::BODY_BYTES_MAX).
-    TooLarge,
+    /// The body is larger than the route accepts.
+    TooLarge {
+        /// The most that it accepts, in bytes.
+        bytes_max: usize,
+    },
     /// The body ended early or could not be read.
     BodyUnreadable,
     /// The body took too long to arrive.
@@ -50,6 +58,24 @@ pub enum Problem {
     ResultsUnavailable(Cause),
     /// This server can't be used yet, or now, since this dependency is unavailable.
     NotReady(Dependency, Cause),
+    /// The request may not administer polls, or not so.
+    Access(AccessError),
+    /// A page of another site sent a request to administer polls.
+    CrossSite,
+    /// The body isn't what the route takes.
+    InvalidBody(String),
+    /// The query isn't what the route takes.
+    InvalidQuery(String),
+    /// A header isn't what the route takes.
+    InvalidHeader(String),
+    /// There is no token with this number.
+    TokenNotFound,
+    /// The request doesn't say which version of the poll it changes.
+    IfMatchMissing,
+    /// The poll wasn't changed.
+    Poll(PollError),
+    /// As many exports are running as may at the same time.
+    ExportsBusy,
     /// The server is shutting down; other servers may be ready.
     ShuttingDown,
     /// An internal error.
@@ -84,6 +110,8 @@ struct Details<'a> {
     ballot_id: Option<BallotId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     challenge: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    faults: &'a [String],
 }
 
 impl Problem {
@@ -101,7 +129,7 @@ impl Problem {
             Self::PollNotFound => (StatusCode::NOT_FOUND, "poll_not_found", "There is no such poll"),
             Self::OriginNotAllowed => (StatusCode::FORBIDDEN, "origin_not_allowed", "Origin not allowed"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
             Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "The body can't be read"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout"),
             Self::UnsupportedContentEncoding => {
@@ -111,7 +139,7 @@ impl Problem {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
             }
             Self::NotABallot(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_a_ballot", "The body isn't a ballot"),
-            Self::Refused(refusal) => refusal_kind(refusal),
+            Self::Refused(refusal) => refusal::kind(refusal),
             Self::ReceiptInvalid => {
                 (StatusCode::FORBIDDEN, "receipt_invalid", "There is no valid receipt for this ballot")
             }
@@ -119,7 +147,18 @@ impl Problem {
             Self::ResultsUnavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "results_unavailable", "The results are temporarily unavailable")
             }
-            Self::NotReady(dependency, _) => unavailable(*dependency),
+            Self::Access(error) => administration::access_kind(error),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site", "A page of another site sent this"),
+            Self::InvalidBody(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", "The body isn't valid"),
+            Self::InvalidQuery(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", "The query isn't valid"),
+            Self::InvalidHeader(_) => (StatusCode::BAD_REQUEST, "invalid_header", "A header isn't valid"),
+            Self::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "There is no such token"),
+            Self::IfMatchMissing => {
+                (StatusCode::PRECONDITION_REQUIRED, "if_match_required", "The request needs the poll's version")
+            }
+            Self::Poll(error) => administration::poll_kind(error),
+            Self::ExportsBusy => (StatusCode::SERVICE_UNAVAILABLE, "exports_busy", "Other exports are running"),
+            Self::NotReady(dependency, _) => refusal::unavailable(*dependency),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is shutting down"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error"),
         }
@@ -139,19 +178,32 @@ impl Problem {
                     .into()
             }
             Self::MethodNotAllowed => "The Allow header lists the methods that this address supports.".into(),
-            Self::TooLarge => "Send a body of at most 16 KB.".into(),
+            Self::TooLarge { bytes_max } => format!("Send a body of at most {} KB.", bytes_max / 1_024),
             Self::BodyUnreadable => "Send the whole body, with the length given in Content-Length.".into(),
             Self::RequestTimeout => "Send the whole request within 8 seconds.".into(),
             Self::UnsupportedContentEncoding => "Send the body uncompressed, without Content-Encoding.".into(),
             Self::UnsupportedMediaType => "Send application/json or text/plain.".into(),
             Self::NotABallot(why) => why.clone(),
-            Self::Refused(refusal) => refusal_detail(refusal),
+            Self::Refused(refusal) => refusal::detail(refusal),
             Self::ReceiptInvalid => {
                 "Send, in the header Throng-Receipt, the receipt of the 2xx response to the ballot with exactly this id.".into()
             }
             Self::ResultsHidden => "The poll shows its results only to voters, only after its close, or never.".into(),
+            Self::Access(error) => administration::access_detail(error),
+            Self::CrossSite => {
+                "Nothing was changed. Polls are administered by programs, and by this server's own pages.".into()
+            }
+            Self::InvalidBody(why) | Self::InvalidQuery(why) | Self::InvalidHeader(why) => format!("Nothing was changed: {why}."),
+            Self::TokenNotFound => "GET /api/v1/admin/tokens lists those that there are, with their numbers.".into(),
+            Self::IfMatchMissing => {
+                "Nothing was changed. Send, as If-Match, the ETag of the poll as you have seen it, so that nobody else's change is \
+                undone; or * for any version."
+                    .into()
+            }
+            Self::Poll(error) => administration::poll_detail(error),
+            Self::ExportsBusy => "Send the request again after the number of seconds in Retry-After.".into(),
             Self::ResultsUnavailable(_) => "Send the request again after the number of seconds in Retry-After.".into(),
-            Self::NotReady(..) => NOTHING_ACCEPTED.into(),
+            Self::NotReady(..) => refusal::NOTHING_ACCEPTED.into(),
             Self::ShuttingDown => "Send requests to another server, or to this one after its restart.".into(),
             Self::Internal(_) => {
                 "The error is logged. A ballot sent again counts once if it has the same ballot_id, and may \
@@ -166,6 +218,9 @@ impl Problem {
         if let Self::Refused(refusal @ Refusal::VoterKeysMissing) = self {
             return Some(refusal.to_string());
         }
+        if let Self::Access(AccessError::Unavailable(error)) | Self::Poll(PollError::Store(error)) = self {
+            return Some(error.to_string());
+        }
         if let Self::ResultsUnavailable(cause) | Self::NotReady(_, cause) | Self::Internal(cause) = self {
             cause.clone()
         } else {
@@ -176,6 +231,9 @@ impl Problem {
     /// After how many seconds the same request may be successful, if it may.
     fn retry_after_s(&self) -> Option<u32> {
         if let Self::Refused(Refusal::RateLimited { retry_after_s }) = self {
+            return Some(*retry_after_s);
+        }
+        if let Self::Access(AccessError::Throttled { retry_after_s }) = self {
             return Some(*retry_after_s);
         }
         let (status, ..) = self.kind();
@@ -203,6 +261,9 @@ impl Problem {
         if let Some(seconds) = self.retry_after_s() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if status.is_server_error() {
             response.extensions_mut().insert(Failure { code, cause: self.cause() });
         }
@@ -218,158 +279,11 @@ impl Problem {
         };
         let ballot_id = if let Self::Refused(Refusal::OutcomeUnknown(id)) = self { Some(*id) } else { None };
         let challenge = if let Self::Refused(refusal) = self { refusal.challenge() } else { None };
+        let faults = if let Self::Poll(error) = self { administration::faults(error) } else { &[] };
         let (detail, status) = (&*self.detail(), status.as_u16());
-        let details = Details { r#type: "about:blank", title, status, detail, code, choices, ballot_id, challenge };
+        let details =
+            Details { r#type: "about:blank", title, status, detail, code, choices, ballot_id, challenge, faults };
         serde_json::to_vec(&details).expect("problem details have only strings for keys").into()
-    }
-}
-
-/// What the client can do after a 429 or 503: nothing was accepted.
-const NOTHING_ACCEPTED: &str =
-    "Nothing was accepted. Send the same ballot again after the number of seconds in Retry-After.";
-
-/// Status, code and title of a refused vote.
-fn refusal_kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
-    match refusal {
-        Refusal::InvalidChoice(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_choice", "Invalid choice"),
-        Refusal::BallotIdMissing => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_missing", "The form has no ballot id")
-        }
-        Refusal::BallotIdReused => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "ballot_id_reused", "The ballot id belongs to another ballot")
-        }
-        Refusal::AlreadyVoted(Earlier::OfVoter { .. }) => {
-            (StatusCode::CONFLICT, "already_voted", "This voter has already voted")
-        }
-        Refusal::AlreadyVoted(Earlier::OfNetwork { .. }) => {
-            (StatusCode::CONFLICT, "already_voted", "This network has no votes left")
-        }
-        Refusal::OptionQuotaUsed(_) => {
-            (StatusCode::CONFLICT, "option_quota_used", "This voter has chosen this option as often as allowed")
-        }
-        Refusal::NotChangeable => (StatusCode::CONFLICT, "not_changeable", "The ballot can't be changed"),
-        Refusal::NothingToWithdraw => {
-            (StatusCode::CONFLICT, "nothing_to_withdraw", "The ballot doesn't count any more")
-        }
-        Refusal::CodeRequired => (StatusCode::FORBIDDEN, "code_required", "The ballot needs an invitation code"),
-        Refusal::CodeInvalid => (StatusCode::FORBIDDEN, "code_invalid", "The invitation code isn't valid in this poll"),
-        Refusal::ProofRequired { .. } => {
-            (StatusCode::PRECONDITION_REQUIRED, "proof_required", "The ballot needs a proof of work")
-        }
-        Refusal::ProofInvalid { .. } => {
-            (StatusCode::PRECONDITION_REQUIRED, "proof_invalid", "The proof of work isn't valid for this ballot")
-        }
-        Refusal::VoterTokenMissing => (StatusCode::FORBIDDEN, "voter_token_required", "The vote needs a voter's token"),
-        Refusal::VoterTokenInvalid(_) => {
-            (StatusCode::FORBIDDEN, "voter_token_invalid", "The voter's token isn't valid for this poll")
-        }
-        Refusal::VoterKeysMissing => {
-            (StatusCode::SERVICE_UNAVAILABLE, "voter_keys_missing", "Voters can't be recognized right now")
-        }
-        Refusal::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
-        Refusal::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
-        Refusal::RateLimited { .. } => {
-            (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many votes from this network")
-        }
-        Refusal::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded"),
-        Refusal::Unavailable(dependency) => unavailable(*dependency),
-        Refusal::OutcomeUnknown(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", "It is unknown whether the ballot was counted")
-        }
-    }
-}
-
-fn unavailable(dependency: Dependency) -> (StatusCode, &'static str, &'static str) {
-    match dependency {
-        Dependency::Store => {
-            (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Ballots can't be stored right now")
-        }
-        Dependency::Queue => {
-            (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable", "Ballots can't be queued right now")
-        }
-    }
-}
-
-/// What the sender of a refused vote can do next.
-fn refusal_detail(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::InvalidChoice(why) => format!("{why}."),
-        Refusal::BallotIdMissing => {
-            "Send the form with a ballot_id, so that it counts once if it is sent twice.".into()
-        }
-        Refusal::BallotIdReused => {
-            "A ballot with this id was sent with other choices. Use a new id for a new ballot.".into()
-        }
-        Refusal::AlreadyVoted(Earlier::OfVoter { .. }) => {
-            "The ballot was not counted: the voter has cast as many as the poll's quota allows. Those stand.".into()
-        }
-        Refusal::AlreadyVoted(Earlier::OfNetwork { ballots }) => format!(
-            "The ballot was not counted: the poll counts {ballots} a day from each network, and so many came from the \
-             sender's. Send it from another network."
-        ),
-        Refusal::OptionQuotaUsed(option) => {
-            format!(
-                "The ballot was not counted: as many of the voter's ballots chose option {option} as the poll allows."
-            )
-        }
-        Refusal::NotChangeable => {
-            "Nothing was changed: the poll doesn't let voters change or withdraw ballots, or as many ballots of this voter are \
-            recorded as can be. The last one stands."
-                .into()
-        }
-        Refusal::NothingToWithdraw => {
-            "Nothing was changed: the voter has cast another ballot since, or this one was never counted. Withdraw the \
-            ballot that counts, with its receipt."
-                .into()
-        }
-        Refusal::CodeRequired => {
-            "The ballot was not counted: this poll counts one voter for each invitation code. Send the voter's code as voter, or \
-            to /api/submit as Throng-Voter."
-                .into()
-        }
-        Refusal::CodeInvalid => {
-            "The ballot was not counted. Check the code: it has 16 letters and digits; capitals, spaces and hyphens don't \
-            matter. It may have been revoked, or be for another poll: then ask whoever gave it to you."
-                .into()
-        }
-        Refusal::ProofRequired { challenge: None } => {
-            "The ballot was not counted. Send it with a ballot_id, to /api/submit as Idempotency-Key: the response then has a \
-            challenge to solve."
-                .into()
-        }
-        Refusal::ProofRequired { challenge: Some(_) } => {
-            "The ballot was not counted. Solve the challenge in this response, and send the ballot again with the same ballot_id and \
-            the proof: in proof, or to /api/submit as Throng-Proof."
-                .into()
-        }
-        Refusal::ProofInvalid { .. } => {
-            "The ballot was not counted: the proof is of another ballot or poll, has expired, or doesn't solve its challenge. \
-            Solve the new challenge in this response, and send the ballot again with the same ballot_id and the proof."
-                .into()
-        }
-        Refusal::VoterTokenMissing => {
-            "The ballot was not counted. Send the token with which the poll's publisher names its user: in voter, or as \
-            Throng-Voter."
-                .into()
-        }
-        Refusal::VoterTokenInvalid(fault) => {
-            format!("The ballot was not counted: the token can't be used, since {fault}. Get a new one from the poll's publisher.")
-        }
-        Refusal::PollNotOpen => {
-            "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()
-        }
-        Refusal::PollClosed => "The ballot was not counted: it arrived after the poll had closed.".into(),
-        Refusal::RateLimited { .. }
-        | Refusal::Overloaded
-        | Refusal::Unavailable(_) => NOTHING_ACCEPTED.into(),
-        Refusal::VoterKeysMissing => {
-            "Nothing was accepted: this server has no VOTER_KEYS. Tell its operator, then send the same ballot again.".into()
-        }
-        Refusal::OutcomeUnknown(_) => {
-            "Send the same ballot again with this ballot_id, to /api/submit as Idempotency-Key: it counts once. \
-            Without the id it may count twice."
-                .into()
-        }
     }
 }
 
@@ -403,6 +317,24 @@ impl IntoResponse for Problem {
 impl From<NotABallot> for Problem {
     fn from(error: NotABallot) -> Self {
         Self::NotABallot(format!("{error}."))
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        Self::Access(error)
+    }
+}
+
+impl From<PollError> for Problem {
+    fn from(error: PollError) -> Self {
+        Self::Poll(error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::Poll(PollError::Store(error))
     }
 }
 
@@ -458,7 +390,7 @@ mod tests {
             Problem::PollNotFound,
             Problem::OriginNotAllowed,
             Problem::MethodNotAllowed,
-            Problem::TooLarge,
+            Problem::TooLarge { bytes_max: 16 * 1_024 },
             Problem::BodyUnreadable,
             Problem::RequestTimeout,
             Problem::UnsupportedContentEncoding,

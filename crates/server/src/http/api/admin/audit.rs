@@ -1,0 +1,50 @@
+//! Who changed what.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use throng_domain::poll::Slug;
+
+use super::request::{Parameters, json_response};
+use crate::http::problem::Problem;
+use crate::state::CoreState;
+use crate::view::AuditView;
+
+/// The most entries in one response.
+const PAGE_MAX: usize = 1_000;
+
+/// Which changes to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    /// Those of this poll, which may be deleted.
+    poll: Option<Slug>,
+    /// Those before the one with this number.
+    before: Option<u64>,
+    /// At most so many.
+    #[serde(default = "default_limit")]
+    limit: usize,
+}
+
+fn default_limit() -> usize {
+    100
+}
+
+#[derive(Serialize)]
+struct Changes<'a> {
+    changes: Vec<AuditView<'a>>,
+}
+
+/// `GET /audit`: the last change first.
+pub async fn list(
+    State(core): State<Arc<CoreState>>,
+    Parameters(query): Parameters<AuditQuery>,
+) -> Result<Response, Problem> {
+    if !(1..=PAGE_MAX).contains(&query.limit) {
+        return Err(Problem::InvalidQuery(format!("limit is 1 to {PAGE_MAX}")));
+    }
+    let entries = core.app.source.store.audit_log(query.poll.as_ref(), query.before, query.limit).await?;
+    Ok(json_response(&Changes { changes: entries.iter().map(AuditView::from).collect() }))
+}

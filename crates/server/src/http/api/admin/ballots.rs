@@ -1,0 +1,96 @@
+//! The export of a poll's ballots.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use serde::Deserialize;
+use throng_domain::poll::Poll;
+use throng_domain::store::{Cursor, Store, StoreError};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::request::{Parameters, SlugPath};
+use crate::http::problem::Problem;
+use crate::polls::{EXPORT_PAGE_BALLOTS, Export, ExportFormat};
+use crate::state::CoreState;
+
+/// How the ballots are written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportQuery {
+    #[serde(default)]
+    format: Format,
+    /// Whether each ballot has a pseudonym of its voter.
+    #[serde(default)]
+    voters: bool,
+}
+
+/// The word for a format.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    #[default]
+    Csv,
+    Ndjson,
+}
+
+/// An export under way.
+struct Pages {
+    store: Arc<dyn Store>,
+    poll: Poll,
+    format: ExportFormat,
+    voters: bool,
+    next: Next,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What is written next.
+enum Next {
+    Header,
+    Page(Option<Cursor>),
+    Nothing,
+}
+
+/// `GET /polls/{slug}/ballots`: every ballot, a line each, read and sent page by page. If the database fails meanwhile, the response
+/// is cut off, which an HTTP client reports as an error.
+pub async fn export(
+    State(core): State<Arc<CoreState>>,
+    SlugPath(slug): SlugPath,
+    Parameters(query): Parameters<ExportQuery>,
+) -> Result<Response, Problem> {
+    let permit = Arc::clone(&core.app.exports).try_acquire_owned().map_err(|_| Problem::ExportsBusy)?;
+    let store = Arc::clone(&core.app.source.store);
+    let poll = store.poll(&slug).await?.ok_or(Problem::PollNotFound)?;
+    let (format, media_type, extension) = match query.format {
+        Format::Csv => (ExportFormat::Csv, "text/csv; charset=utf-8; header=present", "csv"),
+        Format::Ndjson => (ExportFormat::Ndjson, "application/x-ndjson", "ndjson"),
+    };
+    let pages = Pages { store, poll, format, voters: query.voters, next: Next::Header, _permit: permit };
+    let mut response = Response::new(Body::from_stream(stream::try_unfold(pages, Pages::write_next)));
+    let disposition = format!("attachment; filename=\"{slug}.{extension}\"");
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).expect("a slug fits in a header"));
+    Ok(response)
+}
+
+impl Pages {
+    async fn write_next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
+        let export = Export::new(&self.poll, self.format, self.voters);
+        let (text, next) = match self.next {
+            Next::Header => (export.header(), Next::Page(None)),
+            Next::Page(after) => {
+                let page = self.store.ballots(self.poll.id, after, EXPORT_PAGE_BALLOTS).await?;
+                let next = if page.next.is_some() { Next::Page(page.next) } else { Next::Nothing };
+                (export.lines(&page.ballots), next)
+            }
+            Next::Nothing => return Ok(None),
+        };
+        self.next = next;
+        Ok(Some((text.into(), self)))
+    }
+}

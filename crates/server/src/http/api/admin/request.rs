@@ -1,0 +1,202 @@
+//! What requests to administer polls have in common: who sends them and why, a body of JSON, a poll's version.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, FromRequest, FromRequestParts, Path, Query, Request};
+use axum::response::{IntoResponse as _, Response};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use throng_domain::admin_token::AdminToken;
+use throng_domain::audit::Author;
+use throng_domain::poll::{Poll, Slug};
+use throng_domain::store::StoreError;
+use tracing::error;
+
+use crate::http::body::{read, require_no_coding};
+use crate::http::problem::Problem;
+use crate::http::response::json;
+use crate::polls::{PollError, PollService};
+use crate::state::CoreState;
+use crate::view::AdminPollView;
+
+/// The largest body, in bytes: enough for a poll with as many options as it may have, each as long as it may be.
+const BODY_BYTES_MAX: usize = 256 * 1_024;
+
+/// Who sends a request, and why: the token's name, and `reason` in the query.
+#[derive(Debug)]
+pub struct Administrator(pub Author);
+
+#[derive(Deserialize)]
+struct Reason {
+    reason: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Extension(token) = Extension::<AdminToken>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Problem::Internal(Some(error.to_string())))?;
+        let Parameters(Reason { reason }) = Parameters::from_request_parts(parts, state).await?;
+        Ok(Self(Author::new(&format!("{}@api", token.name), reason.as_deref().unwrap_or_default())))
+    }
+}
+
+impl Administrator {
+    /// The polls, changed by this administrator.
+    pub fn polls<'a>(&'a self, core: &'a CoreState) -> PollService<'a> {
+        let app = &core.app;
+        PollService::new(&*app.source.store, &*app.clock, &app.config, &self.0)
+    }
+
+    /// Checks that a reason is given.
+    ///
+    /// # Errors
+    /// [`Problem::InvalidQuery`].
+    pub fn require_reason(&self) -> Result<(), Problem> {
+        if self.0.reason.trim().is_empty() {
+            return Err(Problem::InvalidQuery(
+                "give a reason, for those who read the audit log later: ?reason=…".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The parameters in the query.
+#[derive(Debug)]
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Query(parameters) = Query::try_from_uri(&parts.uri)
+            .map_err(|error| Problem::InvalidQuery(without_prefix(&error.body_text())))?;
+        Ok(Self(parameters))
+    }
+}
+
+/// What is wrong, without the library's words before it.
+fn without_prefix(text: &str) -> String {
+    text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text).to_owned()
+}
+
+/// What is in the path; if it can't be that, there is nothing there.
+#[derive(Debug)]
+pub struct PathParameters<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(parameters) = Path::from_request_parts(parts, state).await.map_err(|_| Problem::NotFound)?;
+        Ok(Self(parameters))
+    }
+}
+
+/// The slug in the path; one that can't be a slug is treated as that of a poll that doesn't exist.
+#[derive(Debug)]
+pub struct SlugPath(pub Slug);
+
+impl<S: Send + Sync> FromRequestParts<S> for SlugPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        struct Named {
+            slug: Slug,
+        }
+        let Path(Named { slug }) = Path::from_request_parts(parts, state).await.map_err(|_| Problem::PollNotFound)?;
+        Ok(Self(slug))
+    }
+}
+
+/// A body of JSON. Only `application/json` is accepted, which no form of another site's page can send.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        require_no_coding(request.headers())?;
+        if !is_json(request.headers()) {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        let body = read(request.into_body(), BODY_BYTES_MAX).await?;
+        // A list would be taken for the fields in their order.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::InvalidBody("it has to be a JSON object".to_owned()));
+        }
+        serde_json::from_slice(&body).map(Self).map_err(|error| Problem::InvalidBody(error.to_string()))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The version of the poll that a request changes, from `If-Match`; `None` for any.
+///
+/// # Errors
+/// [`Problem::IfMatchMissing`] without the header; [`Problem::Poll`] if it has no version that could be the poll's.
+pub fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let tag = headers.get(IF_MATCH).ok_or(Problem::IfMatchMissing)?.to_str().unwrap_or_default().trim();
+    if tag == "*" {
+        return Ok(None);
+    }
+    let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
+    version
+        .map(Some)
+        .ok_or_else(|| Problem::InvalidHeader("If-Match takes one entity tag, such as \"3\", or *".to_owned()))
+}
+
+/// The poll after a change, which this server knows of at once.
+pub async fn changed(core: &Arc<CoreState>, poll: &Poll) -> Response {
+    reload(core).await;
+    poll_response(core, poll)
+}
+
+/// Lets this server know of a change. Others, and this one if it fails here, see it within a second.
+pub async fn reload(core: &CoreState) {
+    let _ = core.app.polls.reload(&core.app.source).await;
+}
+
+/// The poll, with its version as entity tag.
+pub fn poll_response(core: &CoreState, poll: &Poll) -> Response {
+    let mut response = json_response(&AdminPollView::new(poll, core.app.clock.now()));
+    let etag = HeaderValue::from_str(&format!("\"{}\"", poll.version)).expect("digits fit in a header");
+    response.headers_mut().insert(ETAG, etag);
+    response
+}
+
+/// The response with this status.
+pub fn with_status(status: StatusCode, mut response: Response) -> Response {
+    *response.status_mut() = status;
+    response
+}
+
+/// A response of JSON.
+pub fn json_response(value: &impl Serialize) -> Response {
+    json(serde_json::to_vec(value).expect("it has only strings for keys").into())
+}
+
+/// A response without a body.
+pub fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// The problem of a change that failed. If the database can't be written any more, this server stops, as it would with a vote.
+pub fn failed(core: &CoreState, error: PollError) -> Problem {
+    if let PollError::Store(error @ StoreError::WriteFailed(_)) = &error {
+        error!(%error, "a change of a poll can't be stored; no more ballots are recorded");
+        core.app.intake_failed.cancel();
+    }
+    Problem::from(error)
+}

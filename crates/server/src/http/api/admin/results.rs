@@ -1,0 +1,43 @@
+//! A poll's result, also where it is hidden from voters, and its comparison with the ballots.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::request::{Administrator, SlugPath, failed, json_response, reload};
+use crate::http::problem::Problem;
+use crate::state::CoreState;
+use crate::view::{RecountView, ResultsView};
+
+/// `GET /polls/{slug}/results`: as it is stored now.
+pub async fn show(State(core): State<Arc<CoreState>>, SlugPath(slug): SlugPath) -> Result<Response, Problem> {
+    let (store, as_of) = (&core.app.source.store, core.app.clock.now());
+    let poll = store.poll(&slug).await?.ok_or(Problem::PollNotFound)?;
+    let tallies = store.tallies(poll.id).await?;
+    Ok(json_response(&ResultsView::new(&poll, &tallies, as_of, as_of, false)))
+}
+
+/// `GET /polls/{slug}/recount`: the tallies, and what the ballots add up to.
+pub async fn recount(
+    State(core): State<Arc<CoreState>>,
+    SlugPath(slug): SlugPath,
+    by: Administrator,
+) -> Result<Response, Problem> {
+    let polls = by.polls(&core);
+    let poll = polls.find(&slug).await?;
+    let counted = polls.recount(&poll).await?;
+    Ok(json_response(&RecountView::new(&poll, &counted, false)))
+}
+
+/// `POST /polls/{slug}/recount`, without a body: corrects the tallies if they don't agree with the ballots.
+pub async fn repair(
+    State(core): State<Arc<CoreState>>,
+    SlugPath(slug): SlugPath,
+    by: Administrator,
+) -> Result<Response, Problem> {
+    let (poll, counted) = by.polls(&core).settle(&slug).await.map_err(|error| failed(&core, error))?;
+    reload(&core).await;
+    let repaired = !counted.tallies.counts_equal(&counted.ballots);
+    Ok(json_response(&RecountView::new(&poll, &counted, repaired)))
+}

@@ -1,0 +1,354 @@
+//! A poll as it is written down, in a file or in a request: what it is to be, whatever it is now.
+
+use serde::Deserialize;
+use throng_domain::clock::Timestamp;
+use throng_domain::new_poll::NewPoll;
+use throng_domain::policy::{Policy, Quota};
+use throng_domain::poll::{Kind, OptionId, PercentBase, Poll, PollId, Proof, Slug, Visibility};
+use throng_domain::poll_change::Edit;
+
+use super::{PollError, PollService, Schedule, TimeArg};
+
+/// A poll as it is to be. What isn't given is as in a new poll, but when it opens and closes, which then stays as it is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollDefinition {
+    /// Its public name, by which it is recognized.
+    pub slug: Slug,
+    /// The question.
+    pub title: String,
+    /// A sentence or two below the title.
+    #[serde(default)]
+    pub intro: String,
+    /// What a voter agrees to by voting.
+    #[serde(default)]
+    pub consent: String,
+    /// One choice or several.
+    #[serde(default = "single")]
+    pub kind: Kind,
+    /// Its options, in the order they are shown.
+    pub options: Vec<OptionDefinition>,
+    /// The fewest options a ballot may choose.
+    #[serde(default)]
+    pub min_choices: Option<u16>,
+    /// The most options a ballot may choose.
+    #[serde(default)]
+    pub max_choices: Option<u16>,
+    /// When it opens.
+    #[serde(default)]
+    pub opens_at: Option<TimeArg>,
+    /// When it closes; a delay counts from the opening.
+    #[serde(default)]
+    pub closes_at: Option<TimeArg>,
+    /// Who may see its results, and when.
+    #[serde(default = "always")]
+    pub results: Visibility,
+    /// What the percentages are shares of.
+    #[serde(default = "voters")]
+    pub percent_base: PercentBase,
+    /// What identifies a voter.
+    #[serde(default = "unlimited")]
+    pub policy: Policy,
+    /// How often a voter may vote.
+    #[serde(default)]
+    pub quota: Option<Quota>,
+    /// Whether voters may replace or withdraw their ballots until the poll closes.
+    #[serde(default)]
+    pub changeable: bool,
+    /// Whether a ballot has to come with a proof of work.
+    #[serde(default = "never")]
+    pub proof: Proof,
+}
+
+/// An option: its label, with the next id, or both.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OptionDefinition {
+    /// Its label; its id is its place in the list, from 1.
+    Label(String),
+    /// Its id and label, for options that some are left out before.
+    WithId(NumberedOption),
+}
+
+/// An option with its id.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberedOption {
+    /// Its id.
+    pub id: OptionId,
+    /// Its label.
+    pub label: String,
+}
+
+fn single() -> Kind {
+    Kind::Single
+}
+
+fn always() -> Visibility {
+    Visibility::Always
+}
+
+fn voters() -> PercentBase {
+    PercentBase::Voters
+}
+
+fn unlimited() -> Policy {
+    Policy::Unlimited
+}
+
+fn never() -> Proof {
+    Proof::Never
+}
+
+/// What was done so that a poll is as it is defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was created.
+    Created(Poll),
+    /// It was changed.
+    Changed(Poll),
+    /// It was so already.
+    Unchanged(Poll),
+}
+
+impl Applied {
+    /// The poll, and what was done, as a word.
+    pub fn poll(&self) -> (&Poll, &'static str) {
+        match self {
+            Self::Created(poll) => (poll, "created"),
+            Self::Changed(poll) => (poll, "changed"),
+            Self::Unchanged(poll) => (poll, "unchanged"),
+        }
+    }
+}
+
+impl PollDefinition {
+    /// The poll to be created, and when it opens and closes.
+    ///
+    /// # Errors
+    /// [`PollError::Invalid`] if the options' ids aren't those of a new poll.
+    pub fn into_new_poll(self) -> Result<(NewPoll, Schedule), PollError> {
+        let options = self.numbered_options();
+        if (1..).zip(&options).any(|(id, (given, _))| given.0 != id) {
+            return Err(PollError::Invalid(vec![
+                "the options of a new poll have the ids 1, 2, 3 … in this order".to_owned(),
+            ]));
+        }
+        let schedule = Schedule { opens_at: self.opens_at, closes_at: self.closes_at };
+        let new = NewPoll {
+            slug: self.slug,
+            title: self.title,
+            intro: self.intro,
+            consent: self.consent,
+            kind: self.kind,
+            min_choices: self.min_choices,
+            max_choices: self.max_choices,
+            opens_at: None,
+            closes_at: None,
+            results: self.results,
+            percent_base: self.percent_base,
+            policy: self.policy,
+            quota: self.quota.unwrap_or(Quota::ONE),
+            changeable: self.changeable,
+            proof: self.proof,
+            labels: options.into_iter().map(|(_, label)| label).collect(),
+        };
+        Ok((new, schedule))
+    }
+
+    fn numbered_options(&self) -> Vec<(OptionId, String)> {
+        let numbered = |(place, option): (u16, &OptionDefinition)| match option {
+            OptionDefinition::Label(label) => (OptionId(place), label.clone()),
+            OptionDefinition::WithId(NumberedOption { id, label }) => (*id, label.clone()),
+        };
+        (1..).zip(&self.options).map(numbered).collect()
+    }
+
+    /// The edit by which `poll` becomes as this says.
+    ///
+    /// # Errors
+    /// [`PollError::Invalid`] if an option that the poll doesn't have isn't the next one.
+    fn edit_of(&self, poll: &Poll) -> Result<Edit, PollError> {
+        let options = self.numbered_options();
+        let existing = |id: OptionId| poll.options.iter().find(|option| option.id == id);
+        let added: Vec<_> = options.iter().filter(|(id, _)| existing(*id).is_none()).collect();
+        if (u32::from(poll.last_option.0) + 1..).zip(&added).any(|(next, (id, _))| u32::from(id.0) != next) {
+            return Err(PollError::Invalid(vec![format!(
+                "a new option of the poll `{}` gets the id {}, after all that it ever had; give the options' ids",
+                poll.slug,
+                u32::from(poll.last_option.0) + 1
+            )]));
+        }
+        let is_relabelled = |id: OptionId, label: &str| existing(id).is_some_and(|option| option.label != label);
+        let (min, max) = self.kind.default_limits(options.len());
+        let quota = self.quota.unwrap_or(Quota::ONE);
+        Ok(Edit {
+            title: Some(self.title.clone()),
+            intro: Some(self.intro.clone()),
+            consent: Some(self.consent.clone()),
+            labels: options.iter().filter(|(id, label)| is_relabelled(*id, label)).cloned().collect(),
+            added: added.into_iter().map(|(_, label)| label.clone()).collect(),
+            removed: poll
+                .options
+                .iter()
+                .map(|option| option.id)
+                .filter(|id| options.iter().all(|(kept, _)| kept != id))
+                .collect(),
+            results: Some(self.results),
+            percent_base: Some(self.percent_base),
+            proof: Some(self.proof),
+            kind: Some(self.kind),
+            min_choices: Some(self.min_choices.unwrap_or(min)),
+            max_choices: Some(self.max_choices.unwrap_or(max)),
+            policy: Some(self.policy),
+            ballots: Some(quota.ballots),
+            per_option: Some(quota.per_option),
+            changeable: Some(self.changeable),
+        })
+    }
+}
+
+/// When the poll opens or closes otherwise than it would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WindowChange {
+    Open(TimeArg, Option<TimeArg>),
+    Close(Timestamp),
+}
+
+impl PollDefinition {
+    /// The change by which the poll opens and closes as defined; `None` if it does so already. A poll that has an opening time
+    /// keeps it, unless another time is given: `now` and a delay are for one that has none.
+    fn window_change(&self, poll: &Poll, now: Timestamp) -> Result<Option<WindowChange>, PollError> {
+        let opens_at = match (self.opens_at, poll.opens_at) {
+            (Some(TimeArg::At(at)), stored) if stored == Some(at) => None,
+            (Some(TimeArg::Now | TimeArg::After { .. }), Some(_)) => None,
+            (given, _) => given,
+        };
+        if let Some(at) = opens_at {
+            return Ok(Some(WindowChange::Open(at, self.closes_at)));
+        }
+        let closes_at = match (self.closes_at, poll.opens_at) {
+            (Some(TimeArg::After { .. }), None) => return Err(PollError::NoOpeningToCountFrom),
+            (Some(TimeArg::Now), _) if poll.is_closed(now) => None,
+            (given, opens_at) => given.map(|at| at.resolve(now, opens_at.unwrap_or(now))),
+        };
+        Ok(closes_at.filter(|at| poll.closes_at != Some(*at)).map(WindowChange::Close))
+    }
+}
+
+impl PollService<'_> {
+    /// Creates the poll, or changes the one with its slug, so that it is as `definition` says; if it is, nothing is done. A poll that
+    /// was never opened opens as defined; one that was opened may close at another time.
+    ///
+    /// The poll and its window are changed one after the other. If that is interrupted, the same call does the rest.
+    ///
+    /// # Errors
+    /// As for [`Self::create`], [`Self::edit`], [`Self::open`] and [`Self::close`].
+    pub async fn apply(&self, definition: &PollDefinition) -> Result<Applied, PollError> {
+        let Some(poll) = self.store.poll(&definition.slug).await? else {
+            let (new, schedule) = definition.clone().into_new_poll()?;
+            return self.create(new, schedule).await.map(Applied::Created);
+        };
+        let before = poll.version;
+        let edited = self.edit(&poll.slug, Some(before), definition.edit_of(&poll)?).await?;
+        let changed = match definition.window_change(&edited, self.clock.now())? {
+            Some(WindowChange::Open(at, closes_at)) => self.open(&poll.slug, at, closes_at).await?,
+            Some(WindowChange::Close(at)) => self.close(&poll.slug, TimeArg::At(at)).await?,
+            None => edited,
+        };
+        Ok(if changed.version == before { Applied::Unchanged(changed) } else { Applied::Changed(changed) })
+    }
+
+    /// What [`Self::apply`] would do, so far as is known before it is done. The poll is as it would be, but for when it opens and
+    /// closes.
+    ///
+    /// # Errors
+    /// As for [`Self::apply`].
+    pub async fn preview_apply(&self, definition: &PollDefinition) -> Result<Applied, PollError> {
+        let now = self.clock.now();
+        let Some(poll) = self.store.poll(&definition.slug).await? else {
+            let (new, schedule) = definition.clone().into_new_poll()?;
+            return Ok(Applied::Created(schedule.of(new, now)?.into_poll(PollId(0))));
+        };
+        let fault = |fault| PollError::Edit { slug: poll.slug.clone(), fault };
+        let edited = poll.edited(&definition.edit_of(&poll)?, now, false).map_err(fault)?;
+        let is_changed = edited != poll || definition.window_change(&edited, now)?.is_some();
+        Ok(if is_changed { Applied::Changed(edited) } else { Applied::Unchanged(edited) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+    use throng_backends::store::sqlite::SqliteStore;
+    use throng_domain::audit::Author;
+    use throng_domain::clock::{Clock as _, ManualClock, SystemClock};
+    use throng_domain::store::Schema as _;
+
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    async fn store() -> (tempfile::TempDir, Arc<SqliteStore>) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&directory.path().join("throng.db")).unwrap());
+        store.migrate().await.unwrap();
+        (directory, store)
+    }
+
+    async fn apply(store: &SqliteStore, definition: &Value) -> Result<(&'static str, Poll), PollError> {
+        let (config, clock) = (Config::read(&Sources::from_pairs(&[])).unwrap(), ManualClock::new(SystemClock.now()));
+        let definition: PollDefinition = serde_json::from_value(definition.clone()).unwrap();
+        let applied = PollService::new(store, &clock, &config, &Author::THRONG).apply(&definition).await?;
+        let (poll, what) = applied.poll();
+        Ok((what, poll.clone()))
+    }
+
+    #[tokio::test]
+    async fn definition_is_applied_once() {
+        let (_directory, store) = store().await;
+        let mut song = json!({"slug": "song", "title": "Best song?", "options": ["A", "B", "C"]});
+        assert_eq!(apply(&store, &song).await.unwrap().0, "created");
+        assert_eq!(apply(&store, &song).await.unwrap().0, "unchanged");
+        song["options"] = json!([{"id": 1, "label": "Alpha"}, "B", {"id": 4, "label": "D"}]);
+        song["kind"] = json!("multiple");
+        let (what, poll) = apply(&store, &song).await.unwrap();
+        let labels: Vec<_> = poll.options.iter().map(|option| (option.id.0, option.label.as_str())).collect();
+        assert_eq!((what, labels), ("changed", vec![(1, "Alpha"), (2, "B"), (4, "D")]));
+        assert_eq!((poll.kind, poll.max_choices), (Kind::Multiple, 3));
+        assert_eq!(apply(&store, &song).await.unwrap().0, "unchanged");
+        song["options"] = json!([{"id": 1, "label": "Alpha"}, {"id": 3, "label": "C"}]);
+        let refused = apply(&store, &song).await.unwrap_err().to_string();
+        assert!(refused.contains("gets the id 5"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn window_is_applied_once() {
+        let (_directory, store) = store().await;
+        let mut song = json!({"slug": "song", "title": "Best song?", "options": ["A", "B"], "opens_at": "now"});
+        assert_eq!(apply(&store, &song).await.unwrap().0, "created");
+        song["closes_at"] = json!("+2h");
+        let (what, poll) = apply(&store, &song).await.unwrap();
+        assert_eq!((what, poll.closes_at), ("changed", poll.opens_at.map(|at| at.plus_ms(7_200_000))));
+        assert_eq!(apply(&store, &song).await.unwrap().0, "unchanged");
+        song["closes_at"] = json!("2999-01-01T00:00:00Z");
+        let (what, poll) = apply(&store, &song).await.unwrap();
+        assert_eq!((what, poll.closes_at), ("changed", Some(Timestamp(32_472_144_000_000))));
+        song["opens_at"] = json!("2998-01-01T00:00:00Z");
+        assert!(matches!(apply(&store, &song).await, Err(PollError::Window { .. })));
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        for unknown in [
+            json!({"votes": 999}),
+            json!({"is_admin": true}),
+            json!({"options": [{"id": 1, "label": "A", "votes": 9}]}),
+        ] {
+            let mut song = json!({"slug": "song", "title": "?", "options": ["A", "B"]});
+            song.as_object_mut().unwrap().extend(unknown.as_object().unwrap().clone());
+            assert!(serde_json::from_value::<PollDefinition>(song).is_err(), "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Changes that were made.
+
+use serde::Serialize;
+use serde_json::Value;
+use throng_domain::audit::{Action, AuditEntry};
+
+use super::time::rfc3339_text;
+
+/// A change in JSON.
+#[derive(Debug, Serialize)]
+pub struct AuditView<'a> {
+    number: u64,
+    at: String,
+    author: &'a str,
+    reason: &'a str,
+    action: Action,
+    poll: Option<&'a str>,
+    changes: &'a Value,
+}
+
+impl<'a> From<&'a AuditEntry> for AuditView<'a> {
+    fn from(entry: &'a AuditEntry) -> Self {
+        let AuditEntry { number, at, author, reason, action, poll, changes } = entry;
+        let poll = poll.as_ref().map(|poll| poll.as_str());
+        Self { number: *number, at: rfc3339_text(*at), author, reason, action: *action, poll, changes }
+    }
+}
