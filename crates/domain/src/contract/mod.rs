@@ -80,6 +80,7 @@ macro_rules! store_contract {
             close_of_a_closed_or_changed_poll_is_a_conflict
             mark_holds_until_the_window_is_set
             changed_polls_are_found_by_version
+            polls_are_read_by_number
             a_mark_is_set_only_on_the_version_seen
             final_poll_accepts_no_ballot
             a_draft_is_edited

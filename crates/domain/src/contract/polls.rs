@@ -4,9 +4,10 @@ use super::support::{OPENS_AT, ballot, create, done, new_poll, record, tallies};
 use crate::audit::Author;
 use crate::ballot::Ballot;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::new_poll::NewPoll;
 use crate::poll::{Poll, PollId, PollState, Proof};
 use crate::poll_change::PollChange;
-use crate::store::{Close, Mark, Outcome, Store, StoreError, Window};
+use crate::store::{Close, Mark, Outcome, PollEntry, Store, StoreError, Window};
 
 /// A close as soon as possible.
 const NOW: Close = Close { at: Timestamp(0), heard_ms: 0 };
@@ -129,12 +130,48 @@ pub async fn mark_holds_until_the_window_is_set(store: &dyn Store) {
     assert_eq!(record(store, &[ballot(&poll, 1, &[1])]).await.outcomes, [Outcome::Counted]);
 }
 
-/// A process that knows the polls finds those that changed by their versions, and reads no others.
+/// A process that knows the polls finds those that changed by the version of all polls, and reads no others.
 pub async fn changed_polls_are_found_by_version(store: &dyn Store) {
     let (first, second) = (create(store, "first").await, create(store, "second").await);
-    assert_eq!(done(store.poll_versions().await), [(first.id, first.version), (second.id, second.version)]);
+    let draft = done(store.create_poll(NewPoll { opens_at: None, ..new_poll("draft") }, &Author::THRONG).await);
+    let known = done(store.polls_version().await);
+    let all = done(store.poll_entries(0).await);
+    let entry = |poll: &Poll, changed| PollEntry {
+        id: poll.id,
+        slug: poll.slug.clone(),
+        version: poll.version,
+        changed,
+        is_draft: false,
+        closes_at: poll.closes_at,
+        is_closed: false,
+        is_final: false,
+        is_archived: false,
+    };
+    let is_draft = PollEntry { is_draft: true, ..entry(&draft, known) };
+    assert_eq!(all, [entry(&first, known - 2), entry(&second, known - 1), is_draft]);
+    assert_eq!(done(store.poll_entries(known - 1).await), all[2..]);
+    assert_eq!(done(store.poll_entries(known).await), []);
+
     let changed = closed(store, &second).await;
-    assert_eq!(done(store.poll_versions().await), [(first.id, first.version), (second.id, changed.version)]);
+    assert_eq!(done(store.poll_entries(known).await), [entry(&changed, known + 1)]);
+    assert_eq!(done(store.mark(&[(changed.id, changed.version)], Mark::Final).await), 1);
+    let last = done(store.poll(&second.slug).await).expect("it is there");
+    let ended = PollEntry { is_closed: true, is_final: true, ..entry(&last, known + 2) };
+    assert_eq!(done(store.poll_entries(known).await), std::slice::from_ref(&ended));
+    let archived = store.change_poll(last.id, last.version, PollChange::Archive(true), &Author::THRONG).await;
+    let archived = PollEntry { version: done(archived).version, changed: known + 3, is_archived: true, ..ended };
+    done(store.delete_poll(draft.id, draft.version, &Author::THRONG).await);
+    assert_eq!(done(store.poll_entries(known).await), std::slice::from_ref(&archived));
+    assert_eq!(done(store.polls_version().await), known + 4);
+    let slugs: Vec<_> = done(store.latest_slugs(1).await);
+    assert_eq!(slugs, std::slice::from_ref(&second.slug));
+    assert_eq!(done(store.latest_slugs(10).await), [second.slug, first.slug]);
+}
+
+/// Polls are read by their numbers, those that there are.
+pub async fn polls_are_read_by_number(store: &dyn Store) {
+    let (first, second) = (create(store, "first").await, create(store, "second").await);
+    let changed = closed(store, &second).await;
     assert_eq!(done(store.polls_by_id(&[second.id]).await), std::slice::from_ref(&changed));
     let unknown = PollId(second.id.0 + 1_000);
     let mut all = done(store.polls_by_id(&[second.id, unknown, first.id]).await);

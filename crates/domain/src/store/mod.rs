@@ -19,7 +19,7 @@ pub use self::ballots::{BallotPage, BallotStore, Cursor, LogReader, LogState, Ou
 pub use self::cast_ballots::{BallotSum, CastBallot, Standing, Voided};
 pub use self::codes::{CODES_ADDED_MAX, CODES_LOOKED_UP_MAX, CodeBatch, CodeStore};
 pub use self::error::{Source, StoreError};
-pub use self::polls::PollStore;
+pub use self::polls::{PollEntry, PollStore};
 pub use self::rules::{Admitted, Effect, Rules};
 pub use self::schema::{MigrationState, Schema};
 pub use crate::poll::Mark;

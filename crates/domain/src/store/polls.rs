@@ -4,10 +4,34 @@ use async_trait::async_trait;
 
 use super::error::StoreError;
 use crate::audit::{AuditEntry, Author};
+use crate::clock::Timestamp;
 use crate::ids::{PollId, Slug};
 use crate::new_poll::NewPoll;
 use crate::poll::{Mark, Poll};
 use crate::poll_change::PollChange;
+
+/// What a process has to know of every poll, also of those that nobody uses there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollEntry {
+    /// The poll's number.
+    pub id: PollId,
+    /// Its public name.
+    pub slug: Slug,
+    /// Its version.
+    pub version: u64,
+    /// The [version of all polls](PollStore::polls_version) with which it last changed; 0 if that isn't known.
+    pub changed: u64,
+    /// Whether only its makers know of it.
+    pub is_draft: bool,
+    /// When it closes, if it does.
+    pub closes_at: Option<Timestamp>,
+    /// Whether it was stored that it has closed.
+    pub is_closed: bool,
+    /// Whether it was stored that its result is final.
+    pub is_final: bool,
+    /// Whether it is archived.
+    pub is_archived: bool,
+}
 
 /// Stores polls.
 #[async_trait]
@@ -15,12 +39,19 @@ pub trait PollStore: Send + Sync + std::fmt::Debug {
     /// Every poll, in order of creation.
     async fn polls(&self) -> Result<Vec<Poll>, StoreError>;
 
-    /// A number that changes whenever any process creates or changes a poll. Cheap enough for several queries per second.
+    /// A number that increases by one with each transaction that creates, changes, marks or deletes polls, whatever process makes
+    /// it. Cheap enough for several queries per second.
     async fn polls_version(&self) -> Result<u64, StoreError>;
 
-    /// The number of every poll with the poll's version, in order of creation. Reads little per poll: a process that knows the
-    /// polls learns from it which ones to read again.
-    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError>;
+    /// An entry of every poll that changed after this version of all polls, in order of creation; with 0, of every poll. Costs no
+    /// more than what changed.
+    ///
+    /// Each version after `after` that is missing in the entries is of a poll that changed again later, was deleted, or was
+    /// changed by an older version of Throng, which doesn't note it.
+    async fn poll_entries(&self, after: u64) -> Result<Vec<PollEntry>, StoreError>;
+
+    /// The slugs of the latest polls, at most `limit`, the latest first.
+    async fn latest_slugs(&self, limit: usize) -> Result<Vec<Slug>, StoreError>;
 
     /// These polls, in any order; those that don't exist are left out. At most 1,000 at a time.
     async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError>;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use throng_domain::clock::Timestamp;
-use throng_domain::poll::{CLOSING_MS, Poll, PollId};
+use throng_domain::poll::{CLOSING_MS, PollId};
 use throng_domain::store::{Mark, StoreError};
 use throng_domain::waits_for::WaitsFor;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::begun_rounds::BegunRounds;
 use crate::intake::{BallotQueue, CONFIRMED_WITHIN_MS};
+use crate::results::Ending;
 use crate::state::App;
 
 /// The most polls that are marked in one transaction.
@@ -92,8 +93,7 @@ impl<'a> PollEnds<'a> {
 
     /// The polls for which `mark` is due, each with its version.
     fn due(&self, mark: Mark, now: Timestamp) -> Vec<(PollId, u64)> {
-        let polls = self.app.polls.current();
-        let due = polls.ending().map(|live| &live.poll).filter(|poll| poll.due(now) == Some(mark));
+        let due = self.app.polls.due(now).into_iter().filter(|poll| poll.due(now) == Some(mark));
         let due = due.filter(|poll| mark == Mark::Closed || self.is_over(poll));
         due.map(|poll| (poll.id, poll.version)).take(MARK_MAX).collect()
     }
@@ -103,15 +103,14 @@ impl<'a> PollEnds<'a> {
     ///
     /// Behind a broker, this is so once everything is recorded that was on the queue when no node responded with 2xx to earlier
     /// ballots any more. A server without a broker waits for that too where others on its database have one, or had one.
-    fn is_over(&self, poll: &Poll) -> bool {
-        let is_recorded =
-            || acknowledged_by(poll).is_some_and(|acknowledged_by| self.rounds.recorded_until() >= acknowledged_by);
+    fn is_over(&self, poll: &Ending) -> bool {
+        let is_recorded = || self.rounds.recorded_until() >= acknowledged_by(poll);
         (self.app.is_behind_broker() || self.is_completed(poll)) && (!self.has_queues || is_recorded())
     }
 
     /// Whether all ballots that arrived at this server's ballot queues before the close are completed.
-    fn is_completed(&self, poll: &Poll) -> bool {
-        poll.closes_at.is_some_and(|closes_at| self.completed.until >= closes_at.plus_ms(CLOSING_MS))
+    fn is_completed(&self, poll: &Ending) -> bool {
+        self.completed.until >= poll.closes_at.plus_ms(CLOSING_MS)
     }
 
     /// Reads which queues are registered, when a result is due here. A node behind a broker registers its queue before it
@@ -125,8 +124,8 @@ impl<'a> PollEnds<'a> {
 
     /// Whether the final mark of a poll is due and this server's ballot queues have completed its ballots.
     fn has_completed_due_poll(&self, now: Timestamp) -> bool {
-        let polls = self.app.polls.current();
-        polls.ending().map(|live| &live.poll).any(|poll| poll.due(now) == Some(Mark::Final) && self.is_completed(poll))
+        let due = self.app.polls.due(now);
+        due.iter().any(|poll| poll.due(now) == Some(Mark::Final) && self.is_completed(poll))
     }
 
     /// Begins rounds, in which workers report what is recorded, while a result waits for that. Where no worker can report, no
@@ -135,23 +134,20 @@ impl<'a> PollEnds<'a> {
         if !self.has_queues {
             return Ok(());
         }
-        let polls = self.app.polls.current();
-        let due = polls.ending().map(|live| &live.poll).filter(|poll| poll.due(now) == Some(Mark::Final));
-        let Some(wanted) = due.filter_map(acknowledged_by).filter(|acknowledged_by| *acknowledged_by <= now).max()
-        else {
+        let due = self.app.polls.due(now);
+        let due = due.iter().filter(|poll| poll.due(now) == Some(Mark::Final));
+        let Some(wanted) = due.map(acknowledged_by).filter(|acknowledged_by| *acknowledged_by <= now).max() else {
             return Ok(());
         };
-        drop(polls);
         let may_begin = !WaitsFor::of(self.app.queues()).is_stuck();
         self.rounds.advance(&*self.app.source.store, wanted, may_begin).await
     }
 
     fn nothing_marked(&mut self, now: Timestamp) {
         self.next = Some(Instant::now() + UNMARKED_PAUSE);
-        let since_close_ms = |poll: &Poll| poll.closes_at.map_or(0, |closes_at| now.0.saturating_sub(closes_at.0));
-        let polls = self.app.polls.current();
-        let unmarked = polls.ending().filter(|live| live.poll.due(now) == Some(Mark::Closed));
-        let overdue_ms = unmarked.map(|live| since_close_ms(&live.poll)).max().unwrap_or_default();
+        let due = self.app.polls.due(now);
+        let unmarked = due.iter().filter(|poll| poll.due(now) == Some(Mark::Closed));
+        let overdue_ms = unmarked.map(|poll| now.0.saturating_sub(poll.closes_at.0)).max().unwrap_or_default();
         if overdue_ms >= OVERDUE_MS && self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
             self.logged = Some(Instant::now());
             warn!(
@@ -164,8 +160,8 @@ impl<'a> PollEnds<'a> {
 
 /// The time from which on no node behind a broker responds with 2xx to ballots that arrived before the poll's close. A clock
 /// that is behind by no more than a confirm may take makes no difference.
-fn acknowledged_by(poll: &Poll) -> Option<Timestamp> {
-    poll.closes_at.map(|closes_at| closes_at.plus_ms(2 * CONFIRMED_WITHIN_MS))
+fn acknowledged_by(poll: &Ending) -> Timestamp {
+    poll.closes_at.plus_ms(2 * CONFIRMED_WITHIN_MS)
 }
 
 /// The time up to which all ballots that arrived at the ballot queues are completed.

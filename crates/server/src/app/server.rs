@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use throng_backends::queue::Depth;
 use throng_backends::store;
-use throng_domain::poll::PollState;
 use throng_domain::queue::{Messages, Publisher, QueueError, ResultSubscriber};
 use throng_domain::store::StoreError;
 use throng_domain::waits_for::WaitsFor;
@@ -210,8 +209,7 @@ async fn measure_queue(app: &App, depth: Option<&Depth>, publisher: Option<&dyn 
 
 /// The number of polls that have closed and have no final result yet.
 fn closing(app: &App) -> usize {
-    let (now, polls) = (app.clock.now(), app.polls.current());
-    polls.ending().filter(|live| live.poll.state(now) == PollState::Closing).count()
+    app.polls.closing(app.clock.now()).len()
 }
 
 /// Logs each change that needs an operator's attention, once.

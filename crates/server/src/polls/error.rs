@@ -17,8 +17,8 @@ pub enum PollError {
         slug: Slug,
         /// The latest of the existing polls.
         named: Vec<Slug>,
-        /// How many polls there are.
-        polls: usize,
+        /// Whether there are more.
+        more: bool,
     },
     /// Another poll has this slug.
     #[error("{0}")]

@@ -61,10 +61,11 @@ impl<'a> PollService<'a> {
         if let Some(poll) = self.store.poll(slug).await? {
             return Ok(poll);
         }
-        let polls = self.store.polls().await?;
         // The latest polls are those in use.
-        let named = polls.iter().rev().take(NAMED_MAX).map(|poll| poll.slug.clone()).collect();
-        Err(PollError::NotFound { slug: slug.clone(), named, polls: polls.len() })
+        let mut named = self.store.latest_slugs(NAMED_MAX + 1).await?;
+        let more = named.len() > NAMED_MAX;
+        named.truncate(NAMED_MAX);
+        Err(PollError::NotFound { slug: slug.clone(), named, more })
     }
 }
 

@@ -1,9 +1,13 @@
 //! Results: one snapshot of the tallies per poll, made once per commit and shared by all readers.
 
+mod index;
 mod live;
+mod live_polls;
 mod snapshot;
 mod source;
 
-pub use self::live::{LivePoll, LivePolls};
+pub use self::index::Ending;
+pub use self::live::LivePoll;
+pub use self::live_polls::LivePolls;
 pub use self::snapshot::{Rendered, SharedSnapshot, Snapshot};
 pub use self::source::ResultSource;

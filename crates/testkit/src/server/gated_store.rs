@@ -15,8 +15,8 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollStore, Recorded,
-    Recount, StoreError,
+    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollEntry, PollStore,
+    Recorded, Recount, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -142,8 +142,12 @@ impl PollStore for GatedStore {
         self.store.polls_version().await
     }
 
-    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
-        self.store.poll_versions().await
+    async fn poll_entries(&self, after: u64) -> Result<Vec<PollEntry>, StoreError> {
+        self.store.poll_entries(after).await
+    }
+
+    async fn latest_slugs(&self, limit: usize) -> Result<Vec<Slug>, StoreError> {
+        self.store.latest_slugs(limit).await
     }
 
     async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError> {

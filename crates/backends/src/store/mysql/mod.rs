@@ -35,7 +35,7 @@ use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState,
-    PollStore, Recorded, Recount, Schema, StoreError,
+    PollEntry, PollStore, Recorded, Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -132,8 +132,12 @@ impl PollStore for MySqlStore {
         self.read(polls::version).await
     }
 
-    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
-        self.read(polls::versions).await
+    async fn poll_entries(&self, after: u64) -> Result<Vec<PollEntry>, StoreError> {
+        self.read(async |reader| polls::entries(reader, after).await).await
+    }
+
+    async fn latest_slugs(&self, limit: usize) -> Result<Vec<Slug>, StoreError> {
+        self.read(async |reader| polls::latest_slugs(reader, limit).await).await
     }
 
     async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError> {

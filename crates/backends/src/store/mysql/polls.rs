@@ -10,7 +10,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
-use throng_domain::store::{Mark, Rules, StoreError, Window};
+use throng_domain::store::{Mark, PollEntry, Rules, StoreError, Window};
 use throng_domain::void::to_stored;
 
 use super::columns::{NOW, list, natural, now, stored_imported, stored_voids, text, timestamp, word};
@@ -34,9 +34,33 @@ pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u64> {
     natural(&row, 0)
 }
 
-pub(super) async fn versions(reader: &mut MySqlConnection) -> sqlx::Result<Vec<(PollId, u64)>> {
-    let rows = sqlx::query("SELECT id, version FROM poll ORDER BY id").fetch_all(reader).await?;
-    rows.iter().map(|row| Ok((PollId(row.try_get(0)?), natural(row, 1)?))).collect()
+pub(super) async fn entries(reader: &mut MySqlConnection, after: u64) -> sqlx::Result<Vec<PollEntry>> {
+    let all = "SELECT id, slug, version, changed, opens_at IS NULL, closes_at, closed_at IS NOT NULL, \
+               final_at IS NOT NULL, archived_at IS NOT NULL FROM poll";
+    // Polls that no version is known of are found with all others only.
+    let changed = if after > 0 { "WHERE changed > ?" } else { "WHERE changed >= ?" };
+    let rows = sqlx::query(&format!("{all} {changed} ORDER BY id")).bind(after).fetch_all(reader).await?;
+    rows.iter().map(entry_from).collect()
+}
+
+fn entry_from(row: &MySqlRow) -> sqlx::Result<PollEntry> {
+    Ok(PollEntry {
+        id: PollId(row.try_get(0)?),
+        slug: word(row, 1)?,
+        version: natural(row, 2)?,
+        changed: natural(row, 3)?,
+        is_draft: row.try_get(4)?,
+        closes_at: timestamp(row, 5)?,
+        is_closed: row.try_get(6)?,
+        is_final: row.try_get(7)?,
+        is_archived: row.try_get(8)?,
+    })
+}
+
+pub(super) async fn latest_slugs(reader: &mut MySqlConnection, limit: usize) -> sqlx::Result<Vec<Slug>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = sqlx::query("SELECT slug FROM poll ORDER BY id DESC LIMIT ?").bind(limit).fetch_all(reader).await?;
+    rows.iter().map(|row| word(row, 0)).collect()
 }
 
 pub(super) async fn by_id(reader: &mut MySqlConnection, polls: &[PollId]) -> sqlx::Result<Vec<Poll>> {
@@ -70,7 +94,7 @@ pub(super) async fn create(writer: &mut MySqlConnection, new: NewPoll, by: &Auth
     })?;
     insert_options(writer, &poll).await.map_err(before_commit)?;
     audit::append(writer, Action::Create, Some(&poll.slug), &all_fields(&poll), by).await.map_err(before_commit)?;
-    bump_version(writer).await.map_err(before_commit)?;
+    bump_version(writer, &[poll.id]).await.map_err(before_commit)?;
     Ok(poll)
 }
 
@@ -101,7 +125,7 @@ pub(super) async fn change(
     }
     let fields = changes(&stored, &changed);
     audit::append(writer, change.action(), Some(&changed.slug), &fields, by).await.map_err(before_commit)?;
-    bump_version(writer).await.map_err(before_commit)?;
+    bump_version(writer, &[poll]).await.map_err(before_commit)?;
     Ok(changed)
 }
 
@@ -114,7 +138,7 @@ pub(super) async fn delete(writer: &mut MySqlConnection, poll: PollId, version: 
     }
     sqlx::query("DELETE FROM poll WHERE id = ?").bind(poll.0).execute(&mut *writer).await.map_err(before_commit)?;
     audit::append(writer, Action::Delete, Some(&stored.slug), &all_fields(&stored), by).await.map_err(before_commit)?;
-    bump_version(writer).await.map_err(before_commit)
+    bump_version(writer, &[]).await.map_err(before_commit)
 }
 
 async fn has_ballots(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<bool> {
@@ -196,7 +220,7 @@ pub(super) async fn mark(writer: &mut MySqlConnection, polls: &[(PollId, u64)], 
     let mut polls = polls.to_vec();
     polls.sort_unstable();
     simple_query(&mut *writer, "START TRANSACTION").await?;
-    let mut marked = 0;
+    let mut marked = Vec::new();
     for (poll, version) in polls {
         let sql = format!(
             "UPDATE poll SET {set}, version = version + 1 \
@@ -204,12 +228,14 @@ pub(super) async fn mark(writer: &mut MySqlConnection, polls: &[(PollId, u64)], 
             mark.due_after_ms()
         );
         let update = sqlx::query(&sql).bind(poll.0).bind(version);
-        marked += usize::try_from(update.execute(&mut *writer).await?.rows_affected()).map_err(corrupt)?;
+        if update.execute(&mut *writer).await?.rows_affected() > 0 {
+            marked.push(poll);
+        }
     }
-    if marked > 0 {
-        bump_version(writer).await?;
+    if !marked.is_empty() {
+        bump_version(writer, &marked).await?;
     }
-    Ok(marked)
+    Ok(marked.len())
 }
 
 async fn locked(writer: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Poll>> {
@@ -245,8 +271,14 @@ pub(super) async fn begin_with_rules(
     rules.collect()
 }
 
-async fn bump_version(writer: &mut MySqlConnection) -> sqlx::Result<()> {
-    simple_query(writer, "UPDATE polls_version SET version = version + 1").await?;
+/// Gives all polls their next version, and notes it with those that changed.
+async fn bump_version(writer: &mut MySqlConnection, changed: &[PollId]) -> sqlx::Result<()> {
+    let mut statements = "UPDATE polls_version SET version = version + 1".to_owned();
+    if !changed.is_empty() {
+        let note = "; UPDATE poll SET changed = (SELECT version FROM polls_version) WHERE id IN";
+        statements.push_str(&format!("{note} ({})", list(changed)));
+    }
+    simple_query(writer, &statements).await?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
 use throng_domain::poll::{Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
-use throng_domain::store::{Mark, Rules, StoreError, Window};
+use throng_domain::store::{Mark, PollEntry, Rules, StoreError, Window};
 use throng_domain::void::to_stored;
 
 use super::columns::{NOW, Numbers, now, option_id, stored_imported, stored_voids, timestamp, unsigned, word};
@@ -37,9 +37,34 @@ pub(super) async fn version(reader: &mut PgConnection) -> sqlx::Result<u64> {
     unsigned(version)
 }
 
-pub(super) async fn versions(reader: &mut PgConnection) -> sqlx::Result<Vec<(PollId, u64)>> {
-    let rows = sqlx::query("SELECT id, version FROM poll ORDER BY id").fetch_all(reader).await?;
-    rows.iter().map(|row| Ok((PollId(row.try_get(0)?), unsigned(row.try_get::<i64, _>(1)?)?))).collect()
+pub(super) async fn entries(reader: &mut PgConnection, after: u64) -> sqlx::Result<Vec<PollEntry>> {
+    let all = "SELECT id, slug, version, changed, opens_at IS NULL, closes_at, closed_at IS NOT NULL, \
+               final_at IS NOT NULL, archived_at IS NOT NULL FROM poll";
+    // Polls that no version is known of are found with all others only.
+    let changed = if after > 0 { "WHERE changed > $1" } else { "WHERE changed >= $1" };
+    let entries = format!("{all} {changed} ORDER BY id");
+    let rows = sqlx::query(&entries).bind(after.cast_signed()).fetch_all(reader).await?;
+    rows.iter().map(entry_from).collect()
+}
+
+fn entry_from(row: &PgRow) -> sqlx::Result<PollEntry> {
+    Ok(PollEntry {
+        id: PollId(row.try_get(0)?),
+        slug: word(row, 1)?,
+        version: unsigned(row.try_get::<i64, _>(2)?)?,
+        changed: unsigned(row.try_get::<i64, _>(3)?)?,
+        is_draft: row.try_get(4)?,
+        closes_at: timestamp(row.try_get(5)?),
+        is_closed: row.try_get(6)?,
+        is_final: row.try_get(7)?,
+        is_archived: row.try_get(8)?,
+    })
+}
+
+pub(super) async fn latest_slugs(reader: &mut PgConnection, limit: usize) -> sqlx::Result<Vec<Slug>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = sqlx::query("SELECT slug FROM poll ORDER BY id DESC LIMIT $1").bind(limit).fetch_all(reader).await?;
+    rows.iter().map(|row| word(row, 0)).collect()
 }
 
 pub(super) async fn by_id(reader: &mut PgConnection, polls: &[PollId]) -> sqlx::Result<Vec<Poll>> {
@@ -64,7 +89,7 @@ pub(super) async fn create(writer: &mut PgConnection, new: NewPoll, by: &Author)
     })?;
     insert_options(writer, &poll).await.map_err(read_error)?;
     audit::append(writer, Action::Create, Some(&poll.slug), &all_fields(&poll), by).await.map_err(read_error)?;
-    bump_version(writer).await.map_err(read_error)?;
+    bump_version(writer, &[poll.id]).await.map_err(read_error)?;
     Ok(poll)
 }
 
@@ -93,7 +118,7 @@ pub(super) async fn change(
     }
     let fields = changes(&stored, &changed);
     audit::append(writer, change.action(), Some(&changed.slug), &fields, by).await.map_err(read_error)?;
-    bump_version(writer).await.map_err(read_error)?;
+    bump_version(writer, &[poll]).await.map_err(read_error)?;
     Ok(changed)
 }
 
@@ -105,7 +130,7 @@ pub(super) async fn delete(writer: &mut PgConnection, poll: PollId, version: u64
     }
     sqlx::query("DELETE FROM poll WHERE id = $1").bind(poll.0).execute(&mut *writer).await.map_err(read_error)?;
     audit::append(writer, Action::Delete, Some(&stored.slug), &all_fields(&stored), by).await.map_err(read_error)?;
-    bump_version(writer).await.map_err(read_error)
+    bump_version(writer, &[]).await.map_err(read_error)
 }
 
 async fn has_ballots(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<bool> {
@@ -126,7 +151,7 @@ pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mar
     };
     let mut polls = polls.to_vec();
     polls.sort_unstable();
-    let mut marked = 0;
+    let mut marked = Vec::new();
     for (poll, version) in polls {
         lock_exclusively(writer, poll).await?;
         let sql = format!(
@@ -134,12 +159,14 @@ pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mar
              WHERE id = $1 AND version = $2 AND {column} IS NULL AND closes_at + $3 <= {NOW}"
         );
         let update = sqlx::query(&sql).bind(poll.0).bind(version.cast_signed()).bind(mark.due_after_ms());
-        marked += unsigned::<u64, usize>(update.execute(&mut *writer).await?.rows_affected())?;
+        if update.execute(&mut *writer).await?.rows_affected() > 0 {
+            marked.push(poll);
+        }
     }
-    if marked > 0 {
-        bump_version(writer).await?;
+    if !marked.is_empty() {
+        bump_version(writer, &marked).await?;
     }
-    Ok(marked)
+    Ok(marked.len())
 }
 
 /// Begins a transaction in which none of these polls changes, and returns what their ballots are judged by; a poll that doesn't
@@ -231,8 +258,13 @@ async fn insert_options(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<
     Ok(())
 }
 
-async fn bump_version(writer: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("UPDATE polls_version SET version = version + 1").execute(writer).await?;
+/// Gives all polls their next version, and notes it with those that changed.
+async fn bump_version(writer: &mut PgConnection, changed: &[PollId]) -> sqlx::Result<()> {
+    let bump = "UPDATE polls_version SET version = version + 1 RETURNING version";
+    let version: i64 = sqlx::query_scalar(bump).fetch_one(&mut *writer).await?;
+    let ids: Vec<i64> = changed.iter().map(|poll| poll.0).collect();
+    let note = sqlx::query("UPDATE poll SET changed = $1 WHERE id = ANY($2)").bind(version).bind(ids);
+    note.execute(writer).await?;
     Ok(())
 }
 

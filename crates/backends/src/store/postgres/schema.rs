@@ -64,6 +64,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0010_admin_tokens",
                 sql: include_str!("../../../migrations/postgres/0010_admin_tokens.sql"),
             },
+            Migration {
+                version: 11,
+                name: "0011_changed_polls",
+                sql: include_str!("../../../migrations/postgres/0011_changed_polls.sql"),
+            },
         ]
     }
 }

@@ -49,7 +49,7 @@ use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState,
-    PollStore, Recorded, Recount, Schema, StoreError,
+    PollEntry, PollStore, Recorded, Recount, Schema, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -235,8 +235,12 @@ impl PollStore for SqliteStore {
         self.read(polls::version).await
     }
 
-    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
-        self.read(polls::versions).await
+    async fn poll_entries(&self, after: u64) -> Result<Vec<PollEntry>, StoreError> {
+        self.read(move |reader| polls::entries(reader, after)).await
+    }
+
+    async fn latest_slugs(&self, limit: usize) -> Result<Vec<Slug>, StoreError> {
+        self.read(move |reader| polls::latest_slugs(reader, limit)).await
     }
 
     async fn polls_by_id(&self, polls: &[PollId]) -> Result<Vec<Poll>, StoreError> {

@@ -7,7 +7,7 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::Quota;
 use throng_domain::poll::{OptionId, Poll, PollId, PollOption, Slug};
 use throng_domain::poll_change::{self, PollChange};
-use throng_domain::store::{Mark, Rules, StoreError, Window};
+use throng_domain::store::{Mark, PollEntry, Rules, StoreError, Window};
 use throng_domain::void::to_stored;
 
 use super::columns::{now, stored_imported, stored_voids, timestamp, word};
@@ -71,9 +71,32 @@ pub(super) fn version(reader: &Connection) -> rusqlite::Result<u64> {
     reader.prepare_cached("SELECT version FROM polls_version")?.query_row([], |row| row.get(0))
 }
 
-pub(super) fn versions(reader: &Connection) -> rusqlite::Result<Vec<(PollId, u64)>> {
-    let mut polls = reader.prepare_cached("SELECT id, version FROM poll ORDER BY id")?;
-    polls.query_map([], |row| Ok((PollId(row.get(0)?), row.get(1)?)))?.collect()
+pub(super) fn entries(reader: &Connection, after: u64) -> rusqlite::Result<Vec<PollEntry>> {
+    let all = "SELECT id, slug, version, changed, opens_at IS NULL, closes_at, closed_at IS NOT NULL, \
+               final_at IS NOT NULL, archived_at IS NOT NULL FROM poll";
+    // Polls that no version is known of are found with all others only.
+    let changed = if after > 0 { "WHERE changed > ?1" } else { "WHERE changed >= ?1" };
+    let mut entries = reader.prepare_cached(&format!("{all} {changed} ORDER BY id"))?;
+    entries.query_map([after], entry_from)?.collect()
+}
+
+fn entry_from(row: &Row<'_>) -> rusqlite::Result<PollEntry> {
+    Ok(PollEntry {
+        id: PollId(row.get(0)?),
+        slug: word(row, 1)?,
+        version: row.get(2)?,
+        changed: row.get(3)?,
+        is_draft: row.get(4)?,
+        closes_at: timestamp(row.get(5)?),
+        is_closed: row.get(6)?,
+        is_final: row.get(7)?,
+        is_archived: row.get(8)?,
+    })
+}
+
+pub(super) fn latest_slugs(reader: &Connection, limit: usize) -> rusqlite::Result<Vec<Slug>> {
+    let mut slugs = reader.prepare_cached("SELECT slug FROM poll ORDER BY id DESC LIMIT ?1")?;
+    slugs.query_map([limit], |row| word(row, 0))?.collect()
 }
 
 pub(super) fn by_id(reader: &Connection, polls: &[PollId]) -> rusqlite::Result<Vec<Poll>> {
@@ -116,7 +139,7 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll, by: &Author) -> Stor
     poll.id = PollId(transaction.last_insert_rowid());
     insert_options(&transaction, &poll).map_err(write_error)?;
     audit::append(&transaction, Action::Create, Some(&poll.slug), &all_fields(&poll), by).map_err(write_error)?;
-    bump_version(&transaction).map_err(write_error)?;
+    bump_version(&transaction, &[poll.id]).map_err(write_error)?;
     transaction.commit().map_err(write_error)?;
     Ok(poll)
 }
@@ -154,7 +177,7 @@ pub(super) fn change(
     }
     audit::append(&transaction, change.action(), Some(&changed.slug), &changes(&stored, &changed), by)
         .map_err(write_error)?;
-    bump_version(&transaction).map_err(write_error)?;
+    bump_version(&transaction, &[poll]).map_err(write_error)?;
     transaction.commit().map_err(write_error)?;
     Ok(changed)
 }
@@ -171,7 +194,7 @@ pub(super) fn delete(writer: &mut Connection, poll: PollId, version: u64, by: &A
         .execute("UPDATE polls_version SET last_deleted = max(last_deleted, ?1)", [poll.0])
         .map_err(write_error)?;
     audit::append(&transaction, Action::Delete, Some(&stored.slug), &all_fields(&stored), by).map_err(write_error)?;
-    bump_version(&transaction).map_err(write_error)?;
+    bump_version(&transaction, &[]).map_err(write_error)?;
     transaction.commit().map_err(write_error)
 }
 
@@ -205,19 +228,21 @@ pub(super) fn mark(writer: &mut Connection, polls: &[(PollId, u64)], mark: Mark)
     };
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
     let now = now(&transaction).map_err(read_error)?;
-    let mut marked = 0;
+    let mut marked = Vec::new();
     for (poll, version) in polls {
         let update = format!(
             "UPDATE poll SET {set}, version = version + 1 \
              WHERE id = ?1 AND version = ?2 AND {column} IS NULL AND closes_at IS NOT NULL"
         );
-        marked += transaction.execute(&update, params![poll.0, version, now.0]).map_err(write_error)?;
+        if transaction.execute(&update, params![poll.0, version, now.0]).map_err(write_error)? > 0 {
+            marked.push(*poll);
+        }
     }
-    if marked > 0 {
-        bump_version(&transaction).map_err(write_error)?;
+    if !marked.is_empty() {
+        bump_version(&transaction, &marked).map_err(write_error)?;
         transaction.commit().map_err(write_error)?;
     }
-    Ok(marked)
+    Ok(marked.len())
 }
 
 /// What a poll's ballots are judged by; `None` if there is no such poll.
@@ -253,8 +278,12 @@ fn read_options(reader: &Connection, poll: &mut Poll) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn bump_version(writer: &Connection) -> rusqlite::Result<usize> {
-    writer.execute("UPDATE polls_version SET version = version + 1", [])
+/// Gives all polls their next version, and notes it with those that changed.
+fn bump_version(writer: &Connection, changed: &[PollId]) -> rusqlite::Result<()> {
+    writer.execute("UPDATE polls_version SET version = version + 1", [])?;
+    let mut note =
+        writer.prepare_cached("UPDATE poll SET changed = (SELECT version FROM polls_version) WHERE id = ?1")?;
+    changed.iter().try_for_each(|poll| note.execute([poll.0]).map(drop))
 }
 
 fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {

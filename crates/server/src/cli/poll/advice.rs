@@ -9,7 +9,7 @@ use crate::view::rfc3339_text;
 /// The error, and what to do instead.
 pub(in crate::cli) fn advise(error: PollError) -> anyhow::Error {
     let text = match error {
-        PollError::NotFound { slug, named, polls } => not_found(&slug, &named, polls),
+        PollError::NotFound { slug, named, more } => not_found(&slug, &named, more),
         PollError::NoOpeningToCountFrom => {
             "a delay in --closes-at counts from the opening: give --opens-at too, or an \
                                             absolute time to close at"
@@ -29,13 +29,13 @@ pub(in crate::cli) fn advise(error: PollError) -> anyhow::Error {
     anyhow::Error::msg(text)
 }
 
-/// The error about a poll that doesn't exist, with those that do: all `polls`, or the latest.
-fn not_found(slug: &Slug, named: &[Slug], polls: usize) -> String {
+/// The error about a poll that doesn't exist, with the latest of those that do.
+fn not_found(slug: &Slug, named: &[Slug], more: bool) -> String {
     let mut known = named.iter().map(Slug::as_str).collect::<Vec<_>>().join(", ");
-    if polls > named.len() {
+    if more {
         known.push_str(" and more, see `throng poll list`");
     }
-    match polls {
+    match named.len() {
         0 => format!("there is no poll `{slug}`, nor any other; make one with `throng poll create`"),
         1 => format!("there is no poll `{slug}`; the only one is {known}"),
         _ => format!("there is no poll `{slug}`; there are {known}"),

@@ -30,6 +30,8 @@ impl FromRequestParts<Arc<CoreState>> for PollPath {
 
     async fn from_request_parts(parts: &mut Parts, core: &Arc<CoreState>) -> Result<Self, Problem> {
         let Path(slug) = Path::<String>::from_request_parts(parts, core).await.map_err(|_| Problem::PollNotFound)?;
-        core.app.polls.current().by_slug(&slug).cloned().map(Self).ok_or(Problem::PollNotFound)
+        let app = &core.app;
+        let live = app.polls.find(&slug, &app.source).await.map_err(Problem::store_not_ready)?;
+        live.map(Self).ok_or(Problem::PollNotFound)
     }
 }

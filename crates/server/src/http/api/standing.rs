@@ -41,7 +41,7 @@ pub async fn show(
     ballot_id: BallotPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (receipt, live) = of_receipt(&core, ballot_id, &headers)?;
+    let (receipt, live) = of_receipt(&core, ballot_id, &headers).await?;
     let standing = voting::standing(&core, &live.poll, &receipt).await?;
     Ok(response(StatusCode::OK, &receipt, &live, word(standing)))
 }
@@ -63,7 +63,7 @@ async fn withdrawn(
     peer: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let (receipt, live) = of_receipt(core, ballot_id, headers)?;
+    let (receipt, live) = of_receipt(core, ballot_id, headers).await?;
     take_share(core, &live.poll, headers, peer)?;
     Ok(match voting::withdraw(core, &live.poll, &receipt).await? {
         Status::Counted | Status::Outdated => response(StatusCode::OK, &receipt, &live, word(Standing::Withdrawn)),
@@ -72,7 +72,7 @@ async fn withdrawn(
 }
 
 /// The receipt in the request, and its poll.
-fn of_receipt(
+async fn of_receipt(
     core: &CoreState,
     ballot_id: BallotPath,
     headers: &HeaderMap,
@@ -81,7 +81,9 @@ fn of_receipt(
     let text = headers.get(THRONG_RECEIPT).and_then(|receipt| receipt.to_str().ok()).ok_or(Problem::ReceiptInvalid)?;
     let key = ReceiptKey(&core.app.ballot_receipt_key);
     let receipt = Receipt::verified(key, text, id).ok_or(Problem::ReceiptInvalid)?;
-    let live = core.app.polls.current().by_id(receipt.poll).cloned().ok_or(Problem::PollNotFound)?;
+    let app = &core.app;
+    let live = app.polls.get(receipt.poll, &app.source).await.map_err(Problem::store_not_ready)?;
+    let live = live.ok_or(Problem::PollNotFound)?;
     Ok((receipt, live))
 }
 

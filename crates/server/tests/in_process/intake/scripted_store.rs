@@ -15,8 +15,8 @@ use throng_domain::poll::{OptionId, Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
-    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollStore,
-    Recorded, Recount, StoreError,
+    AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollEntry,
+    PollStore, Recorded, Recount, StoreError,
 };
 use throng_domain::tally::{Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -126,8 +126,24 @@ impl PollStore for ScriptedStore {
         Ok(1)
     }
 
-    async fn poll_versions(&self) -> Result<Vec<(PollId, u64)>, StoreError> {
-        Ok(self.polls().await?.iter().map(|poll| (poll.id, poll.version)).collect())
+    async fn poll_entries(&self, _: u64) -> Result<Vec<PollEntry>, StoreError> {
+        let Poll { id, slug, version, .. } = self.poll.clone();
+        let (is_draft, is_closed, is_final, is_archived) = (false, false, false, false);
+        Ok(vec![PollEntry {
+            id,
+            slug,
+            version,
+            changed: 1,
+            is_draft,
+            closes_at: None,
+            is_closed,
+            is_final,
+            is_archived,
+        }])
+    }
+
+    async fn latest_slugs(&self, _: usize) -> Result<Vec<Slug>, StoreError> {
+        not_here()
     }
 
     async fn polls_by_id(&self, _: &[PollId]) -> Result<Vec<Poll>, StoreError> {

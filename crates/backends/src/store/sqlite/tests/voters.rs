@@ -210,7 +210,11 @@ async fn file_of_the_fourth_version_gets_voters() {
     let store = open(directory.path()).await;
     let before = create(&store, "before").await;
     record(&store, &[ballot(&before, 1, &[1])]).await;
-    store.lock_writer().connection.execute_batch(&[UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5].concat()).unwrap();
+    store
+        .lock_writer()
+        .connection
+        .execute_batch(&[UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5].concat())
+        .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(4));
     let poll = create_with_quota(&store, "poll", Quota::ONE).await;
     let cast = [ballot(&before, 2, &[1]), of_voter(&poll, 1, 1, &[1]), of_voter(&poll, 1, 2, &[1])];

@@ -9,7 +9,7 @@ use hyper::header::{HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
 use throng_domain::policy::Policy;
-use throng_domain::poll::{Kind, OptionId, PercentBase, Proof, Visibility};
+use throng_domain::poll::{Kind, OptionId, PercentBase, PollId, Proof, Visibility};
 use throng_domain::poll_change::Edit;
 
 use super::request::{
@@ -57,13 +57,12 @@ pub async fn list(
     if !(1..=PAGE_MAX).contains(&query.limit) {
         return Err(Problem::InvalidQuery(format!("limit is 1 to {PAGE_MAX}")));
     }
-    let (now, known) = (core.app.clock.now(), core.app.polls.current().clone());
-    let mut polls: Vec<_> = known.all().filter(|poll| poll.id.0 > query.after).collect();
-    polls.retain(|poll| query.archived || poll.archived_at.is_none());
-    polls.sort_unstable_by_key(|poll| poll.id);
+    let (app, now) = (&core.app, core.app.clock.now());
+    // One more, which shows whether there is a next page.
+    let mut polls = app.polls.page(PollId(query.after), query.limit + 1, query.archived, &app.source).await?;
     let next = polls.get(query.limit - 1).filter(|_| polls.len() > query.limit).map(|last| last.id.0);
     polls.truncate(query.limit);
-    let polls = polls.into_iter().map(|poll| AdminPollView::new(poll, now)).collect();
+    let polls = polls.iter().map(|poll| AdminPollView::new(poll, now)).collect();
     Ok(json_response(&ListView { polls, next }))
 }
 
