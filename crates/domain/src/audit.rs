@@ -61,6 +61,10 @@ words! {
         Import = "import",
         /// A draft was deleted.
         Delete = "delete",
+        /// A batch of invitation codes was made.
+        CreateCodes = "create_codes",
+        /// Such a batch was revoked.
+        RevokeCodes = "revoke_codes",
         /// A token was made for somebody who administers polls.
         CreateToken = "create_token",
         /// Such a token was revoked.

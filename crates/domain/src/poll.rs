@@ -6,6 +6,7 @@ use crate::ballot::Choices;
 use crate::clock::Timestamp;
 pub use crate::ids::{InvalidSlug, OptionId, PollId, Slug};
 use crate::policy::{Policy, Quota};
+pub use crate::poll_rules::OPTIONS_MAX;
 use crate::void::Void;
 use crate::words::words;
 

@@ -83,6 +83,8 @@ pub struct App {
     pub(crate) queues: Mutex<Option<Messages>>,
     /// Shared by all cores, so that ids ascend across cores and the index that stores them grows at its end.
     pub(crate) ballot_ids: Mutex<BallotIds>,
+    /// The permit to count a poll's ballots over HTTP.
+    pub(crate) recounts: Semaphore,
     /// Permits to export ballots over HTTP.
     pub(crate) exports: Arc<Semaphore>,
     /// Permits to look up in the store what became of a ballot.

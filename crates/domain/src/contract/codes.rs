@@ -1,7 +1,7 @@
 //! Invitation codes: valid in one poll, until their batch is revoked.
 
 use super::support::{OPENS_AT, ballot, done, new_poll, record, tallies};
-use crate::audit::Author;
+use crate::audit::{Action, Author};
 use crate::ballot::{Ballot, VoterKey};
 use crate::code::BatchName;
 use crate::ids::PollId;
@@ -27,7 +27,7 @@ fn code(number: u32) -> VoterKey {
 
 /// A batch with these codes, exported.
 async fn batch(store: &dyn Store, poll: &Poll, number: u32, codes: &[VoterKey]) -> CodeBatch {
-    let batch = done(store.begin_code_batch(poll.id, &name(number), OPENS_AT).await);
+    let batch = done(store.begin_code_batch(poll.id, &name(number), OPENS_AT, &Author::THRONG).await);
     done(store.add_codes(poll.id, batch.number, codes).await);
     done(store.mark_batch_exported(poll.id, batch.number, OPENS_AT.plus_ms(1)).await);
     batch
@@ -44,7 +44,7 @@ pub async fn codes_are_valid_in_their_poll_until_revoked(store: &dyn Store) {
     let (poll, other) = (create(store, "poll").await, create(store, "other").await);
     let all: Vec<_> = (1..=4).map(code).collect();
     assert_eq!(valid(store, &poll, &all).await, []);
-    let first = done(store.begin_code_batch(poll.id, &name(1), OPENS_AT).await);
+    let first = done(store.begin_code_batch(poll.id, &name(1), OPENS_AT, &Author::THRONG).await);
     assert_eq!((first.number, &first.name, first.codes, first.made_at), (1, &name(1), 0, OPENS_AT));
     done(store.add_codes(poll.id, 1, &all[..1]).await);
     assert_eq!(valid(store, &poll, &all).await, all[..1]);
@@ -56,7 +56,7 @@ pub async fn codes_are_valid_in_their_poll_until_revoked(store: &dyn Store) {
     assert_eq!(valid(store, &other, &all).await, all[3..]);
     assert_eq!(valid(store, &poll, &[all[1]]).await, all[1..2]);
     for at in [2, 3] {
-        done(store.revoke_code_batch(poll.id, 1, OPENS_AT.plus_ms(at)).await);
+        done(store.revoke_code_batch(poll.id, 1, OPENS_AT.plus_ms(at), &Author::THRONG).await);
         assert_eq!(valid(store, &poll, &all).await, all[2..3]);
     }
     let exported_at = Some(OPENS_AT.plus_ms(1));
@@ -64,6 +64,13 @@ pub async fn codes_are_valid_in_their_poll_until_revoked(store: &dyn Store) {
     let second = CodeBatch { codes: 1, exported_at, ..second };
     assert_eq!(done(store.code_batches(poll.id).await), [revoked, second]);
     assert_eq!(done(store.code_batches(PollId(poll.id.0 + 1_000)).await), []);
+    let log = done(store.audit_log(Some(&poll.slug), None, 10).await);
+    let noted: Vec<_> = log.iter().map(|entry| (entry.action, &entry.changes["batch"]["name"])).collect();
+    let (first, second) = (serde_json::json!("batch-1"), serde_json::json!("batch-2"));
+    assert_eq!(
+        noted[..3],
+        [(Action::RevokeCodes, &first), (Action::CreateCodes, &second), (Action::CreateCodes, &first)]
+    );
 }
 
 /// Where one of the codes can't be added, none is.
@@ -71,7 +78,7 @@ pub async fn batch_of_codes_is_added_whole_or_not_at_all(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let all: Vec<_> = (1..=3).map(code).collect();
     batch(store, &poll, 1, &all[1..2]).await;
-    let second = done(store.begin_code_batch(poll.id, &name(2), OPENS_AT).await);
+    let second = done(store.begin_code_batch(poll.id, &name(2), OPENS_AT, &Author::THRONG).await);
     let taken = store.add_codes(poll.id, second.number, &all).await;
     assert!(matches!(taken, Err(StoreError::Conflict(_))), "{taken:?}");
     assert_eq!(valid(store, &poll, &all).await, all[1..2]);
@@ -84,8 +91,8 @@ pub async fn batch_of_codes_is_added_whole_or_not_at_all(store: &dyn Store) {
 pub async fn exported_or_revoked_batch_gets_no_more_codes(store: &dyn Store) {
     let poll = create(store, "poll").await;
     batch(store, &poll, 1, &[code(1)]).await;
-    done(store.begin_code_batch(poll.id, &name(2), OPENS_AT).await);
-    done(store.revoke_code_batch(poll.id, 2, OPENS_AT).await);
+    done(store.begin_code_batch(poll.id, &name(2), OPENS_AT, &Author::THRONG).await);
+    done(store.revoke_code_batch(poll.id, 2, OPENS_AT, &Author::THRONG).await);
     for number in [1, 2, 3] {
         let refused = store.add_codes(poll.id, number, &[code(2)]).await;
         assert!(matches!(refused, Err(StoreError::Rejected(_))), "{number}: {refused:?}");
@@ -96,12 +103,12 @@ pub async fn exported_or_revoked_batch_gets_no_more_codes(store: &dyn Store) {
 /// A poll's batches have different names.
 pub async fn name_of_a_batch_is_taken_once(store: &dyn Store) {
     let (poll, other) = (create(store, "poll").await, create(store, "other").await);
-    done(store.begin_code_batch(poll.id, &name(7), OPENS_AT).await);
-    let taken = store.begin_code_batch(poll.id, &name(7), OPENS_AT).await;
+    done(store.begin_code_batch(poll.id, &name(7), OPENS_AT, &Author::THRONG).await);
+    let taken = store.begin_code_batch(poll.id, &name(7), OPENS_AT, &Author::THRONG).await;
     assert!(matches!(&taken, Err(StoreError::Conflict(why)) if why.contains("batch-7")), "{taken:?}");
-    assert_eq!(done(store.begin_code_batch(poll.id, &name(8), OPENS_AT).await).number, 2);
-    assert_eq!(done(store.begin_code_batch(other.id, &name(7), OPENS_AT).await).number, 1);
-    let missing = store.begin_code_batch(PollId(poll.id.0 + 1_000), &name(1), OPENS_AT).await;
+    assert_eq!(done(store.begin_code_batch(poll.id, &name(8), OPENS_AT, &Author::THRONG).await).number, 2);
+    assert_eq!(done(store.begin_code_batch(other.id, &name(7), OPENS_AT, &Author::THRONG).await).number, 1);
+    let missing = store.begin_code_batch(PollId(poll.id.0 + 1_000), &name(1), OPENS_AT, &Author::THRONG).await;
     assert!(matches!(missing, Err(StoreError::Rejected(_))), "{missing:?}");
 }
 
@@ -109,7 +116,7 @@ pub async fn name_of_a_batch_is_taken_once(store: &dyn Store) {
 pub async fn largest_calls_for_codes_succeed(store: &dyn Store) {
     let poll = create(store, "poll").await;
     let all: Vec<_> = (0..CODES_ADDED_MAX as u32).map(code).collect();
-    done(store.begin_code_batch(poll.id, &name(1), OPENS_AT).await);
+    done(store.begin_code_batch(poll.id, &name(1), OPENS_AT, &Author::THRONG).await);
     done(store.add_codes(poll.id, 1, &[]).await);
     done(store.add_codes(poll.id, 1, &all).await);
     assert_eq!(done(store.code_batches(poll.id).await)[0].codes, all.len() as u64);
@@ -131,7 +138,7 @@ pub async fn a_codes_ballots_count_once(store: &dyn Store) {
     let recorded = record(store, &[cast(1), cast(2)]).await;
     let used = Outcome::QuotaUsed { ballots: 1, only: Some(cast(1).choices) };
     assert_eq!(recorded.outcomes, [Outcome::Counted, used]);
-    done(store.revoke_code_batch(poll.id, 1, OPENS_AT).await);
+    done(store.revoke_code_batch(poll.id, 1, OPENS_AT, &Author::THRONG).await);
     assert_eq!(record(store, &[cast(1)]).await.outcomes, [Outcome::CountedBefore]);
     assert_eq!(tallies(store, &poll).await.voters, 1);
 }

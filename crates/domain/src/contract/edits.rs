@@ -117,7 +117,7 @@ pub async fn only_a_draft_is_deleted(store: &dyn Store) {
     let rejected = store.delete_poll(open.id, open.version, &Author::THRONG).await;
     assert!(matches!(rejected, Err(StoreError::Rejected(_))), "{rejected:?}");
     let name: BatchName = "first".parse().expect("a valid name");
-    let batch = done(store.begin_code_batch(draft.id, &name, OPENS_AT).await);
+    let batch = done(store.begin_code_batch(draft.id, &name, OPENS_AT, &Author::THRONG).await);
     done(store.add_codes(draft.id, batch.number, &[VoterKey([7; 15])]).await);
     let before = done(store.polls_version().await);
     let stale = store.delete_poll(draft.id, draft.version + 1, &Author::THRONG).await;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::error::StoreError;
+use crate::audit::Author;
 use crate::ballot::VoterKey;
 use crate::clock::Timestamp;
 use crate::code::BatchName;
@@ -19,7 +20,7 @@ pub const CODES_LOOKED_UP_MAX: usize = 500;
 /// Each call is one transaction, durable when it returns `Ok`.
 #[async_trait]
 pub trait CodeStore: Send + Sync + std::fmt::Debug {
-    /// Begins a batch, without codes yet. It gets the next number in its poll, from 1.
+    /// Begins a batch, without codes yet, and notes in the audit log who did. It gets the next number in its poll, from 1.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the poll has a batch of this name; [`StoreError::Rejected`] if there is no such poll.
@@ -28,6 +29,7 @@ pub trait CodeStore: Send + Sync + std::fmt::Debug {
         poll: PollId,
         name: &BatchName,
         made_at: Timestamp,
+        by: &Author,
     ) -> Result<CodeBatch, StoreError>;
 
     /// Adds codes, at most [`CODES_ADDED_MAX`], to the poll's batch with this number: all of them or none.
@@ -40,9 +42,9 @@ pub trait CodeStore: Send + Sync + std::fmt::Debug {
     /// Stores that all codes of the batch were handed out, so that it gets no more of them.
     async fn mark_batch_exported(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError>;
 
-    /// Revokes a batch: from now on none of its codes is valid, and it gets no more of them. Its time remains that of the first
-    /// call.
-    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError>;
+    /// Revokes a batch, and notes in the audit log who did: from now on none of its codes is valid, and it gets no more of them. One
+    /// that is revoked already stays as it is, and nothing is noted.
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp, by: &Author) -> Result<(), StoreError>;
 
     /// The poll's batches, by their numbers.
     async fn code_batches(&self, poll: PollId) -> Result<Vec<CodeBatch>, StoreError>;
@@ -50,6 +52,13 @@ pub trait CodeStore: Send + Sync + std::fmt::Debug {
     /// Which of these codes, at most [`CODES_LOOKED_UP_MAX`], are the poll's and not revoked, in any order. Each is looked up by its
     /// key, however many there are.
     async fn valid_codes(&self, poll: PollId, codes: &[VoterKey]) -> Result<Vec<VoterKey>, StoreError>;
+}
+
+impl CodeBatch {
+    /// What the audit log says of the batch with this number.
+    pub fn audited(number: u32, name: &str) -> serde_json::Value {
+        serde_json::json!({ "batch": { "number": number, "name": name } })
+    }
 }
 
 /// A batch of codes.

@@ -1,7 +1,7 @@
 //! Limits how many invalid tokens a network may send.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use throng_domain::clock::Timestamp;
 
@@ -17,60 +17,60 @@ const WINDOW_MS: i64 = 60_000;
 /// not lock everybody else out, and a secret of 256 bits isn't guessed.
 const NETWORKS_MAX: usize = 10_000;
 
-/// The attempts of each network that has sent an invalid token lately, or has sent one that is being looked up.
+/// The networks that have sent an invalid token lately.
 #[derive(Debug, Default)]
-pub(super) struct Throttle(Mutex<HashMap<u128, Attempts>>);
+pub(super) struct Throttle(Mutex<HashMap<u128, Failures>>);
 
 #[derive(Debug)]
-struct Attempts {
+struct Failures {
     since: Timestamp,
-    failed: u32,
+    count: u32,
 }
 
-/// An attempt, which has failed unless it is undone.
-#[derive(Debug)]
-pub(super) struct Attempt<'a> {
-    throttle: &'a Throttle,
-    network: u128,
-}
+impl Failures {
+    fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.since.plus_ms(WINDOW_MS) || now < self.since
+    }
 
-impl Throttle {
-    /// Counts an attempt of this network.
-    ///
-    /// # Errors
-    /// [`AccessError::Throttled`].
-    pub(super) fn begin(&self, network: u128, now: Timestamp) -> Result<Attempt<'_>, AccessError> {
-        let mut networks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_over = |attempts: &Attempts| now >= attempts.since.plus_ms(WINDOW_MS) || now < attempts.since;
-        if networks.len() >= NETWORKS_MAX && !networks.contains_key(&network) {
-            networks.retain(|_, attempts| !is_over(attempts));
-        }
-        let has_room = networks.len() < NETWORKS_MAX;
-        match networks.get_mut(&network) {
-            Some(attempts) if is_over(attempts) => *attempts = Attempts { since: now, failed: 1 },
-            Some(attempts) if attempts.failed >= FAILED_MAX => {
-                let left_ms = attempts.since.plus_ms(WINDOW_MS).0 - now.0;
-                let retry_after_s = u32::try_from(left_ms.div_euclid(1_000) + 1).unwrap_or(u32::MAX).min(60);
-                return Err(AccessError::Throttled { retry_after_s });
-            }
-            Some(attempts) => attempts.failed += 1,
-            None if has_room => drop(networks.insert(network, Attempts { since: now, failed: 1 })),
-            None => {}
-        }
-        Ok(Attempt { throttle: self, network })
+    /// The error of a network that has sent too many.
+    fn throttled(&self, now: Timestamp) -> Option<AccessError> {
+        let left_ms = self.since.plus_ms(WINDOW_MS).0 - now.0;
+        let retry_after_s = u32::try_from(left_ms.div_euclid(1_000) + 1).unwrap_or(u32::MAX).min(60);
+        (self.count >= FAILED_MAX && !self.is_over(now)).then_some(AccessError::Throttled { retry_after_s })
     }
 }
 
-impl Attempt<'_> {
-    /// It hasn't failed.
-    pub(super) fn undo(self) {
-        let mut networks = self.throttle.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(attempts) = networks.get_mut(&self.network) {
-            attempts.failed = attempts.failed.saturating_sub(1);
-            if attempts.failed == 0 {
-                networks.remove(&self.network);
+impl Throttle {
+    /// Checks that the network hasn't sent too many invalid tokens.
+    ///
+    /// # Errors
+    /// [`AccessError::Throttled`].
+    pub(super) fn check(&self, network: u128, now: Timestamp) -> Result<(), AccessError> {
+        self.networks().get(&network).and_then(|failures| failures.throttled(now)).map_or(Ok(()), Err)
+    }
+
+    /// Counts an invalid token of the network; returns the error to refuse it with.
+    pub(super) fn refuse(&self, network: u128, now: Timestamp) -> AccessError {
+        let mut networks = self.networks();
+        if networks.len() >= NETWORKS_MAX && !networks.contains_key(&network) {
+            networks.retain(|_, failures| !failures.is_over(now));
+            if networks.len() >= NETWORKS_MAX {
+                return AccessError::Invalid;
             }
         }
+        let failures = networks.entry(network).or_insert(Failures { since: now, count: 0 });
+        if failures.is_over(now) {
+            *failures = Failures { since: now, count: 0 };
+        }
+        if let Some(throttled) = failures.throttled(now) {
+            return throttled;
+        }
+        failures.count += 1;
+        AccessError::Invalid
+    }
+
+    fn networks(&self) -> MutexGuard<'_, HashMap<u128, Failures>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,21 +81,14 @@ mod tests {
     #[test]
     fn networks_are_bounded_and_forgotten() {
         let throttle = Throttle::default();
-        let begin = |network, at| throttle.begin(network, Timestamp(at)).is_ok();
-        assert!((0..2 * NETWORKS_MAX as u128).all(|network| begin(network, 0)));
-        assert_eq!(throttle.0.lock().unwrap().len(), NETWORKS_MAX);
-        assert!((1..FAILED_MAX).all(|_| begin(7, 0)) && !begin(7, 0), "one that is known");
-        assert!((0..2 * FAILED_MAX).all(|_| begin(u128::MAX, 0)), "one that there is no room for");
-        assert!(begin(u128::MAX, WINDOW_MS) && begin(7, WINDOW_MS));
-        assert_eq!(throttle.0.lock().unwrap().len(), 2);
-    }
-
-    #[test]
-    fn attempts_that_succeed_are_not_counted() {
-        let throttle = Throttle::default();
-        for _ in 0..10 * FAILED_MAX {
-            throttle.begin(1, Timestamp(0)).unwrap().undo();
-        }
-        assert!(throttle.0.lock().unwrap().is_empty());
+        let fails = |network, at| matches!(throttle.refuse(network, Timestamp(at)), AccessError::Invalid);
+        assert!((0..2 * NETWORKS_MAX as u128).all(|network| fails(network, 0)));
+        assert_eq!(throttle.networks().len(), NETWORKS_MAX);
+        assert!((1..FAILED_MAX).all(|_| fails(7, 0)) && !fails(7, 0), "one that is known");
+        assert!(throttle.check(7, Timestamp(0)).is_err() && throttle.check(8, Timestamp(0)).is_ok());
+        assert!((0..2 * FAILED_MAX).all(|_| fails(u128::MAX, 0)), "one that there is no room for");
+        assert!(throttle.check(7, Timestamp(WINDOW_MS)).is_ok());
+        assert!(fails(u128::MAX, WINDOW_MS) && fails(7, WINDOW_MS));
+        assert_eq!(throttle.networks().len(), 2);
     }
 }

@@ -150,6 +150,7 @@ impl Frame {
             writable: Arc::new(AtomicBool::new(true)),
             behind_broker: broker.is_some(),
             queues: Mutex::default(),
+            recounts: Semaphore::new(1),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             look_ups: LookUps::default(),
         });

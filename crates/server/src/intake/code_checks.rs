@@ -161,7 +161,7 @@ mod tests {
         let mut polls = Vec::new();
         for slug in ["even", "odd"] {
             let poll = store.create_poll(NewPoll::demo(slug.parse().unwrap(), now), &Author::THRONG).await.unwrap().id;
-            store.begin_code_batch(poll, &BatchName::of_number(1), now).await.unwrap();
+            store.begin_code_batch(poll, &BatchName::of_number(1), now, &Author::THRONG).await.unwrap();
             polls.push(poll);
         }
         let known = |parity: u16| (0..1_000).filter(move |number| number % 2 == parity).map(code).collect::<Vec<_>>();

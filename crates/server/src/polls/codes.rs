@@ -52,7 +52,7 @@ impl PollService<'_> {
             }
         };
         let codes = made(count, poll.id, key, random);
-        let batch = self.store.begin_code_batch(poll.id, &name, self.clock.now()).await?;
+        let batch = self.store.begin_code_batch(poll.id, &name, self.clock.now(), self.author).await?;
         Ok(NewBatch { poll, batch, codes })
     }
 
@@ -94,7 +94,8 @@ impl PollService<'_> {
         let batches = self.store.code_batches(poll.id).await?;
         let no_such_batch = || PollError::NoSuchBatch { slug: slug.clone(), name: name.clone() };
         let batch = batches.into_iter().find(|batch| batch.name == *name).ok_or_else(no_such_batch)?;
-        retry_conflicts(|| async { Ok(self.store.revoke_code_batch(poll.id, batch.number, now).await?) }).await?;
+        retry_conflicts(|| async { Ok(self.store.revoke_code_batch(poll.id, batch.number, now, self.author).await?) })
+            .await?;
         Ok(CodeBatch { revoked_at: batch.revoked_at.or(Some(now)), ..batch })
     }
 

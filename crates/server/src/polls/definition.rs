@@ -4,10 +4,11 @@ use serde::Deserialize;
 use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::{Policy, Quota};
-use throng_domain::poll::{Kind, OptionId, PercentBase, Poll, PollId, Proof, Slug, Visibility};
+use throng_domain::poll::{Kind, OPTIONS_MAX, OptionId, PercentBase, Poll, PollId, Proof, Slug, Visibility};
 use throng_domain::poll_change::Edit;
+use throng_domain::window::{Window, WindowFault};
 
-use super::{PollError, PollService, Schedule, TimeArg};
+use super::{ATTEMPTS_MAX, PollError, PollService, Schedule, TimeArg};
 
 /// A poll as it is to be. What isn't given is as in a new poll, but when it opens and closes, which then stays as it is.
 #[derive(Clone, Debug, Deserialize)]
@@ -128,7 +129,7 @@ impl PollDefinition {
     /// # Errors
     /// [`PollError::Invalid`] if the options' ids aren't those of a new poll.
     pub fn into_new_poll(self) -> Result<(NewPoll, Schedule), PollError> {
-        let options = self.numbered_options();
+        let options = self.numbered_options()?;
         if (1..).zip(&options).any(|(id, (given, _))| given.0 != id) {
             return Err(PollError::Invalid(vec![
                 "the options of a new poll have the ids 1, 2, 3 … in this order".to_owned(),
@@ -156,27 +157,59 @@ impl PollDefinition {
         Ok((new, schedule))
     }
 
-    fn numbered_options(&self) -> Vec<(OptionId, String)> {
+    /// The options with their ids.
+    ///
+    /// # Errors
+    /// [`PollError::Invalid`] if there are too many, or two have the same id.
+    fn numbered_options(&self) -> Result<Vec<(OptionId, String)>, PollError> {
+        if self.options.len() > OPTIONS_MAX {
+            let fault = format!("a poll has 2 to {OPTIONS_MAX} options, this one {}", self.options.len());
+            return Err(PollError::Invalid(vec![fault]));
+        }
         let numbered = |(place, option): (u16, &OptionDefinition)| match option {
             OptionDefinition::Label(label) => (OptionId(place), label.clone()),
             OptionDefinition::WithId(NumberedOption { id, label }) => (*id, label.clone()),
         };
-        (1..).zip(&self.options).map(numbered).collect()
+        let options: Vec<_> = (1..).zip(&self.options).map(numbered).collect();
+        let twice =
+            |(place, (id, _)): &(usize, &(OptionId, String))| options[..*place].iter().any(|(other, _)| other == id);
+        match options.iter().enumerate().find(twice) {
+            Some((_, (id, _))) => Err(PollError::Invalid(vec![format!("two options have the id {id}")])),
+            None => Ok(options),
+        }
     }
 
     /// The edit by which `poll` becomes as this says.
     ///
     /// # Errors
-    /// [`PollError::Invalid`] if an option that the poll doesn't have isn't the next one.
+    /// [`PollError::Invalid`] if a new option isn't the next one, the options have another order than in the poll, or one of an
+    /// opened poll would get the label of another one: its votes would count for something else.
     fn edit_of(&self, poll: &Poll) -> Result<Edit, PollError> {
-        let options = self.numbered_options();
+        let options = self.numbered_options()?;
         let existing = |id: OptionId| poll.options.iter().find(|option| option.id == id);
-        let added: Vec<_> = options.iter().filter(|(id, _)| existing(*id).is_none()).collect();
-        if (u32::from(poll.last_option.0) + 1..).zip(&added).any(|(next, (id, _))| u32::from(id.0) != next) {
+        let (kept, added): (Vec<_>, Vec<_>) = options.iter().partition(|(id, _)| existing(*id).is_some());
+        let next = u32::from(poll.last_option.0) + 1;
+        if (next..).zip(&added).any(|(next, (id, _))| u32::from(id.0) != next) {
             return Err(PollError::Invalid(vec![format!(
-                "a new option of the poll `{}` gets the id {}, after all that it ever had; give the options' ids",
-                poll.slug,
-                u32::from(poll.last_option.0) + 1
+                "a new option of the poll `{}` gets the id {next}, after all that it ever had; give the options' ids",
+                poll.slug
+            )]));
+        }
+        let in_order =
+            poll.options.iter().map(|option| option.id).filter(|id| kept.iter().any(|(other, _)| other == id));
+        let in_order = in_order.chain(added.iter().map(|(id, _)| *id));
+        if !options.iter().map(|(id, _)| *id).eq(in_order) {
+            let fault = format!("the options of the poll `{}` keep their order; new ones come last", poll.slug);
+            return Err(PollError::Invalid(vec![fault]));
+        }
+        let has_label_of_other = |(id, label): &&&(OptionId, String)| {
+            poll.options.iter().any(|other| other.label == *label && other.id != *id)
+                && existing(*id).is_some_and(|option| option.label != *label)
+        };
+        if let Some((id, label)) = kept.iter().find(has_label_of_other).filter(|_| !poll.is_draft()) {
+            return Err(PollError::Invalid(vec![format!(
+                "option {id} of the poll `{}` would get another one's label, `{label}`, and its votes with it; options keep their order",
+                poll.slug
             )]));
         }
         let is_relabelled = |id: OptionId, label: &str| existing(id).is_some_and(|option| option.label != label);
@@ -211,13 +244,16 @@ impl PollDefinition {
 /// When the poll opens or closes otherwise than it would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WindowChange {
-    Open(TimeArg, Option<TimeArg>),
-    Close(Timestamp),
+    Opens(TimeArg, Option<TimeArg>),
+    Closes(Timestamp),
+    /// A draft closes then, once it is opened.
+    DraftCloses(Timestamp),
 }
 
 impl PollDefinition {
     /// The change by which the poll opens and closes as defined; `None` if it does so already. A poll that has an opening time
-    /// keeps it, unless another time is given: `now` and a delay are for one that has none.
+    /// keeps it, unless another time is given: `now` and a delay are for one that has none. A poll that has closed stays closed, if it
+    /// would be closed by now as defined, too.
     fn window_change(&self, poll: &Poll, now: Timestamp) -> Result<Option<WindowChange>, PollError> {
         let opens_at = match (self.opens_at, poll.opens_at) {
             (Some(TimeArg::At(at)), stored) if stored == Some(at) => None,
@@ -225,14 +261,18 @@ impl PollDefinition {
             (given, _) => given,
         };
         if let Some(at) = opens_at {
-            return Ok(Some(WindowChange::Open(at, self.closes_at)));
+            return Ok(Some(WindowChange::Opens(at, self.closes_at)));
         }
-        let closes_at = match (self.closes_at, poll.opens_at) {
-            (Some(TimeArg::After { .. }), None) => return Err(PollError::NoOpeningToCountFrom),
-            (Some(TimeArg::Now), _) if poll.is_closed(now) => None,
-            (given, opens_at) => given.map(|at| at.resolve(now, opens_at.unwrap_or(now))),
+        let Some(closes_at) = self.closes_at else { return Ok(None) };
+        let at = match (closes_at, poll.opens_at) {
+            (TimeArg::After { .. }, None) => return Err(PollError::NoOpeningToCountFrom),
+            (closes_at, opens_at) => closes_at.resolve(now, opens_at.unwrap_or(now)),
         };
-        Ok(closes_at.filter(|at| poll.closes_at != Some(*at)).map(WindowChange::Close))
+        let is_absolute = matches!(closes_at, TimeArg::At(_));
+        if poll.closes_at == Some(at) || poll.is_closed(now) && (at <= now || !is_absolute) {
+            return Ok(None);
+        }
+        Ok(Some(if poll.is_draft() { WindowChange::DraftCloses(at) } else { WindowChange::Closes(at) }))
     }
 }
 
@@ -240,23 +280,42 @@ impl PollService<'_> {
     /// Creates the poll, or changes the one with its slug, so that it is as `definition` says; if it is, nothing is done. A poll that
     /// was never opened opens as defined; one that was opened may close at another time.
     ///
-    /// The poll and its window are changed one after the other. If that is interrupted, the same call does the rest.
+    /// The poll and its window are changed one after the other, once both are known to be allowed. If that is interrupted, the same
+    /// call does the rest.
     ///
     /// # Errors
     /// As for [`Self::create`], [`Self::edit`], [`Self::open`] and [`Self::close`].
     pub async fn apply(&self, definition: &PollDefinition) -> Result<Applied, PollError> {
-        let Some(poll) = self.store.poll(&definition.slug).await? else {
+        for _ in 1..ATTEMPTS_MAX {
+            match self.apply_once(definition).await {
+                // Another change was faster, about which the caller said nothing.
+                Err(PollError::OtherVersion { .. } | PollError::SlugTaken(_)) if self.version.is_none() => {}
+                done => return done,
+            }
+        }
+        self.apply_once(definition).await
+    }
+
+    async fn apply_once(&self, definition: &PollDefinition) -> Result<Applied, PollError> {
+        let slug = &definition.slug;
+        if self.version.is_none() && self.store.poll(slug).await?.is_none() {
             let (new, schedule) = definition.clone().into_new_poll()?;
             return self.create(new, schedule).await.map(Applied::Created);
-        };
-        let before = poll.version;
-        let edited = self.edit(&poll.slug, Some(before), definition.edit_of(&poll)?).await?;
-        let changed = match definition.window_change(&edited, self.clock.now())? {
-            Some(WindowChange::Open(at, closes_at)) => self.open(&poll.slug, at, closes_at).await?,
-            Some(WindowChange::Close(at)) => self.close(&poll.slug, TimeArg::At(at)).await?,
+        }
+        let poll = self.find_to_change(slug).await?;
+        let (edit, _, window) = self.changes_of(definition, &poll)?;
+        let edited = self.at(Some(poll.version)).edit(slug, edit).await?;
+        let at_edited = self.at(Some(edited.version));
+        let changed = match window {
+            Some(WindowChange::Opens(at, closes_at)) => at_edited.open(slug, at, closes_at).await?,
+            Some(WindowChange::Closes(at)) => at_edited.close(slug, TimeArg::At(at)).await?,
+            Some(WindowChange::DraftCloses(at)) => {
+                let window = Window { opens_at: None, closes_at: Some(at) };
+                at_edited.set_window(slug, |_, _| Ok(window)).await?
+            }
             None => edited,
         };
-        Ok(if changed.version == before { Applied::Unchanged(changed) } else { Applied::Changed(changed) })
+        Ok(if changed.version == poll.version { Applied::Unchanged(changed) } else { Applied::Changed(changed) })
     }
 
     /// What [`Self::apply`] would do, so far as is known before it is done. The poll is as it would be, but for when it opens and
@@ -265,15 +324,35 @@ impl PollService<'_> {
     /// # Errors
     /// As for [`Self::apply`].
     pub async fn preview_apply(&self, definition: &PollDefinition) -> Result<Applied, PollError> {
-        let now = self.clock.now();
         let Some(poll) = self.store.poll(&definition.slug).await? else {
             let (new, schedule) = definition.clone().into_new_poll()?;
-            return Ok(Applied::Created(schedule.of(new, now)?.into_poll(PollId(0))));
+            return Ok(Applied::Created(schedule.of(new, self.clock.now())?.into_poll(PollId(0))));
         };
-        let fault = |fault| PollError::Edit { slug: poll.slug.clone(), fault };
-        let edited = poll.edited(&definition.edit_of(&poll)?, now, false).map_err(fault)?;
-        let is_changed = edited != poll || definition.window_change(&edited, now)?.is_some();
+        let (_, edited, window) = self.changes_of(definition, &poll)?;
+        let is_changed = edited != poll || window.is_some();
         Ok(if is_changed { Applied::Changed(edited) } else { Applied::Unchanged(edited) })
+    }
+
+    /// The edit and the change of its window by which the poll becomes as defined, and the poll after the edit: all checked, so far as is known
+    /// before anything is stored.
+    fn changes_of(
+        &self,
+        definition: &PollDefinition,
+        poll: &Poll,
+    ) -> Result<(Edit, Poll, Option<WindowChange>), PollError> {
+        let now = self.clock.now();
+        let edit = definition.edit_of(poll)?;
+        let edited = poll.edited(&edit, now, false);
+        let edited = edited.map_err(|fault| PollError::Edit { slug: poll.slug.clone(), fault })?;
+        let window = definition.window_change(&edited, now)?;
+        let checked = match window {
+            Some(WindowChange::Opens(at, closes_at)) => self.window_opened(&edited, now, at, closes_at).map(drop),
+            Some(WindowChange::Closes(at)) => self.checked_close(&edited, now, TimeArg::At(at)).map(drop),
+            Some(WindowChange::DraftCloses(at)) if at <= now => Err(WindowFault::ClosesInThePast { closes_at: at }),
+            Some(WindowChange::DraftCloses(_)) | None => Ok(()),
+        };
+        checked.map_err(|fault| PollError::Window { slug: poll.slug.clone(), fault })?;
+        Ok((edit, edited, window))
     }
 }
 
@@ -285,7 +364,8 @@ mod tests {
     use throng_backends::store::sqlite::SqliteStore;
     use throng_domain::audit::Author;
     use throng_domain::clock::{Clock as _, ManualClock, SystemClock};
-    use throng_domain::store::Schema as _;
+    use throng_domain::poll_change::PollChange;
+    use throng_domain::store::{PollStore as _, Schema as _};
 
     use super::*;
     use crate::config::{Config, Sources};
@@ -295,6 +375,12 @@ mod tests {
         let store = Arc::new(SqliteStore::open(&directory.path().join("throng.db")).unwrap());
         store.migrate().await.unwrap();
         (directory, store)
+    }
+
+    async fn preview(store: &SqliteStore, definition: &Value) -> Result<Applied, PollError> {
+        let (config, clock) = (Config::read(&Sources::from_pairs(&[])).unwrap(), ManualClock::new(SystemClock.now()));
+        let definition: PollDefinition = serde_json::from_value(definition.clone()).unwrap();
+        PollService::new(store, &clock, &config, &Author::THRONG).preview_apply(&definition).await
     }
 
     async fn apply(store: &SqliteStore, definition: &Value) -> Result<(&'static str, Poll), PollError> {
@@ -321,6 +407,70 @@ mod tests {
         song["options"] = json!([{"id": 1, "label": "Alpha"}, {"id": 3, "label": "C"}]);
         let refused = apply(&store, &song).await.unwrap_err().to_string();
         assert!(refused.contains("gets the id 5"), "{refused}");
+    }
+
+    /// Options are known by their ids: a list in another order must not give one option's votes to another.
+    #[tokio::test]
+    async fn votes_stay_with_their_options() {
+        let (_directory, store) = store().await;
+        let mut song = json!({"slug": "song", "title": "Best song?", "options": ["A", "B", "C"], "opens_at": "now"});
+        let (_, made) = apply(&store, &song).await.unwrap();
+        for (options, part) in [
+            (json!(["B", "A", "C"]), "`B`, and its votes with it"),
+            (json!([{"id": 2, "label": "B"}, {"id": 1, "label": "A"}, "C"]), "keep their order"),
+            (json!(["A", {"id": 1, "label": "Z"}, "C"]), "two options have the id 1"),
+            (json!(vec![""; 70_000]), "2 to 100 options"),
+        ] {
+            song["options"] = options;
+            let refused = apply(&store, &song).await.unwrap_err().to_string();
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
+        song["options"] = json!(["Alpha", "B", "C"]);
+        let (what, poll) = apply(&store, &song).await.unwrap();
+        assert_eq!((what, poll.version, poll.options[0].label.as_str()), ("changed", made.version + 1, "Alpha"));
+    }
+
+    /// A poll that can't open or close as defined isn't edited either, and a preview says so.
+    #[tokio::test]
+    async fn definition_is_applied_whole_or_not_at_all() {
+        let (_directory, store) = store().await;
+        let mut song =
+            json!({"slug": "song", "title": "One", "options": ["A", "B"], "opens_at": "now", "closes_at": "+2h"});
+        apply(&store, &song).await.unwrap();
+        song["title"] = json!("Two");
+        song["opens_at"] = json!("2998-01-01T00:00:00Z");
+        assert!(matches!(apply(&store, &song).await, Err(PollError::Window { .. })));
+        assert!(matches!(preview(&store, &song).await, Err(PollError::Window { .. })));
+        let stored = store.poll(&"song".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!((stored.title.as_str(), stored.version), ("One", 1));
+    }
+
+    #[tokio::test]
+    async fn draft_gets_the_close_it_is_defined_with() {
+        let (_directory, store) = store().await;
+        let mut song =
+            json!({"slug": "song", "title": "One", "options": ["A", "B"], "closes_at": "2998-01-01T00:00:00Z"});
+        apply(&store, &song).await.unwrap();
+        song["closes_at"] = json!("2999-01-01T00:00:00Z");
+        let (what, poll) = apply(&store, &song).await.unwrap();
+        assert_eq!((what, poll.closes_at), ("changed", Some(Timestamp(32_472_144_000_000))));
+        assert_eq!(apply(&store, &song).await.unwrap().0, "unchanged");
+        song["closes_at"] = json!("2020-01-01T00:00:00Z");
+        assert!(matches!(apply(&store, &song).await, Err(PollError::Window { .. })));
+    }
+
+    /// An evening that was ended early doesn't begin anew with the next import.
+    #[tokio::test]
+    async fn poll_that_was_closed_early_stays_closed() {
+        let (_directory, store) = store().await;
+        let mut song =
+            json!({"slug": "song", "title": "One", "options": ["A", "B"], "opens_at": "now", "closes_at": "+2h"});
+        let (_, poll) = apply(&store, &song).await.unwrap();
+        let closed = Window { opens_at: poll.opens_at, closes_at: poll.opens_at.map(|at| at.plus_ms(1)) };
+        store.change_poll(poll.id, poll.version, PollChange::Window(closed), &Author::THRONG).await.unwrap();
+        assert_eq!(apply(&store, &song).await.unwrap().0, "unchanged");
+        song["closes_at"] = json!("2999-01-01T00:00:00Z");
+        assert!(matches!(apply(&store, &song).await, Err(PollError::Window { .. })));
     }
 
     #[tokio::test]

@@ -8,13 +8,13 @@ use throng_domain::store::StoreError;
 use super::{PollError, PollService, retry_conflicts};
 
 impl PollService<'_> {
-    /// Edits a poll: at this version, or as it is. What decides how ballots count changes only before the poll opens.
+    /// Edits a poll. What decides how ballots count changes only before the poll opens.
     ///
     /// # Errors
     /// [`PollError::Edit`], [`PollError::OtherVersion`], or those of [`Self::find`] and the store.
-    pub async fn edit(&self, slug: &Slug, version: Option<u64>, edit: Edit) -> Result<Poll, PollError> {
+    pub async fn edit(&self, slug: &Slug, edit: Edit) -> Result<Poll, PollError> {
         retry_conflicts(|| async {
-            let poll = self.find_at(slug, version).await?;
+            let poll = self.find_to_change(slug).await?;
             // As the poll is now; the store decides anew, with the ballots that it has.
             let fault = |fault| PollError::Edit { slug: slug.clone(), fault };
             if poll.edited(&edit, self.clock.now(), false).map_err(fault)? == poll {
@@ -31,7 +31,7 @@ impl PollService<'_> {
     /// [`StoreError::Rejected`] if its result isn't final, or those of [`Self::find`] and the store.
     pub async fn archive(&self, slug: &Slug, archive: bool) -> Result<Poll, PollError> {
         retry_conflicts(|| async {
-            let poll = self.find(slug).await?;
+            let poll = self.find_to_change(slug).await?;
             if poll.archived_at.is_some() == archive {
                 return Ok(poll);
             }
@@ -40,13 +40,13 @@ impl PollService<'_> {
         .await
     }
 
-    /// Deletes a draft, and returns what it was: at this version, or as it is.
+    /// Deletes a draft, and returns what it was.
     ///
     /// # Errors
     /// [`StoreError::Rejected`] if it isn't a draft, [`PollError::OtherVersion`], or those of [`Self::find`] and the store.
-    pub async fn delete(&self, slug: &Slug, version: Option<u64>) -> Result<Poll, PollError> {
+    pub async fn delete(&self, slug: &Slug) -> Result<Poll, PollError> {
         retry_conflicts(|| async {
-            let poll = self.find_at(slug, version).await?;
+            let poll = self.find_to_change(slug).await?;
             self.store.delete_poll(poll.id, poll.version, self.author).await?;
             Ok(poll)
         })
@@ -64,16 +64,5 @@ impl PollService<'_> {
         limit: usize,
     ) -> Result<Vec<AuditEntry>, StoreError> {
         self.store.audit_log(poll, before, limit).await
-    }
-
-    /// The poll with this slug, at this version if one is given.
-    async fn find_at(&self, slug: &Slug, version: Option<u64>) -> Result<Poll, PollError> {
-        let poll = self.find(slug).await?;
-        match version {
-            Some(expected) if expected != poll.version => {
-                Err(PollError::OtherVersion { slug: slug.clone(), expected, version: poll.version })
-            }
-            Some(_) | None => Ok(poll),
-        }
     }
 }

@@ -29,7 +29,7 @@ impl PollService<'_> {
     /// As for [`Self::preview_import`], or those of the store.
     pub async fn import(&self, slug: &Slug, counts: &[(OptionId, u64)]) -> Result<Imported, PollError> {
         retry_conflicts(|| async {
-            let before = self.find(slug).await?;
+            let before = self.find_to_change(slug).await?;
             let expected = self.imported(&before, counts)?;
             if !expected.changes_any() {
                 return Ok(expected);

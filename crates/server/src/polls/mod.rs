@@ -45,12 +45,20 @@ pub struct PollService<'a> {
     clock: &'a dyn Clock,
     heard_ms: i64,
     author: &'a Author,
+    /// The version of the poll that may be changed; any, if none is given.
+    version: Option<u64>,
 }
 
 impl<'a> PollService<'a> {
     /// For the polls of `store`, which `author` changes, by the clock that the servers of this `config` go by.
     pub fn new(store: &'a dyn Store, clock: &'a dyn Clock, config: &Config, author: &'a Author) -> Self {
-        Self { store, clock, heard_ms: heard_ms(config), author }
+        Self { store, clock, heard_ms: heard_ms(config), author, version: None }
+    }
+
+    /// The same, to change a poll only if it is at this version; at any, with `None`.
+    #[must_use]
+    pub fn at(self, version: Option<u64>) -> Self {
+        Self { version, ..self }
     }
 
     /// The poll with this slug.
@@ -70,6 +78,17 @@ impl<'a> PollService<'a> {
 }
 
 impl PollService<'_> {
+    /// The poll with this slug, which is to be changed.
+    async fn find_to_change(&self, slug: &Slug) -> Result<Poll, PollError> {
+        let poll = self.find(slug).await?;
+        match self.version {
+            Some(expected) if expected != poll.version => {
+                Err(PollError::OtherVersion { slug: slug.clone(), expected, version: poll.version })
+            }
+            Some(_) | None => Ok(poll),
+        }
+    }
+
     /// Changes the poll, which must still be as it was read.
     async fn change(&self, poll: &Poll, change: PollChange) -> Result<Poll, PollError> {
         Ok(self.store.change_poll(poll.id, poll.version, change, self.author).await?)
@@ -98,7 +117,7 @@ where
         }
     }
     match change().await {
-        Err(PollError::Store(error)) if is_transient(&error) => Err(PollError::Busy(error)),
+        Err(PollError::Store(error @ StoreError::Conflict(_))) => Err(PollError::Busy(error)),
         done => done,
     }
 }

@@ -58,7 +58,7 @@ impl PollService<'_> {
     /// [`StoreError::Rejected`] if the change isn't allowed, or those of [`Self::find`] and [`Self::settle`].
     pub async fn change_voids(&self, slug: &Slug, change: VoidChange) -> Result<(Poll, Recount), PollError> {
         let poll = retry_conflicts(|| async {
-            let poll = self.find(slug).await?;
+            let poll = self.find_to_change(slug).await?;
             self.change(&poll, change.clone().into_change()).await
         })
         .await?;

@@ -1,6 +1,7 @@
 //! Invitation codes for these tests to vote with.
 
 use throng::voting::{PolicyKey, code_voter};
+use throng_domain::audit::Author;
 use throng_domain::ballot::VoterKey;
 use throng_domain::code::{BatchName, Code};
 use throng_domain::poll::Poll;
@@ -15,7 +16,7 @@ pub fn create(server: &TestServer, slug: &str, count: usize) -> (Vec<String>, u3
         server.database.with_store(async |store| {
             let poll = store.poll(&slug.parse().unwrap()).await.unwrap().unwrap();
             let voters: Vec<VoterKey> = codes.iter().map(|code| voter(server, &poll, *code)).collect();
-            let batch = store.begin_code_batch(poll.id, &name, NOW).await.unwrap().number;
+            let batch = store.begin_code_batch(poll.id, &name, NOW, &Author::THRONG).await.unwrap().number;
             store.add_codes(poll.id, batch, &voters).await.unwrap();
             store.mark_batch_exported(poll.id, batch, NOW).await.unwrap();
             batch
@@ -30,7 +31,7 @@ pub fn create(server: &TestServer, slug: &str, count: usize) -> (Vec<String>, u3
 pub fn revoke(server: &TestServer, slug: &str, batch: u32) {
     server.database.with_store(async |store| {
         let poll = store.poll(&slug.parse().unwrap()).await.unwrap().unwrap();
-        store.revoke_code_batch(poll.id, batch, NOW).await.unwrap();
+        store.revoke_code_batch(poll.id, batch, NOW, &Author::THRONG).await.unwrap();
     });
 }
 

@@ -192,8 +192,14 @@ impl PollStore for GatedStore {
 
 #[async_trait]
 impl CodeStore for GatedStore {
-    async fn begin_code_batch(&self, poll: PollId, name: &BatchName, at: Timestamp) -> Result<CodeBatch, StoreError> {
-        self.store.begin_code_batch(poll, name, at).await
+    async fn begin_code_batch(
+        &self,
+        poll: PollId,
+        name: &BatchName,
+        at: Timestamp,
+        by: &Author,
+    ) -> Result<CodeBatch, StoreError> {
+        self.store.begin_code_batch(poll, name, at, by).await
     }
 
     async fn add_codes(&self, poll: PollId, batch: u32, codes: &[VoterKey]) -> Result<(), StoreError> {
@@ -204,8 +210,8 @@ impl CodeStore for GatedStore {
         self.store.mark_batch_exported(poll, batch, at).await
     }
 
-    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
-        self.store.revoke_code_batch(poll, batch, at).await
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp, by: &Author) -> Result<(), StoreError> {
+        self.store.revoke_code_batch(poll, batch, at, by).await
     }
 
     async fn code_batches(&self, poll: PollId) -> Result<Vec<CodeBatch>, StoreError> {

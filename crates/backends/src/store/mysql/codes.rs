@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
+use throng_domain::audit::{Action, Author};
 use throng_domain::ballot::VoterKey;
 use throng_domain::clock::Timestamp;
 use throng_domain::code::BatchName;
-use throng_domain::poll::PollId;
+use throng_domain::poll::{PollId, Slug};
 use throng_domain::store::{CodeBatch, StoreError};
 
-use super::columns::{natural, word};
+use super::audit;
+use super::columns::{natural, text, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 use crate::store::code_errors::{batch_taken, code_taken, no_open_batch};
@@ -21,23 +23,27 @@ pub(super) async fn begin(
     poll: PollId,
     name: &BatchName,
     made_at: Timestamp,
+    by: &Author,
 ) -> StoreResult<CodeBatch> {
-    let number = next_number(writer, poll).await.map_err(before_commit)?;
-    let number = number.ok_or_else(|| StoreError::no_such_poll(poll))?;
+    let slug = lock(writer, poll).await?;
+    let next = "SELECT COALESCE(MAX(number), 0) + 1 FROM code_batch WHERE poll_id = ?";
+    let next = sqlx::query(next).bind(poll.0).fetch_one(&mut *writer).await;
+    let number = next.and_then(|row| natural(&row, 0)).map_err(before_commit)?;
     let insert = "INSERT INTO code_batch (poll_id, number, name, codes, made_at) VALUES (?, ?, ?, 0, ?)";
-    let insert = sqlx::query(insert).bind(poll.0).bind(number).bind(name.as_str()).bind(made_at.0).execute(writer);
+    let insert =
+        sqlx::query(insert).bind(poll.0).bind(number).bind(name.as_str()).bind(made_at.0).execute(&mut *writer);
     insert.await.map_err(|error| if is_duplicate(&error) { batch_taken(name) } else { before_commit(error) })?;
+    let batch = CodeBatch::audited(number, name.as_str());
+    audit::append(writer, Action::CreateCodes, Some(&slug), &batch, by).await.map_err(before_commit)?;
     Ok(CodeBatch { number, name: name.clone(), codes: 0, made_at, exported_at: None, revoked_at: None })
 }
 
-/// The number for the poll's next batch; `None` if there is no such poll.
-async fn next_number(writer: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<u32>> {
-    let lock = format!("START TRANSACTION; SELECT id FROM poll WHERE id = {} FOR UPDATE", poll.0);
-    if simple_query(&mut *writer, &lock).await?.is_empty() {
-        return Ok(None);
-    }
-    let next = sqlx::query("SELECT COALESCE(MAX(number), 0) + 1 FROM code_batch WHERE poll_id = ?");
-    natural(&next.bind(poll.0).fetch_one(writer).await?, 0).map(Some)
+/// Begins a transaction, locks the poll's row, and returns its slug.
+async fn lock(writer: &mut MySqlConnection, poll: PollId) -> StoreResult<Slug> {
+    let lock = format!("START TRANSACTION; SELECT slug FROM poll WHERE id = {} FOR UPDATE", poll.0);
+    let rows = simple_query(&mut *writer, &lock).await.map_err(before_commit)?;
+    let row = rows.first().ok_or_else(|| StoreError::no_such_poll(poll))?;
+    word(row, 0).map_err(before_commit)
 }
 
 /// Adds codes in a transaction that the caller commits.
@@ -85,10 +91,23 @@ pub(super) async fn mark_exported(
 }
 
 /// Revokes a batch in a transaction that the caller commits.
-pub(super) async fn revoke(writer: &mut MySqlConnection, poll: PollId, batch: u32, at: Timestamp) -> sqlx::Result<()> {
-    simple_query(&mut *writer, "START TRANSACTION").await?;
-    let update = "UPDATE code_batch SET revoked_at = COALESCE(revoked_at, ?) WHERE poll_id = ? AND number = ?";
-    sqlx::query(update).bind(at.0).bind(poll.0).bind(batch).execute(writer).await.map(drop)
+pub(super) async fn revoke(
+    writer: &mut MySqlConnection,
+    poll: PollId,
+    batch: u32,
+    at: Timestamp,
+    by: &Author,
+) -> StoreResult<()> {
+    let slug = lock(writer, poll).await?;
+    let valid = "SELECT name FROM code_batch WHERE poll_id = ? AND number = ? AND revoked_at IS NULL FOR UPDATE";
+    let valid =
+        sqlx::query(valid).bind(poll.0).bind(batch).fetch_optional(&mut *writer).await.map_err(before_commit)?;
+    let Some(valid) = valid else { return Ok(()) };
+    let name = text(&valid, 0).map_err(before_commit)?;
+    let update = sqlx::query("UPDATE code_batch SET revoked_at = ? WHERE poll_id = ? AND number = ?");
+    update.bind(at.0).bind(poll.0).bind(batch).execute(&mut *writer).await.map_err(before_commit)?;
+    let batch = CodeBatch::audited(batch, name);
+    audit::append(writer, Action::RevokeCodes, Some(&slug), &batch, by).await.map_err(before_commit)
 }
 
 pub(super) async fn batches(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Vec<CodeBatch>> {

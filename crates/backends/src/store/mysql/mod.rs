@@ -191,8 +191,9 @@ impl CodeStore for MySqlStore {
         poll: PollId,
         name: &BatchName,
         made_at: Timestamp,
+        by: &Author,
     ) -> Result<CodeBatch, StoreError> {
-        let begin = async |writer: &mut MySqlConnection| codes::begin(writer, poll, name, made_at).await;
+        let begin = async |writer: &mut MySqlConnection| codes::begin(writer, poll, name, made_at, by).await;
         Ok(self.write(begin, &[]).await?.0)
     }
 
@@ -208,9 +209,8 @@ impl CodeStore for MySqlStore {
         self.write(mark, &[]).await.map(|((), _)| ())
     }
 
-    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
-        let revoke =
-            async |writer: &mut MySqlConnection| codes::revoke(writer, poll, batch, at).await.map_err(before_commit);
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp, by: &Author) -> Result<(), StoreError> {
+        let revoke = async |writer: &mut MySqlConnection| codes::revoke(writer, poll, batch, at, by).await;
         self.write(revoke, &[]).await.map(|((), _)| ())
     }
 

@@ -2,12 +2,14 @@
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
+use throng_domain::audit::{Action, Author};
 use throng_domain::ballot::VoterKey;
 use throng_domain::clock::Timestamp;
 use throng_domain::code::BatchName;
-use throng_domain::poll::PollId;
+use throng_domain::poll::{PollId, Slug};
 use throng_domain::store::{CodeBatch, StoreError};
 
+use super::audit;
 use super::columns::{unsigned, word};
 use super::error::{StoreResult, is_key_taken, read_error};
 use super::locks::lock_exclusively;
@@ -19,17 +21,21 @@ pub(super) async fn begin(
     poll: PollId,
     name: &BatchName,
     made_at: Timestamp,
+    by: &Author,
 ) -> StoreResult<CodeBatch> {
     lock_exclusively(writer, poll).await.map_err(read_error)?;
+    let slug = slug(writer, poll).await?;
     let insert = sqlx::query_scalar(
         "INSERT INTO code_batch (poll_id, number, name, codes, made_at) \
          SELECT id, (SELECT coalesce(max(number), 0) + 1 FROM code_batch WHERE poll_id = $1), $2, 0, $3 \
          FROM poll WHERE id = $1 RETURNING number",
     );
-    let inserted = insert.bind(poll.0).bind(name.as_str()).bind(made_at.0).fetch_optional(writer).await;
+    let inserted = insert.bind(poll.0).bind(name.as_str()).bind(made_at.0).fetch_optional(&mut *writer).await;
     let number: Option<i32> =
         inserted.map_err(|error| if is_key_taken(&error) { batch_taken(name) } else { read_error(error) })?;
     let number = unsigned(number.ok_or_else(|| StoreError::no_such_poll(poll))?).map_err(read_error)?;
+    let batch = CodeBatch::audited(number, name.as_str());
+    audit::append(writer, Action::CreateCodes, Some(&slug), &batch, by).await.map_err(read_error)?;
     Ok(CodeBatch { number, name: name.clone(), codes: 0, made_at, exported_at: None, revoked_at: None })
 }
 
@@ -60,9 +66,27 @@ pub(super) async fn mark_exported(
     sqlx::query(update).bind(poll.0).bind(batch.cast_signed()).bind(at.0).execute(writer).await.map(drop)
 }
 
-pub(super) async fn revoke(writer: &mut PgConnection, poll: PollId, batch: u32, at: Timestamp) -> sqlx::Result<()> {
-    let update = "UPDATE code_batch SET revoked_at = coalesce(revoked_at, $3) WHERE poll_id = $1 AND number = $2";
-    sqlx::query(update).bind(poll.0).bind(batch.cast_signed()).bind(at.0).execute(writer).await.map(drop)
+pub(super) async fn revoke(
+    writer: &mut PgConnection,
+    poll: PollId,
+    batch: u32,
+    at: Timestamp,
+    by: &Author,
+) -> StoreResult<()> {
+    let slug = slug(writer, poll).await?;
+    let update = "UPDATE code_batch SET revoked_at = $3 WHERE poll_id = $1 AND number = $2 AND revoked_at IS NULL \
+                  RETURNING name";
+    let update = sqlx::query_scalar(update).bind(poll.0).bind(batch.cast_signed()).bind(at.0);
+    let name: Option<String> = update.fetch_optional(&mut *writer).await.map_err(read_error)?;
+    let Some(name) = name else { return Ok(()) };
+    let batch = CodeBatch::audited(batch, &name);
+    audit::append(writer, Action::RevokeCodes, Some(&slug), &batch, by).await.map_err(read_error)
+}
+
+async fn slug(reader: &mut PgConnection, poll: PollId) -> StoreResult<Slug> {
+    let row = sqlx::query("SELECT slug FROM poll WHERE id = $1").bind(poll.0).fetch_optional(reader).await;
+    let row = row.map_err(read_error)?.ok_or_else(|| StoreError::no_such_poll(poll))?;
+    word(&row, 0).map_err(read_error)
 }
 
 pub(super) async fn batches(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Vec<CodeBatch>> {

@@ -168,8 +168,9 @@ impl CodeStore for PostgresStore {
         poll: PollId,
         name: &BatchName,
         made_at: Timestamp,
+        by: &Author,
     ) -> Result<CodeBatch, StoreError> {
-        self.connections.write(async |writer| codes::begin(writer, poll, name, made_at).await).await
+        self.connections.write(async |writer| codes::begin(writer, poll, name, made_at, by).await).await
     }
 
     async fn add_codes(&self, poll: PollId, batch: u32, codes: &[VoterKey]) -> Result<(), StoreError> {
@@ -182,8 +183,8 @@ impl CodeStore for PostgresStore {
             .await
     }
 
-    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
-        self.connections.write(async |writer| codes::revoke(writer, poll, batch, at).await.map_err(read_error)).await
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp, by: &Author) -> Result<(), StoreError> {
+        self.connections.write(async |writer| codes::revoke(writer, poll, batch, at, by).await).await
     }
 
     async fn code_batches(&self, poll: PollId) -> Result<Vec<CodeBatch>, StoreError> {

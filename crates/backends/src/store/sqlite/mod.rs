@@ -297,9 +297,10 @@ impl CodeStore for SqliteStore {
         poll: PollId,
         name: &BatchName,
         made_at: Timestamp,
+        by: &Author,
     ) -> Result<CodeBatch, StoreError> {
-        let name = name.clone();
-        self.write(move |writer| codes::begin(writer, poll, &name, made_at)).await
+        let (name, by) = (name.clone(), by.clone());
+        self.write(move |writer| codes::begin(writer, poll, &name, made_at, &by)).await
     }
 
     async fn add_codes(&self, poll: PollId, batch: u32, codes: &[VoterKey]) -> Result<(), StoreError> {
@@ -311,8 +312,9 @@ impl CodeStore for SqliteStore {
         self.write(move |writer| codes::mark_exported(writer, poll, batch, at)).await
     }
 
-    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp) -> Result<(), StoreError> {
-        self.write(move |writer| codes::revoke(writer, poll, batch, at)).await
+    async fn revoke_code_batch(&self, poll: PollId, batch: u32, at: Timestamp, by: &Author) -> Result<(), StoreError> {
+        let by = by.clone();
+        self.write(move |writer| codes::revoke(writer, poll, batch, at, &by)).await
     }
 
     async fn code_batches(&self, poll: PollId) -> Result<Vec<CodeBatch>, StoreError> {

@@ -136,7 +136,7 @@ impl Edit {
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
         let (slug, version, json) = (self.slug.clone(), self.version.version, self.json);
-        let poll = polls.edit(&slug, version, self.into_edit()).await.map_err(advise)?;
+        let poll = polls.at(version).edit(&slug, self.into_edit()).await.map_err(advise)?;
         write_poll(&poll, clock.now(), json, out)?;
         if !json.json {
             writeln!(out, "It is at version {} now. To see what was changed: throng poll log {slug}", poll.version)?;
@@ -189,7 +189,7 @@ impl Delete {
         clock: &dyn Clock,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
-        let poll = polls.delete(&self.slug, self.version.version).await.map_err(advise)?;
+        let poll = polls.at(self.version.version).delete(&self.slug).await.map_err(advise)?;
         if self.json.json {
             return write_json(out, &PollView::new(&poll, clock.now()));
         }

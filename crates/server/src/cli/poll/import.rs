@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::advice::advise;
+use crate::app::with_causes;
 use crate::cli::console::{Json, write_json};
 use crate::polls::{Applied, PollDefinition, PollService};
 
@@ -65,6 +66,14 @@ struct Polls {
     polls: Vec<Value>,
 }
 
+/// The same, of which nothing is used but that it can be read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definitions {
+    #[serde(rename = "polls")]
+    _polls: Vec<PollDefinition>,
+}
+
 /// What was done with a poll, in JSON.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -79,18 +88,16 @@ impl Import {
             .read()
             .and_then(|polls| definitions(&polls))
             .with_context(|| format!("nothing was imported from {name}"))?;
-        let mut applied = Vec::new();
+        let (mut applied, mut failed) = (Vec::new(), Vec::new());
         for definition in &definitions {
             let done = if self.dry_run { polls.preview_apply(definition).await } else { polls.apply(definition).await };
             match done {
                 Ok(done) => applied.push(done),
-                Err(error) => {
-                    self.write(&applied, out)?;
-                    return Err(advise(error).context(format!("poll `{}` of {name}", definition.slug)));
-                }
+                Err(error) => failed.push(format!("poll `{}`: {}", definition.slug, with_causes(&advise(error)))),
             }
         }
-        self.write(&applied, out)
+        self.write(&applied, out)?;
+        if failed.is_empty() { Ok(()) } else { bail!("not all of {name} was imported:\n  {}", failed.join("\n  ")) }
     }
 
     fn read(&self) -> anyhow::Result<Polls> {
@@ -108,7 +115,11 @@ impl Import {
                 let table: toml::Table = text.parse()?;
                 Ok(serde_json::from_value(json_of(toml::Value::Table(table)))?)
             }
-            (Some(Format::Json), _) | (None, Some("json")) => Ok(serde_json::from_str(&text)?),
+            (Some(Format::Json), _) | (None, Some("json")) => {
+                // For its errors, which have line numbers and find what is given twice.
+                serde_json::from_str::<Definitions>(&text)?;
+                Ok(serde_json::from_str(&text)?)
+            }
             (None, _) => bail!("its name doesn't tell its format; give --format toml or --format json"),
         }
     }
@@ -134,6 +145,8 @@ fn definitions(file: &Polls) -> anyhow::Result<Vec<PollDefinition>> {
     let definition = |(place, poll): (usize, &Value)| {
         let slug = poll.get("slug").and_then(Value::as_str);
         let which = slug.map_or_else(|| format!("poll {place}"), |slug| format!("poll {place}, `{slug}`"));
+        // A list would be taken for the fields in their order.
+        let poll = poll.as_object().with_context(|| format!("{which} isn't a table of fields"))?;
         PollDefinition::deserialize(poll).with_context(|| which)
     };
     let definitions: Vec<_> = (1..).zip(&file.polls).map(definition).collect::<anyhow::Result<_>>()?;

@@ -63,6 +63,9 @@ fn write_entry(entry: &AuditEntry, out: &mut dyn Write) -> anyhow::Result<()> {
     if !reason.is_empty() {
         writeln!(out, "    reason: {}", plain(reason))?;
     }
+    if let Some(batch) = changes.get("batch") {
+        writeln!(out, "    batch: {}", plain(batch["name"].as_str().unwrap_or("?")))?;
+    }
     // A new or deleted poll has values, not changes.
     for (field, change) in changes.as_object().into_iter().flatten() {
         if let (Some(from), Some(to)) = (change.get("from"), change.get("to")) {

@@ -74,8 +74,10 @@ pub enum Problem {
     IfMatchMissing,
     /// The poll wasn't changed.
     Poll(PollError),
-    /// As many exports are running as may at the same time.
-    ExportsBusy,
+    /// As many exports or recounts are running as may at the same time.
+    LongReadsBusy,
+    /// The body isn't JSON, where nothing else is accepted.
+    NotJson,
     /// The server is shutting down; other servers may be ready.
     ShuttingDown,
     /// An internal error.
@@ -157,7 +159,10 @@ impl Problem {
                 (StatusCode::PRECONDITION_REQUIRED, "if_match_required", "The request needs the poll's version")
             }
             Self::Poll(error) => administration::poll_kind(error),
-            Self::ExportsBusy => (StatusCode::SERVICE_UNAVAILABLE, "exports_busy", "Other exports are running"),
+            Self::LongReadsBusy => {
+                (StatusCode::SERVICE_UNAVAILABLE, "long_reads_busy", "Other exports or recounts are running")
+            }
+            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type"),
             Self::NotReady(dependency, _) => refusal::unavailable(*dependency),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "This server is shutting down"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error"),
@@ -193,7 +198,7 @@ impl Problem {
             Self::CrossSite => {
                 "Nothing was changed. Polls are administered by programs, and by this server's own pages.".into()
             }
-            Self::InvalidBody(why) | Self::InvalidQuery(why) | Self::InvalidHeader(why) => format!("Nothing was changed: {why}."),
+            Self::InvalidBody(why) | Self::InvalidQuery(why) | Self::InvalidHeader(why) => format!("Nothing was done: {why}."),
             Self::TokenNotFound => "GET /api/v1/admin/tokens lists those that there are, with their numbers.".into(),
             Self::IfMatchMissing => {
                 "Nothing was changed. Send, as If-Match, the ETag of the poll as you have seen it, so that nobody else's change is \
@@ -201,7 +206,8 @@ impl Problem {
                     .into()
             }
             Self::Poll(error) => administration::poll_detail(error),
-            Self::ExportsBusy => "Send the request again after the number of seconds in Retry-After.".into(),
+            Self::NotJson => "Send application/json.".into(),
+            Self::LongReadsBusy => "Send the request again after the number of seconds in Retry-After.".into(),
             Self::ResultsUnavailable(_) => "Send the request again after the number of seconds in Retry-After.".into(),
             Self::NotReady(..) => refusal::NOTHING_ACCEPTED.into(),
             Self::ShuttingDown => "Send requests to another server, or to this one after its restart.".into(),
@@ -218,7 +224,9 @@ impl Problem {
         if let Self::Refused(refusal @ Refusal::VoterKeysMissing) = self {
             return Some(refusal.to_string());
         }
-        if let Self::Access(AccessError::Unavailable(error)) | Self::Poll(PollError::Store(error)) = self {
+        if let Self::Access(AccessError::Unavailable(error))
+        | Self::Poll(PollError::Store(error) | PollError::Busy(error)) = self
+        {
             return Some(error.to_string());
         }
         if let Self::ResultsUnavailable(cause) | Self::NotReady(_, cause) | Self::Internal(cause) = self {

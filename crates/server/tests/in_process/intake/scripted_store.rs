@@ -192,7 +192,13 @@ impl AdminTokenStore for ScriptedStore {
 
 #[async_trait]
 impl CodeStore for ScriptedStore {
-    async fn begin_code_batch(&self, _: PollId, _: &BatchName, _: Timestamp) -> Result<CodeBatch, StoreError> {
+    async fn begin_code_batch(
+        &self,
+        _: PollId,
+        _: &BatchName,
+        _: Timestamp,
+        _: &Author,
+    ) -> Result<CodeBatch, StoreError> {
         not_here()
     }
 
@@ -204,7 +210,7 @@ impl CodeStore for ScriptedStore {
         not_here()
     }
 
-    async fn revoke_code_batch(&self, _: PollId, _: u32, _: Timestamp) -> Result<(), StoreError> {
+    async fn revoke_code_batch(&self, _: PollId, _: u32, _: Timestamp, _: &Author) -> Result<(), StoreError> {
         not_here()
     }
 

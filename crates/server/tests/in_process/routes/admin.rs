@@ -143,7 +143,7 @@ fn a_poll_is_made_opened_and_closed() {
     );
     let log = anna.get("/audit?poll=song");
     let noted: Vec<_> = log["changes"].as_array().unwrap().iter().map(|it| [&it["action"], &it["author"]]).collect();
-    assert_eq!(noted, [["close", "anna@api"], ["open", "anna@api"], ["create", "anna@api"]]);
+    assert_eq!(noted, [["close", "anna#1@api"], ["open", "anna#1@api"], ["create", "anna#1@api"]]);
     assert_eq!(log["changes"][2]["reason"], "spring");
     assert_eq!(anna.get("/audit?poll=song&limit=1&before=1")["changes"], json!([]));
 }
@@ -192,6 +192,13 @@ fn a_definition_is_applied_any_number_of_times() {
     assert_eq!(put(&other).json()["title"], "Which song?");
     other["slug"] = json!("tune");
     put(&other).assert_problem(422, "invalid_body");
+    let stale = [("if-match", first.header("etag").unwrap())];
+    for (method, path, body) in
+        [("PUT", "/polls/song", song().to_string()), ("POST", "/polls/song/open", "{}".to_owned())]
+    {
+        anna.send(method, path, &stale, &body).assert_problem(412, "version_mismatch");
+    }
+    assert_eq!(anna.get("/polls/song")["state"], "draft");
 }
 
 #[test]
@@ -224,7 +231,9 @@ fn void_is_shown_before_it_is_made() {
     let shown = anna.post("/polls/demo/voids", &rule).json();
     assert_eq!((&shown["applied"], &shown["by_this_rule"]), (&json!(false), &json!(1)), "{shown}");
     assert_eq!(shown["options"][1], json!({"id": 2, "label": "New discoveries", "before": 1, "after": 0}));
-    anna.post("/polls/demo/voids?apply=true", &rule).assert_problem(422, "invalid_query");
+    for query in ["apply=true", "aply=true", "apply=true&raeson=x"] {
+        anna.post(&format!("/polls/demo/voids?{query}"), &rule).assert_problem(422, "invalid_query");
+    }
     assert_eq!(server.voters(), 2);
     let made = anna.post("/polls/demo/voids?apply=true&reason=a%20script", &rule);
     assert_eq!((made.status, &made.json()["applied"]), (200, &json!(true)), "{made:?}");
@@ -278,6 +287,9 @@ fn codes_are_made_once_and_revoked() {
     anna.send("DELETE", "/polls/board/codes/others", &[], "").assert_problem(404, "batch_not_found");
     anna.post("/polls/demo/codes", &json!({"count": 2})).assert_problem(409, "no_codes");
     anna.post("/polls/board/codes", &json!({"count": 0})).assert_problem(422, "invalid_body");
+    let log = anna.get("/audit?poll=board");
+    let noted: Vec<_> = log["changes"].as_array().unwrap().iter().map(|it| &it["action"]).collect();
+    assert_eq!(noted, ["revoke_codes", "create_codes", "create"]);
 }
 
 #[test]
@@ -356,5 +368,7 @@ fn hostile_texts_are_kept_as_they_are_or_refused() {
     anna.post("/polls", &long).assert_problem(422, "invalid_poll");
     let huge = json!({"slug": "huge", "title": "x".repeat(300_000), "options": ["A", "B"]});
     anna.post("/polls", &huge).assert_problem(413, "too_large");
+    let many = json!({"slug": "many", "title": "?", "options": vec!["x"; 60_000]});
+    anna.post("/polls", &many).assert_problem(422, "invalid_poll");
     assert_eq!(anna.get("/polls")["polls"].as_array().unwrap().len(), 2);
 }

@@ -76,7 +76,14 @@ fn file_with_a_fault_says_where_and_imports_nothing() {
         workspace.run("poll import polls.toml").fails(1, &parts);
     }
     assert_eq!(workspace.run("poll list --json").json().as_array().unwrap().len(), 1);
+    let json = r#"{"polls": [{"slug": "song", "title": "1", "title": "2", "options": ["A", "B"]}]}"#;
+    workspace.write("polls.json", json);
+    workspace.run("poll import polls.json").fails(1, &["duplicate field `title` at line 1"]);
+    workspace.write("polls.json", r#"{"polls": [["song", "1", "", "", "single", ["A", "B"]]]}"#);
+    workspace.run("poll import polls.json").fails(1, &["poll 1 isn't a table of fields"]);
     workspace.write("polls.toml", &second("slug = 'day'\ntitle = '?'\noptions = ['A']"));
-    workspace.run("poll import polls.toml").fails(1, &["poll `day` of polls.toml", "2 to 100 options"]);
+    let failed = workspace.run("poll import polls.toml");
+    failed.fails(1, &["not all of polls.toml", "poll `day`", "2 to 100 options"]);
+    assert!(workspace.run("poll show song").succeeds().contains("draft"), "the others are imported");
     workspace.run("poll import none.toml").fails(1, &["none.toml", "No such file"]);
 }

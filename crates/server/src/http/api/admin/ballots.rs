@@ -12,6 +12,7 @@ use serde::Deserialize;
 use throng_domain::poll::Poll;
 use throng_domain::store::{Cursor, Store, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::error;
 
 use super::request::{Parameters, SlugPath};
 use crate::http::problem::Problem;
@@ -62,7 +63,7 @@ pub async fn export(
     SlugPath(slug): SlugPath,
     Parameters(query): Parameters<ExportQuery>,
 ) -> Result<Response, Problem> {
-    let permit = Arc::clone(&core.app.exports).try_acquire_owned().map_err(|_| Problem::ExportsBusy)?;
+    let permit = Arc::clone(&core.app.exports).try_acquire_owned().map_err(|_| Problem::LongReadsBusy)?;
     let store = Arc::clone(&core.app.source.store);
     let poll = store.poll(&slug).await?.ok_or(Problem::PollNotFound)?;
     let (format, media_type, extension) = match query.format {
@@ -79,7 +80,14 @@ pub async fn export(
 }
 
 impl Pages {
-    async fn write_next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
+    async fn write_next(self) -> Result<Option<(Bytes, Self)>, StoreError> {
+        let slug = self.poll.slug.clone();
+        let written = self.next_part().await;
+        written
+            .inspect_err(|error| error!(%error, poll = %slug, "an export can't be continued; its response is cut off"))
+    }
+
+    async fn next_part(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
         let export = Export::new(&self.poll, self.format, self.voters);
         let (text, next) = match self.next {
             Next::Header => (export.header(), Next::Page(None)),

@@ -10,7 +10,7 @@ use throng_domain::code::BatchName;
 
 use super::request::{Administrator, JsonBody, PathParameters, SlugPath, failed, json_response, with_status};
 use crate::http::problem::Problem;
-use crate::polls::PollError;
+use crate::polls::{NewBatch as MadeBatch, PollError, PollService};
 use crate::state::CoreState;
 use crate::view::BatchView;
 use crate::voting::PolicyKey;
@@ -69,17 +69,21 @@ pub async fn create(
     }
     let polls = by.polls(&core);
     let key = PolicyKey(&core.app.policy_key);
-    let made = async {
-        let new = polls.begin_batch(&slug, batch, count, key, rand::random).await?;
-        for part in new.parts() {
-            polls.store_part(&new, part).await?;
-        }
-        polls.finish_batch(&new).await?;
-        Ok::<_, PollError>(new)
-    };
-    let new = made.await.map_err(|error| failed(&core, error))?;
+    let new = polls.begin_batch(&slug, batch, count, key, rand::random).await.map_err(|error| failed(&core, error))?;
+    if let Err(error) = store(polls, &new).await {
+        // Nobody gets its codes.
+        let _ = polls.revoke_batch(&slug, &new.batch.name).await;
+        return Err(failed(&core, error));
+    }
     let codes = new.parts().flatten().map(|(_, code)| code.to_string()).collect();
     Ok(with_status(StatusCode::CREATED, json_response(&MadeView { batch: &new.batch.name, codes })))
+}
+
+async fn store(polls: PollService<'_>, new: &MadeBatch) -> Result<(), PollError> {
+    for part in new.parts() {
+        polls.store_part(new, part).await?;
+    }
+    polls.finish_batch(new).await
 }
 
 /// `DELETE /polls/{slug}/codes/{batch}`: revokes the batch. Ballots that were cast with its codes stay.

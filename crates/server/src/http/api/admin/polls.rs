@@ -13,8 +13,8 @@ use throng_domain::poll::{Kind, OptionId, PercentBase, PollId, Proof, Visibility
 use throng_domain::poll_change::Edit;
 
 use super::request::{
-    Administrator, JsonBody, Parameters, SlugPath, changed, expected_version, failed, json_response, no_content,
-    poll_response, reload, with_status,
+    Administrator, JsonBody, Parameters, SlugPath, changed, failed, json_response, no_content, poll_response, reload,
+    require_if_match, with_status,
 };
 use crate::http::problem::Problem;
 use crate::polls::{Applied, PollDefinition};
@@ -172,8 +172,8 @@ pub async fn edit(
     headers: HeaderMap,
     JsonBody(patch): JsonBody<Patch>,
 ) -> Result<Response, Problem> {
-    let version = expected_version(&headers)?;
-    let edited = by.polls(&core).edit(&slug, version, patch.into()).await.map_err(|error| failed(&core, error))?;
+    require_if_match(&headers)?;
+    let edited = by.polls(&core).edit(&slug, patch.into()).await.map_err(|error| failed(&core, error))?;
     Ok(changed(&core, &edited).await)
 }
 
@@ -184,8 +184,8 @@ pub async fn delete(
     by: Administrator,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let version = expected_version(&headers)?;
-    by.polls(&core).delete(&slug, version).await.map_err(|error| failed(&core, error))?;
+    require_if_match(&headers)?;
+    by.polls(&core).delete(&slug).await.map_err(|error| failed(&core, error))?;
     reload(&core).await;
     Ok(no_content())
 }

@@ -6,13 +6,14 @@ use axum::extract::{Extension, FromRequest, FromRequestParts, Path, Query, Reque
 use axum::response::{IntoResponse as _, Response};
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use throng_domain::admin_token::AdminToken;
 use throng_domain::audit::Author;
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::StoreError;
+use tokio::sync::SemaphorePermit;
 use tracing::error;
 
 use crate::http::body::{read, require_no_coding};
@@ -25,13 +26,24 @@ use crate::view::AdminPollView;
 /// The largest body, in bytes: enough for a poll with as many options as it may have, each as long as it may be.
 const BODY_BYTES_MAX: usize = 256 * 1_024;
 
-/// Who sends a request, and why: the token's name, and `reason` in the query.
+/// Who sends a request, and what it says of any change: the token's name and number, the query's `reason` and `apply`, and the
+/// version of the poll in `If-Match`.
 #[derive(Debug)]
-pub struct Administrator(pub Author);
+pub struct Administrator {
+    /// Who, and why.
+    pub author: Author,
+    /// Whether a change is made that would otherwise only be shown.
+    pub apply: bool,
+    /// The version of the poll that is to be changed; any, if none is given.
+    version: Option<u64>,
+}
 
-#[derive(Deserialize)]
-struct Reason {
-    reason: Option<String>,
+/// The query of a request that changes something.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ChangeQuery {
+    reason: String,
+    apply: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Administrator {
@@ -41,8 +53,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Administrator {
         let Extension(token) = Extension::<AdminToken>::from_request_parts(parts, state)
             .await
             .map_err(|error| Problem::Internal(Some(error.to_string())))?;
-        let Parameters(Reason { reason }) = Parameters::from_request_parts(parts, state).await?;
-        Ok(Self(Author::new(&format!("{}@api", token.name), reason.as_deref().unwrap_or_default())))
+        let reads = parts.method == Method::GET || parts.method == Method::HEAD;
+        let Parameters(ChangeQuery { reason, apply }) = Parameters::from_request_parts(parts, state).await?;
+        let version = if reads { None } else { if_match(&parts.headers)?.flatten() };
+        let author = Author::new(&format!("{}#{}@api", token.name, token.number), &reason);
+        Ok(Self { author, apply, version })
     }
 }
 
@@ -50,7 +65,7 @@ impl Administrator {
     /// The polls, changed by this administrator.
     pub fn polls<'a>(&'a self, core: &'a CoreState) -> PollService<'a> {
         let app = &core.app;
-        PollService::new(&*app.source.store, &*app.clock, &app.config, &self.0)
+        PollService::new(&*app.source.store, &*app.clock, &app.config, &self.author).at(self.version)
     }
 
     /// Checks that a reason is given.
@@ -58,13 +73,33 @@ impl Administrator {
     /// # Errors
     /// [`Problem::InvalidQuery`].
     pub fn require_reason(&self) -> Result<(), Problem> {
-        if self.0.reason.trim().is_empty() {
+        if self.author.reason.trim().is_empty() {
             return Err(Problem::InvalidQuery(
                 "give a reason, for those who read the audit log later: ?reason=…".to_owned(),
             ));
         }
         Ok(())
     }
+}
+
+/// The version in `If-Match`: `Some(None)` is any, `None` is none given.
+fn if_match(headers: &HeaderMap) -> Result<Option<Option<u64>>, Problem> {
+    let Some(tag) = headers.get(IF_MATCH) else { return Ok(None) };
+    let tag = tag.to_str().unwrap_or_default().trim();
+    if tag == "*" {
+        return Ok(Some(None));
+    }
+    let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
+    let not_one = || Problem::InvalidHeader("If-Match takes one entity tag, such as \"3\", or *".to_owned());
+    Ok(Some(Some(version.ok_or_else(not_one)?)))
+}
+
+/// Checks that a request says which version of the poll it changes, or that any will do.
+///
+/// # Errors
+/// [`Problem::IfMatchMissing`].
+pub fn require_if_match(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(IF_MATCH) { Ok(()) } else { Err(Problem::IfMatchMissing) }
 }
 
 /// The parameters in the query.
@@ -126,7 +161,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_no_coding(request.headers())?;
         if !is_json(request.headers()) {
-            return Err(Problem::UnsupportedMediaType);
+            return Err(Problem::NotJson);
         }
         let body = read(request.into_body(), BODY_BYTES_MAX).await?;
         // A list would be taken for the fields in their order.
@@ -142,19 +177,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
-/// The version of the poll that a request changes, from `If-Match`; `None` for any.
+/// A permit to read all ballots of a poll, which occupies one of the few threads for that: one at a time.
 ///
 /// # Errors
-/// [`Problem::IfMatchMissing`] without the header; [`Problem::Poll`] if it has no version that could be the poll's.
-pub fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let tag = headers.get(IF_MATCH).ok_or(Problem::IfMatchMissing)?.to_str().unwrap_or_default().trim();
-    if tag == "*" {
-        return Ok(None);
-    }
-    let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-    version
-        .map(Some)
-        .ok_or_else(|| Problem::InvalidHeader("If-Match takes one entity tag, such as \"3\", or *".to_owned()))
+/// [`Problem::LongReadsBusy`].
+pub fn long_read(core: &CoreState) -> Result<SemaphorePermit<'_>, Problem> {
+    core.app.recounts.try_acquire().map_err(|_| Problem::LongReadsBusy)
 }
 
 /// The poll after a change, which this server knows of at once.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::request::{Administrator, SlugPath, failed, json_response, reload};
+use super::request::{Administrator, SlugPath, failed, json_response, long_read, reload};
 use crate::http::problem::Problem;
 use crate::state::CoreState;
 use crate::view::{RecountView, ResultsView};
@@ -24,6 +24,7 @@ pub async fn recount(
     SlugPath(slug): SlugPath,
     by: Administrator,
 ) -> Result<Response, Problem> {
+    let _permit = long_read(&core)?;
     let polls = by.polls(&core);
     let poll = polls.find(&slug).await?;
     let counted = polls.recount(&poll).await?;
@@ -36,6 +37,7 @@ pub async fn repair(
     SlugPath(slug): SlugPath,
     by: Administrator,
 ) -> Result<Response, Problem> {
+    let _permit = long_read(&core)?;
     let (poll, counted) = by.polls(&core).settle(&slug).await.map_err(|error| failed(&core, error))?;
     reload(&core).await;
     let repaired = !counted.tallies.counts_equal(&counted.ballots);

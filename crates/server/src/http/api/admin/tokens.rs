@@ -60,7 +60,7 @@ pub async fn create(
     if expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(Problem::InvalidBody("expires_at has passed already".to_owned()));
     }
-    let made = create_token(store, new.name, new.role, expires_at, rand::random(), &by.0).await;
+    let made = create_token(store, new.name, new.role, expires_at, rand::random(), &by.author).await;
     let (token, text) = made.map_err(|error| failed(&core, error.into()))?;
     Ok(with_status(StatusCode::CREATED, json_response(&TokenView::with_text(&token, text.to_string()))))
 }
@@ -71,7 +71,7 @@ pub async fn revoke(
     PathParameters(NumberPath { number }): PathParameters<NumberPath>,
     by: Administrator,
 ) -> Result<Response, Problem> {
-    match core.app.source.store.revoke_token(number, &by.0).await {
+    match core.app.source.store.revoke_token(number, &by.author).await {
         Ok(token) => {
             core.app.access.forget().await;
             Ok(json_response(&TokenView::from(&token)))

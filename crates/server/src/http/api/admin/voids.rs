@@ -9,7 +9,7 @@ use throng_domain::ballot::VoterKey;
 use throng_domain::poll::{OptionId, Slug};
 use throng_domain::void::VoidRule;
 
-use super::request::{Administrator, JsonBody, Parameters, PathParameters, SlugPath, failed, json_response, reload};
+use super::request::{Administrator, JsonBody, PathParameters, SlugPath, failed, json_response, long_read, reload};
 use crate::http::problem::Problem;
 use crate::polls::{TimeArg, VoidChange};
 use crate::state::CoreState;
@@ -29,19 +29,11 @@ pub struct Rule {
     choices: Option<Vec<OptionId>>,
 }
 
-/// Whether the change is made, or only shown.
-#[derive(Debug, Deserialize)]
-pub struct ApplyQuery {
-    #[serde(default)]
-    apply: bool,
-}
-
 /// `POST /polls/{slug}/voids`: the result before and after; with `?apply=true&reason=…` it is made so.
 pub async fn add(
     State(core): State<Arc<CoreState>>,
     SlugPath(slug): SlugPath,
     by: Administrator,
-    Parameters(query): Parameters<ApplyQuery>,
     JsonBody(rule): JsonBody<Rule>,
 ) -> Result<Response, Problem> {
     let now = core.app.clock.now();
@@ -52,7 +44,7 @@ pub async fn add(
         choices.dedup();
     }
     let rule = VoidRule { from: time(rule.from), until: time(rule.until), voter: rule.voter, choices };
-    change(&core, &slug, &by, VoidChange::Add(rule), query.apply).await
+    change(&core, &slug, &by, VoidChange::Add(rule)).await
 }
 
 /// `DELETE /polls/{slug}/voids/{number}`: the result before and after; with `?apply=true&reason=…` the rule is undone.
@@ -61,9 +53,8 @@ pub async fn undo(
     SlugPath(slug): SlugPath,
     PathParameters(NumberPath { number }): PathParameters<NumberPath>,
     by: Administrator,
-    Parameters(query): Parameters<ApplyQuery>,
 ) -> Result<Response, Problem> {
-    change(&core, &slug, &by, VoidChange::Undo(number), query.apply).await
+    change(&core, &slug, &by, VoidChange::Undo(number)).await
 }
 
 /// The number of a rule in the path.
@@ -77,12 +68,13 @@ async fn change(
     slug: &Slug,
     by: &Administrator,
     change: VoidChange,
-    apply: bool,
 ) -> Result<Response, Problem> {
+    let apply = by.apply;
     let (polls, adds) = (by.polls(core), matches!(change, VoidChange::Add(_)));
     if apply {
         by.require_reason()?;
     }
+    let _permit = long_read(core)?;
     let changed = if apply { polls.change_voids(slug, change).await } else { polls.preview(slug, &change).await };
     let (poll, counted) = changed.map_err(|error| failed(core, error))?;
     if apply {

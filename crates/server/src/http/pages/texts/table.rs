@@ -145,7 +145,8 @@ impl Texts {
             | Problem::TokenNotFound
             | Problem::IfMatchMissing
             | Problem::Poll(_)
-            | Problem::ExportsBusy
+            | Problem::LongReadsBusy
+            | Problem::NotJson
             | Problem::NotReady(..)
             | Problem::ShuttingDown
             | Problem::Internal(_) => self.unreadable.to_owned(),
