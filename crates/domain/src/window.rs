@@ -6,7 +6,7 @@
 use crate::clock::Timestamp;
 use crate::poll::{Poll, PollState};
 
-/// How long it takes until every server knows of a change, in milliseconds: a server checks four times per second, and its
+/// How long it takes until every server knows of a change, in milliseconds: a server checks ten times per second, and its
 /// estimate of the database's time and that of who makes the change are each off by up to half a round trip.
 pub const HEARD_MS: i64 = 1_000;
 

@@ -17,6 +17,7 @@ mod new_poll;
 mod one_database;
 mod overload;
 mod plan;
+mod polls;
 mod process;
 mod report;
 mod request;
@@ -50,6 +51,8 @@ pub enum Bench {
     Lag(lag::Options),
     /// Votes and result reads on a file with ten million ballots, against an empty one
     Growth(growth::Options),
+    /// What 100,000 polls cost that nobody uses: a start, memory, a change, an idle server
+    Polls(polls::Options),
     /// Votes in polls with ten million identified voters, against the same where everyone may vote any number of times
     Voters(voters::Options),
     /// What a refused vote costs, and how many votes are counted while ten times as many clients vote
@@ -71,6 +74,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<bool> {
         Bench::TlsDatabase(options) => tls_database::run(options),
         Bench::Lag(options) => lag::run(options),
         Bench::Growth(options) => growth::run(options),
+        Bench::Polls(options) => polls::run(options),
         Bench::Voters(options) => voters::run(options),
         Bench::Overload(plan) => overload::run(plan),
         Bench::Backup(options) => backup::run(options),

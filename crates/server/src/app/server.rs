@@ -23,7 +23,7 @@ use crate::state::App;
 use crate::telemetry::log_rate_limiter::LogRateLimiter;
 
 /// The interval between checks for polls that another process, such as `throng poll close`, has changed.
-const POLLS_RELOAD_EVERY: Duration = Duration::from_millis(250);
+const POLLS_RELOAD_EVERY: Duration = Duration::from_millis(100);
 
 /// The interval between checks of the broker's queues.
 const DEPTH_EVERY: Duration = Duration::from_secs(5);

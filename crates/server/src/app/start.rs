@@ -134,6 +134,7 @@ impl Frame {
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
             receipt_key: config.receipt_key()?,
             ballot_receipt_key: config.ballot_receipt_key()?,
+            record_key: config.record_key()?,
             policy_key: config.policy_key()?,
             token_keys: config.token_keys()?,
             challenge_key: config.challenge_key()?,

@@ -60,6 +60,14 @@ impl Config {
         Ok(self.kept_secret()?.derive("ballot receipts"))
     }
 
+    /// The key that signs the closing records of polls.
+    ///
+    /// # Errors
+    /// As for [`Self::policy_key`].
+    pub fn record_key(&self) -> anyhow::Result<DerivedKey> {
+        Ok(self.kept_secret()?.derive("closing records"))
+    }
+
     /// The secret of keys that have to last: a server on a file of its own keeps one beside the file if none is configured.
     fn kept_secret(&self) -> anyhow::Result<AppSecret> {
         Ok(match (&self.app_secret, &self.database) {

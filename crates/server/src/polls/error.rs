@@ -71,6 +71,11 @@ pub enum PollError {
         /// The name.
         name: BatchName,
     },
+    /// The poll's result may still change.
+    #[error(
+        "the result of the poll `{0}` isn't final yet, so there is no record of it; close the poll, then wait until `throng poll show {0}` says final"
+    )]
+    NotFinal(Slug),
     /// Other changes were faster each time. The same change may succeed when there is less load.
     #[error("nothing was changed; try again when there is less load")]
     Busy(#[source] StoreError),

@@ -3,6 +3,7 @@
 //! A poll may change while it is being changed here. Each change is decided by the poll as it is stored, written together with
 //! the version that it was decided by, and decided anew if another one was faster.
 
+mod closing_record;
 mod codes;
 mod create;
 mod definition;
@@ -21,6 +22,7 @@ use throng_domain::poll_change::PollChange;
 use throng_domain::store::{Store, StoreError};
 use throng_domain::window::HEARD_MS;
 
+pub use self::closing_record::{RecordKey, SignedRecord};
 pub use self::codes::{CODES_MADE_MAX, NewBatch};
 pub use self::create::Schedule;
 pub use self::definition::{Applied, PollDefinition};

@@ -24,6 +24,7 @@ pub(in crate::cli) fn advise(error: PollError) -> anyhow::Error {
         | PollError::OtherVersion { .. }
         | PollError::HasNoCodes { .. }
         | PollError::NoSuchBatch { .. }
+        | PollError::NotFinal(_)
         | PollError::Store(_) => return error.into(),
     };
     anyhow::Error::msg(text)

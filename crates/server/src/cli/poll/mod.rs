@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod list;
 mod log;
+mod record;
 mod recount;
 mod results;
 mod show;
@@ -54,6 +55,8 @@ enum PollCommand {
     Results(results::Results),
     Export(export::Export),
     Import(import::Import),
+    Record(record::Record),
+    Verify(record::Verify),
     Recount(recount::Recount),
     Void(void::Void),
     Unvoid(void::Unvoid),
@@ -85,6 +88,8 @@ pub(super) fn run(PollArgs { author, command }: PollArgs, flags: &Flags) -> anyh
                 PollCommand::Results(command) => command.run(polls, store, clock, &config, out).await,
                 PollCommand::Export(command) => command.run(polls, store, &config, out).await,
                 PollCommand::Import(command) => command.run(polls, out).await,
+                PollCommand::Record(command) => command.run(polls, &config, out).await,
+                PollCommand::Verify(command) => command.run(&config, out),
                 PollCommand::Recount(command) => command.run(polls, out).await,
                 PollCommand::Void(command) => command.run(polls, clock, out).await,
                 PollCommand::Unvoid(command) => command.run(polls, out).await,

@@ -66,6 +66,7 @@ pub(super) fn poll_kind(error: &PollError) -> (StatusCode, &'static str, &'stati
             (StatusCode::PRECONDITION_FAILED, "version_mismatch", "The poll was changed meanwhile")
         }
         PollError::HasNoCodes { .. } => (StatusCode::CONFLICT, "no_codes", "The poll has no invitation codes"),
+        PollError::NotFinal(_) => (StatusCode::CONFLICT, "not_final", "The result isn't final yet"),
         PollError::Busy(_) | PollError::DiffersAgain(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "busy", "Other changes were faster")
         }
@@ -107,6 +108,7 @@ pub(super) fn poll_detail(error: &PollError) -> String {
             format!("Nothing was changed. The poll is at version {version}: read it again, then decide.")
         }
         PollError::HasNoCodes { .. } => "Codes are for polls with the policy `code`.".into(),
+        PollError::NotFinal(_) => "A record is made once no ballot can be added: see the poll's state.".into(),
         PollError::Busy(_) => "Nothing was changed. Send the request again when there is less load.".into(),
         PollError::DiffersAgain(_) => {
             "The tallies were corrected, and differ from the ballots again. Send the request again.".into()

@@ -7,7 +7,7 @@ use throng_domain::audit::Author;
 use throng_testkit::{Answer, TestServer};
 
 /// Every route, with a method that it has, and the lowest role that may use it.
-const ROUTES: [(&str, &str, Role); 24] = [
+const ROUTES: [(&str, &str, Role); 25] = [
     ("GET", "/token", Role::Viewer),
     ("GET", "/audit", Role::Viewer),
     ("GET", "/polls", Role::Viewer),
@@ -24,6 +24,7 @@ const ROUTES: [(&str, &str, Role); 24] = [
     ("GET", "/polls/demo/ballots", Role::Editor),
     ("GET", "/polls/demo/recount", Role::Editor),
     ("POST", "/polls/demo/recount", Role::Editor),
+    ("GET", "/polls/demo/record", Role::Editor),
     ("POST", "/polls/demo/voids", Role::Editor),
     ("DELETE", "/polls/demo/voids/1", Role::Editor),
     ("GET", "/polls/demo/codes", Role::Editor),
@@ -135,6 +136,7 @@ fn a_poll_is_made_opened_and_closed() {
     assert_eq!(anna.get("/polls/song/recount")["equal"], true);
     assert_eq!(anna.post("/polls/song/open", &json!({})).json()["code"], "invalid_window");
 
+    anna.send("GET", "/polls/song/record", &[], "").assert_problem(409, "not_final");
     let closed = anna.post("/polls/song/close", &json!({}));
     assert_eq!((closed.status, &closed.json()["state"]), (200, &json!("closing")), "{closed:?}");
     assert_eq!(

@@ -10,6 +10,7 @@ mod import_polls;
 mod logging;
 mod manual;
 mod polls;
+mod record;
 mod schema;
 mod serving;
 mod tokens;

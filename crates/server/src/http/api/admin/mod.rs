@@ -49,6 +49,7 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .route("/polls/{slug}/unarchive", post(changes::unarchive))
         .route("/polls/{slug}/ballots", get(ballots::export))
         .route("/polls/{slug}/recount", get(results::recount).post(results::repair))
+        .route("/polls/{slug}/record", get(results::record))
         .route("/polls/{slug}/voids", post(voids::add))
         .route("/polls/{slug}/voids/{number}", delete(voids::undo))
         .route("/polls/{slug}/codes", get(codes::list).post(codes::create))

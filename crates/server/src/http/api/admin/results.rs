@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use super::request::{Administrator, SlugPath, failed, json_response, long_read, reload};
 use crate::http::problem::Problem;
+use crate::polls::RecordKey;
 use crate::state::CoreState;
 use crate::view::{RecountView, ResultsView};
 
@@ -29,6 +30,17 @@ pub async fn recount(
     let poll = polls.find(&slug).await?;
     let counted = polls.recount(&poll).await?;
     Ok(json_response(&RecountView::new(&poll, &counted, false)))
+}
+
+/// `GET /polls/{slug}/record`: the signed closing record of a poll whose result is final.
+pub async fn record(
+    State(core): State<Arc<CoreState>>,
+    SlugPath(slug): SlugPath,
+    by: Administrator,
+) -> Result<Response, Problem> {
+    let _permit = long_read(&core)?;
+    let record = by.polls(&core).closing_record(&slug, &RecordKey::new(&core.app.record_key)).await?;
+    Ok(json_response(record.json()))
 }
 
 /// `POST /polls/{slug}/recount`, without a body: corrects the tallies if they don't agree with the ballots.

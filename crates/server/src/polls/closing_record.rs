@@ -1,0 +1,199 @@
+//! The closing record of a poll: what was voted on, by which rules, what counts and what doesn't, signed.
+//!
+//! Whoever doubts a result later has one document to check: its signature, its sums, and the hash of the ballots, which anybody
+//! with access to the database can compute again.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use throng_domain::audit::AuditEntry;
+use throng_domain::poll::{Poll, Slug};
+use throng_domain::store::Recount;
+
+use super::export::{EXPORT_PAGE_BALLOTS, Export, ExportFormat};
+use super::{PollError, PollService};
+use crate::config::DerivedKey;
+use crate::view::{AdminPollView, AuditView, rfc3339_text};
+
+/// The form of a record; another one gets another name.
+const FORMAT: &str = "throng-closing-record/1";
+
+/// The most changes of the poll that a record lists.
+const CHANGES_MAX: usize = 1_000;
+
+/// The key with which records are signed.
+#[derive(Debug)]
+pub struct RecordKey(Ed25519KeyPair);
+
+/// A record that was signed: `{"record":{…},"signature":{…}}`.
+#[derive(Clone, Debug)]
+pub struct SignedRecord(Value);
+
+/// What is recorded of a poll's ballots.
+#[derive(Debug)]
+struct Counted {
+    recorded: u64,
+    /// How many each rule that voids ballots applies to, by its number; a ballot may be void by several.
+    by_rule: Vec<(u32, u64)>,
+    sha256: [u8; 32],
+}
+
+impl RecordKey {
+    /// The Ed25519 key (RFC 8032) whose seed is this one.
+    pub fn new(seed: &DerivedKey) -> Self {
+        Self(Ed25519KeyPair::from_seed_unchecked(seed.bytes()).expect("a seed has 32 bytes"))
+    }
+
+    /// The public key, in base 64.
+    pub fn public(&self) -> String {
+        STANDARD.encode(self.0.public_key())
+    }
+}
+
+impl PollService<'_> {
+    /// The record of a poll whose result is final, signed. Reads every ballot.
+    ///
+    /// # Errors
+    /// [`PollError::NotFinal`], or those of [`Self::find`] and the store.
+    pub async fn closing_record(&self, slug: &Slug, key: &RecordKey) -> Result<SignedRecord, PollError> {
+        let poll = self.find(slug).await?;
+        if poll.final_at.is_none() {
+            return Err(PollError::NotFinal(slug.clone()));
+        }
+        let recount = self.recount(&poll).await?;
+        let counted = self.count(&poll).await?;
+        let changes = self.audit_log(Some(slug), None, CHANGES_MAX).await?;
+        let record = self.record(&poll, &recount, &counted, &changes);
+        Ok(SignedRecord::sign(record, key))
+    }
+
+    async fn count(&self, poll: &Poll) -> Result<Counted, PollError> {
+        let export = Export::new(poll, ExportFormat::Ndjson, true);
+        let rules: Vec<_> = poll.voids.iter().filter(|void| !void.undone).collect();
+        let (mut recorded, mut by_rule, mut hash) = (0, vec![0; rules.len()], Sha256::new());
+        let mut after = None;
+        loop {
+            let page = self.store.ballots(poll.id, after, EXPORT_PAGE_BALLOTS).await?;
+            recorded += page.ballots.len() as u64;
+            hash.update(export.lines(&page.ballots));
+            for ballot in page.ballots.iter().filter(|ballot| !ballot.choices.is_blank()) {
+                for (rule, count) in rules.iter().zip(&mut by_rule) {
+                    *count += u64::from(rule.rule.applies_to(ballot.key, ballot.accepted_at, &ballot.choices));
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let by_rule = rules.iter().map(|rule| rule.number).zip(by_rule).collect();
+        Ok(Counted { recorded, by_rule, sha256: hash.finalize().into() })
+    }
+
+    fn record(&self, poll: &Poll, recount: &Recount, counted: &Counted, changes: &[AuditEntry]) -> Value {
+        let now = self.clock.now();
+        let (void, counts) = (recount.voided.all, recount.ballots.voters);
+        let options = poll
+            .options
+            .iter()
+            .map(|option| json!({ "id": option.id, "label": option.label, "count": recount.tallies.count(option.id) }));
+        let by_rule = counted.by_rule.iter().map(|(number, ballots)| json!({ "rule": number, "ballots": ballots }));
+        let hash: String = counted.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        json!({
+            "format": FORMAT,
+            "software": concat!("throng ", env!("CARGO_PKG_VERSION")),
+            "made_at": rfc3339_text(now),
+            "poll": AdminPollView::new(poll, now),
+            "result": {
+                "seq": recount.tallies.seq,
+                "voters": recount.tallies.voters,
+                "options": options.collect::<Vec<_>>(),
+                "agrees_with_ballots": recount.tallies.counts_equal(&recount.ballots),
+            },
+            "ballots": {
+                "recorded": counted.recorded,
+                "counted": counts,
+                // Replaced by a later one of the same voter, or withdrawn.
+                "superseded": counted.recorded.saturating_sub(counts + void),
+                "void": void,
+                "void_by_rule": by_rule.collect::<Vec<_>>(),
+                "sha256": hash,
+            },
+            // Votes that were refused are counted by each server since its start, in its metrics, and not stored.
+            "missing": ["votes that were refused, by reason"],
+            "changes": changes.iter().rev().map(AuditView::from).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl SignedRecord {
+    /// Signs the record's canonical form (RFC 8785): sorted names and no white space. All of its numbers are integers.
+    fn sign(record: Value, key: &RecordKey) -> Self {
+        let signature = STANDARD.encode(key.0.sign(record.to_string().as_bytes()));
+        let signature = json!({ "algorithm": "Ed25519", "public_key": key.public(), "value": signature });
+        Self(json!({ "record": record, "signature": signature }))
+    }
+
+    /// The record in this text, if its signature is valid, with the public key in base 64 that it is valid for.
+    ///
+    /// # Errors
+    /// Why it isn't.
+    pub fn verify(text: &str) -> Result<(Self, String), String> {
+        let signed: Value = serde_json::from_str(text).map_err(|error| format!("it isn't JSON: {error}"))?;
+        let record = signed.get("record").ok_or("it has no `record`")?;
+        if record["format"] != FORMAT {
+            return Err(format!("its format isn't {FORMAT}"));
+        }
+        let field = |name: &str| signed["signature"][name].as_str().unwrap_or_default();
+        let decoded = |name| STANDARD.decode(field(name)).map_err(|_| format!("its signature has no valid `{name}`"));
+        let (key, signature) = (decoded("public_key")?, decoded("value")?);
+        UnparsedPublicKey::new(&ED25519, key)
+            .verify(record.to_string().as_bytes(), &signature)
+            .map_err(|_| "its signature isn't valid: it was changed after it was signed".to_owned())?;
+        let key = field("public_key").to_owned();
+        Ok((Self(signed), key))
+    }
+
+    /// The record, with its signature.
+    pub fn json(&self) -> &Value {
+        &self.0
+    }
+
+    /// The record without its signature.
+    pub fn record(&self) -> &Value {
+        &self.0["record"]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_record_is_not_valid() {
+        let key = RecordKey::new(&DerivedKey::new([7; 32]));
+        let record = json!({"format": FORMAT, "z": 1, "a": {"voters": 12, "label": "Zo\u{eb} \u{1f3b6} \"x\"\n"}});
+        let text = SignedRecord::sign(record, &key).json().to_string();
+        let (_, public) = SignedRecord::verify(&text).unwrap();
+        assert_eq!(public, key.public());
+        // However it is laid out.
+        let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(&text).unwrap()).unwrap();
+        assert!(SignedRecord::verify(&pretty).is_ok());
+        for (changed, why) in [
+            (text.replace("12", "13"), "changed after"),
+            (text.replace("Zo\u{eb}", "Zoe"), "changed after"),
+            (text.replace("closing-record/1", "closing-record/2"), "format"),
+            (text.replace("\"value\":\"", "\"value\":\"!"), "no valid `value`"),
+            (text.replace("record", "recorded"), "no `record`"),
+            ("{".to_owned(), "JSON"),
+        ] {
+            let fault = SignedRecord::verify(&changed).unwrap_err();
+            assert!(fault.contains(why), "{why}: {fault}");
+        }
+        let other = RecordKey::new(&DerivedKey::new([8; 32]));
+        let forged = text.replace(&key.public(), &other.public());
+        assert!(SignedRecord::verify(&forged).is_err());
+    }
+}
