@@ -74,6 +74,17 @@ pub struct Edit {
     pub per_option: Option<Option<u8>>,
     /// Whether voters may replace or withdraw their ballots.
     pub changeable: Option<bool>,
+    /// When it opens and closes.
+    pub window: Option<WindowEdit>,
+}
+
+/// A change of when a poll opens and closes, with other ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowEdit {
+    /// As for [`PollChange::Window`].
+    Set(Window),
+    /// As for [`PollChange::Close`].
+    Close(Close),
 }
 
 /// Why a poll can't be edited so.
@@ -98,14 +109,19 @@ impl PollChange {
             Self::Window(_) | Self::Close(_) if poll.archived_at.is_some() => {
                 return Err(rejected(format!("poll `{}` is archived; take it back first", poll.slug)));
             }
-            Self::Window(window) => poll.with(*window),
-            Self::Close(close) => {
-                let closed =
-                    || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", poll.slug));
-                let closes_at = close.moment(poll.closes_at, now).ok_or_else(closed)?;
-                poll.with(Window { opens_at: poll.opens_at, closes_at: Some(closes_at) })
+            Self::Edit(Edit { window: Some(_), .. }) if poll.archived_at.is_some() => {
+                return Err(rejected(format!("poll `{}` is archived; take it back first", poll.slug)));
             }
-            Self::Edit(edit) => poll.edited(edit, now, has_ballots).map_err(|fault| rejected(fault.to_string()))?,
+            Self::Window(window) => poll.with(*window),
+            Self::Close(close) => poll.with_close(*close, now)?,
+            Self::Edit(edit) => {
+                let edited = poll.edited(edit, now, has_ballots).map_err(|fault| rejected(fault.to_string()))?;
+                match edit.window {
+                    Some(WindowEdit::Set(window)) => edited.with(window),
+                    Some(WindowEdit::Close(close)) => edited.with_close(close, now)?,
+                    None => edited,
+                }
+            }
             Self::Void(rule) => poll.with_void(rule).map_err(rejected)?,
             Self::Unvoid(number) => poll.without_void(*number).map_err(rejected)?,
             Self::Applied(_) => poll.with_voids_applied(),
@@ -194,6 +210,12 @@ impl Poll {
 
     fn with(&self, Window { opens_at, closes_at }: Window) -> Self {
         Self { opens_at, closes_at, closed_at: None, final_at: None, ..self.clone() }
+    }
+
+    fn with_close(&self, close: Close, now: Timestamp) -> Result<Self, StoreError> {
+        let closed = || StoreError::Conflict(format!("poll `{}` has closed meanwhile; check it again", self.slug));
+        let closes_at = close.moment(self.closes_at, now).ok_or_else(closed)?;
+        Ok(self.with(Window { opens_at: self.opens_at, closes_at: Some(closes_at) }))
     }
 
     fn with_imported(&self, counts: &[(OptionId, u64)]) -> Result<Self, String> {

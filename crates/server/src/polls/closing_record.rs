@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use throng_domain::audit::AuditEntry;
 use throng_domain::poll::{Poll, Slug};
-use throng_domain::store::Recount;
+use throng_domain::store::{Recount, StoreError};
 
 use super::export::{EXPORT_PAGE_BALLOTS, Export, ExportFormat};
 use super::{PollError, PollService};
@@ -22,6 +22,9 @@ const FORMAT: &str = "throng-closing-record/1";
 
 /// The most changes of the poll that a record lists.
 const CHANGES_MAX: usize = 1_000;
+
+/// How often all ballots are read until the poll stays as it is meanwhile.
+const TRIES_MAX: usize = 3;
 
 /// The key with which records are signed.
 #[derive(Debug)]
@@ -56,21 +59,29 @@ impl PollService<'_> {
     /// The record of a poll whose result is final, signed. Reads every ballot.
     ///
     /// # Errors
-    /// [`PollError::NotFinal`], or those of [`Self::find`] and the store.
+    /// [`PollError::NotFinal`]; [`PollError::Busy`] if the poll is changed again and again meanwhile;
+    /// [`PollError::RecordDisagrees`]; or those of [`Self::find`] and the store.
     pub async fn closing_record(&self, slug: &Slug, key: &RecordKey) -> Result<SignedRecord, PollError> {
-        let poll = self.find(slug).await?;
-        if poll.final_at.is_none() {
-            return Err(PollError::NotFinal(slug.clone()));
+        for _ in 0..TRIES_MAX {
+            let poll = self.find(slug).await?;
+            if poll.final_at.is_none() {
+                return Err(PollError::NotFinal(slug.clone()));
+            }
+            let recount = self.recount(&poll).await?;
+            let counted = self.count(&poll).await?;
+            let changes = self.audit_log(Some(slug), None, CHANGES_MAX).await?;
+            // All of it is of one state of the poll, to which no ballot is added any more.
+            if self.find(slug).await?.version == poll.version {
+                return Ok(SignedRecord::sign(self.record(&poll, &recount, &counted, &changes)?, key));
+            }
         }
-        let recount = self.recount(&poll).await?;
-        let counted = self.count(&poll).await?;
-        let changes = self.audit_log(Some(slug), None, CHANGES_MAX).await?;
-        let record = self.record(&poll, &recount, &counted, &changes);
-        Ok(SignedRecord::sign(record, key))
+        let meanwhile = format!("poll `{slug}` was changed while its ballots were read");
+        Err(PollError::Busy(StoreError::Conflict(meanwhile)))
     }
 
     async fn count(&self, poll: &Poll) -> Result<Counted, PollError> {
-        let export = Export::new(poll, ExportFormat::Ndjson, true);
+        // Without what may change later.
+        let export = Export::new(poll, ExportFormat::Ndjson, true).without_voids();
         let rules: Vec<_> = poll.voids.iter().filter(|void| !void.undone).collect();
         let (mut recorded, mut by_rule, mut hash) = (0, vec![0; rules.len()], Sha256::new());
         let mut after = None;
@@ -92,16 +103,30 @@ impl PollService<'_> {
         Ok(Counted { recorded, by_rule, sha256: hash.finalize().into() })
     }
 
-    fn record(&self, poll: &Poll, recount: &Recount, counted: &Counted, changes: &[AuditEntry]) -> Value {
+    fn record(
+        &self,
+        poll: &Poll,
+        recount: &Recount,
+        counted: &Counted,
+        changes: &[AuditEntry],
+    ) -> Result<Value, PollError> {
         let now = self.clock.now();
         let (void, counts) = (recount.voided.all, recount.ballots.voters);
+        let superseded = counted.recorded.checked_sub(counts + void);
+        // In other polls each ballot counts, unless it is void.
+        let superseded = superseded.filter(|superseded| poll.changeable || *superseded == 0);
+        let superseded = superseded.ok_or_else(|| PollError::RecordDisagrees(poll.slug.clone()))?;
+        let mut missing = vec!["votes that were refused, by reason"];
+        if changes.len() >= CHANGES_MAX {
+            missing.push("the earliest changes");
+        }
         let options = poll
             .options
             .iter()
             .map(|option| json!({ "id": option.id, "label": option.label, "count": recount.tallies.count(option.id) }));
         let by_rule = counted.by_rule.iter().map(|(number, ballots)| json!({ "rule": number, "ballots": ballots }));
         let hash: String = counted.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        json!({
+        Ok(json!({
             "format": FORMAT,
             "software": concat!("throng ", env!("CARGO_PKG_VERSION")),
             "made_at": rfc3339_text(now),
@@ -116,15 +141,15 @@ impl PollService<'_> {
                 "recorded": counted.recorded,
                 "counted": counts,
                 // Replaced by a later one of the same voter, or withdrawn.
-                "superseded": counted.recorded.saturating_sub(counts + void),
+                "superseded": superseded,
                 "void": void,
                 "void_by_rule": by_rule.collect::<Vec<_>>(),
                 "sha256": hash,
             },
             // Votes that were refused are counted by each server since its start, in its metrics, and not stored.
-            "missing": ["votes that were refused, by reason"],
+            "missing": missing,
             "changes": changes.iter().rev().map(AuditView::from).collect::<Vec<_>>(),
-        })
+        }))
     }
 }
 
@@ -145,6 +170,10 @@ impl SignedRecord {
         let record = signed.get("record").ok_or("it has no `record`")?;
         if record["format"] != FORMAT {
             return Err(format!("its format isn't {FORMAT}"));
+        }
+        // A name that is given twice has two values, of which a reader may see the one that isn't signed.
+        if without_spaces(text) != signed.to_string() || signed.as_object().is_none_or(|parts| parts.len() != 2) {
+            return Err("it isn't as it was written, white space aside".to_owned());
         }
         let field = |name: &str| signed["signature"][name].as_str().unwrap_or_default();
         let decoded = |name| STANDARD.decode(field(name)).map_err(|_| format!("its signature has no valid `{name}`"));
@@ -167,6 +196,20 @@ impl SignedRecord {
     }
 }
 
+/// JSON without the white space between its parts.
+fn without_spaces(json: &str) -> String {
+    let (mut in_text, mut is_escaped) = (false, false);
+    let is_part = |letter: &char| {
+        let is_space = !in_text && letter.is_ascii_whitespace();
+        if *letter == '"' && !is_escaped {
+            in_text = !in_text;
+        }
+        is_escaped = in_text && *letter == '\\' && !is_escaped;
+        !is_space
+    };
+    json.chars().filter(is_part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +227,9 @@ mod tests {
         for (changed, why) in [
             (text.replace("12", "13"), "changed after"),
             (text.replace("Zo\u{eb}", "Zoe"), "changed after"),
+            (text.replacen("\"voters\":", "\"voters\":99,\"voters\":", 1), "isn't as it was written"),
+            (text.replacen('{', "{\"record\":{\"voters\":99},", 1), "isn't as it was written"),
+            (text.replacen('{', "{\"a\":1,", 1), "isn't as it was written"),
             (text.replace("closing-record/1", "closing-record/2"), "format"),
             (text.replace("\"value\":\"", "\"value\":\"!"), "no valid `value`"),
             (text.replace("record", "recorded"), "no `record`"),

@@ -100,7 +100,7 @@ impl PollService<'_> {
     }
 
     async fn find_with_codes(&self, slug: &Slug) -> Result<Poll, PollError> {
-        let poll = self.find(slug).await?;
+        let poll = self.find_to_change(slug).await?;
         match poll.policy {
             Policy::Code => Ok(poll),
             policy @ (Policy::Unlimited | Policy::Device | Policy::Network | Policy::Signed) => {

@@ -5,7 +5,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, OPTIONS_MAX, OptionId, PercentBase, Poll, PollId, Proof, Slug, Visibility};
-use throng_domain::poll_change::Edit;
+use throng_domain::poll_change::{Edit, WindowEdit};
 use throng_domain::window::{Window, WindowFault};
 
 use super::{ATTEMPTS_MAX, PollError, PollService, Schedule, TimeArg};
@@ -237,6 +237,7 @@ impl PollDefinition {
             ballots: Some(quota.ballots),
             per_option: Some(quota.per_option),
             changeable: Some(self.changeable),
+            window: None,
         })
     }
 }
@@ -280,8 +281,7 @@ impl PollService<'_> {
     /// Creates the poll, or changes the one with its slug, so that it is as `definition` says; if it is, nothing is done. A poll that
     /// was never opened opens as defined; one that was opened may close at another time.
     ///
-    /// The poll and its window are changed one after the other, once both are known to be allowed. If that is interrupted, the same
-    /// call does the rest.
+    /// All of it is one change, which is made or isn't.
     ///
     /// # Errors
     /// As for [`Self::create`], [`Self::edit`], [`Self::open`] and [`Self::close`].
@@ -303,18 +303,8 @@ impl PollService<'_> {
             return self.create(new, schedule).await.map(Applied::Created);
         }
         let poll = self.find_to_change(slug).await?;
-        let (edit, _, window) = self.changes_of(definition, &poll)?;
-        let edited = self.at(Some(poll.version)).edit(slug, edit).await?;
-        let at_edited = self.at(Some(edited.version));
-        let changed = match window {
-            Some(WindowChange::Opens(at, closes_at)) => at_edited.open(slug, at, closes_at).await?,
-            Some(WindowChange::Closes(at)) => at_edited.close(slug, TimeArg::At(at)).await?,
-            Some(WindowChange::DraftCloses(at)) => {
-                let window = Window { opens_at: None, closes_at: Some(at) };
-                at_edited.set_window(slug, |_, _| Ok(window)).await?
-            }
-            None => edited,
-        };
+        let (edit, _) = self.changes_of(definition, &poll)?;
+        let changed = self.at(Some(poll.version)).edit(slug, edit).await?;
         Ok(if changed.version == poll.version { Applied::Unchanged(changed) } else { Applied::Changed(changed) })
     }
 
@@ -328,31 +318,35 @@ impl PollService<'_> {
             let (new, schedule) = definition.clone().into_new_poll()?;
             return Ok(Applied::Created(schedule.of(new, self.clock.now())?.into_poll(PollId(0))));
         };
-        let (_, edited, window) = self.changes_of(definition, &poll)?;
-        let is_changed = edited != poll || window.is_some();
+        let (edit, edited) = self.changes_of(definition, &poll)?;
+        let is_changed = edited != poll || edit.window.is_some();
         Ok(if is_changed { Applied::Changed(edited) } else { Applied::Unchanged(edited) })
     }
 
-    /// The edit and the change of its window by which the poll becomes as defined, and the poll after the edit: all checked, so far as is known
-    /// before anything is stored.
-    fn changes_of(
-        &self,
-        definition: &PollDefinition,
-        poll: &Poll,
-    ) -> Result<(Edit, Poll, Option<WindowChange>), PollError> {
+    /// The edit by which the poll becomes as defined, and the poll after it, but for its window: checked, so far as is known before it is
+    /// stored.
+    fn changes_of(&self, definition: &PollDefinition, poll: &Poll) -> Result<(Edit, Poll), PollError> {
         let now = self.clock.now();
         let edit = definition.edit_of(poll)?;
         let edited = poll.edited(&edit, now, false);
         let edited = edited.map_err(|fault| PollError::Edit { slug: poll.slug.clone(), fault })?;
-        let window = definition.window_change(&edited, now)?;
-        let checked = match window {
-            Some(WindowChange::Opens(at, closes_at)) => self.window_opened(&edited, now, at, closes_at).map(drop),
-            Some(WindowChange::Closes(at)) => self.checked_close(&edited, now, TimeArg::At(at)).map(drop),
-            Some(WindowChange::DraftCloses(at)) if at <= now => Err(WindowFault::ClosesInThePast { closes_at: at }),
-            Some(WindowChange::DraftCloses(_)) | None => Ok(()),
+        let fault = |fault| PollError::Window { slug: poll.slug.clone(), fault };
+        let window = match definition.window_change(&edited, now)? {
+            Some(WindowChange::Opens(at, closes_at)) => {
+                Some(WindowEdit::Set(self.window_opened(&edited, now, at, closes_at).map_err(fault)?))
+            }
+            Some(WindowChange::Closes(at)) => {
+                Some(WindowEdit::Close(self.checked_close(&edited, now, TimeArg::At(at)).map_err(fault)?))
+            }
+            Some(WindowChange::DraftCloses(closes_at)) if closes_at <= now => {
+                return Err(fault(WindowFault::ClosesInThePast { closes_at }));
+            }
+            Some(WindowChange::DraftCloses(at)) => {
+                Some(WindowEdit::Set(Window { opens_at: None, closes_at: Some(at) }))
+            }
+            None => None,
         };
-        checked.map_err(|fault| PollError::Window { slug: poll.slug.clone(), fault })?;
-        Ok((edit, edited, window))
+        Ok((Edit { window, ..edit }, edited))
     }
 }
 

@@ -17,7 +17,7 @@ impl PollService<'_> {
             let poll = self.find_to_change(slug).await?;
             // As the poll is now; the store decides anew, with the ballots that it has.
             let fault = |fault| PollError::Edit { slug: slug.clone(), fault };
-            if poll.edited(&edit, self.clock.now(), false).map_err(fault)? == poll {
+            if poll.edited(&edit, self.clock.now(), false).map_err(fault)? == poll && edit.window.is_none() {
                 return Ok(poll);
             }
             self.change(&poll, PollChange::Edit(edit.clone())).await

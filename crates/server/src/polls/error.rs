@@ -76,6 +76,11 @@ pub enum PollError {
         "the result of the poll `{0}` isn't final yet, so there is no record of it; close the poll, then wait until `throng poll show {0}` says final"
     )]
     NotFinal(Slug),
+    /// The ballots that were read are not those that were counted.
+    #[error(
+        "the ballots of the poll `{0}` don't add up to what counts and what doesn't, so there is no record of it; keep a copy of the database"
+    )]
+    RecordDisagrees(Slug),
     /// Other changes were faster each time. The same change may succeed when there is less load.
     #[error("nothing was changed; try again when there is less load")]
     Busy(#[source] StoreError),

@@ -52,6 +52,12 @@ impl<'a> Export<'a> {
         Self { poll, format, voters, voids: poll.voids.iter().any(|void| !void.undone) }
     }
 
+    /// The same without which ballots are void.
+    #[must_use]
+    pub fn without_voids(self) -> Self {
+        Self { voids: false, ..self }
+    }
+
     /// What comes before the first ballot.
     pub fn header(&self) -> String {
         let voter = if self.voters { ",voter" } else { "" };

@@ -65,6 +65,15 @@ impl PollService<'_> {
         self.settle(&poll.slug).await
     }
 
+    /// Makes the tallies agree with the ballots: see [`Self::settle`].
+    ///
+    /// # Errors
+    /// [`PollError::OtherVersion`], or those of [`Self::settle`].
+    pub async fn repair(&self, slug: &Slug) -> Result<(Poll, Recount), PollError> {
+        let poll = self.find_to_change(slug).await?;
+        self.settle(&poll.slug).await
+    }
+
     /// Counts all ballots, and corrects the tallies if they differ, until they agree with the ballots and the poll's rules; returns the
     /// first count.
     ///
@@ -73,7 +82,7 @@ impl PollService<'_> {
     ///
     /// # Errors
     /// [`PollError::DiffersAgain`] if that isn't so after some counts, or those of [`Self::find`] and the store.
-    pub async fn settle(&self, slug: &Slug) -> Result<(Poll, Recount), PollError> {
+    async fn settle(&self, slug: &Slug) -> Result<(Poll, Recount), PollError> {
         let mut first = None;
         for _ in 0..SETTLE_TRIES_MAX {
             let poll = self.find(slug).await?;

@@ -77,7 +77,7 @@ impl PollService<'_> {
     }
 
     /// Sets the window that `decide` returns for the poll as it is when the window is stored.
-    pub(super) async fn set_window(
+    async fn set_window(
         &self,
         slug: &Slug,
         decide: impl Fn(&Poll, Timestamp) -> Result<Window, WindowFault>,

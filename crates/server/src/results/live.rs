@@ -32,6 +32,8 @@ struct Latest {
     refresh_wanted: AtomicBool,
     /// Notified after each refresh, whether it succeeded or not.
     refreshed: Notify,
+    /// Whether anybody has asked for the poll.
+    used: AtomicBool,
 }
 
 impl LivePoll {
@@ -87,10 +89,28 @@ impl LivePoll {
             None => {
                 let latest = if is_final { source.query(poll.id).await? } else { source.latest(poll.id).await? };
                 let snapshot = ArcSwap::from_pointee(Snapshot::new(latest.tallies, latest.as_of));
-                Arc::new(Latest { snapshot, refresh_wanted: AtomicBool::new(false), refreshed: Notify::new() })
+                Arc::new(Latest {
+                    snapshot,
+                    refresh_wanted: AtomicBool::new(false),
+                    refreshed: Notify::new(),
+                    used: AtomicBool::new(false),
+                })
             }
         };
         Ok(Self { poll, latest, rendered: ArcSwapOption::empty() })
+    }
+
+    /// This poll, for somebody who has asked for it.
+    pub(super) fn used(self: &Arc<Self>) -> Arc<Self> {
+        if !self.is_used() {
+            self.latest.used.store(true, Ordering::Relaxed);
+        }
+        Arc::clone(self)
+    }
+
+    /// Whether anybody has asked for it.
+    pub(super) fn is_used(&self) -> bool {
+        self.latest.used.load(Ordering::Relaxed)
     }
 
     /// The latest result with these tallies, if they are later.
@@ -125,7 +145,8 @@ fn is_older_than(as_of: Timestamp, age_max_ms: i64, now: Timestamp) -> bool {
     as_of.plus_ms(age_max_ms) < now || now.plus_ms(age_max_ms) < as_of
 }
 
-/// Whether the result has another version with this change of the poll, without any ballot: after any but one of its window.
+/// Whether the result may have changed with the poll, without any ballot: unless nothing but its window did. Where nothing at all did,
+/// its tallies were repaired.
 fn changes_result(before: &Poll, after: &Poll) -> bool {
     let without_window = |poll: &Poll| Poll {
         opens_at: None,
@@ -136,5 +157,6 @@ fn changes_result(before: &Poll, after: &Poll) -> bool {
         version: 0,
         ..poll.clone()
     };
-    without_window(before) != without_window(after)
+    let unchanged = Poll { version: after.version, ..before.clone() } == *after;
+    unchanged || without_window(before) != without_window(after)
 }

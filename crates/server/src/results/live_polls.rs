@@ -1,9 +1,10 @@
 //! The polls that this process serves: an index of all, and with their results those that are used.
 //!
 //! There may be 100,000 polls, of which a crowd votes in one. A poll is read when it is first asked for, and then kept. The latest
-//! ones are read before that, so that they can be voted in while the store is unavailable.
+//! ones are read before that, so that they can be voted in while the store is unavailable; one that nobody has asked for makes room for
+//! a later one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::store::{PollEntry, StoreError};
 use throng_domain::tally::Tallies;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -30,8 +31,14 @@ const REFRESH_MAX: Duration = Duration::from_secs(1);
 /// The most polls that are read at once.
 const READ_MAX: usize = 1_000;
 
-/// How many polls are read before they are used.
+/// How many polls are kept that were read before anybody asked for them.
 const READ_EARLY_MAX: usize = 500;
+
+/// The most polls that are read at the same time because somebody has asked for them.
+const FIRST_READS_MAX: usize = 4;
+
+/// The most attempts at such a read, while the poll is being changed.
+const FIRST_READ_TRIES_MAX: usize = 5;
 
 /// The pause after a failed query of the store.
 const AFTER_FAILURE: Duration = Duration::from_millis(250);
@@ -42,8 +49,10 @@ pub struct LivePolls {
     default_slug: Slug,
     index: Mutex<PollIndex>,
     polls: ArcSwap<Polls>,
-    /// Held while polls are read, so that those of an earlier version don't replace later ones.
+    /// Held while the index or the polls are changed, so that those of an earlier version don't replace later ones.
     reading: tokio::sync::Mutex<()>,
+    /// Permits to read a poll that somebody has asked for.
+    first_reads: Semaphore,
     /// Notified when a result is to be refreshed.
     refresh_requested: Notify,
     /// Whether the last query of the store for a result failed.
@@ -54,8 +63,10 @@ pub struct LivePolls {
 #[derive(Clone, Debug, Default)]
 pub struct Polls {
     default: Option<Arc<LivePoll>>,
-    by_slug: HashMap<String, Arc<LivePoll>>,
+    by_slug: HashMap<Arc<str>, Arc<LivePoll>>,
     by_id: HashMap<PollId, Arc<LivePoll>>,
+    /// Those that were read before anybody asked for them, in this order.
+    early: VecDeque<PollId>,
 }
 
 impl Polls {
@@ -77,12 +88,27 @@ impl Polls {
     fn insert(&mut self, live: Arc<LivePoll>, default_slug: &Slug) {
         self.remove(live.poll.id);
         if !live.poll.is_draft() {
-            self.by_slug.insert(live.poll.slug.to_string(), Arc::clone(&live));
+            self.by_slug.insert(live.poll.slug.as_str().into(), Arc::clone(&live));
             if live.poll.slug == *default_slug {
                 self.default = Some(Arc::clone(&live));
             }
         }
         self.by_id.insert(live.poll.id, live);
+    }
+
+    /// The same for a poll that nobody has asked for yet.
+    fn insert_early(&mut self, live: Arc<LivePoll>, default_slug: &Slug) {
+        if !self.by_id.contains_key(&live.poll.id) {
+            self.early.push_back(live.poll.id);
+        }
+        self.insert(live, default_slug);
+        while self.early.len() > READ_EARLY_MAX {
+            let Some(oldest) = self.early.pop_front() else { break };
+            let is_default = self.default.as_ref().is_some_and(|default| default.poll.id == oldest);
+            if !is_default && self.by_id.get(&oldest).is_some_and(|live| !live.is_used()) {
+                self.remove(oldest);
+            }
+        }
     }
 
     fn remove(&mut self, poll: PollId) {
@@ -106,6 +132,7 @@ impl LivePolls {
             index: Mutex::default(),
             polls: ArcSwap::default(),
             reading: tokio::sync::Mutex::default(),
+            first_reads: Semaphore::new(FIRST_READS_MAX),
             refresh_requested: Notify::new(),
             is_failing: AtomicBool::new(false),
         };
@@ -136,7 +163,7 @@ impl LivePolls {
         let read = self.read(&wanted, source).await?;
         self.change(|polls| {
             deleted.into_iter().for_each(|poll| polls.remove(poll));
-            read.into_iter().for_each(|live| polls.insert(live, &self.default_slug));
+            read.into_iter().for_each(|live| polls.insert_early(live, &self.default_slug));
         });
         let mut index = self.index();
         if is_whole {
@@ -147,21 +174,23 @@ impl LivePolls {
         Ok(())
     }
 
-    /// Which of the polls in these entries are read now: those that are used and have another version, the default poll and, as long as
-    /// there are few, the latest of the others.
+    /// Which of the polls in these entries are read now: those that were read and have another version, the default poll, and the latest
+    /// of the others that may be voted in, if they are new here. In order of creation.
     fn to_read(&self, entries: &[PollEntry], is_same_database: bool) -> Vec<PollId> {
-        let polls = self.polls.load();
-        let mut early = READ_EARLY_MAX.saturating_sub(polls.by_id.len());
+        let (polls, index) = (self.polls.load(), self.index());
+        let mut early = READ_EARLY_MAX;
         let mut wanted = Vec::new();
         for entry in entries.iter().rev() {
-            let used = polls.by_id(entry.id);
-            let is_current = is_same_database && used.is_some_and(|live| live.poll.version == entry.version);
-            let is_early = used.is_none() && early > 0 && !entry.is_archived;
-            if !is_current && (used.is_some() || is_early || entry.slug == self.default_slug) {
+            let read = polls.by_id(entry.id);
+            let is_current = is_same_database && read.is_some_and(|live| live.poll.version == entry.version);
+            let is_new = index.version_of(entry.id).is_none() || index.id(entry.slug.as_str()) != Some(entry.id);
+            let is_early = read.is_none() && is_new && early > 0 && !entry.is_final && !entry.is_archived;
+            if !is_current && (read.is_some() || is_early || entry.slug == self.default_slug) {
                 wanted.push(entry.id);
             }
             early -= usize::from(is_early);
         }
+        wanted.reverse();
         wanted
     }
 
@@ -195,7 +224,7 @@ impl LivePolls {
     /// Those of the store.
     pub async fn find(&self, slug: &str, source: &ResultSource) -> Result<Option<Arc<LivePoll>>, StoreError> {
         if let Some(live) = self.polls.load().by_slug(slug) {
-            return Ok(Some(Arc::clone(live)));
+            return Ok(Some(live.used()));
         }
         // Not asked of the store, which a crowd that asks for no poll would keep busy.
         let Some(id) = self.index().id(slug) else { return Ok(None) };
@@ -208,25 +237,32 @@ impl LivePolls {
     /// # Errors
     /// Those of the store.
     pub async fn get(&self, poll: PollId, source: &ResultSource) -> Result<Option<Arc<LivePoll>>, StoreError> {
-        let read = || self.polls.load().by_id(poll).cloned();
-        if let Some(live) = read() {
+        let known = || self.polls.load().by_id(poll).map(|live| live.used());
+        if let Some(live) = known() {
             return Ok(Some(live));
         }
-        if self.index().version_of(poll).is_none() {
-            return Ok(None);
+        let _permit = self.first_reads.acquire().await;
+        for _ in 0..FIRST_READ_TRIES_MAX {
+            // Another request may have read it meanwhile.
+            if let Some(live) = known() {
+                return Ok(Some(live));
+            }
+            if self.index().version_of(poll).is_none() {
+                return Ok(None);
+            }
+            // Without the lock: a change of another poll must not wait for it.
+            let Some(live) = self.read(&[poll], source).await?.pop() else { return Ok(None) };
+            let _reading = self.reading.lock().await;
+            if self.index().version_of(poll).is_none_or(|version| version <= live.poll.version) && known().is_none() {
+                self.change(|polls| polls.insert(Arc::clone(&live), &self.default_slug));
+                return Ok(Some(live.used()));
+            }
         }
-        let _reading = self.reading.lock().await;
-        // Another request may have read it meanwhile.
-        if let Some(live) = read() {
-            return Ok(Some(live));
-        }
-        let Some(live) = self.read(&[poll], source).await?.pop() else { return Ok(None) };
-        self.change(|polls| polls.insert(Arc::clone(&live), &self.default_slug));
-        Ok(Some(live))
+        Err(StoreError::Conflict("the poll is being changed".to_owned()))
     }
 
-    /// Polls in order of creation, drafts too: those after this number, at most `limit`, archived ones if they are wanted. As they are
-    /// stored.
+    /// Polls in order of creation, drafts too: those after this number, at most `limit`, archived ones if they are wanted; and the number
+    /// after which there are more. As they are stored.
     ///
     /// # Errors
     /// Those of the store.
@@ -236,14 +272,17 @@ impl LivePolls {
         limit: usize,
         archived: bool,
         source: &ResultSource,
-    ) -> Result<Vec<Poll>, StoreError> {
-        let ids = self.index().page(after, limit, archived);
+    ) -> Result<(Vec<Poll>, Option<PollId>), StoreError> {
+        // One more, which shows whether there are more.
+        let mut ids = self.index().page(after, limit.saturating_add(1), archived);
+        let has_more = ids.len() > limit;
+        ids.truncate(limit);
         let mut polls = Vec::new();
         for ids in ids.chunks(READ_MAX) {
             polls.extend(source.store.polls_by_id(ids).await?);
         }
         polls.sort_unstable_by_key(|poll| poll.id);
-        Ok(polls)
+        Ok((polls, ids.last().copied().filter(|_| has_more)))
     }
 
     /// The polls that have closed by `now` and aren't known to be final.
@@ -389,12 +428,18 @@ mod tests {
         assert!(Arc::ptr_eq(&found, polls.current().by_slug("poll-1").unwrap()));
         assert!(polls.find("poll-9999", &source).await.unwrap().is_none());
 
-        let later = create(&store, "later").await;
+        create(&store, "later").await;
         polls.reload(&source).await.unwrap();
-        assert!(polls.current().by_slug("later").is_none(), "there are enough");
-        assert_eq!(polls.get(later.id, &source).await.unwrap().unwrap().poll, later);
-        let page = polls.page(found.poll.id, 2, false, &source).await.unwrap();
+        assert!(polls.current().by_slug("later").is_some() && polls.current().by_slug("poll-2").is_none());
+        assert!(
+            polls.current().by_slug("poll-1").is_some() && polls.current().default_poll().is_some(),
+            "they are used"
+        );
+        assert_eq!(polls.find("poll-2", &source).await.unwrap().unwrap().poll.slug.as_str(), "poll-2");
+        let (page, next) = polls.page(found.poll.id, 2, false, &source).await.unwrap();
         assert_eq!(page.iter().map(|poll| poll.slug.as_str()).collect::<Vec<_>>(), ["poll-2", "poll-3"]);
+        assert_eq!(next, Some(page[1].id));
+        assert_eq!(polls.page(PollId(0), 10_000, false, &source).await.unwrap().1, None);
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ pub(in crate::cli) fn advise(error: PollError) -> anyhow::Error {
         | PollError::HasNoCodes { .. }
         | PollError::NoSuchBatch { .. }
         | PollError::NotFinal(_)
+        | PollError::RecordDisagrees(_)
         | PollError::Store(_) => return error.into(),
     };
     anyhow::Error::msg(text)

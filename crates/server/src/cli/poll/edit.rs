@@ -162,6 +162,7 @@ impl Edit {
             ballots: self.quota,
             per_option: if self.no_option_quota { Some(None) } else { self.option_quota.map(Some) },
             changeable: self.changeable,
+            window: None,
         }
     }
 }

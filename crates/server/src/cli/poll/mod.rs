@@ -67,6 +67,9 @@ enum PollCommand {
 
 pub(super) fn run(PollArgs { author, command }: PollArgs, flags: &Flags) -> anyhow::Result<()> {
     let config = flags.config()?;
+    if let PollCommand::Verify(command) = command {
+        return print(|out| command.run(&config, out));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     print(|out| {
         runtime.block_on(async {

@@ -18,7 +18,7 @@ use crate::polls::{PollService, RecordKey, SignedRecord};
 ///
 /// What was voted on, by which rules, what counts, what doesn't and why, and who changed what: to print, or with --json as a signed
 /// document. The signature is made with a key derived from APP_SECRET. The record has the SHA-256 hash of the ballots as
-/// `throng poll export SLUG --format jsonl --voters` writes them. It reads every ballot, which takes a while for millions.
+/// `throng poll export SLUG --format jsonl --voters` writes them, without `void`. It reads every ballot, which takes a while for millions.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Record {
@@ -36,12 +36,23 @@ Examples:
 
 /// Check the signature of a closing record
 ///
-/// Exits with 1 if the record was changed after it was signed, or signed by another installation.
+/// Exits with 1 if the record was changed after it was signed, or signed with another key than this installation's, or than
+/// --public-key. Reads no database.
 #[derive(Debug, Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
 pub(in crate::cli) struct Verify {
-    /// File with the record, as `throng poll record --json` writes it
-    file: PathBuf,
+    /// File with the record, as `throng poll record --json` writes it [default: none; print the public key of this installation]
+    file: Option<PathBuf>,
+    /// Public key that the record has to be signed with, in base 64 [default: this installation's]
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<String>,
 }
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  throng poll verify                      the public key, to publish before the vote
+  throng poll verify song-record.json
+  throng poll verify song-record.json --public-key 3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=";
 
 impl Record {
     pub(super) async fn run(self, polls: PollService<'_>, config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -53,21 +64,23 @@ impl Record {
 
 impl Verify {
     pub(super) fn run(self, config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
-        let name = self.file.display();
-        let text = std::fs::read_to_string(&self.file).with_context(|| name.to_string())?;
+        let expected = match self.public_key {
+            Some(key) => key,
+            None => RecordKey::new(&config.record_key()?).public(),
+        };
+        let Some(file) = self.file else { return Ok(writeln!(out, "{expected}")?) };
+        let name = file.display();
+        let text = std::fs::read_to_string(&file).with_context(|| name.to_string())?;
         let (record, key) =
             SignedRecord::verify(&text).map_err(anyhow::Error::msg).with_context(|| format!("{name} isn't valid"))?;
-        let own = RecordKey::new(&config.record_key()?).public();
-        if key != own {
-            anyhow::bail!(
-                "{name} is unchanged since it was signed, but not by this installation: its key is {key}, the one here {own}"
-            );
+        if key != expected {
+            anyhow::bail!("{name} is unchanged since it was signed, but with another key: {key}, not {expected}");
         }
         let record = record.record();
         let (poll, made_at) = (record["poll"]["slug"].as_str(), record["made_at"].as_str());
         Ok(writeln!(
             out,
-            "The record of `{}`, made at {}, is unchanged and signed by this installation.",
+            "The record of `{}`, made at {}, is unchanged since it was signed with the key {key}.",
             plain(poll.unwrap_or("?")),
             plain(made_at.unwrap_or("?"))
         )?)
@@ -98,6 +111,9 @@ fn write_text(signed: &SignedRecord, out: &mut dyn Write) -> anyhow::Result<()> 
     counts.row([String::new(), "voters".to_owned(), text(&result["voters"])]);
     writeln!(out)?;
     counts.write(out, "")?;
+    for imported in poll["imported"].as_array().into_iter().flatten() {
+        writeln!(out, "Of option {}, {} are of an earlier system.", imported["id"], imported["count"])?;
+    }
     let mut sums = Table::new([Side::Left, Side::Right]);
     for (name, field) in [
         ("Ballots recorded", "recorded"),

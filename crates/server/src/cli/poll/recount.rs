@@ -38,7 +38,7 @@ impl Recount {
         let repaired = self.repair && !equal;
         // Also where an interrupted void has left nothing but its note.
         if repaired || self.repair && poll.voids.iter().any(|void| !void.applied) {
-            polls.settle(&poll.slug).await?;
+            polls.repair(&poll.slug).await?;
         }
         let view = RecountView::new(&poll, &counted, repaired);
         if self.json.json {

@@ -39,7 +39,7 @@ pub(super) fn access_detail(error: &AccessError) -> String {
                 .into()
         }
         AccessError::Throttled { .. } => {
-            "No token from this network is looked at before the number of seconds in Retry-After.".into()
+            "Check the token. Another invalid one from this network is looked at after the number of seconds in Retry-After.".into()
         }
         AccessError::Forbidden { .. } => format!("Nothing was done: {error}."),
         AccessError::Unavailable(_) => TRY_AGAIN.into(),
@@ -66,6 +66,9 @@ pub(super) fn poll_kind(error: &PollError) -> (StatusCode, &'static str, &'stati
             (StatusCode::PRECONDITION_FAILED, "version_mismatch", "The poll was changed meanwhile")
         }
         PollError::HasNoCodes { .. } => (StatusCode::CONFLICT, "no_codes", "The poll has no invitation codes"),
+        PollError::RecordDisagrees(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "record_disagrees", "The ballots don't add up")
+        }
         PollError::NotFinal(_) => (StatusCode::CONFLICT, "not_final", "The result isn't final yet"),
         PollError::Busy(_) | PollError::DiffersAgain(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "busy", "Other changes were faster")
@@ -108,6 +111,9 @@ pub(super) fn poll_detail(error: &PollError) -> String {
             format!("Nothing was changed. The poll is at version {version}: read it again, then decide.")
         }
         PollError::HasNoCodes { .. } => "Codes are for polls with the policy `code`.".into(),
+        PollError::RecordDisagrees(_) => {
+            "What was read isn't what was counted, so there is no record. Keep a copy of the database.".into()
+        }
         PollError::NotFinal(_) => "A record is made once no ballot can be added: see the poll's state.".into(),
         PollError::Busy(_) => "Nothing was changed. Send the request again when there is less load.".into(),
         PollError::DiffersAgain(_) => {

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use throng::access::create_token;
 use throng_domain::admin_token::Role;
 use throng_domain::audit::Author;
-use throng_testkit::{Answer, TestServer};
+use throng_domain::poll::OptionId;
+use throng_domain::tally::TallyChange;
+use throng_testkit::{Answer, TestServer, eventually};
 
 /// Every route, with a method that it has, and the lowest role that may use it.
 const ROUTES: [(&str, &str, Role); 25] = [
@@ -148,6 +150,27 @@ fn a_poll_is_made_opened_and_closed() {
     assert_eq!(noted, [["close", "anna#1@api"], ["open", "anna#1@api"], ["create", "anna#1@api"]]);
     assert_eq!(log["changes"][2]["reason"], "spring");
     assert_eq!(anna.get("/audit?poll=song&limit=1&before=1")["changes"], json!([]));
+}
+
+/// A repaired result is what everybody sees, at once.
+#[test]
+fn repaired_tallies_are_shown_to_all() {
+    let server = TestServer::start();
+    let anna = Admin::new(&server, "anna", Role::Editor);
+    server.vote(b"[1]");
+    server.settle();
+    let spoiled = server.database.with_store(async |store| {
+        let poll = store.poll(&"demo".parse().unwrap()).await.unwrap().unwrap();
+        let more = TallyChange { counts: vec![(OptionId(1), 5)], voters: 5, ..TallyChange::none(poll.id) };
+        store.change_tallies(&more).await.unwrap().voters
+    });
+    assert_eq!(spoiled, 6);
+    server.vote(b"[1]");
+    eventually("the spoiled result is shown", || (server.voters() == 7).then_some(()));
+    assert_eq!(anna.get("/polls/demo/recount")["equal"], false);
+    let repaired = anna.send("POST", "/polls/demo/recount", &[], "");
+    assert_eq!((repaired.status, &repaired.json()["repaired"]), (200, &json!(true)), "{repaired:?}");
+    eventually("the repaired result is shown", || (server.voters() == 2).then_some(()));
 }
 
 #[test]

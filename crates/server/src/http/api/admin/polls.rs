@@ -58,11 +58,8 @@ pub async fn list(
         return Err(Problem::InvalidQuery(format!("limit is 1 to {PAGE_MAX}")));
     }
     let (app, now) = (&core.app, core.app.clock.now());
-    // One more, which shows whether there is a next page.
-    let mut polls = app.polls.page(PollId(query.after), query.limit + 1, query.archived, &app.source).await?;
-    let next = polls.get(query.limit - 1).filter(|_| polls.len() > query.limit).map(|last| last.id.0);
-    polls.truncate(query.limit);
-    let polls = polls.iter().map(|poll| AdminPollView::new(poll, now)).collect();
+    let (polls, next) = app.polls.page(PollId(query.after), query.limit, query.archived, &app.source).await?;
+    let (polls, next) = (polls.iter().map(|poll| AdminPollView::new(poll, now)).collect(), next.map(|next| next.0));
     Ok(json_response(&ListView { polls, next }))
 }
 
@@ -160,6 +157,7 @@ impl From<Patch> for Edit {
             ballots: patch.quota.ballots,
             per_option: patch.quota.per_option,
             changeable: patch.changeable,
+            window: None,
         }
     }
 }

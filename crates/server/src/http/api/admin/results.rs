@@ -50,7 +50,7 @@ pub async fn repair(
     by: Administrator,
 ) -> Result<Response, Problem> {
     let _permit = long_read(&core)?;
-    let (poll, counted) = by.polls(&core).settle(&slug).await.map_err(|error| failed(&core, error))?;
+    let (poll, counted) = by.polls(&core).repair(&slug).await.map_err(|error| failed(&core, error))?;
     reload(&core).await;
     let repaired = !counted.tallies.counts_equal(&counted.ballots);
     Ok(json_response(&RecountView::new(&poll, &counted, repaired)))
