@@ -172,7 +172,8 @@ impl SignedRecord {
             return Err(format!("its format isn't {FORMAT}"));
         }
         // A name that is given twice has two values, of which a reader may see the one that isn't signed.
-        if without_spaces(text) != signed.to_string() || signed.as_object().is_none_or(|parts| parts.len() != 2) {
+        let written = signed.to_string();
+        if without_spaces(text) != written || signed.as_object().is_none_or(|parts| parts.len() != 2) {
             return Err("it isn't as it was written, white space aside".to_owned());
         }
         let field = |name: &str| signed["signature"][name].as_str().unwrap_or_default();

@@ -19,12 +19,14 @@ pub(super) async fn stored(
     after: Option<Cursor>,
     limit: usize,
 ) -> sqlx::Result<BallotPage> {
+    // Every key comes after an empty one.
+    let after = after.as_ref().map_or(&[][..], |after| &after.last);
     let rows = sqlx::query(
         "SELECT key, coalesce(ballot_id, key), choices, accepted_at, coalesce(policy, 'unlimited') FROM ballot \
-         WHERE poll_id = $1 AND ($2::bytea IS NULL OR key > $2) ORDER BY key LIMIT $3",
+         WHERE poll_id = $1 AND key > $2 ORDER BY key LIMIT $3",
     )
     .bind(poll.0)
-    .bind(after.as_ref().map(|after| &after.last[..]))
+    .bind(after)
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(reader)
     .await?;

@@ -40,12 +40,14 @@ pub(super) fn stored(
 }
 
 fn unlimited(reader: &Connection, poll: PollId, after: Option<Cursor>, limit: usize) -> rusqlite::Result<Vec<Ballot>> {
+    // Every key comes after an empty one. A condition that may be left out would be checked for each ballot from the first one on.
+    let after = after.map_or_else(Vec::new, |after| after.last.to_vec());
     reader
         .prepare_cached(
             "SELECT key, coalesce(ballot_id, key), choices, accepted_at, 'unlimited' FROM ballot \
-             WHERE poll_id = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3",
+             WHERE poll_id = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
         )?
-        .query_map(params![poll.0, after.map(|after| after.last), limit], |row| ballot_from(row, poll))?
+        .query_map(params![poll.0, after, limit], |row| ballot_from(row, poll))?
         .collect()
 }
 
