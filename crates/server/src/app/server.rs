@@ -85,7 +85,8 @@ impl Server {
         // These run during the shutdown too, so that requests that still arrive are handled with current polls and time.
         tokio::select! {
             () = until_shut_down => {}
-            never = reload_polls_regularly(app, &self.ballot_queues) => match never {},
+            never = reload_polls_regularly(app) => match never {},
+            never = mark_ends_regularly(app, &self.ballot_queues) => match never {},
             never = follow_clock(self.database_clock.as_ref()) => match never {},
             never = app.polls.keep_refreshing(&app.source) => match never {},
             never = receive_results(app, &mut self.record_mode) => match never {},
@@ -148,27 +149,49 @@ fn close_all(ballot_queues: &[Arc<BallotQueue>]) {
     ballot_queues.iter().for_each(|ballot_queue| ballot_queue.close());
 }
 
-async fn reload_polls_regularly(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible {
-    let mut tick = tokio::time::interval(POLLS_RELOAD_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let log_limiter = LogRateLimiter::new(1);
-    let (mut ends, mut watch) = (PollEnds::new(app, ballot_queues), ClockWatch::default());
+/// Reads the polls that have changed. Beside the marks of their ends, which wait for ballots that are being recorded: a close has to
+/// be heard in time.
+async fn reload_polls_regularly(app: &App) -> Infallible {
+    let mut tick = tick_of_polls();
+    let (log_limiter, mut watch) = (LogRateLimiter::new(1), ClockWatch::default());
     let whose = if app.config.database.is_shared() { "the database's" } else { "this machine's" };
     loop {
         tick.tick().await;
         watch.check(&*app.clock, whose);
-        if let Err(error) = keep_polls(app, &mut ends).await {
-            if matches!(error, StoreError::WriteFailed(_)) {
-                error!(%error, "a poll's end can't be stored; no more ballots are recorded");
-                app.intake_failed.cancel();
-            } else if let Some(unlogged) = log_limiter.take(app.clock.now()) {
-                warn!(
-                    %error,
-                    unlogged,
-                    "polls can't be read, or their ends can't be stored; the known polls are still served"
-                );
-            }
-        }
+        log_failure(app, app.polls.reload(&app.source).await, &log_limiter);
+    }
+}
+
+/// Stores the ends of polls.
+async fn mark_ends_regularly(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> Infallible {
+    let (mut tick, log_limiter) = (tick_of_polls(), LogRateLimiter::new(1));
+    let mut ends = PollEnds::new(app, ballot_queues);
+    loop {
+        tick.tick().await;
+        let marked = ends.mark_due().await;
+        let reloaded = if matches!(marked, Ok(true)) { app.polls.reload(&app.source).await } else { Ok(()) };
+        log_failure(app, marked.and(reloaded), &log_limiter);
+    }
+}
+
+fn tick_of_polls() -> tokio::time::Interval {
+    let mut tick = tokio::time::interval(POLLS_RELOAD_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tick
+}
+
+/// Logs that the store failed; if it can't be written any more, no ballot is recorded from now on.
+fn log_failure(app: &App, done: Result<(), StoreError>, log_limiter: &LogRateLimiter) {
+    let Err(error) = done else { return };
+    if matches!(error, StoreError::WriteFailed(_)) {
+        error!(%error, "a poll's end can't be stored; no more ballots are recorded");
+        app.intake_failed.cancel();
+    } else if let Some(unlogged) = log_limiter.take(app.clock.now()) {
+        warn!(
+            %error,
+            unlogged,
+            "polls can't be read, or their ends can't be stored; the known polls are still served"
+        );
     }
 }
 
@@ -177,14 +200,6 @@ async fn follow_clock(clock: Option<&DatabaseClock>) -> Infallible {
         Some(clock) => clock.keep_following().await,
         None => std::future::pending().await,
     }
-}
-
-async fn keep_polls(app: &App, ends: &mut PollEnds<'_>) -> Result<(), StoreError> {
-    app.polls.reload(&app.source).await?;
-    if ends.mark_due().await? {
-        app.polls.reload(&app.source).await?;
-    }
-    Ok(())
 }
 
 /// Measures how many messages wait for workers, and logs problems. Web nodes do this, since there may be no worker left.
