@@ -227,16 +227,6 @@ impl Poll {
         }
     }
 
-    /// What has to be stored about the poll's end at `now`, if anything.
-    pub fn due(&self, now: Timestamp) -> Option<Mark> {
-        let closes_at = self.closes_at?;
-        match (self.closed_at, self.final_at) {
-            (_, Some(_)) => None,
-            (None, None) => (now >= closes_at).then_some(Mark::Closed),
-            (Some(_), None) => (now >= closes_at.plus_ms(CLOSING_MS)).then_some(Mark::Final),
-        }
-    }
-
     /// Whether the poll no longer accepts ballots at `now`.
     pub fn is_closed(&self, now: Timestamp) -> bool {
         matches!(self.state(now), PollState::Closing | PollState::Final)
@@ -333,22 +323,6 @@ mod tests {
         assert_eq!((poll.arrival(before), poll.arrival(after)), (Timestamp(20), after));
         poll.final_at = Some(Timestamp(30));
         assert_eq!((poll.state(before), poll.state(after)), (PollState::Final, PollState::Final));
-    }
-
-    #[test]
-    fn an_end_is_due_step_by_step() {
-        let mut poll = poll();
-        assert_eq!(poll.due(Timestamp(i64::MAX)), None);
-        poll.closes_at = Some(Timestamp(20));
-        let last = Timestamp(20 + CLOSING_MS);
-        assert_eq!(
-            [Timestamp(19), Timestamp(20), last].map(|at| poll.due(at)),
-            [None, Some(Mark::Closed), Some(Mark::Closed)]
-        );
-        poll.closed_at = Some(Timestamp(20));
-        assert_eq!([Timestamp(20), last.plus_ms(-1), last].map(|at| poll.due(at)), [None, None, Some(Mark::Final)]);
-        poll.final_at = Some(last);
-        assert_eq!(poll.due(last), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub enum AccessError {
     /// The network has sent too many tokens that weren't valid.
     #[error("too many tokens that aren't valid came from this network")]
     Throttled {
-        /// After how many whole seconds a token is looked at again; at least 1.
+        /// After how many whole seconds an unknown one is looked for again; at least 1.
         retry_after_s: u32,
     },
     /// The token has another role.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use throng_domain::clock::Timestamp;
-use throng_domain::poll::{CLOSING_MS, Mark, PollId};
+use throng_domain::poll::{Mark, PollId};
 use throng_domain::store::PollEntry;
 
 /// Every poll, by slug, number and end.
@@ -40,13 +40,10 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// What has to be stored about the poll's end at `now`, if anything: see [`throng_domain::poll::Poll::due`].
+    /// What has to be stored about the poll's end at `now`, if anything: that it has closed, then that its result is final.
     pub fn due(&self, now: Timestamp) -> Option<Mark> {
-        if self.is_closed {
-            (now >= self.closes_at.plus_ms(CLOSING_MS)).then_some(Mark::Final)
-        } else {
-            (now >= self.closes_at).then_some(Mark::Closed)
-        }
+        let next = if self.is_closed { Mark::Final } else { Mark::Closed };
+        (now >= self.closes_at.plus_ms(next.due_after_ms())).then_some(next)
     }
 }
 
@@ -128,6 +125,8 @@ impl PollIndex {
 
 #[cfg(test)]
 mod tests {
+    use throng_domain::poll::CLOSING_MS;
+
     use super::*;
 
     fn entry(id: i64, changed: u64) -> PollEntry {
@@ -179,6 +178,19 @@ mod tests {
         assert_eq!(index.page(PollId(0), 9, false), [PollId(2), PollId(3)]);
         assert_eq!(index.page(PollId(0), 2, true), [PollId(1), PollId(2)]);
         assert_eq!(index.page(PollId(i64::MAX), 2, true), []);
+    }
+
+    #[test]
+    fn an_end_is_due_step_by_step() {
+        let ending = Ending { id: PollId(1), version: 1, closes_at: Timestamp(20), is_closed: false };
+        let last = Timestamp(20 + CLOSING_MS);
+        assert_eq!(
+            [Timestamp(19), Timestamp(20), last].map(|at| ending.due(at)),
+            [None, Some(Mark::Closed), Some(Mark::Closed)]
+        );
+        let closed = Ending { is_closed: true, ..ending };
+        let due = [Timestamp(20), last.plus_ms(-1), last].map(|at| closed.due(at));
+        assert_eq!(due, [None, None, Some(Mark::Final)]);
     }
 
     #[test]
