@@ -62,7 +62,8 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
         self.recount_by(poll, None).await
     }
 
-    /// As [`Self::recount`], by these rules in the place of the poll's, if any are given.
+    /// As [`Self::recount`], by these rules in the place of the poll's, if any are given: a preview, which somebody waits for, so that it
+    /// need not make way for votes.
     async fn recount_by(&self, poll: PollId, voids: Option<Vec<Void>>) -> Result<Recount, StoreError>;
 
     /// A page of the poll's ballots, for exports: at most `limit`, the first ones or those after an earlier page. In an order

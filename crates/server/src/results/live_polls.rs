@@ -34,6 +34,12 @@ const READ_MAX: usize = 1_000;
 /// How many polls are kept that were read before anybody asked for them.
 const READ_EARLY_MAX: usize = 500;
 
+/// How many of them are read at once.
+const READ_EARLY_AT_ONCE: usize = 50;
+
+/// How long polls are read that nobody has asked for yet, before the next look for changed ones.
+const READ_EARLY_TIME_MAX: Duration = Duration::from_millis(300);
+
 /// The most polls that are read at the same time because somebody has asked for them.
 const FIRST_READS_MAX: usize = 4;
 
@@ -158,40 +164,56 @@ impl LivePolls {
         if is_whole && is_same_database {
             entries = source.store.poll_entries(0).await?;
         }
-        let wanted = self.to_read(&entries, is_same_database);
+        let (wanted, early) = self.to_read(&entries, is_same_database);
         let deleted = if is_whole { self.missing_in(&entries) } else { Vec::new() };
         let read = self.read(&wanted, source).await?;
         self.change(|polls| {
             deleted.into_iter().for_each(|poll| polls.remove(poll));
             read.into_iter().for_each(|live| polls.insert_early(live, &self.default_slug));
         });
+        self.update_index(entries, version, is_whole);
+        // Many new polls must not delay the next look, which may find that one has closed.
+        let read_early = self.read_early(&early, source);
+        if known.is_none() { read_early.await } else { timeout(READ_EARLY_TIME_MAX, read_early).await.unwrap_or(Ok(())) }
+    }
+
+    fn update_index(&self, entries: Vec<PollEntry>, version: u64, is_whole: bool) {
         let mut index = self.index();
         if is_whole {
             index.replace(entries, version)
         } else {
             index.update(entries, version)
         }
+    }
+
+    /// Reads polls that nobody has asked for.
+    async fn read_early(&self, early: &[PollId], source: &ResultSource) -> Result<(), StoreError> {
+        for ids in early.chunks(READ_EARLY_AT_ONCE) {
+            let read = self.read(ids, source).await?;
+            self.change(|polls| read.into_iter().for_each(|live| polls.insert_early(live, &self.default_slug)));
+        }
         Ok(())
     }
 
-    /// Which of the polls in these entries are read now: those that were read and have another version, the default poll, and the latest
-    /// of the others that may be voted in, if they are new here. In order of creation.
-    fn to_read(&self, entries: &[PollEntry], is_same_database: bool) -> Vec<PollId> {
+    /// Which of the polls in these entries are read now: those that were read and have another version, and the default poll; and, if there is
+    /// time, the latest of the others that may be voted in, if they are new here. In order of creation.
+    fn to_read(&self, entries: &[PollEntry], is_same_database: bool) -> (Vec<PollId>, Vec<PollId>) {
         let (polls, index) = (self.polls.load(), self.index());
-        let mut early = READ_EARLY_MAX;
-        let mut wanted = Vec::new();
+        let (mut wanted, mut early) = (Vec::new(), Vec::new());
         for entry in entries.iter().rev() {
             let read = polls.by_id(entry.id);
             let is_current = is_same_database && read.is_some_and(|live| live.poll.version == entry.version);
             let is_new = index.version_of(entry.id).is_none() || index.id(entry.slug.as_str()) != Some(entry.id);
-            let is_early = read.is_none() && is_new && early > 0 && !entry.is_final && !entry.is_archived;
-            if !is_current && (read.is_some() || is_early || entry.slug == self.default_slug) {
+            let may_be_voted_in = !entry.is_final && !entry.is_archived;
+            if !is_current && (read.is_some() || entry.slug == self.default_slug) {
                 wanted.push(entry.id);
+            } else if read.is_none() && is_new && may_be_voted_in && early.len() < READ_EARLY_MAX {
+                early.push(entry.id);
             }
-            early -= usize::from(is_early);
         }
         wanted.reverse();
-        wanted
+        early.reverse();
+        (wanted, early)
     }
 
     /// The polls that were read and aren't in these entries of all polls.

@@ -140,15 +140,16 @@ pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
     Ok(checked)
 }
 
-/// Aborts the queries of `reader`, with an error, once the log has become too long because of them.
-pub(super) fn bound_log(reader: &mut Connection, path: &Path) -> StoreResult<()> {
+/// Aborts the queries of `reader`, with an error, once the log has become too long because of them. Votes take precedence over those
+/// that aren't urgent, which pause while ballots arrive.
+pub(super) fn bound_log(reader: &mut Connection, path: &Path, is_urgent: bool) -> StoreResult<()> {
     let log = log_of(path);
-    reader
-        .progress_handler(
-            STEPS_PER_CALL * 10,
-            Some(move || std::fs::metadata(&log).is_ok_and(|found| found.len() > LOG_MAX_BYTES)),
-        )
-        .map_err(read_error)
+    let mut pace = (!is_urgent).then(|| Pace::beside(&log));
+    let is_too_long = move || match &mut pace {
+        Some(pace) => pace.pause() > LOG_MAX_BYTES,
+        None => std::fs::metadata(&log).is_ok_and(|found| found.len() > LOG_MAX_BYTES),
+    };
+    reader.progress_handler(STEPS_PER_CALL, Some(is_too_long)).map_err(read_error)
 }
 
 /// What an error of a reader with a bounded log means.

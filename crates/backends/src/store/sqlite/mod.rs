@@ -155,15 +155,17 @@ impl SqliteStore {
         .await
     }
 
-    /// For long reads, on a connection of their own; aborted before the log, which can't be reset meanwhile, gets too long.
+    /// For long reads, on a connection of their own; aborted before the log, which can't be reset meanwhile, gets too long. Unless it
+    /// is urgent, it pauses while ballots arrive.
     async fn read_bounded<T: Send + 'static>(
         &self,
+        is_urgent: bool,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (readers, path) = (Arc::clone(&self.readers), self.path.clone());
         blocking(move || {
             let mut reader = readers.open().map_err(read_error)?;
-            copy::bound_log(&mut reader, &path)?;
+            copy::bound_log(&mut reader, &path, is_urgent)?;
             query(&reader).map_err(copy::bounded_error)
         })
         .await
@@ -188,7 +190,9 @@ impl BallotStore for SqliteStore {
     }
 
     async fn recount_by(&self, poll: PollId, voids: Option<Vec<Void>>) -> Result<Recount, StoreError> {
-        self.read_bounded(move |reader| tallies::recount(reader, poll, voids))
+        // Somebody waits to see what a change would do.
+        let is_urgent = voids.is_some();
+        self.read_bounded(is_urgent, move |reader| tallies::recount(reader, poll, voids))
             .await?
             .ok_or_else(|| StoreError::no_such_poll(poll))
     }
