@@ -26,6 +26,7 @@ pub mod queue;
 pub mod rounds;
 pub mod store;
 pub mod submission;
+pub mod tabulation;
 pub mod tally;
 pub mod text;
 pub mod void;
