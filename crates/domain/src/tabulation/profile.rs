@@ -7,6 +7,35 @@ use crate::ids::OptionId;
 /// A ranking: options, the most preferred one first. At least one, no option twice, all of the poll.
 pub type Ranking = SmallVec<[OptionId; 8]>;
 
+/// What is written of a ranked poll for other programs: a *preference profile*.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile<'a> {
+    /// The poll's title.
+    pub title: &'a str,
+    /// The options in the poll's order, each with its label.
+    pub options: &'a [(OptionId, &'a str)],
+    /// Rankings with their numbers of ballots, each ranking once. One without ballots is left out.
+    pub rankings: &'a [(Ranking, u64)],
+}
+
+impl Profile<'_> {
+    /// The rankings that have ballots: their numbers of ballots, and their options as numbers from 1 in the poll's order.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (u64, impl Iterator<Item = usize>)> {
+        let positions = Positions::new(self.options.iter().map(|(id, _)| *id));
+        let with_ballots = self.rankings.iter().filter(|(_, ballots)| *ballots > 0);
+        with_ballots.map(move |(ranking, ballots)| {
+            let numbers: SmallVec<[usize; 8]> = positions.among(ranking).map(|position| position + 1).collect();
+            (*ballots, numbers.into_iter())
+        })
+    }
+}
+
+/// The characters of a text that has to stay on one line: readers take any of Unicode's line breaks for the end of a line.
+pub(super) fn on_one_line(text: &str) -> impl Iterator<Item = char> {
+    let is_break = |c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}';
+    text.chars().map(move |c| if is_break(c) { ' ' } else { c })
+}
+
 /// Where each option is in the poll's order, from 0.
 #[derive(Clone, Debug)]
 pub(super) struct Positions(Vec<Option<u16>>);
