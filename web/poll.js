@@ -39,13 +39,13 @@ function enhance(form) {
   code?.addEventListener("input", () => { proving = null; });
 
   // The inline script has replaced what was of another poll, or of long ago.
-  if (history.state?.choices) showAgain(form, history.state);
+  if (history.state?.ballot) showAgain(form, history.state);
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (button.disabled) return;
     if (!ballot || !maybeCounted) ballot = filledIn();
-    const fault = faultOf(ballot.choices);
+    const fault = faultOf(ballot);
     if (fault) {
       refuse(fault);
       return;
@@ -56,8 +56,8 @@ function enhance(form) {
     if (sent.counted) {
       const { results, status: fate } = sent.counted;
       keep(form, ballot);
-      showOutcome(form, ballot.choices, results).querySelector("h2").focus();
-      if (results && fate === "accepted") follow(form, ballot.choices, results);
+      showOutcome(form, ballot, results).querySelector("h2").focus();
+      if (results && fate === "accepted") follow(form, ballot, results);
     } else if (sent.refused) {
       sendAsForm();
     } else {
@@ -82,14 +82,20 @@ function enhance(form) {
   });
 
   function filledIn() {
-    const choices = new FormData(form).getAll("choice").map(Number);
-    return { ballot_id: form.elements.namedItem("ballot_id").value, choices };
+    const fields = [...new FormData(form)].filter(([, value]) => value !== "");
+    const chosen = fields.filter(([name]) => name === "choice").map(([, value]) => Number(value));
+    const ballot = { ballot_id: form.elements.namedItem("ballot_id").value };
+    if (form.dataset.kind === "ranked") return { ...ballot, ranking: chosen };
+    if (form.dataset.kind !== "score") return { ...ballot, choices: chosen };
+    const scores = fields.filter(([name]) => name.startsWith("score-"));
+    return { ...ballot, scores: Object.fromEntries(scores.map(([name, value]) => [name.slice(6), Number(value)])) };
   }
 
-  function faultOf({ length }) {
-    if (length < Number(form.dataset.min)) return form.dataset.tooFew;
-    if (length > Number(form.dataset.max)) return form.dataset.tooMany;
-    return null;
+  function faultOf({ choices, ranking, scores }) {
+    const options = choices ?? ranking ?? Object.keys(scores);
+    if (options.length < Number(form.dataset.min)) return form.dataset.tooFew;
+    if (options.length > Number(form.dataset.max)) return form.dataset.tooMany;
+    return new Set(options).size < options.length ? form.dataset.twice : null;
   }
 
   function wait(text) {
@@ -232,26 +238,31 @@ async function pause(ms) {
   });
 }
 
+// The options that a ballot counts for.
+function countedFor({ choices, ranking, scores }) {
+  return choices ?? ranking?.slice(0, 1) ?? Object.keys(scores).filter((id) => scores[id] > 0).map(Number);
+}
+
 // The vote stays with the page's place in this browser's history, so that reloading shows the outcome. The address, which
 // may be passed on and is logged, says nothing of it, and from now on it has no code or token.
-function keep(form, { ballot_id: ballotId, choices }) {
+function keep(form, ballot) {
   const address = new URL(location.href);
   for (const name of ["code", "voter"]) address.searchParams.delete(name);
-  history.replaceState({ poll: form.dataset.ballots, ballotId, choices, votedAt: Date.now() }, "", address);
+  history.replaceState({ poll: form.dataset.ballots, ballotId: ballot.ballot_id, ballot, votedAt: Date.now() }, "", address);
 }
 
 // Shows the outcome of a vote that was sent before a reload. Where only voters see the result, sending the same ballot
 // again, which counts once, is how to ask for it; not where a voter is a network, which may be another one by now, or has
 // a code, which isn't kept.
-async function showAgain(form, { ballotId, choices }) {
+async function showAgain(form, { ballot }) {
   if (!outcomeOf().querySelector(".results")) {
-    showOutcome(form, choices, null);
+    showOutcome(form, ballot, null);
     return;
   }
   const isForgotten = ["network", "code"].includes(form.dataset.policy);
   const results = await resultsNow(form)
-    ?? (isForgotten ? null : (await sendOnce(form, { ballot_id: ballotId, choices })).counted?.results);
-  if ((results || isForgotten) && form.isConnected) showOutcome(form, choices, results);
+    ?? (isForgotten ? null : (await sendOnce(form, ballot)).counted?.results);
+  if ((results || isForgotten) && form.isConnected) showOutcome(form, ballot, results);
 }
 
 // The latest result, or null where it is not to be had.
@@ -265,7 +276,8 @@ async function resultsNow(form) {
 }
 
 // Shows later results until the vote is in them.
-async function follow(form, choices, shown) {
+async function follow(form, ballot, shown) {
+  const own = countedFor(ballot);
   const count = (results, id) => results.options.find((option) => option.id === id)?.count ?? 0;
   for (const ms of FOLLOW_MS) {
     await pause(ms);
@@ -273,8 +285,8 @@ async function follow(form, choices, shown) {
     if (!results || results.seq <= shown.seq) continue;
     const outcome = document.querySelector(".outcome");
     outcome.classList.add("still");
-    showResults(outcome, choices, results);
-    if (choices.every((id) => count(results, id) > count(shown, id))) return;
+    showResults(outcome, own, results);
+    if (own.every((id) => count(results, id) > count(shown, id))) return;
   }
 }
 
@@ -283,9 +295,9 @@ function outcomeOf() {
 }
 
 // Puts the outcome in the form's place, in the markup the server would have sent.
-function showOutcome(form, choices, results) {
+function showOutcome(form, ballot, results) {
   const outcome = outcomeOf().cloneNode(true);
-  if (results) showResults(outcome, choices, results);
+  if (results) showResults(outcome, countedFor(ballot), results);
   else outcome.querySelectorAll(".results, .voters, .base").forEach((part) => part.remove());
   form.replaceWith(outcome);
   // A new ballot gets an id of its own, though its page has the same address.
@@ -293,21 +305,21 @@ function showOutcome(form, choices, results) {
   return outcome;
 }
 
-function showResults(outcome, choices, results) {
+function showResults(outcome, own, results) {
   const list = outcome.querySelector(".results");
   if (!list) return;
   const model = outcomeOf().querySelector(".result");
   const votes = JSON.parse(list.dataset.count);
-  list.replaceChildren(...results.options.map((option) => resultRow(model, option, choices, votes)));
+  list.replaceChildren(...results.options.map((option) => resultRow(model, option, own, votes)));
   const voters = outcome.querySelector(".voters");
   voters.textContent = counted(results.voters, JSON.parse(voters.dataset.count));
 }
 
-function resultRow(model, option, choices, votes) {
+function resultRow(model, option, own, votes) {
   const row = model.cloneNode(true);
-  const own = choices.includes(option.id);
-  row.classList.toggle("own", own);
-  if (!own) row.querySelector(".tick").remove();
+  const isOwn = own.includes(option.id);
+  row.classList.toggle("own", isOwn);
+  if (!isOwn) row.querySelector(".tick").remove();
   row.querySelector("bdi").textContent = option.label;
   row.querySelector(".share").textContent = `${option.percent}%`;
   row.querySelector(".fill").setAttribute("width", `${option.percent}%`);

@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
+pub use crate::choices::{Choices, Form};
 use crate::clock::Timestamp;
 pub use crate::ids::BallotId;
-use crate::ids::{OptionId, PollId};
+use crate::ids::PollId;
 use crate::policy::Policy;
 
 /// One voter's submission, as it is recorded. It is never changed afterwards.
@@ -21,7 +21,7 @@ pub struct Ballot {
     pub key: BallotKey,
     /// The id that its sender, or Throng in the sender's place, gave it.
     pub id: BallotId,
-    /// The options chosen; [blank](Choices::is_blank) on a withdrawal.
+    /// What it says; [blank](Choices::is_blank) on a withdrawal.
     pub choices: Choices,
     /// When it arrived. Whether the poll was open is decided by this, however late the ballot is written.
     pub accepted_at: Timestamp,
@@ -135,93 +135,5 @@ impl BallotKey {
     /// The number of the ballot among its voter's, of a voter's key.
     pub fn slot(self) -> u8 {
         self.0[15]
-    }
-}
-
-/// The options chosen on a ballot: at least one, ascending, each once. A withdrawal has none.
-///
-/// Eight fit without an allocation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Choices(SmallVec<[OptionId; 8]>);
-
-impl Choices {
-    /// The given options in ascending order, each once; `None` if there are none.
-    ///
-    /// ```
-    /// use throng_domain::ballot::Choices;
-    /// use throng_domain::poll::OptionId;
-    ///
-    /// let choices = Choices::new([OptionId(3), OptionId(1), OptionId(3)]);
-    /// assert_eq!(choices.unwrap().to_string(), "[1,3]");
-    /// assert_eq!(Choices::new([]), None);
-    /// ```
-    pub fn new(options: impl IntoIterator<Item = OptionId>) -> Option<Self> {
-        let mut chosen: SmallVec<[OptionId; 8]> = options.into_iter().collect();
-        chosen.sort_unstable();
-        chosen.dedup();
-        // An option named thousands of times is one choice, and takes no more memory than one.
-        chosen.shrink_to_fit();
-        (!chosen.is_empty()).then_some(Self(chosen))
-    }
-
-    /// No choices: what a withdrawal has in their place.
-    pub fn blank() -> Self {
-        Self(SmallVec::new())
-    }
-
-    /// Whether there are none.
-    pub fn is_blank(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The options, ascending.
-    pub fn as_slice(&self) -> &[OptionId] {
-        &self.0
-    }
-}
-
-/// The form in which choices are stored: a JSON array, `[1,3]`.
-impl fmt::Display for Choices {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[")?;
-        for (position, option) in self.0.iter().enumerate() {
-            if position > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{option}")?;
-        }
-        f.write_str("]")
-    }
-}
-
-impl std::str::FromStr for Choices {
-    type Err = NotChoices;
-
-    fn from_str(stored: &str) -> Result<Self, NotChoices> {
-        let options: Vec<OptionId> = serde_json::from_str(stored).map_err(|_| NotChoices)?;
-        Ok(Self::new(options).unwrap_or_else(Self::blank))
-    }
-}
-
-/// A stored string that isn't a list of choices.
-#[derive(Debug, thiserror::Error)]
-#[error("not a list of choices such as [1,3]")]
-pub struct NotChoices;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn choices_are_sorted_and_counted_once() {
-        let choices = Choices::new([OptionId(3), OptionId(1), OptionId(3)]).unwrap();
-        assert_eq!(choices.to_string(), "[1,3]");
-        assert_eq!(choices.to_string().parse::<Choices>().unwrap(), choices);
-        assert_eq!(Choices::new([]), None);
-        assert_eq!(
-            (Choices::blank().to_string(), "[]".parse::<Choices>().unwrap()),
-            ("[]".to_owned(), Choices::blank())
-        );
     }
 }

@@ -1,6 +1,7 @@
 //! A poll to be created.
 
 use crate::clock::Timestamp;
+use crate::counting::Counting;
 use crate::ids::{OptionId, PollId, Slug};
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, PercentBase, Poll, PollOption, Proof, Visibility};
@@ -16,12 +17,14 @@ pub struct NewPoll {
     pub intro: String,
     /// What a voter agrees to by voting; may be empty.
     pub consent: String,
-    /// One choice or several.
+    /// What a ballot says of the options.
     pub kind: Kind,
-    /// The fewest options a ballot may choose; 1 if not given.
+    /// The fewest options a ballot may choose, rank or score; 1 if not given.
     pub min_choices: Option<u16>,
-    /// The most options a ballot may choose; if not given, 1 for a single choice, all for a multiple one.
+    /// The most options a ballot may choose, rank or score; if not given, 1 for a single choice, otherwise all.
     pub max_choices: Option<u16>,
+    /// How rankings or scores are counted.
+    pub counting: Counting,
     /// When it opens; a draft if not given.
     pub opens_at: Option<Timestamp>,
     /// When it closes; never, if not given.
@@ -54,6 +57,7 @@ impl NewPoll {
             kind: Kind::Multiple,
             min_choices: None,
             max_choices: None,
+            counting: Counting::default(),
             opens_at: Some(opens_at),
             closes_at: None,
             results: Visibility::Always,
@@ -86,6 +90,7 @@ impl NewPoll {
             kind: self.kind,
             min_choices,
             max_choices,
+            counting: self.counting,
             opens_at: self.opens_at,
             closes_at: self.closes_at,
             closed_at: None,
@@ -184,6 +189,22 @@ mod tests {
             (Policy::Code, 1, None),
         ] {
             assert_eq!(faults(policy, ballots, per_option), "");
+        }
+    }
+
+    #[test]
+    fn ranked_and_score_polls_have_rules_of_their_own() {
+        let faults = |poll: NewPoll| poll.faults().join("; ");
+        let ranked = NewPoll { kind: Kind::Ranked, ..demo() };
+        assert_eq!(faults(ranked.clone()), "");
+        assert_eq!(ranked.clone().into_poll(PollId(1)).max_choices, 5);
+        let labels = (0..31).map(|number| format!("Song {number}")).collect();
+        assert!(faults(NewPoll { labels, ..ranked.clone() }).contains("rank at most 30 options"));
+        let quota = Quota { ballots: 3, per_option: Some(1) };
+        assert!(faults(NewPoll { policy: Policy::Device, quota, ..ranked }).contains("quota for one option"));
+        for score_max in [0, 11] {
+            let counting = Counting { score_max, ..Counting::default() };
+            assert!(faults(NewPoll { kind: Kind::Score, counting, ..demo() }).contains("highest score is 1 to 10"));
         }
     }
 

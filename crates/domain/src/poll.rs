@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::ballot::Choices;
 use crate::clock::Timestamp;
+use crate::counting::Counting;
 pub use crate::ids::{InvalidSlug, OptionId, PollId, Slug};
 use crate::policy::{Policy, Quota};
 pub use crate::poll_rules::OPTIONS_MAX;
+use crate::submission::SentChoices;
 use crate::void::Void;
 use crate::words::words;
 
@@ -28,12 +30,14 @@ pub struct Poll {
     pub intro: String,
     /// What a voter agrees to by voting; may be empty.
     pub consent: String,
-    /// One choice or several.
+    /// What a ballot says of the options.
     pub kind: Kind,
-    /// The fewest options a ballot may choose.
+    /// The fewest options a ballot may choose, rank or score.
     pub min_choices: u16,
-    /// The most options a ballot may choose.
+    /// The most options a ballot may choose, rank or score.
     pub max_choices: u16,
+    /// How rankings or scores are counted.
+    pub counting: Counting,
     /// When it starts to accept ballots; a poll without this is a draft.
     pub opens_at: Option<Timestamp>,
     /// When it stops accepting ballots; a poll without this stays open.
@@ -78,12 +82,16 @@ pub struct PollOption {
 }
 
 words! {
-    /// How many options a ballot chooses.
+    /// What a ballot says of the options.
     Kind {
-        /// Exactly one.
+        /// It chooses exactly one.
         Single = "single",
-        /// Several, within the poll's limits.
+        /// It chooses several, within the poll's limits.
         Multiple = "multiple",
+        /// It ranks some or all, the most preferred one first.
+        Ranked = "ranked",
+        /// It gives some or all a score each.
+        Score = "score",
     }
 }
 
@@ -144,7 +152,15 @@ impl Kind {
     pub fn default_limits(self, options: usize) -> (u16, u16) {
         match self {
             Self::Single => (1, 1),
-            Self::Multiple => (1, u16::try_from(options).unwrap_or(u16::MAX)),
+            Self::Multiple | Self::Ranked | Self::Score => (1, u16::try_from(options).unwrap_or(u16::MAX)),
+        }
+    }
+
+    /// Whether a result has more than the options' counts, which is tabulated from the [details](crate::tally_detail) of its tallies.
+    pub fn is_tabulated(self) -> bool {
+        match self {
+            Self::Single | Self::Multiple => false,
+            Self::Ranked | Self::Score => true,
         }
     }
 }
@@ -243,9 +259,24 @@ impl Poll {
         }
     }
 
-    /// The ballot's choices, if this poll has those options and allows that many of them.
-    pub fn choices(&self, options: impl IntoIterator<Item = OptionId>) -> Result<Choices, InvalidChoice> {
-        let choices = Choices::new(options).ok_or(InvalidChoice::None)?;
+    /// The ballot's choices, if they are of the poll's kind, and it has those options and allows that many of them.
+    pub fn choices(&self, sent: SentChoices) -> Result<Choices, InvalidChoice> {
+        let choices = match (self.kind, sent) {
+            (_, sent) if sent.is_empty() => return Err(InvalidChoice::None),
+            (Kind::Single | Kind::Multiple, SentChoices::Options(options)) => Choices::new(options),
+            (Kind::Ranked, SentChoices::Ranking(options)) => Choices::ranking(options),
+            (Kind::Score, SentChoices::Scores(scores)) => {
+                let max = self.counting.score_max;
+                if scores.iter().any(|(_, score)| *score > max) {
+                    return Err(InvalidChoice::ScoreTooHigh { max });
+                }
+                Choices::scores(scores)
+            }
+            (kind, SentChoices::Options(_) | SentChoices::Ranking(_) | SentChoices::Scores(_)) => {
+                return Err(InvalidChoice::OtherKind(kind));
+            }
+        };
+        let choices = choices.ok_or(InvalidChoice::Twice)?;
         if let Some(&unknown) = choices.as_slice().iter().find(|id| !self.has_option(**id)) {
             return Err(InvalidChoice::Unknown(unknown));
         }
@@ -257,6 +288,14 @@ impl Poll {
             return Err(InvalidChoice::TooMany { max });
         }
         Ok(choices)
+    }
+
+    /// What its percentages are shares of: of a score poll, all the points given.
+    pub fn shares_of(&self) -> PercentBase {
+        match self.kind {
+            Kind::Single | Kind::Multiple | Kind::Ranked => self.percent_base,
+            Kind::Score => PercentBase::Selections,
+        }
     }
 
     /// The highest id of its options; 0 if it has none.
@@ -275,6 +314,18 @@ pub enum InvalidChoice {
     /// Nothing was chosen.
     #[error("choose at least one option")]
     None,
+    /// They are sent as those of a poll of another kind.
+    #[error("{}", expected(*.0))]
+    OtherKind(Kind),
+    /// An option has two ranks, or two scores.
+    #[error("an option is given twice; give each one rank or score")]
+    Twice,
+    /// A score is above the poll's highest.
+    #[error("a score is 0 to {max} in this poll")]
+    ScoreTooHigh {
+        /// The poll's highest score.
+        max: u8,
+    },
     /// The poll has no such option.
     #[error("this poll has no option {0}")]
     Unknown(OptionId),
@@ -290,6 +341,15 @@ pub enum InvalidChoice {
         /// The poll's maximum.
         max: u16,
     },
+}
+
+/// What a ballot in a poll of this kind has.
+fn expected(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Single | Kind::Multiple => r#"this poll takes the options chosen, as in "choices":[1,3]"#,
+        Kind::Ranked => r#"this poll takes a ranking, the most preferred option first, as in "ranking":[3,1]"#,
+        Kind::Score => r#"this poll takes a score for each option, as in "scores":{"1":5,"3":0}"#,
+    }
 }
 
 #[cfg(test)]
@@ -330,13 +390,37 @@ mod tests {
         let mut poll = poll();
         poll.min_choices = 2;
         poll.max_choices = 3;
-        let choose = |ids: &[u16]| poll.choices(ids.iter().map(|id| OptionId(*id)));
+        let sent = |ids: &[u16]| ids.iter().map(|id| OptionId(*id)).collect();
+        let choose = |ids: &[u16]| poll.choices(SentChoices::Options(sent(ids)));
         assert_eq!(choose(&[]), Err(InvalidChoice::None));
         assert_eq!(choose(&[1, 1]), Err(InvalidChoice::TooFew { min: 2 }));
         assert_eq!(choose(&[1, 2, 3, 4]), Err(InvalidChoice::TooMany { max: 3 }));
         assert_eq!(choose(&[1, 6]), Err(InvalidChoice::Unknown(OptionId(6))));
         assert_eq!(choose(&[0]), Err(InvalidChoice::Unknown(OptionId(0))));
         assert_eq!(choose(&[5, 1, 5]).unwrap().to_string(), "[1,5]");
+        assert_eq!(poll.choices(SentChoices::Ranking(sent(&[1, 2]))), Err(InvalidChoice::OtherKind(Kind::Multiple)));
+    }
+
+    #[test]
+    fn rankings_and_scores_have_each_option_once() {
+        let mut poll = poll();
+        poll.kind = Kind::Ranked;
+        let rank =
+            |poll: &Poll, ids: &[u16]| poll.choices(SentChoices::Ranking(ids.iter().map(|id| OptionId(*id)).collect()));
+        assert_eq!(rank(&poll, &[5, 1]).unwrap().to_string(), "5>1");
+        assert_eq!(rank(&poll, &[5, 1, 5]), Err(InvalidChoice::Twice));
+        assert_eq!(rank(&poll, &[6]), Err(InvalidChoice::Unknown(OptionId(6))));
+        assert_eq!(rank(&poll, &[]), Err(InvalidChoice::None));
+        poll.max_choices = 1;
+        assert_eq!(rank(&poll, &[5, 1]), Err(InvalidChoice::TooMany { max: 1 }));
+        poll.kind = Kind::Score;
+        let score = |scores: &[(u16, u8)]| {
+            poll.choices(SentChoices::Scores(scores.iter().map(|(id, score)| (OptionId(*id), *score)).collect()))
+        };
+        assert_eq!(score(&[(2, 5)]).unwrap().to_string(), "2=5");
+        assert_eq!(score(&[(2, 5), (2, 5)]), Err(InvalidChoice::Twice));
+        assert_eq!(score(&[(2, 6)]), Err(InvalidChoice::ScoreTooHigh { max: 5 }));
+        assert_eq!(rank(&poll, &[1]), Err(InvalidChoice::OtherKind(Kind::Score)));
     }
 
     #[test]

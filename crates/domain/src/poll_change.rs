@@ -5,6 +5,7 @@
 
 use crate::audit::Action;
 use crate::clock::Timestamp;
+use crate::counting::CountingEdit;
 use crate::ids::OptionId;
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
@@ -60,12 +61,14 @@ pub struct Edit {
     pub percent_base: Option<PercentBase>,
     /// Whether a ballot has to come with a proof of work.
     pub proof: Option<Proof>,
-    /// One choice or several. If it changes, the limits become those of a new poll, unless they are given too.
+    /// What a ballot says of the options. If it changes, the limits become those of a new poll, unless they are given too.
     pub kind: Option<Kind>,
     /// The fewest options that a ballot may choose.
     pub min_choices: Option<u16>,
     /// The most options that a ballot may choose.
     pub max_choices: Option<u16>,
+    /// How rankings or scores are counted.
+    pub counting: CountingEdit,
     /// What identifies a voter.
     pub policy: Option<Policy>,
     /// How many ballots a voter may cast.
@@ -219,6 +222,12 @@ impl Poll {
     }
 
     fn with_imported(&self, counts: &[(OptionId, u64)]) -> Result<Self, String> {
+        if self.kind.is_tabulated() {
+            return Err(format!(
+                "the options of poll `{}` are ranked or scored, which an earlier system's votes aren't",
+                self.slug
+            ));
+        }
         if let Some((unknown, _)) = counts.iter().find(|(id, _)| self.options.iter().all(|option| option.id != *id)) {
             return Err(format!("poll `{}` has no option {unknown}", self.slug));
         }
@@ -333,6 +342,7 @@ impl Poll {
         }
         poll.min_choices = edit.min_choices.unwrap_or(poll.min_choices);
         poll.max_choices = edit.max_choices.unwrap_or(poll.max_choices);
+        poll.counting = edit.counting.apply(poll.counting);
         poll.policy = edit.policy.unwrap_or(poll.policy);
         let Quota { ballots, per_option } = poll.quota;
         poll.quota =
@@ -375,6 +385,7 @@ impl Poll {
                 "how many options a ballot may choose",
                 (self.min_choices, self.max_choices) != (other.min_choices, other.max_choices),
             ),
+            ("how rankings or scores are counted", self.counting != other.counting),
             ("the policy", self.policy != other.policy),
             ("the quota", self.quota != other.quota),
             ("whether ballots are changeable", self.changeable != other.changeable),

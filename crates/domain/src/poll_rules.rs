@@ -1,5 +1,6 @@
 //! The rules that a poll must follow, whether it is new or changed.
 
+use crate::counting::{RANKED_OPTIONS_MAX, SCORE_MAX};
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, Poll, PollOption};
 use crate::text;
@@ -61,8 +62,17 @@ impl Poll {
         check(min <= max, format!("at least {min} and at most {max} choices can't both hold"));
         check(usize::from(max) <= options, format!("at most {max} choices, but there are {options} options"));
         check(
-            self.kind == Kind::Multiple || (min, max) == (1, 1),
+            self.kind != Kind::Single || (min, max) == (1, 1),
             "a single-choice poll allows exactly 1 choice; make it `multiple` for more".to_owned(),
+        );
+        check(
+            self.kind != Kind::Ranked || options <= RANKED_OPTIONS_MAX,
+            format!("voters can rank at most {RANKED_OPTIONS_MAX} options, this poll has {options}"),
+        );
+        let highest = self.counting.score_max;
+        check(
+            (1..=SCORE_MAX).contains(&highest),
+            format!("the highest score is 1 to {SCORE_MAX}, {highest} isn't; the lowest one is 0"),
         );
         let Quota { ballots, per_option } = self.quota;
         check(
@@ -83,6 +93,11 @@ impl Poll {
             !self.changeable || self.policy != Policy::Network,
             "with the policy `network`, people on one network would change each other's ballots; choose another policy, or leave \
              out that ballots can be changed"
+                .to_owned(),
+        );
+        check(
+            per_option.is_none() || !self.kind.is_tabulated(),
+            "a quota for one option is for ballots that choose options, not for rankings or scores; leave it out"
                 .to_owned(),
         );
         check(

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
@@ -11,6 +11,27 @@ use crate::ids::{BallotId, OptionId};
 
 /// The option ids in a body, in the order sent, not yet checked against a poll.
 pub type SentOptions = SmallVec<[OptionId; 8]>;
+
+/// What a vote says of the options, not yet checked against a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SentChoices {
+    /// It chooses these.
+    Options(SentOptions),
+    /// It ranks these, the most preferred one first.
+    Ranking(SentOptions),
+    /// It gives scores, in the order sent.
+    Scores(Vec<(OptionId, u8)>),
+}
+
+impl SentChoices {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Options(options) | Self::Ranking(options) => options.is_empty(),
+            Self::Scores(scores) => scores.is_empty(),
+        }
+    }
+}
 
 /// A body that isn't a ballot.
 #[derive(Debug, thiserror::Error)]
@@ -30,13 +51,12 @@ pub fn parse_compat(body: &[u8]) -> Result<SentOptions, NotABallot> {
 }
 
 /// The body of `POST /api/v1/polls/{slug}/ballots`.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Submission {
     /// The sender's id for the ballot, unless it is given outside of the body.
     pub ballot_id: Option<BallotId>,
-    /// The option ids chosen.
-    pub choices: SentOptions,
+    /// What it says of the options.
+    pub choices: SentChoices,
     /// The token of the voter's device, as the response to an earlier ballot gave it, or the voter's code.
     pub voter: Option<String>,
     /// The proof of work, not yet checked.
@@ -54,7 +74,57 @@ impl Submission {
             let expected = &r#"an object such as {"ballot_id":"…","choices":[1,3]}"#;
             return Err(<serde_json::Error as de::Error>::invalid_type(de::Unexpected::Seq, expected).into());
         }
-        Ok(serde_json::from_slice(body)?)
+        let Fields { ballot_id, choices, ranking, scores, voter, proof } = serde_json::from_slice(body)?;
+        let choices = match (choices, ranking, scores) {
+            (Some(options), None, None) => SentChoices::Options(options),
+            (None, Some(ranking), None) => SentChoices::Ranking(ranking),
+            (None, None, Some(SentScores(scores))) => SentChoices::Scores(scores),
+            (None, None, None) => return Err(<serde_json::Error as de::Error>::missing_field("choices").into()),
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (None, Some(_), Some(_)) => {
+                let several = "one of `choices`, `ranking` and `scores`, as the poll's kind needs, is enough";
+                return Err(<serde_json::Error as de::Error>::custom(several).into());
+            }
+        };
+        Ok(Self { ballot_id, choices, voter, proof })
+    }
+}
+
+/// The fields of a [`Submission`] as they are sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    ballot_id: Option<BallotId>,
+    choices: Option<SentOptions>,
+    ranking: Option<SentOptions>,
+    scores: Option<SentScores>,
+    voter: Option<String>,
+    proof: Option<String>,
+}
+
+/// Scores by option, also where an option is named twice.
+struct SentScores(Vec<(OptionId, u8)>);
+
+impl<'de> Deserialize<'de> for SentScores {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Scores;
+
+        impl<'de> Visitor<'de> for Scores {
+            type Value = SentScores;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"an object with a score for each option, such as {"1":5,"3":0}"#)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut scores = Vec::new();
+                while let Some(score) = map.next_entry()? {
+                    scores.push(score);
+                }
+                Ok(SentScores(scores))
+            }
+        }
+
+        deserializer.deserialize_map(Scores)
     }
 }
 
@@ -199,7 +269,12 @@ mod tests {
     fn v1_rejects_unknown_fields() {
         let id = "018f4d1e-7c00-7000-8000-000000000001";
         let good = format!(r#"{{"ballot_id":"{id}","choices":[1,3]}}"#);
-        assert_eq!(Submission::parse(good.as_bytes()).unwrap().choices.as_slice(), [OptionId(1), OptionId(3)]);
+        let options = |ids: &[u16]| -> SentOptions { ids.iter().map(|id| OptionId(*id)).collect() };
+        let choices = |body: &str| Submission::parse(body.as_bytes()).unwrap().choices;
+        assert_eq!(choices(&good), SentChoices::Options(options(&[1, 3])));
+        assert_eq!(choices(r#"{"ranking":[3,1,3]}"#), SentChoices::Ranking(options(&[3, 1, 3])));
+        let scores = vec![(OptionId(3), 5), (OptionId(1), 0), (OptionId(3), 4)];
+        assert_eq!(choices(r#"{"scores":{"3":5,"1":0,"3":4}}"#), SentChoices::Scores(scores));
         let proven = r#"{"proof":"1.2.3","choices":[1]}"#;
         assert_eq!(Submission::parse(proven.as_bytes()).unwrap().proof.as_deref(), Some("1.2.3"));
         for body in [
@@ -210,6 +285,15 @@ mod tests {
             format!(r#"{{"ballot_id":"{id}","choices":[1],"choices":[2]}}"#),
             r#"{"ballot_id":"x","choices":[1]}"#.to_owned(),
             r#"{"choices":[1],"proof":7}"#.to_owned(),
+            r#"{"choices":[1],"ranking":[1]}"#.to_owned(),
+            r#"{"choices":[1],"ranking":[1],"scores":{"1":1}}"#.to_owned(),
+            r#"{"ranking":[1],"scores":{"1":1}}"#.to_owned(),
+            r#"{"scores":[5]}"#.to_owned(),
+            r#"{"scores":{"1":256}}"#.to_owned(),
+            r#"{"scores":{"1":-1}}"#.to_owned(),
+            r#"{"scores":{"1":1.5}}"#.to_owned(),
+            r#"{"scores":{"x":1}}"#.to_owned(),
+            r#"{"scores":{"1":1},"scores":{"1":2}}"#.to_owned(),
             format!(r#"["{id}",[1]]"#),
             format!("\n [\"{id}\",[1]]"),
         ] {

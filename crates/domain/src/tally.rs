@@ -1,10 +1,13 @@
 //! The counts of a poll's ballots.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::ballot::Choices;
+use crate::choices::{Choices, Form};
 use crate::ids::{OptionId, PollId};
 use crate::poll::{PercentBase, Poll};
+use crate::tally_detail::TallyDetail;
 
 /// A poll's counts at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +18,8 @@ pub struct Tallies {
     pub seq: u64,
     /// How many ballots were counted.
     pub voters: u64,
-    /// How many ballots chose each option: every option of the poll, ascending.
+    /// Every option of the poll, ascending: how many ballots chose it or, in ranked polls, prefer it to all others; in score polls, the sum
+    /// of its scores.
     pub counts: Vec<(OptionId, u64)>,
 }
 
@@ -27,12 +31,12 @@ impl Tallies {
         Self { poll: poll.id, seq: 0, voters: 0, counts }
     }
 
-    /// How many ballots chose `option`.
+    /// The count of `option`.
     pub fn count(&self, option: OptionId) -> u64 {
         self.counts.iter().find(|(id, _)| *id == option).map_or(0, |(_, count)| *count)
     }
 
-    /// How many choices were made on all ballots together.
+    /// The sum of all counts: how many choices were made on all ballots together.
     pub fn selections(&self) -> u64 {
         self.counts.iter().map(|(_, count)| count).sum()
     }
@@ -94,6 +98,15 @@ impl Tallies {
     }
 }
 
+/// A poll's counts with their details, from one snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetailedTallies {
+    /// The counts.
+    pub tallies: Tallies,
+    /// Each detail that ballots have, and how many; none in a poll whose ballots choose options.
+    pub details: Vec<(TallyDetail, u64)>,
+}
+
 /// A change of a poll's result: by new ballots, by a ballot that is replaced, withdrawn or voided, or a correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TallyChange {
@@ -101,22 +114,25 @@ pub struct TallyChange {
     pub poll: PollId,
     /// How many voters are added; negative if removed.
     pub voters: i64,
-    /// How many ballots that chose the option are added, per option; negative if removed. Each option once.
+    /// What is added to the counts, per option; negative if removed. Each option once.
     pub counts: Vec<(OptionId, i64)>,
+    /// How many ballots with these details are added; negative if removed.
+    pub details: BTreeMap<TallyDetail, i64>,
 }
 
 impl TallyChange {
     /// A change that adds nothing.
     pub fn none(poll: PollId) -> Self {
-        Self { poll, voters: 0, counts: Vec::new() }
+        Self { poll, voters: 0, counts: Vec::new(), details: BTreeMap::new() }
     }
 
-    /// The change that turns one result's counts into another's.
+    /// The change that turns one result's counts into another's, whatever their details.
     pub fn between(from: &Tallies, to: &Tallies) -> Self {
         Self {
             poll: from.poll,
             voters: to.voters.cast_signed().wrapping_sub(from.voters.cast_signed()),
             counts: Self::differences(&from.counts, &to.counts),
+            details: BTreeMap::new(),
         }
     }
 
@@ -144,11 +160,22 @@ impl TallyChange {
 
     fn add_times(&mut self, choices: &Choices, times: i64) {
         self.voters += if choices.is_blank() { 0 } else { times };
-        for chosen in choices.as_slice() {
-            match self.counts.iter_mut().find(|(id, _)| id == chosen) {
-                Some((_, count)) => *count += times,
-                None => self.counts.push((*chosen, times)),
-            }
+        match choices.form() {
+            Form::Chosen(options) => options.iter().for_each(|option| self.add_count(*option, times)),
+            Form::Ranked(options) => options.iter().take(1).for_each(|option| self.add_count(*option, times)),
+            Form::Scored(scores) => scores.iter().for_each(|(option, score)| {
+                self.add_count(option, i64::from(score) * times);
+            }),
+        }
+        for detail in TallyDetail::of(choices) {
+            *self.details.entry(detail).or_default() += times;
+        }
+    }
+
+    fn add_count(&mut self, option: OptionId, added: i64) {
+        match self.counts.iter_mut().find(|(id, _)| *id == option) {
+            Some((_, count)) => *count += added,
+            None => self.counts.push((option, added)),
         }
     }
 
@@ -178,7 +205,7 @@ pub struct OptionResult<'a> {
 impl Poll {
     /// The rows of this poll's result, in the order in which the options are shown.
     pub fn option_results<'a>(&'a self, tallies: &Tallies) -> impl Iterator<Item = OptionResult<'a>> {
-        let percents = tallies.percents(self.percent_base);
+        let percents = tallies.percents(self.shares_of());
         self.options.iter().map(move |option| {
             let position = tallies.counts.iter().position(|(id, _)| *id == option.id);
             OptionResult {

@@ -26,7 +26,7 @@ pub struct VoidRule {
     /// Those of this voter, by the pseudonym: with the policy `network`, of this network on one day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voter: Option<VoterKey>,
-    /// Those that chose exactly these options.
+    /// Those that chose exactly these options, in whatever order or with whatever scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Vec<OptionId>>,
 }
@@ -54,7 +54,7 @@ impl VoidRule {
         self.from.is_none_or(|from| accepted_at >= from)
             && self.until.is_none_or(|until| accepted_at < until)
             && self.voter.is_none_or(|voter| key.voter() == voter)
-            && self.choices.as_deref().is_none_or(|exactly| choices.as_slice() == exactly)
+            && self.choices.as_deref().is_none_or(|exactly| choices.ascending().as_slice() == exactly)
     }
 
     /// Why it can't be a rule of a poll whose policy identifies voters, or doesn't.

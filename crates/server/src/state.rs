@@ -145,6 +145,14 @@ impl App {
         Ok(())
     }
 
+    /// Tabulates a result that has more than the options' counts, if that wasn't done since it changed.
+    ///
+    /// # Errors
+    /// Those of the store, if it never was.
+    pub async fn tabulate(&self, live: &LivePoll) -> Result<(), StoreError> {
+        live.tabulate(&self.source, (!self.is_exact()).then(|| self.fresh_ms())).await
+    }
+
     /// For how long a result is shown without being refreshed, in milliseconds.
     fn fresh_ms(&self) -> i64 {
         if self.is_behind_broker() { i64::try_from(self.source.life_ms).unwrap_or(i64::MAX) } else { OTHERS_FRESH_MS }

@@ -304,7 +304,7 @@ mod tests {
 
     fn change(poll: i64, voters: i64, counts: &[(u16, i64)]) -> TallyChange {
         let counts = counts.iter().map(|(option, count)| (OptionId(*option), *count)).collect();
-        TallyChange { poll: PollId(poll), voters, counts }
+        TallyChange { voters, counts, ..TallyChange::none(PollId(poll)) }
     }
 
     #[test]

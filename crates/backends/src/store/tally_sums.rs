@@ -1,7 +1,10 @@
 //! A poll's tallies, as they are added up from a database's rows.
 
+use std::collections::BTreeMap;
+
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::tally::Tallies;
+use throng_domain::tally_detail::TallyDetail;
 
 /// The tally in which versions of Throng before 0004_result counted a poll's voters: no option has this id. Their processes
 /// may still run, and add to it, while another one has migrated the schema.
@@ -49,6 +52,18 @@ impl Sums {
             counts: counts.collect::<Result<_, _>>()?,
         }))
     }
+}
+
+/// The number of ballots with each detail, of rows that may have it several times, in shards; without those that no ballot has any more.
+/// One that fewer than none have, which no sequence of changes results in, is found by a recount.
+pub(super) fn detail_sums(rows: Vec<(TallyDetail, i64)>) -> Vec<(TallyDetail, u64)> {
+    let mut sums: BTreeMap<TallyDetail, i64> = BTreeMap::new();
+    for (detail, count) in rows {
+        *sums.entry(detail).or_default() += count;
+    }
+    sums.into_iter()
+        .filter_map(|(detail, sum)| Some((detail, u64::try_from(sum).ok().filter(|sum| *sum > 0)?)))
+        .collect()
 }
 
 /// A tally for an option that the poll doesn't have, or with a sum below 0.

@@ -15,6 +15,7 @@ mod counting;
 mod edits;
 mod imports;
 mod polls;
+mod rankings;
 mod rounds;
 pub mod support;
 mod voids;
@@ -27,6 +28,7 @@ pub use counting::*;
 pub use edits::*;
 pub use imports::*;
 pub use polls::*;
+pub use rankings::*;
 pub use rounds::*;
 pub use voids::*;
 pub use voters::*;
@@ -93,6 +95,11 @@ macro_rules! store_contract {
             a_rule_names_a_voter_or_choices
             any_interleaving_of_voids_counts_as_a_plain_model
             imported_counts_are_part_of_the_result
+            rules_of_counting_are_kept
+            equal_rankings_and_scores_are_counted_together
+            parallel_rankings_count_exactly
+            details_are_of_the_ballots_that_count
+            wrong_details_are_found_by_a_recount
             tokens_are_kept_as_made
             token_is_revoked_once
             rounds_have_a_number_and_a_time

@@ -1,5 +1,6 @@
 //! Ballots and the tallies that they add up to.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use super::cast_ballots::{CastBallot, Voided};
 use super::error::StoreError;
 use crate::ballot::{Ballot, BallotKey, Choices};
 use crate::ids::{OptionId, PollId};
-use crate::tally::{Tallies, TallyChange};
+use crate::tally::{DetailedTallies, Tallies, TallyChange};
+use crate::tally_detail::TallyDetail;
 use crate::void::Void;
 
 /// Stores ballots and tallies.
@@ -45,6 +47,13 @@ pub trait BallotStore: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`StoreError::Rejected`] if there is no such poll.
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError>;
+
+    /// The poll's tallies with their details, from one snapshot. The cost depends on how many details its ballots have: of rankings, on the
+    /// number of different ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if there is no such poll.
+    async fn detailed_tallies(&self, poll: PollId) -> Result<DetailedTallies, StoreError>;
 
     /// Adds a change that no new ballot makes to the poll's tallies, in one transaction; returns the tallies with it. Changes are
     /// relative, so concurrent ones add up. `seq` increases, also where the counts fall or stay as they are.
@@ -170,13 +179,21 @@ pub struct Recount {
     pub tallies: Tallies,
     /// The counts computed from the ballots (`seq` is that of the tallies).
     pub ballots: Tallies,
+    /// How many ballots more or fewer have these details than the stored tallies say.
+    pub details: BTreeMap<TallyDetail, i64>,
     /// How many ballots don't count, since they are void.
     pub voided: Voided,
 }
 
 impl Recount {
     /// Of the stored tallies, and of what all ballots add up to.
-    pub fn new(tallies: Tallies, (ballots, voided): (TallyChange, Voided)) -> Self {
+    pub fn new(stored: DetailedTallies, (ballots, voided): (TallyChange, Voided)) -> Self {
+        let DetailedTallies { tallies, details: stored } = stored;
+        let mut details = ballots.details;
+        for (detail, count) in stored {
+            *details.entry(detail).or_default() -= count.cast_signed();
+        }
+        details.retain(|_, difference| *difference != 0);
         let mut counts: Vec<_> = tallies.counts.iter().map(|(option, _)| (*option, 0)).collect();
         for (option, count) in &ballots.counts {
             match counts.iter_mut().find(|(id, _)| id == option) {
@@ -185,7 +202,17 @@ impl Recount {
             }
         }
         let ballots = Tallies { poll: tallies.poll, seq: tallies.seq, voters: ballots.voters.unsigned_abs(), counts };
-        Self { tallies, ballots, voided }
+        Self { tallies, ballots, details, voided }
+    }
+
+    /// Whether the tallies are what the ballots add up to.
+    pub fn agrees(&self) -> bool {
+        self.tallies.counts_equal(&self.ballots) && self.details.is_empty()
+    }
+
+    /// The change after which they are.
+    pub fn correction(&self) -> TallyChange {
+        TallyChange { details: self.details.clone(), ..TallyChange::between(&self.tallies, &self.ballots) }
     }
 }
 

@@ -207,7 +207,7 @@ mod tests {
             sum.finish().0
         };
         let counts = vec![(OptionId(2), 2)];
-        assert_eq!(sum(true), TallyChange { poll: PollId(1), voters: 2, counts });
+        assert_eq!(sum(true), TallyChange { voters: 2, counts, ..TallyChange::none(PollId(1)) });
         assert_eq!(sum(false).voters, 4);
     }
 }

@@ -237,7 +237,8 @@ mod tests {
         let admitted = changeable.judge(&withdrawal, &cast).unwrap();
         let mut change = TallyChange::none(poll);
         assert!(admitted.effect.apply(&withdrawal.choices, &mut change));
-        assert_eq!(change, TallyChange { poll, voters: -1, counts: vec![(OptionId(1), -1), (OptionId(2), -1)] });
+        let counts = vec![(OptionId(1), -1), (OptionId(2), -1)];
+        assert_eq!(change, TallyChange { voters: -1, counts, ..TallyChange::none(poll) });
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use throng_domain::ballot::{Choices, VoterKey};
+use throng_domain::ballot::{Choices, Form, VoterKey};
 use throng_domain::poll::PollId;
 
 use crate::net::network;
@@ -95,7 +95,7 @@ impl VoteBuffer {
         self.push(|| {
             let network = address.map_or(0, |address| self.hasher.hash_one((poll.0, network(address))));
             let device = device.map_or(0, |VoterKey(key)| u64::from_ne_bytes(*key.first_chunk().expect("15 bytes")));
-            let choices = choices.as_slice().iter().fold(0, |bits, option| bits | 1_u64 << (option.0 % 64));
+            let choices = bits_of(choices);
             Noted { poll, what: What::Vote(NotedVote { kind, network, device, choices }) }
         });
     }
@@ -137,6 +137,21 @@ impl Sample {
             position.is_multiple_of(2)
         });
         self.stride = self.stride.saturating_mul(2);
+    }
+}
+
+/// Bits by which votes that say the same are recognized; others rarely have the same ones.
+fn bits_of(choices: &Choices) -> u64 {
+    let bit = |number: usize| 1_u64 << (number % 64);
+    match choices.form() {
+        Form::Chosen(options) => options.iter().fold(0, |bits, option| bits | bit(option.0.into())),
+        // Most rankings and scores are of all options.
+        Form::Ranked(options) => {
+            (0..64).step_by(3).zip(options).fold(0, |bits, (rank, option)| bits ^ u64::from(option.0).rotate_left(rank))
+        }
+        Form::Scored(scores) => scores
+            .iter()
+            .fold(0, |bits, (option, score)| bits ^ (u64::from(score) + 1).rotate_left(u32::from(option.0) * 4)),
     }
 }
 

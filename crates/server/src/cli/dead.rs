@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use throng_backends::queue;
 use throng_backends::queue::{DeadLetter, OpenedLetter, SCAN_MAX, Selection};
-use throng_domain::ballot::{Ballot, BallotId, Choices};
+use throng_domain::ballot::{Ballot, BallotId};
 use throng_domain::clock::Timestamp;
 
 use super::console::{Json, print, write_json};
@@ -16,7 +16,7 @@ use super::database::retry_unavailable;
 use super::flags::Flags;
 use super::table::{Side, Table};
 use crate::app::cant_use;
-use crate::view::rfc3339_text;
+use crate::view::{ChoicesView, rfc3339_text};
 
 /// Manage the messages that no worker could read
 ///
@@ -101,7 +101,8 @@ struct Read<'a> {
     poll: i64,
     ballot_id: BallotId,
     accepted_at: String,
-    choices: &'a Choices,
+    #[serde(flatten)]
+    choices: ChoicesView<'a>,
 }
 
 /// Runs the command.
@@ -210,7 +211,7 @@ impl<'a> From<&'a Ballot> for Read<'a> {
             poll: ballot.poll.0,
             ballot_id: ballot.id,
             accepted_at: rfc3339_text(ballot.accepted_at),
-            choices: &ballot.choices,
+            choices: (&ballot.choices).into(),
         }
     }
 }

@@ -15,7 +15,7 @@ use throng_domain::store::{Recount, StoreError};
 use super::export::{EXPORT_PAGE_BALLOTS, Export, ExportFormat};
 use super::{PollError, PollService};
 use crate::config::DerivedKey;
-use crate::view::{AdminPollView, AuditView, rfc3339_text};
+use crate::view::{AdminPollView, AuditView, Tabulated, rfc3339_text};
 
 /// The form of a record; another one gets another name.
 const FORMAT: &str = "throng-closing-record/1";
@@ -69,10 +69,15 @@ impl PollService<'_> {
             }
             let recount = self.recount(&poll).await?;
             let counted = self.count(&poll).await?;
+            let tabulated = Tabulated::of(&poll, &self.store.detailed_tallies(poll.id).await?.details);
             let changes = self.audit_log(Some(slug), None, CHANGES_MAX).await?;
             // All of it is of one state of the poll, to which no ballot is added any more.
             if self.find(slug).await?.version == poll.version {
-                return Ok(SignedRecord::sign(self.record(&poll, &recount, &counted, &changes)?, key));
+                let mut record = self.record(&poll, &recount, &counted, &changes)?;
+                if let Some(tabulated) = tabulated {
+                    record["result"]["tabulated"] = integers_of(&tabulated);
+                }
+                return Ok(SignedRecord::sign(record, key));
             }
         }
         let meanwhile = format!("poll `{slug}` was changed while its ballots were read");
@@ -135,7 +140,7 @@ impl PollService<'_> {
                 "seq": recount.tallies.seq,
                 "voters": recount.tallies.voters,
                 "options": options.collect::<Vec<_>>(),
-                "agrees_with_ballots": recount.tallies.counts_equal(&recount.ballots),
+                "agrees_with_ballots": recount.agrees(),
             },
             "ballots": {
                 "recorded": counted.recorded,
@@ -195,6 +200,15 @@ impl SignedRecord {
     pub fn record(&self) -> &Value {
         &self.0["record"]
     }
+}
+
+/// What was tabulated, without the means, which aren't integers: they follow from the sums.
+fn integers_of(tabulated: &Tabulated) -> Value {
+    let mut value = serde_json::to_value(tabulated).expect("what is tabulated has only strings for keys");
+    for option in value.pointer_mut("/scores/options").and_then(Value::as_array_mut).into_iter().flatten() {
+        option.as_object_mut().map(|fields| fields.remove("mean"));
+    }
+    value
 }
 
 /// JSON without the white space between its parts.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use throng_domain::clock::Timestamp;
+use throng_domain::counting::{Counting, CountingEdit};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, OPTIONS_MAX, OptionId, PercentBase, Poll, PollId, Proof, Slug, Visibility};
@@ -24,7 +25,7 @@ pub struct PollDefinition {
     /// What a voter agrees to by voting.
     #[serde(default)]
     pub consent: String,
-    /// One choice or several.
+    /// What a ballot says of the options.
     #[serde(default = "single")]
     pub kind: Kind,
     /// Its options, in the order they are shown.
@@ -35,6 +36,9 @@ pub struct PollDefinition {
     /// The most options a ballot may choose.
     #[serde(default)]
     pub max_choices: Option<u16>,
+    /// How rankings or scores are counted.
+    #[serde(default)]
+    pub counting: Counting,
     /// When it opens.
     #[serde(default)]
     pub opens_at: Option<TimeArg>,
@@ -144,6 +148,7 @@ impl PollDefinition {
             kind: self.kind,
             min_choices: self.min_choices,
             max_choices: self.max_choices,
+            counting: self.counting,
             opens_at: None,
             closes_at: None,
             results: self.results,
@@ -233,6 +238,7 @@ impl PollDefinition {
             kind: Some(self.kind),
             min_choices: Some(self.min_choices.unwrap_or(min)),
             max_choices: Some(self.max_choices.unwrap_or(max)),
+            counting: CountingEdit::to(self.counting),
             policy: Some(self.policy),
             ballots: Some(quota.ballots),
             per_option: Some(quota.per_option),

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use throng_domain::ballot::{Ballot, BallotId, Choices};
+use throng_domain::ballot::{Ballot, BallotId, Choices, Form};
 use throng_domain::policy::Policy;
 use throng_domain::poll::Poll;
 use throng_domain::void::is_void;
 
-use crate::view::rfc3339_text;
+use crate::view::{ChoicesView, rfc3339_text};
 
 /// Ballots read at once, which bounds an export's memory however many there are.
 pub const EXPORT_PAGE_BALLOTS: usize = 10_000;
@@ -36,7 +36,8 @@ pub struct Export<'a> {
 struct Row<'a> {
     ballot_id: BallotId,
     accepted_at: String,
-    choices: &'a Choices,
+    #[serde(flatten)]
+    choices: ChoicesView<'a>,
     policy: Policy,
     #[serde(skip_serializing_if = "Option::is_none")]
     voter: Option<String>,
@@ -80,7 +81,7 @@ impl<'a> Export<'a> {
     fn write_line(&self, ballot: &Ballot, out: &mut String) {
         let row = self.row(ballot);
         match self.format {
-            ExportFormat::Csv => write_csv(&row, out),
+            ExportFormat::Csv => write_csv(&row, &ballot.choices, out),
             ExportFormat::Ndjson => {
                 out.push_str(&serde_json::to_string(&row).expect("a ballot has only strings for keys"));
             }
@@ -93,7 +94,7 @@ impl<'a> Export<'a> {
         Row {
             ballot_id: ballot.id,
             accepted_at: rfc3339_text(ballot.accepted_at),
-            choices: &ballot.choices,
+            choices: (&ballot.choices).into(),
             policy: ballot.policy,
             voter: ballot.voter().filter(|_| self.voters).map(|voter| voter.to_string()),
             void: self.voids.then(is_void),
@@ -101,14 +102,23 @@ impl<'a> Export<'a> {
     }
 }
 
-fn write_csv(row: &Row<'_>, out: &mut String) {
-    let choices: Vec<_> = row.choices.as_slice().iter().map(ToString::to_string).collect();
-    let cells = [&row.ballot_id.to_string(), &row.accepted_at, &choices.join(" "), row.policy.as_str()];
+fn write_csv(row: &Row<'_>, choices: &Choices, out: &mut String) {
+    let cells = [&row.ballot_id.to_string(), &row.accepted_at, &choices_cell(choices), row.policy.as_str()];
     let void = row.void.map(|void| if void { "void" } else { "" });
     for (position, cell) in cells.into_iter().chain(row.voter.as_deref()).chain(void).enumerate() {
         let comma = if position > 0 { "," } else { "" };
         write!(out, "{comma}{}", csv_cell(cell)).expect("writing to a String can't fail");
     }
+}
+
+/// `1 3`, of a ranking `3>1`, of scores `1=5 3=0`.
+fn choices_cell(choices: &Choices) -> String {
+    let parts: Vec<String> = match choices.form() {
+        Form::Chosen(options) => options.iter().map(ToString::to_string).collect(),
+        Form::Ranked(_) => vec![choices.to_string()],
+        Form::Scored(scores) => scores.iter().map(|(option, score)| format!("{option}={score}")).collect(),
+    };
+    parts.join(" ")
 }
 
 /// A cell of CSV (RFC 4180) that a spreadsheet treats as text, never as a formula: one that begins like a formula gets a
@@ -121,7 +131,32 @@ fn csv_cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use throng_domain::clock::Timestamp;
+    use throng_domain::new_poll::NewPoll;
+    use throng_domain::poll::PollId;
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn rows_have_what_the_ballot_says() {
+        let poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
+        let lines = |format, choices: &str| {
+            let ballot = Ballot::unlimited(PollId(1), BallotId(Uuid::nil()), choices.parse().unwrap(), Timestamp(0));
+            Export::new(&poll, format, false).lines(&[ballot])
+        };
+        let start = "00000000-0000-0000-0000-000000000000,1970-01-01T00:00:00.000Z";
+        for (choices, cell, json) in [
+            ("[1,3]", "1 3", r#""choices":[1,3]"#),
+            ("[]", "", r#""choices":[]"#),
+            ("3>1", "3>1", r#""ranking":[3,1]"#),
+            ("1=5,3=0", "1=5 3=0", r#""scores":{"1":5,"3":0}"#),
+        ] {
+            assert_eq!(lines(ExportFormat::Csv, choices), format!("{start},{cell},unlimited\n"));
+            let line = lines(ExportFormat::Ndjson, choices);
+            assert!(line.contains(&format!(r#"00:00:00.000Z",{json},"policy""#)), "{line}");
+        }
+    }
 
     #[test]
     fn a_cell_is_never_a_formula() {

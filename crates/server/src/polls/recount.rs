@@ -3,7 +3,6 @@
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::store::Recount;
-use throng_domain::tally::TallyChange;
 use throng_domain::void::VoidRule;
 
 use super::{PollError, PollService, is_transient, retry_conflicts};
@@ -87,8 +86,7 @@ impl PollService<'_> {
         for _ in 0..SETTLE_TRIES_MAX {
             let poll = self.find(slug).await?;
             let recount = self.recount(&poll).await?;
-            let correction = TallyChange::between(&recount.tallies, &recount.ballots);
-            let is_settled = recount.tallies.counts_equal(&recount.ballots);
+            let (correction, is_settled) = (recount.correction(), recount.agrees());
             let first = first.get_or_insert(recount);
             if is_settled && poll.voids.iter().all(|void| void.applied) {
                 return Ok((poll, first.clone()));

@@ -13,7 +13,8 @@ use tokio::sync::futures::Notified;
 
 use super::snapshot::{Rendered, SharedSnapshot, Snapshot};
 use super::source::ResultSource;
-use crate::view::ResultsView;
+use super::tabulation::{Tabulation, Tabulator};
+use crate::view::{ResultsView, Tabulated};
 
 /// A poll and its latest result.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct LivePoll {
     pub poll: Poll,
     latest: Arc<Latest>,
     rendered: ArcSwapOption<Rendered>,
+    rendered_tabulation: ArcSwapOption<Rendered>,
 }
 
 /// A poll's latest result, which is kept across changes of the poll.
@@ -34,6 +36,7 @@ struct Latest {
     refreshed: Notify,
     /// Whether anybody has asked for the poll.
     used: AtomicBool,
+    tabulator: Tabulator,
 }
 
 impl LivePoll {
@@ -50,25 +53,61 @@ impl LivePoll {
 
     /// The latest result in the form of version 1 of the API, rendered once per version, then shared. It is marked stale if it
     /// may be older than `age_max_ms`; an exact result has no such age.
+    ///
+    /// In ranked and score polls it has no more than the options' counts: see [`Self::rendered_tabulation`].
     pub fn rendered(&self, now: Timestamp, age_max_ms: Option<i64>) -> Arc<Rendered> {
         let snapshot = self.latest.snapshot.load();
+        self.render(&self.rendered, (&snapshot.tallies, snapshot.as_of, None), now, age_max_ms)
+    }
+
+    /// The latest result with what was tabulated of it, if it was: all as of one version, which may be an earlier one than
+    /// [`Self::latest`].
+    pub fn rendered_tabulation(&self, now: Timestamp, age_max_ms: Option<i64>) -> Option<Arc<Rendered>> {
+        let tabulation = self.latest.tabulator.latest()?;
+        let Tabulation { tallies, as_of, tabulated } = &*tabulation;
+        Some(self.render(&self.rendered_tabulation, (tallies, *as_of, tabulated.as_ref()), now, age_max_ms))
+    }
+
+    /// Tabulates the latest result, unless that was done; `age_max_ms` is the age from which on the database may have a later one. While
+    /// it is being tabulated, or would be too often, an earlier one stays.
+    ///
+    /// # Errors
+    /// Those of the store, if nothing was tabulated before.
+    pub async fn tabulate(&self, source: &ResultSource, age_max_ms: Option<i64>) -> Result<(), StoreError> {
+        let is_current = |tabulation: &Tabulation| {
+            let is_old = |age_max_ms| is_older_than(tabulation.as_of, age_max_ms, source.clock.now());
+            tabulation.tallies.seq >= self.latest.snapshot.load().tallies.seq && !age_max_ms.is_some_and(is_old)
+        };
+        if let Some(read) = self.latest.tabulator.tabulate(&self.poll, source, is_current).await? {
+            self.publish(&Arc::new(self.with(read.tallies.clone(), read.as_of)));
+        }
+        Ok(())
+    }
+
+    fn render(
+        &self,
+        rendered: &ArcSwapOption<Rendered>,
+        (tallies, as_of, tabulated): (&Tallies, Timestamp, Option<&Tabulated>),
+        now: Timestamp,
+        age_max_ms: Option<i64>,
+    ) -> Arc<Rendered> {
         let state = self.poll.state(now);
-        let stale = age_max_ms.is_some_and(|age_max_ms| is_older_than(snapshot.as_of, age_max_ms, now));
-        let kind = (snapshot.tallies.seq, snapshot.as_of, state, stale);
-        if let Some(current) = &*self.rendered.load()
+        let stale = age_max_ms.is_some_and(|age_max_ms| is_older_than(as_of, age_max_ms, now));
+        let kind = (tallies.seq, as_of, state, stale);
+        if let Some(current) = &*rendered.load()
             && current.kind == kind
         {
             return Arc::clone(current);
         }
-        let view = ResultsView::new(&self.poll, &snapshot.tallies, snapshot.as_of, now, stale);
+        let view = ResultsView::new(&self.poll, tallies, as_of, now, stale).with(tabulated);
         let json = serde_json::to_vec(&view).expect("a result has only strings for keys").into();
         // The version counts changes of the tallies; a close, a corrected label or staleness changes the response too. The tag is
         // weak, since `as_of` changes while everything else stays the same.
         let suffix = if stale { "-stale" } else { "" };
-        let etag = format!("W/\"{}-{}-{}{suffix}\"", snapshot.tallies.seq, self.poll.version, state.as_str());
-        let rendered = Arc::new(Rendered { kind, json, etag });
-        self.rendered.store(Some(Arc::clone(&rendered)));
-        rendered
+        let etag = format!("W/\"{}-{}-{}{suffix}\"", tallies.seq, self.poll.version, state.as_str());
+        let current = Arc::new(Rendered { kind, json, etag });
+        rendered.store(Some(Arc::clone(&current)));
+        current
     }
 
     /// `poll` with its latest result; `known` is the poll before it changed.
@@ -94,10 +133,12 @@ impl LivePoll {
                     refresh_wanted: AtomicBool::new(false),
                     refreshed: Notify::new(),
                     used: AtomicBool::new(false),
+                    tabulator: Tabulator::default(),
                 })
             }
         };
-        Ok(Self { poll, latest, rendered: ArcSwapOption::empty() })
+        let (rendered, rendered_tabulation) = (ArcSwapOption::empty(), ArcSwapOption::empty());
+        Ok(Self { poll, latest, rendered, rendered_tabulation })
     }
 
     /// This poll, for somebody who has asked for it.

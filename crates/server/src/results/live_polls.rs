@@ -174,16 +174,16 @@ impl LivePolls {
         self.update_index(entries, version, is_whole);
         // Many new polls must not delay the next look, which may find that one has closed.
         let read_early = self.read_early(&early, source);
-        if known.is_none() { read_early.await } else { timeout(READ_EARLY_TIME_MAX, read_early).await.unwrap_or(Ok(())) }
+        if known.is_none() {
+            read_early.await
+        } else {
+            timeout(READ_EARLY_TIME_MAX, read_early).await.unwrap_or(Ok(()))
+        }
     }
 
     fn update_index(&self, entries: Vec<PollEntry>, version: u64, is_whole: bool) {
         let mut index = self.index();
-        if is_whole {
-            index.replace(entries, version)
-        } else {
-            index.update(entries, version)
-        }
+        if is_whole { index.replace(entries, version) } else { index.update(entries, version) }
     }
 
     /// Reads polls that nobody has asked for.

@@ -5,6 +5,7 @@ mod live;
 mod live_polls;
 mod snapshot;
 mod source;
+mod tabulation;
 
 pub use self::index::Ending;
 pub use self::live::LivePoll;

@@ -7,6 +7,7 @@ use throng_domain::cache::{CachedTallies, Lease, ResultCache};
 use throng_domain::clock::Clock;
 use throng_domain::poll::PollId;
 use throng_domain::store::{Store, StoreError};
+use throng_domain::tally::DetailedTallies;
 
 use crate::telemetry::metrics::ResultsMetrics;
 
@@ -83,6 +84,15 @@ impl ResultSource {
         let as_of = self.clock.now();
         self.metrics.queries.inc();
         Ok(CachedTallies { tallies: self.store.tallies(poll).await?, as_of })
+    }
+
+    /// The poll's current result in the store, with the details of its tallies.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn detailed(&self, poll: PollId) -> Result<DetailedTallies, StoreError> {
+        self.metrics.queries.inc();
+        self.store.detailed_tallies(poll).await
     }
 }
 

@@ -1,21 +1,26 @@
 //! Polls, results and what administrators see, in the JSON form of version 1 of the API and of `--json`.
 
 mod audit;
+mod choices;
 mod codes;
 mod recount;
+mod tabulated;
 mod time;
 mod token;
 mod voids;
 
 use serde::Serialize;
 use throng_domain::clock::Timestamp;
+use throng_domain::counting::Counting;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, OptionId, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
 use throng_domain::tally::{OptionResult, Tallies};
 
 pub use self::audit::AuditView;
+pub use self::choices::ChoicesView;
 pub use self::codes::BatchView;
 pub use self::recount::{RecountView, TalliesAndBallots};
+pub use self::tabulated::{Tabulated, rankings};
 pub use self::time::rfc3339_text;
 use self::time::{rfc3339, rfc3339_or_null};
 pub use self::token::TokenView;
@@ -31,6 +36,8 @@ pub struct PollView<'a> {
     kind: Kind,
     min_choices: u16,
     max_choices: u16,
+    /// How rankings or scores are counted; `null` in polls of other kinds.
+    counting: Option<Counting>,
     state: PollState,
     #[serde(serialize_with = "rfc3339_or_null")]
     opens_at: Option<Timestamp>,
@@ -58,11 +65,12 @@ impl<'a> PollView<'a> {
             kind: poll.kind,
             min_choices: poll.min_choices,
             max_choices: poll.max_choices,
+            counting: poll.kind.is_tabulated().then_some(poll.counting),
             state: poll.state(now),
             opens_at: poll.opens_at,
             closes_at: poll.closes_at,
             results: poll.results,
-            percent_base: poll.percent_base,
+            percent_base: poll.shares_of(),
             archived: poll.archived_at.is_some(),
             policy: poll.policy,
             quota: poll.policy.identifies_voters().then_some(poll.quota),
@@ -126,6 +134,8 @@ pub struct ResultsView<'a> {
     voters: u64,
     selections: u64,
     options: Vec<OptionResult<'a>>,
+    #[serde(flatten)]
+    tabulated: Option<&'a Tabulated>,
 }
 
 impl<'a> ResultsView<'a> {
@@ -135,7 +145,7 @@ impl<'a> ResultsView<'a> {
         Self {
             poll: poll.slug.as_str(),
             kind: poll.kind,
-            percent_base: poll.percent_base,
+            percent_base: poll.shares_of(),
             seq: tallies.seq,
             state,
             provisional: state != PollState::Final,
@@ -144,6 +154,13 @@ impl<'a> ResultsView<'a> {
             voters: tallies.voters,
             selections: tallies.selections(),
             options: poll.option_results(tallies).collect(),
+            tabulated: None,
         }
+    }
+
+    /// The same with what was tabulated from the tallies' details.
+    #[must_use]
+    pub fn with(self, tabulated: Option<&'a Tabulated>) -> Self {
+        Self { tabulated, ..self }
     }
 }

@@ -44,7 +44,7 @@ impl<'a> RecountView<'a> {
         let (tallies, ballots) = (counted.tallies.voters, counted.ballots.voters);
         Self {
             poll: poll.slug.as_str(),
-            equal: counted.tallies.counts_equal(&counted.ballots),
+            equal: counted.agrees(),
             repaired,
             voters: TalliesAndBallots { id: None, label: None, tallies, ballots },
             options: known.chain(unknown.map(|id| row(id, None))).collect(),

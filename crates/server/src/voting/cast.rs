@@ -9,7 +9,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::policy::Policy;
 use throng_domain::poll::{Poll, PollId, PollState, Proof, Viewer};
 use throng_domain::store::Outcome;
-use throng_domain::submission::SentOptions;
+use throng_domain::submission::SentChoices;
 
 use super::policy::DeviceToken;
 use super::proof_demand::is_proof_required;
@@ -24,8 +24,8 @@ use crate::state::{CoreState, Dependency};
 /// A vote as a route has parsed it.
 #[derive(Debug)]
 pub struct Vote {
-    /// The chosen options, not yet checked against the poll.
-    pub choices: SentOptions,
+    /// What it says of the options, not yet checked against the poll.
+    pub choices: SentChoices,
     /// The ballot's id, if the client sent one. A ballot with an id counts once however often it is sent.
     pub ballot_id: Option<BallotId>,
     /// The proof of work that came with it, unchecked.

@@ -18,7 +18,7 @@ use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollEntry, PollStore,
     Recorded, Recount, StoreError,
 };
-use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
 
 use crate::wait::WAIT_MAX;
@@ -108,6 +108,13 @@ impl BallotStore for GatedStore {
             return Err(fails());
         }
         self.store.tallies(poll).await
+    }
+
+    async fn detailed_tallies(&self, poll: PollId) -> Result<DetailedTallies, StoreError> {
+        if let Some(fails) = self.gate.lock().unwrap().fails {
+            return Err(fails());
+        }
+        self.store.detailed_tallies(poll).await
     }
 
     async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {

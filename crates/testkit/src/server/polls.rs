@@ -16,7 +16,7 @@ pub fn create(server: &TestServer, slug: &str, change: impl FnOnce(&mut NewPoll)
     }
     let app = &server.app;
     let create = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             app.source.store.create_poll(new, &Author::THRONG).await.unwrap();
             app.polls.reload(&app.source).await.unwrap();

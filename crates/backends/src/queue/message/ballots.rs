@@ -2,12 +2,13 @@
 //!
 //! `count`, then for each ballot: flags, policy (in format 2), poll (omitted if it is that of the previous ballot), id, key
 //! (omitted if it equals the id), acceptance time as the difference from the previous ballot, number of choices, choices as
-//! differences. A ballot of an unlimited poll takes about 20 bytes.
+//! differences. A ballot of an unlimited poll takes about 20 bytes. In format 4 a byte before the choices tells their form: chosen; ranked,
+//! with each option as it is, in order; or scored, with a byte for the score after each difference.
 //!
-//! Format 2 is written only where a poll's policy identifies voters, and format 3 only with a withdrawal, which has no choices: so
-//! workers of the release before read all the others.
+//! Format 2 is written only where a poll's policy identifies voters, format 3 only with a withdrawal, which has no choices, and
+//! format 4 only with rankings or scores: so workers of the release before read all the others.
 
-use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices};
+use throng_domain::ballot::{Ballot, BallotId, BallotKey, Choices, Form};
 use throng_domain::clock::Timestamp;
 use throng_domain::policy::Policy;
 use throng_domain::poll::{OptionId, PollId};
@@ -24,6 +25,10 @@ const CHOICES_MAX: usize = 1_000;
 
 /// The minimum size of a ballot: flags, id, acceptance time, number of choices.
 const BALLOT_BYTES_MIN: usize = 19;
+
+const CHOSEN: u8 = 0;
+const RANKED: u8 = 1;
+const SCORED: u8 = 2;
 
 const KEY_IS_ID: u8 = 1;
 const SAME_POLL: u8 = 2;
@@ -56,7 +61,7 @@ pub fn encode_ballots(key: &MessageKey, ballots: &[Ballot]) -> Result<Vec<u8>, T
             message.extend(ballot.key.0);
         }
         write_signed(&mut message, ballot.accepted_at.0.wrapping_sub(accepted_at));
-        write_choices(&mut message, &ballot.choices);
+        write_choices(&mut message, version, &ballot.choices);
         (poll, accepted_at) = (Some(ballot.poll), ballot.accepted_at.0);
     }
     seal(key, message, too_much)
@@ -84,7 +89,9 @@ pub fn decode_ballots(key: &MessageKey, message: &[u8]) -> Result<Vec<Ballot>, N
 
 /// The format of a message with these ballots: the first one that can express them.
 fn format_of(ballots: &[Ballot]) -> u8 {
-    if ballots.iter().any(|ballot| ballot.choices.is_blank()) {
+    if ballots.iter().any(|ballot| !matches!(ballot.choices.form(), Form::Chosen(_))) {
+        4
+    } else if ballots.iter().any(|ballot| ballot.choices.is_blank()) {
         3
     } else if ballots.iter().any(|ballot| ballot.policy != Policy::Unlimited) {
         2
@@ -143,34 +150,57 @@ fn policy_of(code: u8) -> Result<Policy, NotAMessage> {
     }
 }
 
-fn write_choices(message: &mut Vec<u8>, choices: &Choices) {
-    let choices = choices.as_slice();
-    write_number(message, choices.len() as u64);
-    // Choices are in ascending order: the minimum of the next one.
+fn write_choices(message: &mut Vec<u8>, version: u8, choices: &Choices) {
+    let form = choices.form();
+    if version > 3 {
+        message.push(match form {
+            Form::Chosen(_) => CHOSEN,
+            Form::Ranked(_) => RANKED,
+            Form::Scored(_) => SCORED,
+        });
+    }
+    write_number(message, choices.as_slice().len() as u64);
+    // Options that are in ascending order: the minimum of the next one.
     let mut min = 0;
-    for OptionId(choice) in choices {
-        write_number(message, u64::from(*choice) - min);
-        min = u64::from(*choice) + 1;
+    let mut write_ascending = |message: &mut Vec<u8>, OptionId(option): OptionId| {
+        write_number(message, u64::from(option) - min);
+        min = u64::from(option) + 1;
+    };
+    match form {
+        Form::Chosen(options) => options.iter().for_each(|option| write_ascending(message, *option)),
+        Form::Ranked(options) => options.iter().for_each(|OptionId(option)| write_number(message, u64::from(*option))),
+        Form::Scored(scores) => scores.iter().for_each(|(option, score)| {
+            write_ascending(message, option);
+            message.push(score);
+        }),
     }
 }
 
 fn read_choices(reader: &mut Reader<'_>, version: u8) -> Result<Choices, NotAMessage> {
+    let form = if version > 3 { reader.byte()? } else { CHOSEN };
     let count = reader.count(CHOICES_MAX, 1)?;
-    let mut options = Vec::with_capacity(count);
     let mut min: u64 = 0;
-    for _ in 0..count {
-        let choice = min
-            .checked_add(reader.number()?)
-            .and_then(|choice| u16::try_from(choice).ok())
-            .ok_or(NotAMessage::Malformed("a choice is too large"))?;
-        options.push(OptionId(choice));
-        min = u64::from(choice) + 1;
-    }
-    match Choices::new(options) {
-        Some(choices) => Ok(choices),
-        None if version > 2 => Ok(Choices::blank()),
-        None => Err(NotAMessage::Malformed("a ballot has no choices")),
-    }
+    let mut read_ascending = |reader: &mut Reader<'_>| {
+        let option = option(min.checked_add(reader.number()?))?;
+        min = u64::from(option.0) + 1;
+        Ok(option)
+    };
+    let choices = match form {
+        CHOSEN if count == 0 && version > 2 => return Ok(Choices::blank()),
+        CHOSEN => Choices::new((0..count).map(|_| read_ascending(reader)).collect::<Result<Vec<_>, _>>()?),
+        RANKED => Choices::ranking((0..count).map(|_| option(Some(reader.number()?))).collect::<Result<Vec<_>, _>>()?),
+        SCORED => {
+            let scores = (0..count).map(|_| Ok((read_ascending(reader)?, reader.byte()?)));
+            Choices::scores(scores.collect::<Result<Vec<_>, NotAMessage>>()?)
+        }
+        _ => return Err(NotAMessage::Malformed("a ballot has choices of an unknown form")),
+    };
+    choices.ok_or(NotAMessage::Malformed("a ballot has no choices, or an option twice"))
+}
+
+fn option(number: Option<u64>) -> Result<OptionId, NotAMessage> {
+    let id = number.and_then(|number| u16::try_from(number).ok());
+    id.map(OptionId).ok_or(NotAMessage::Malformed("a choice is too large"))
 }
 
 #[cfg(test)]
@@ -186,7 +216,7 @@ mod tests {
 
     fn any_ballot() -> impl Strategy<Value = Ballot> {
         let poll = prop_oneof![Just(1), any::<i64>()];
-        let choices = btree_set(any::<u16>(), 0..9);
+        let choices = (btree_set(any::<u16>(), 0..9), 0..3, any::<u8>());
         let policy = prop::sample::select(vec![
             Policy::Unlimited,
             Policy::Device,
@@ -198,7 +228,15 @@ mod tests {
             |(poll, id, key, choices, accepted_at, policy)| {
                 let id = Uuid::from_u128(id);
                 let key = BallotKey(key.unwrap_or(id.into_bytes()));
-                let choices = Choices::new(choices.into_iter().map(OptionId)).unwrap_or_else(Choices::blank);
+                let (options, form, score) = choices;
+                let options = options.into_iter().map(OptionId);
+                let choices = match form {
+                    0 => Choices::new(options),
+                    // Not ascending.
+                    1 => Choices::ranking(options.rev()),
+                    _ => Choices::scores(options.map(|option| (option, score ^ option.0 as u8))),
+                };
+                let choices = choices.unwrap_or_else(Choices::blank);
                 let accepted_at = Timestamp(accepted_at);
                 Ballot { poll: PollId(poll), key, id: BallotId(id), choices, accepted_at, policy }
             },
@@ -248,7 +286,7 @@ mod tests {
         fn authentic_contents_have_one_encoding_or_are_rejected(
             contents in vec(any::<u8>(), 0..200),
             count in 0u8..4,
-            version in 1u8..=3,
+            version in 1u8..=4,
         ) {
             let mut message = begin(version, Kind::Ballots, 0);
             message.push(count);

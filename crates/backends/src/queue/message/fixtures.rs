@@ -25,6 +25,12 @@ const BALLOTS_2: &str = "020102000206018f4d1e7c007000800000000000000109090909090
 const BALLOTS_3: &str = "030102000206018f4d1e7c00700080000000000000010909090909090909090909090909090080f8b9dfe96300010002018f4d1e\
                          7c00700080000000000000020001027cdaced3d1838859a22503cedb0009cfabc6ae1b57c592f356e3089ab017ea7e";
 
+/// Format 4: a ballot may have a ranking or scores.
+const BALLOTS_4: &str = "040104000206018f4d1e7c00700080000000000000010909090909090909090909090909090080f8b9dfe9630103ac0202010202\
+                         018f4d1e7c0070008000000000000001090909090909090909090909090909000002020205a902000202018f4d1e7c0070008000\
+                         00000000000109090909090909090909090909090900000000010002018f4d1e7c007000800000000000000200000102892b8c2f\
+                         4aad041b4a4312bd8c8e78d45e8f5cb2858703dbad4499b090c155aa";
+
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
     digits.as_chunks().0.iter().map(|[high, low]| high << 4 | low).collect()
@@ -63,6 +69,17 @@ fn messages_of_format_3_are_read_and_written() {
     let ballots = [withdrawal, other];
     assert_eq!(encode_ballots(&key, &ballots).unwrap(), bytes(BALLOTS_3));
     assert_eq!(decode_ballots(&key, &bytes(BALLOTS_3)).unwrap(), ballots);
+}
+
+#[test]
+fn messages_of_format_4_are_read_and_written() {
+    let key = MessageKey::new(&[7; 32]);
+    let [ballot, other] = voters();
+    let saying = |choices: &str| Ballot { choices: choices.parse().unwrap(), ..ballot.clone() };
+    let ballots = [saying("300>2>1"), saying("2=5,300=0"), saying("[]"), other];
+    let hex: String = encode_ballots(&key, &ballots).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, BALLOTS_4);
+    assert_eq!(decode_ballots(&key, &bytes(BALLOTS_4)).unwrap(), ballots);
 }
 
 /// A voter's ballot, and one of everybody's.

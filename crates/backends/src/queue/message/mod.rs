@@ -26,7 +26,7 @@ pub const BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const PUBLISHED_BYTES_MAX: usize = 512 * 1024;
 
 /// The newest format: that of ballots.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// The newest format of tallies.
 const TALLIES_VERSION: u8 = 1;

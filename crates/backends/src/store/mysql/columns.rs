@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
+use throng_domain::counting::Counting;
 use throng_domain::imported;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
@@ -44,6 +45,12 @@ pub(super) fn stored_voids(row: &MySqlRow, column: usize) -> sqlx::Result<Vec<Vo
 pub(super) fn stored_imported(row: &MySqlRow, column: usize) -> sqlx::Result<Vec<(OptionId, u64)>> {
     let stored: Option<&str> = row.try_get_unchecked(column)?;
     imported::from_stored(stored).map_err(corrupt)
+}
+
+/// A column that holds how a poll's rankings or scores are counted.
+pub(super) fn stored_counting(row: &MySqlRow, column: usize) -> sqlx::Result<Counting> {
+    let stored: Option<&str> = row.try_get_unchecked(column)?;
+    Counting::from_stored(stored).map_err(corrupt)
 }
 
 /// A column that holds one of a field's values.

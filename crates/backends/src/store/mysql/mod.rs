@@ -37,7 +37,7 @@ use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState,
     PollEntry, PollStore, Recorded, Recount, Schema, StoreError,
 };
-use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
 use tokio::time::Instant;
 
@@ -97,6 +97,11 @@ impl BallotStore for MySqlStore {
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         let found = self.read(async |reader| tallies::of_poll(reader, poll).await).await?;
+        found.ok_or_else(|| StoreError::no_such_poll(poll))
+    }
+
+    async fn detailed_tallies(&self, poll: PollId) -> Result<DetailedTallies, StoreError> {
+        let found = self.read(async |reader| tallies::detailed(reader, poll).await).await?;
         found.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 

@@ -13,7 +13,7 @@ use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, PollEntry, Rules, StoreError, Window};
 use throng_domain::void::to_stored;
 
-use super::columns::{NOW, list, natural, now, stored_imported, stored_voids, text, timestamp, word};
+use super::columns::{NOW, list, natural, now, stored_counting, stored_imported, stored_voids, text, timestamp, word};
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 use super::{audit, tallies};
@@ -21,7 +21,7 @@ use super::{audit, tallies};
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                      percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                     archived_at, last_option, voids, imported, \
+                     archived_at, last_option, voids, imported, counting, \
                      o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
@@ -133,7 +133,7 @@ pub(super) async fn change(
 pub(super) async fn delete(writer: &mut MySqlConnection, poll: PollId, version: u64, by: &Author) -> StoreResult<()> {
     let stored = poll_change::at_version(locked(writer, poll).await.map_err(before_commit)?, version)?;
     stored.require_deletable(has_ballots(writer, poll).await.map_err(before_commit)?)?;
-    for table in ["code", "code_batch", "tally", "result", "`option`"] {
+    for table in ["code", "code_batch", "tally", "tally_detail", "result", "`option`"] {
         delete_from(writer, table, poll).await.map_err(before_commit)?;
     }
     sqlx::query("DELETE FROM poll WHERE id = ?").bind(poll.0).execute(&mut *writer).await.map_err(before_commit)?;
@@ -154,7 +154,7 @@ async fn delete_from(writer: &mut MySqlConnection, table: &str, poll: PollId) ->
 async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, voids, imported, slug) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               version, voids, imported, counting, slug) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).execute(writer).await?;
     i64::try_from(inserted.last_insert_id()).map(PollId).map_err(corrupt)
 }
@@ -162,7 +162,7 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
 async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = ?, intro = ?, consent = ?, kind = ?, min_choices = ?, max_choices = ?, \
                opens_at = ?, closes_at = ?, closed_at = ?, final_at = ?, archived_at = ?, results = ?, percent_base = ?, \
-               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ?, imported = ? \
+               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ?, imported = ?, counting = ? \
                WHERE id = ?";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
@@ -195,6 +195,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(poll.version)
         .bind(to_stored(&poll.voids))
         .bind(imported::to_stored(&poll.imported))
+        .bind(poll.counting.to_stored())
 }
 
 async fn insert_options(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -323,6 +324,7 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         last_option: OptionId(natural(row, 21)?),
         voids: stored_voids(row, 22)?,
         imported: stored_imported(row, 23)?,
+        counting: stored_counting(row, 24)?,
         options: Vec::new(),
     })
 }

@@ -7,15 +7,16 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::ballot::Ballot;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::{BallotSum, Recount, StoreError};
-use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
+use throng_domain::tally_detail::TallyDetail;
 use throng_domain::void::Void;
 
 use super::ballots;
-use super::columns::{list, stored_imported, stored_voids};
+use super::columns::{list, stored_imported, stored_voids, word};
 use super::connection::{READ_MAX, simple_query};
 use super::error::{StoreResult, before_commit, corrupt};
 use crate::store::pool::within;
-use crate::store::tally_sums::Sums;
+use crate::store::tally_sums::{Sums, detail_sums};
 
 /// How many shards a tally has: stores that record at the same time mostly write to different ones, and don't wait for
 /// each other's commits.
@@ -23,6 +24,9 @@ pub(super) const SHARDS: u64 = 64;
 
 /// The ballots that a recount reads at a time.
 const RECOUNT_PAGE: usize = 10_000;
+
+const BEGIN_SNAPSHOT: &str =
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
 /// The statements that add to the stored counts, in the order given; none if there is nothing to add.
 pub(super) fn add(changes: &[TallyChange], shard: u64) -> Vec<String> {
@@ -42,7 +46,16 @@ pub(super) fn add(changes: &[TallyChange], shard: u64) -> Vec<String> {
         "seq = result.seq + added.q, voters = result.voters + added.n",
     );
     let counts = upsert("tally (poll_id, option_id, shard, count)", counts, "count = tally.count + added.n");
-    results.into_iter().chain(counts).collect()
+    // Of the letters 0-9, `>` and `=`.
+    let details = changes.iter().flat_map(|change| {
+        let row = |(detail, count): (&TallyDetail, &i64)| {
+            format!("{} AS p,'{detail}' AS d,{shard} AS s,{count} AS n", change.poll.0)
+        };
+        change.details.iter().map(row)
+    });
+    let details =
+        upsert("tally_detail (poll_id, detail, shard, count)", details, "count = tally_detail.count + added.n");
+    results.into_iter().chain(counts).chain(details).collect()
 }
 
 /// Inserts rows, or updates the stored ones by them.
@@ -78,6 +91,26 @@ pub(super) async fn commit_and_read(writer: &mut MySqlConnection, polls: &[PollI
 pub(super) async fn of_poll(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
     let polls = [poll];
     Ok(sums(&polls, &simple_query(reader, &select(&polls)).await?)?.pop())
+}
+
+/// The poll's tallies with their details; `None` if there is no such poll. The caller's transaction makes the reads one snapshot.
+async fn detailed_within(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<DetailedTallies>> {
+    let Some(tallies) = of_poll(reader, poll).await? else { return Ok(None) };
+    let details = format!(
+        "SELECT detail, CAST(SUM(count) AS SIGNED) FROM tally_detail WHERE poll_id = {} GROUP BY detail",
+        poll.0
+    );
+    let rows = simple_query(reader, &details).await?;
+    let details = rows.iter().map(|row| Ok((word::<TallyDetail>(row, 0)?, row.try_get(1)?)));
+    Ok(Some(DetailedTallies { tallies, details: detail_sums(details.collect::<sqlx::Result<_>>()?) }))
+}
+
+/// The same, in a transaction of its own.
+pub(super) async fn detailed(reader: &mut MySqlConnection, poll: PollId) -> sqlx::Result<Option<DetailedTallies>> {
+    simple_query(&mut *reader, BEGIN_SNAPSHOT).await?;
+    let detailed = detailed_within(reader, poll).await?;
+    simple_query(reader, "COMMIT").await?;
+    Ok(detailed)
 }
 
 /// One statement, so one snapshot: the options in rows without a count, then the sums of the tallies, then those of the results
@@ -116,10 +149,8 @@ pub(super) async fn recount(
     poll: PollId,
     voids: Option<Vec<Void>>,
 ) -> sqlx::Result<Option<Recount>> {
-    let begin =
-        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-    within(READ_MAX, simple_query(&mut *reader, begin)).await??;
-    let Some(tallies) = within(READ_MAX, of_poll(reader, poll)).await?? else { return Ok(None) };
+    within(READ_MAX, simple_query(&mut *reader, BEGIN_SNAPSHOT)).await??;
+    let Some(tallies) = within(READ_MAX, detailed_within(reader, poll)).await?? else { return Ok(None) };
     let of_poll = format!("SELECT changeable, voids, imported FROM poll WHERE id = {}", poll.0);
     let of_poll = within(READ_MAX, simple_query(&mut *reader, &of_poll)).await??;
     let Some(of_poll) = of_poll.first() else { return Ok(None) };

@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::clock::Timestamp;
+use throng_domain::counting::Counting;
 use throng_domain::imported;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
@@ -39,6 +40,11 @@ pub(super) fn stored_voids(row: &PgRow, column: usize) -> sqlx::Result<Vec<Void>
 /// A column that holds the counts that a poll has taken over.
 pub(super) fn stored_imported(row: &PgRow, column: usize) -> sqlx::Result<Vec<(OptionId, u64)>> {
     imported::from_stored(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A column that holds how a poll's rankings or scores are counted.
+pub(super) fn stored_counting(row: &PgRow, column: usize) -> sqlx::Result<Counting> {
+    Counting::from_stored(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// A column that holds one of a field's values.

@@ -78,9 +78,10 @@ async fn insert(writer: &mut PgConnection, shard: i32, plan: &RecordPlan<'_>) ->
     if rows.is_empty() {
         return Ok(());
     }
-    let insert = insert_statement(tallies::ADD_PARAMETERS + 1);
+    let has_details = tallies::have_details(&changes);
+    let insert = insert_statement(tallies::add_parameters(has_details) + 1);
     let with = format!("inserted AS ({insert} RETURNING 1),");
-    let sql = tallies::add_statement(&with, "WHERE (SELECT count(*) FROM inserted) > 0");
+    let sql = tallies::add_statement(&with, "WHERE (SELECT count(*) FROM inserted) > 0", has_details);
     let query = tallies::bind_changes(sqlx::query(&sql), shard, &changes);
     bind_rows(query, &rows).execute(writer).await?;
     Ok(())

@@ -69,6 +69,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0011_changed_polls",
                 sql: include_str!("../../../migrations/postgres/0011_changed_polls.sql"),
             },
+            Migration {
+                version: 12,
+                name: "0012_ranked_and_score",
+                sql: include_str!("../../../migrations/postgres/0012_ranked_and_score.sql"),
+            },
         ]
     }
 }

@@ -7,13 +7,14 @@ use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::ballot::BallotKey;
 use throng_domain::poll::PollId;
 use throng_domain::store::{BallotSum, CastBallot, Recount, StoreError};
-use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
+use throng_domain::tally_detail::TallyDetail;
 use throng_domain::void::Void;
 
 use super::super::pool::within;
-use super::super::tally_sums::Sums;
+use super::super::tally_sums::{Sums, detail_sums};
 use super::ballots::{bytes, cast_from};
-use super::columns::{Numbers, option_id, stored_imported, stored_voids};
+use super::columns::{Numbers, option_id, stored_imported, stored_voids, word};
 use super::connection::{Connections, Query, WORK_MAX, simple_query};
 use super::error::{StoreResult, read_error};
 use super::locks;
@@ -23,28 +24,48 @@ use super::settings;
 const PAGE: usize = 10_000;
 
 /// The number of parameters in [`add_statement`].
-pub(super) const ADD_PARAMETERS: usize = 7;
+pub(super) fn add_parameters(has_details: bool) -> usize {
+    if has_details { 10 } else { 7 }
+}
+
+/// Whether the changes are of ballots with rankings or scores.
+pub(super) fn have_details(changes: &[TallyChange]) -> bool {
+    changes.iter().any(|change| !change.details.is_empty())
+}
 
 /// Adds the changes to `shard`. They are in ascending order, so that two transactions that write to one shard don't deadlock.
 pub(super) async fn add(writer: &mut PgConnection, shard: i32, changes: &[TallyChange]) -> sqlx::Result<()> {
     if !changes.is_empty() {
-        bind_changes(sqlx::query(&add_statement("", "")), shard, changes).execute(writer).await?;
+        let sql = add_statement("", "", have_details(changes));
+        bind_changes(sqlx::query(&sql), shard, changes).execute(writer).await?;
     }
     Ok(())
 }
 
 /// The statement that adds the changes bound by [`bind_changes`], after the common table expressions in `with` and under
 /// `condition` (a `WHERE`, or empty). Rows are locked in one order, those of results first: each part waits for the one before.
-pub(super) fn add_statement(with: &str, condition: &str) -> String {
+/// Details have a part only where there are some, since every part costs each batch time.
+pub(super) fn add_statement(with: &str, condition: &str, has_details: bool) -> String {
+    let (detailed, last) = if has_details {
+        let detailed = "\
+            detailed AS (\
+            INSERT INTO tally_detail (poll_id, detail, shard, count) SELECT poll_id, detail, $1, count \
+            FROM unnest($8::bigint[], $9::text[], $10::bigint[]) AS change (poll_id, detail, count) \
+            WHERE (SELECT count(*) FROM changed) > 0 \
+            ON CONFLICT (poll_id, detail, shard) DO UPDATE SET count = tally_detail.count + excluded.count RETURNING 1)";
+        (format!(", {detailed}"), "detailed")
+    } else {
+        (String::new(), "changed")
+    };
     format!(
         "WITH {with} changed AS (\
          INSERT INTO result (poll_id, shard, seq, voters) SELECT poll_id, $1, seq, voters \
          FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS change (poll_id, seq, voters) {condition} \
          ON CONFLICT (poll_id, shard) \
-         DO UPDATE SET seq = result.seq + excluded.seq, voters = result.voters + excluded.voters RETURNING 1) \
+         DO UPDATE SET seq = result.seq + excluded.seq, voters = result.voters + excluded.voters RETURNING 1){detailed} \
          INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, option_id, $1, count \
          FROM unnest($5::bigint[], $6::integer[], $7::bigint[]) AS change (poll_id, option_id, count) \
-         WHERE (SELECT count(*) FROM changed) > 0 \
+         WHERE (SELECT count(*) FROM {last}) > 0 \
          ON CONFLICT (poll_id, option_id, shard) DO UPDATE SET count = tally.count + excluded.count"
     )
 }
@@ -52,14 +73,22 @@ pub(super) fn add_statement(with: &str, condition: &str) -> String {
 pub(super) fn bind_changes<'q>(query: Query<'q>, shard: i32, changes: &[TallyChange]) -> Query<'q> {
     let polls = changes.iter().map(|change| change.poll.0).collect::<Vec<_>>();
     let counts = || changes.iter().flat_map(|change| change.counts.iter().map(|count| (change.poll, count)));
-    query
+    let details = || changes.iter().flat_map(|change| change.details.iter().map(|detail| (change.poll, detail)));
+    let query = query
         .bind(shard)
         .bind(polls)
         .bind(changes.iter().map(TallyChange::seq_increase).collect::<Vec<_>>())
         .bind(changes.iter().map(|change| change.voters).collect::<Vec<_>>())
         .bind(counts().map(|(poll, _)| poll.0).collect::<Vec<_>>())
         .bind(counts().map(|(_, (option, _))| i32::from(option.0)).collect::<Vec<_>>())
-        .bind(counts().map(|(_, (_, count))| *count).collect::<Vec<_>>())
+        .bind(counts().map(|(_, (_, count))| *count).collect::<Vec<_>>());
+    if !have_details(changes) {
+        return query;
+    }
+    query
+        .bind(details().map(|(poll, _)| poll.0).collect::<Vec<_>>())
+        .bind(details().map(|(_, (detail, _))| detail.to_string()).collect::<Vec<_>>())
+        .bind(details().map(|(_, (_, count))| *count).collect::<Vec<_>>())
 }
 
 /// Adds a change in a transaction that the caller has begun and commits, unless that is rejected. No ballot is recorded in the
@@ -86,6 +115,29 @@ pub(super) async fn commit(writer: &mut PgConnection, polls: &[PollId]) -> sqlx:
 pub(super) async fn of_poll(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<Tallies>> {
     let rows = simple_query(reader, &select(&[poll])).await?;
     Ok(from(&rows)?.pop())
+}
+
+/// The poll's tallies with their details; `None` if there is no such poll.
+pub(super) async fn detailed(connections: &Connections, poll: PollId) -> StoreResult<Option<DetailedTallies>> {
+    let read = async {
+        let mut pooled = connections.take().await?;
+        let reader = &mut *pooled;
+        simple_query(&mut *reader, settings::BEGIN_SNAPSHOT).await?;
+        let detailed = detailed_within(reader, poll).await?;
+        simple_query(reader, "COMMIT").await?;
+        pooled.release();
+        Ok(detailed)
+    };
+    within(WORK_MAX, read).await.flatten().map_err(read_error)
+}
+
+/// The same, in the caller's transaction.
+async fn detailed_within(reader: &mut PgConnection, poll: PollId) -> sqlx::Result<Option<DetailedTallies>> {
+    let Some(tallies) = of_poll(reader, poll).await? else { return Ok(None) };
+    let details = "SELECT detail, sum(count)::bigint FROM tally_detail WHERE poll_id = $1 GROUP BY detail";
+    let rows = sqlx::query(details).bind(poll.0).fetch_all(reader).await?;
+    let details = rows.iter().map(|row| Ok((word::<TallyDetail>(row, 0)?, row.try_get(1)?)));
+    Ok(Some(DetailedTallies { tallies, details: detail_sums(details.collect::<sqlx::Result<_>>()?) }))
 }
 
 /// Every option of the polls, every option with a tally and its count, and the rest of their results: one statement, so one
@@ -153,9 +205,9 @@ async fn open_ballots(
     reader: &mut PgConnection,
     poll: PollId,
     voids: Option<Vec<Void>>,
-) -> sqlx::Result<Option<(Tallies, BallotSum)>> {
+) -> sqlx::Result<Option<(DetailedTallies, BallotSum)>> {
     simple_query(&mut *reader, settings::BEGIN_SNAPSHOT).await?;
-    let Some(tallies) = of_poll(reader, poll).await? else { return Ok(None) };
+    let Some(tallies) = detailed_within(reader, poll).await? else { return Ok(None) };
     let of_poll = sqlx::query("SELECT changeable, voids, imported FROM poll WHERE id = $1").bind(poll.0);
     let of_poll = of_poll.fetch_one(&mut *reader).await?;
     let (changeable, stored) = (of_poll.try_get(0)?, stored_voids(&of_poll, 1)?);

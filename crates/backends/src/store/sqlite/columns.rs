@@ -3,6 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 use throng_domain::clock::Timestamp;
+use throng_domain::counting::Counting;
 use throng_domain::imported;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
@@ -36,6 +37,13 @@ pub(super) fn stored_voids(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec
 pub(super) fn stored_imported(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(OptionId, u64)>> {
     let stored: Option<String> = row.get(column)?;
     imported::from_stored(stored.as_deref())
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// A column that holds how a poll's rankings or scores are counted.
+pub(super) fn stored_counting(row: &Row<'_>, column: usize) -> rusqlite::Result<Counting> {
+    let stored: Option<String> = row.get(column)?;
+    Counting::from_stored(stored.as_deref())
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 

@@ -121,7 +121,7 @@ pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
         let voids = "SELECT voids FROM poll WHERE id = ?1";
         let voids = database.query_row(voids, [poll.0], |row| stored_voids(row, 0)).map_err(read_error)?;
         let is_settled = voids.iter().all(|void| void.applied);
-        if is_settled && !recount.tallies.counts_equal(&recount.ballots) {
+        if is_settled && !recount.agrees() {
             return Err(corrupt(format!(
                 "the tallies of poll `{slug}` say {} voters, its ballots are {}",
                 recount.tallies.voters, recount.ballots.voters
@@ -130,7 +130,7 @@ pub(super) fn check(path: &Path, log: &Path) -> StoreResult<Checked> {
         checked.polls += 1;
         checked.ballots += recount.ballots.voters;
     }
-    let strays = "SELECT count(*) FROM (SELECT poll_id FROM tally UNION ALL SELECT poll_id FROM result) \
+    let strays = "SELECT count(*) FROM (SELECT poll_id FROM tally UNION ALL SELECT poll_id FROM result UNION ALL SELECT poll_id FROM tally_detail) \
                   WHERE poll_id NOT IN (SELECT id FROM poll)";
     match database.query_row(strays, [], |row| row.get(0)).map_err(read_error)? {
         0_u64 => {}

@@ -51,7 +51,7 @@ use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState,
     PollEntry, PollStore, Recorded, Recount, Schema, StoreError,
 };
-use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
 
 use self::claim::refuse_other_name;
@@ -182,6 +182,10 @@ impl BallotStore for SqliteStore {
 
     async fn tallies(&self, poll: PollId) -> Result<Tallies, StoreError> {
         self.read(move |reader| tallies::of_poll(reader, poll)).await?.ok_or_else(|| StoreError::no_such_poll(poll))
+    }
+
+    async fn detailed_tallies(&self, poll: PollId) -> Result<DetailedTallies, StoreError> {
+        self.read(move |reader| tallies::detailed(reader, poll)).await?.ok_or_else(|| StoreError::no_such_poll(poll))
     }
 
     async fn change_tallies(&self, change: &TallyChange) -> Result<Tallies, StoreError> {

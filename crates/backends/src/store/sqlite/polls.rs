@@ -10,11 +10,11 @@ use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, PollEntry, Rules, StoreError, Window};
 use throng_domain::void::to_stored;
 
-use super::columns::{now, stored_imported, stored_voids, timestamp, word};
+use super::columns::{now, stored_counting, stored_imported, stored_voids, timestamp, word};
 use super::error::{StoreResult, read_error, write_error};
 use super::{audit, tallies};
 
-/// The parameters ?1 to ?22, a poll's fields, and ?23, by which it is known.
+/// The parameters ?1 to ?23, a poll's fields, and ?24, by which it is known.
 macro_rules! fields {
     ($poll:expr, $key:expr) => {
         params![
@@ -40,6 +40,7 @@ macro_rules! fields {
             $poll.version,
             to_stored(&$poll.voids),
             imported::to_stored(&$poll.imported),
+            $poll.counting.to_stored(),
             $key
         ]
     };
@@ -47,7 +48,7 @@ macro_rules! fields {
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                        percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                       archived_at, last_option, voids, imported";
+                       archived_at, last_option, voids, imported, counting";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -123,8 +124,8 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll, by: &Author) -> Stor
         &format!(
             "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
              final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-             version, voids, imported, slug, id) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, {NEXT_ID})"
+             version, voids, imported, counting, slug, id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, {NEXT_ID})"
         ),
         fields![poll, poll.slug.as_str()],
     );
@@ -161,7 +162,7 @@ pub(super) fn change(
             "UPDATE poll SET title = ?1, intro = ?2, consent = ?3, kind = ?4, min_choices = ?5, max_choices = ?6, \
              opens_at = ?7, closes_at = ?8, closed_at = ?9, final_at = ?10, archived_at = ?11, results = ?12, \
              percent_base = ?13, policy = ?14, quota = ?15, option_quota = ?16, proof = ?17, changeable = ?18, \
-             last_option = ?19, version = ?20, voids = ?21, imported = ?22 WHERE id = ?23",
+             last_option = ?19, version = ?20, voids = ?21, imported = ?22, counting = ?23 WHERE id = ?24",
             fields![changed, poll.0],
         )
         .map_err(write_error)?;
@@ -186,7 +187,7 @@ pub(super) fn delete(writer: &mut Connection, poll: PollId, version: u64, by: &A
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write_error)?;
     let stored = at_version(&transaction, poll, version)?;
     stored.require_deletable(has_ballots(&transaction, poll).map_err(read_error)?)?;
-    for table in ["code", "code_batch", "tally", "result", "option"] {
+    for table in ["code", "code_batch", "tally", "tally_detail", "result", "option"] {
         transaction.execute(&format!("DELETE FROM {table} WHERE poll_id = ?1"), [poll.0]).map_err(write_error)?;
     }
     transaction.execute("DELETE FROM poll WHERE id = ?1", [poll.0]).map_err(write_error)?;
@@ -311,6 +312,7 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         last_option: OptionId(row.get(21)?),
         voids: stored_voids(row, 22)?,
         imported: stored_imported(row, 23)?,
+        counting: stored_counting(row, 24)?,
         options: Vec::new(),
     })
 }

@@ -6,13 +6,14 @@ use throng_domain::ballot::BallotKey;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::store::{BallotSum, Recount, StoreError};
-use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
+use throng_domain::tally_detail::TallyDetail;
 use throng_domain::void::Void;
 
 use super::ballots::id_from;
 use super::columns::{option_ids, stored_imported, stored_voids, word};
 use super::error::{StoreResult, read_error, write_error};
-use crate::store::tally_sums::Sums;
+use crate::store::tally_sums::{Sums, detail_sums};
 
 /// The shard that this store writes to: there is one writer, so one shard is enough.
 const SHARD: i64 = 0;
@@ -30,6 +31,20 @@ pub(super) fn add(writer: &Connection, change: &TallyChange) -> rusqlite::Result
     )?;
     for (option, count) in &change.counts {
         tally.execute(params![change.poll.0, option.0, SHARD, count])?;
+    }
+    add_details(writer, change)
+}
+
+fn add_details(writer: &Connection, change: &TallyChange) -> rusqlite::Result<()> {
+    if change.details.is_empty() {
+        return Ok(());
+    }
+    let mut add = writer.prepare_cached(
+        "INSERT INTO tally_detail (poll_id, detail, shard, count) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (poll_id, detail, shard) DO UPDATE SET count = count + excluded.count",
+    )?;
+    for (detail, count) in &change.details {
+        add.execute(params![change.poll.0, detail.to_string(), SHARD, count])?;
     }
     Ok(())
 }
@@ -65,6 +80,19 @@ pub(super) fn of_poll(reader: &Connection, poll: PollId) -> rusqlite::Result<Opt
     within(&*reader.unchecked_transaction()?, poll)
 }
 
+pub(super) fn detailed(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<DetailedTallies>> {
+    detailed_within(&*reader.unchecked_transaction()?, poll)
+}
+
+/// As [`detailed`], in the caller's transaction.
+fn detailed_within(reader: &Connection, poll: PollId) -> rusqlite::Result<Option<DetailedTallies>> {
+    let Some(tallies) = within(reader, poll)? else { return Ok(None) };
+    let mut details = reader.prepare_cached("SELECT detail, count FROM tally_detail WHERE poll_id = ?1")?;
+    let details = details.query_map([poll.0], |row| Ok((word::<TallyDetail>(row, 0)?, row.get(1)?)))?;
+    let details = detail_sums(details.collect::<rusqlite::Result<Vec<_>>>()?);
+    Ok(Some(DetailedTallies { tallies, details }))
+}
+
 pub(super) fn recount(
     reader: &Connection,
     poll: PollId,
@@ -79,7 +107,7 @@ pub(super) fn recount_within(
     poll: PollId,
     voids: Option<Vec<Void>>,
 ) -> rusqlite::Result<Option<Recount>> {
-    let Some(tallies) = within(snapshot, poll)? else { return Ok(None) };
+    let Some(stored_tallies) = detailed_within(snapshot, poll)? else { return Ok(None) };
     let of_poll = "SELECT changeable, voids, imported FROM poll WHERE id = ?1";
     let (changeable, stored, imported) = snapshot
         .query_row(of_poll, [poll.0], |row| Ok((row.get(0)?, stored_voids(row, 1)?, stored_imported(row, 2)?)))?;
@@ -94,5 +122,5 @@ pub(super) fn recount_within(
     while let Some(row) = rows.next()? {
         ballots.add(BallotKey(row.get(0)?), id_from(row.get(1)?), Timestamp(row.get(3)?), &word(row, 2)?);
     }
-    Ok(Some(Recount::new(tallies, ballots.finish())))
+    Ok(Some(Recount::new(stored_tallies, ballots.finish())))
 }

@@ -326,6 +326,9 @@ fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
 
+/// Undoes 0012_ranked_and_score.
+const UNDO_12: &str = "DROP TABLE tally_detail; ALTER TABLE poll DROP COLUMN counting; PRAGMA user_version = 11;";
+
 /// Undoes 0011_changed_polls.
 const UNDO_11: &str = "DROP INDEX poll_changed; ALTER TABLE poll DROP COLUMN changed; PRAGMA user_version = 10;";
 
@@ -375,7 +378,9 @@ async fn file_of_the_first_version_keeps_its_counts() {
     store
         .lock_writer()
         .connection
-        .execute_batch(&[UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
+        .execute_batch(
+            &[UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat(),
+        )
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(1));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), (before.clone(), vec![poll.clone()]));
@@ -399,7 +404,9 @@ async fn copy_of_an_earlier_version_is_checked_and_stays_as_it_was() {
         store
             .lock_writer()
             .connection
-            .execute_batch(&[UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat())
+            .execute_batch(
+                &[UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat(),
+            )
             .unwrap();
     }
     let to = tempfile::NamedTempFile::new().unwrap();
@@ -423,7 +430,7 @@ async fn file_of_the_second_version_keeps_counts_and_marks() {
     store
         .lock_writer()
         .connection
-        .execute_batch(&[UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat())
+        .execute_batch(&[UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat())
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(2));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);

@@ -5,11 +5,13 @@ use std::io::Write;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use throng_domain::clock::Clock;
+use throng_domain::counting::Counting;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, PercentBase, Proof, Slug, Visibility};
 
 use super::advice::advise;
+use super::counting::CountingFlags;
 use super::display::write_poll;
 use crate::cli::console::{Json, write_message};
 use crate::config::Config;
@@ -36,15 +38,17 @@ pub(in crate::cli) struct Create {
     /// Option to choose from; repeat for each option, in the order they are shown. Their ids are 1, 2, 3 …
     #[arg(long = "option", value_name = "LABEL", required = true, allow_hyphen_values = true)]
     labels: Vec<String>,
-    /// Whether a ballot chooses one option or several
+    /// What a ballot says of the options: it chooses one or several, ranks them, or gives each a score
     #[arg(long, default_value = "single", value_parser = one_of::<Kind>(Kind::WORDS))]
     kind: Kind,
-    /// Minimum number of options on a ballot [default: 1]
+    /// Minimum number of options that a ballot chooses, ranks or scores [default: 1]
     #[arg(long, value_name = "N")]
     min: Option<u16>,
-    /// Maximum number of options on a ballot [default: 1 for single, all for multiple]
+    /// Maximum number of options that a ballot chooses, ranks or scores [default: 1 for single, otherwise all]
     #[arg(long, value_name = "N")]
     max: Option<u16>,
+    #[command(flatten)]
+    counting: CountingFlags,
     /// Opening time: `now`, a time such as 2026-07-01T20:00:00Z or 2026-07-01T20:00[Europe/Paris], or a delay from now such as
     /// +15m
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
@@ -87,6 +91,7 @@ const EXAMPLES: &str = "\
 Examples:
   throng poll create song --title 'Best song?' --option Alpha --option Beta
   throng poll create song --title 'Best song?' --option Alpha --option Beta --opens-at now --closes-at +2h
+  throng poll create host --title 'Where next year?' --option Oslo --option Rome --option Riga --kind ranked
   throng poll create day --title 'Which days?' --option Fri --option Sat --option Sun --kind multiple --max 2 \\
       --opens-at 2026-07-01T20:00:00+02:00 --results after_close";
 
@@ -117,6 +122,7 @@ impl Create {
             kind: self.kind,
             min_choices: self.min,
             max_choices: self.max,
+            counting: self.counting.into_edit().apply(Counting::default()),
             opens_at: None,
             closes_at: None,
             results: self.results,

@@ -9,6 +9,7 @@ use throng_domain::poll::{Kind, OptionId, PercentBase, Proof, Slug, Visibility};
 use throng_domain::poll_change::Edit as PollEdit;
 
 use super::advice::advise;
+use super::counting::CountingFlags;
 use super::create::one_of;
 use super::display::write_poll;
 use crate::cli::console::{Json, write_json};
@@ -25,7 +26,7 @@ use crate::view::PollView;
 #[command(group = ArgGroup::new("change").multiple(true).required(true).args([
     "title", "intro", "consent", "labels", "added", "removed", "results", "percent_base", "proof", "kind", "min", "max",
     "policy", "quota", "option_quota", "no_option_quota", "changeable",
-]))]
+]).args(CountingFlags::IDS))]
 pub(in crate::cli) struct Edit {
     /// Slug of the poll
     slug: Slug,
@@ -56,15 +57,17 @@ pub(in crate::cli) struct Edit {
     /// Whether a ballot has to come with a proof of work
     #[arg(long, value_parser = one_of::<Proof>(Proof::WORDS))]
     proof: Option<Proof>,
-    /// Whether a ballot chooses one option or several
+    /// What a ballot says of the options: it chooses one or several, ranks them, or gives each a score
     #[arg(long, value_parser = one_of::<Kind>(Kind::WORDS))]
     kind: Option<Kind>,
-    /// Minimum number of options on a ballot
+    /// Minimum number of options that a ballot chooses, ranks or scores
     #[arg(long, value_name = "N")]
     min: Option<u16>,
-    /// Maximum number of options on a ballot
+    /// Maximum number of options that a ballot chooses, ranks or scores
     #[arg(long, value_name = "N")]
     max: Option<u16>,
+    #[command(flatten)]
+    counting: CountingFlags,
     /// What identifies a voter
     #[arg(long, value_parser = one_of::<Policy>(Policy::WORDS))]
     policy: Option<Policy>,
@@ -158,6 +161,7 @@ impl Edit {
             kind: self.kind,
             min_choices: self.min,
             max_choices: self.max,
+            counting: self.counting.into_edit(),
             policy: self.policy,
             ballots: self.quota,
             per_option: if self.no_option_quota { Some(None) } else { self.option_quota.map(Some) },

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use throng_domain::poll::{Poll, Slug};
@@ -12,11 +12,12 @@ use throng_domain::store::Store;
 use super::advice::advise;
 use crate::cli::output::Output;
 use crate::config::Config;
-use crate::polls::{EXPORT_PAGE_BALLOTS, Export as Rows, ExportFormat, PollService};
+use crate::polls::{EXPORT_PAGE_BALLOTS, Export as Rows, ExportFormat, PollService, RankingFormat, rankings_text};
 
 /// Export every ballot of a poll
 ///
-/// One line per ballot: its id, when it was accepted, the ids of the options chosen (separated by spaces in CSV), and what
+/// One line per ballot: its id, when it was accepted, the ids of the options chosen (in CSV as `1 3`, a ranking as `3>1`, scores as
+/// `1=5 3=0`), and what
 /// identified its voter. Where voters may change their ballots, a pseudonym of the voter follows: of each voter's ballots the
 /// last one by acceptance, then id, counts, and one without options is a withdrawal. Where rules void ballots, the last column says
 /// which are void and don't count. A ballot recorded during the export may be missing: close the poll first for a complete export.
@@ -46,7 +47,8 @@ pub(in crate::cli) struct Export {
 const EXAMPLES: &str = "\
 Examples:
   throng poll export song --output song.csv
-  throng poll export song --format jsonl | gzip > song.jsonl.gz";
+  throng poll export song --format jsonl | gzip > song.jsonl.gz
+  throng poll export host --format blt --output host.blt";
 
 /// Format of a ballot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,6 +57,10 @@ enum Format {
     Csv,
     /// One JSON object per line
     Jsonl,
+    /// Of a ranked poll: each ranking that counts, with its number of ballots, for OpaVote and others
+    Blt,
+    /// The same for PrefLib's tools
+    Soi,
 }
 
 impl Export {
@@ -69,6 +75,8 @@ impl Export {
         let format = match self.format {
             Format::Csv if !self.json => ExportFormat::Csv,
             Format::Csv | Format::Jsonl => ExportFormat::Ndjson,
+            Format::Blt => return self.write_rankings(&poll, store, config, out, RankingFormat::Blt).await,
+            Format::Soi => return self.write_rankings(&poll, store, config, out, RankingFormat::Soi).await,
         };
         let total = store.tallies(poll.id).await?.voters;
         let export = Rows::new(&poll, format, self.voters);
@@ -80,6 +88,35 @@ impl Export {
                     .with_context(|| format!("nothing was exported to {}", path.display()))
             }
             None => write_ballots(store, &poll, export, out, &progress(total, !io::stdout().is_terminal())).await,
+        }
+    }
+}
+
+impl Export {
+    async fn write_rankings(
+        self,
+        poll: &Poll,
+        store: &dyn Store,
+        config: &Config,
+        out: &mut dyn Write,
+        format: RankingFormat,
+    ) -> anyhow::Result<()> {
+        let text = rankings_text(store, poll, format).await?;
+        let Some(text) = text else {
+            bail!(
+                "the ballots of `{}` are no rankings, which {} is for; its kind is {}",
+                poll.slug,
+                format.extension(),
+                poll.kind.as_str()
+            );
+        };
+        match self.output.filter(|path| path != Path::new("-")) {
+            Some(path) => {
+                let output = Output::create(&path, self.force, config)?;
+                output.partial.as_file().write_all(text.as_bytes())?;
+                output.finish()
+            }
+            None => Ok(out.write_all(text.as_bytes())?),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod advice;
 mod codes;
+mod counting;
 mod create;
 mod display;
 mod edit;
@@ -16,6 +17,7 @@ mod record;
 mod recount;
 mod results;
 mod show;
+mod tabulated;
 mod void;
 mod window;
 

@@ -111,6 +111,14 @@ fn write_text(signed: &SignedRecord, out: &mut dyn Write) -> anyhow::Result<()> 
     counts.row([String::new(), "voters".to_owned(), text(&result["voters"])]);
     writeln!(out)?;
     counts.write(out, "")?;
+    let tabulated = &result["tabulated"];
+    for winner in
+        [&tabulated["winner"]].into_iter().chain(tabulated["scores"]["winners"].as_array().into_iter().flatten())
+    {
+        if winner.is_u64() {
+            writeln!(out, "The winner is option {winner}.")?;
+        }
+    }
     for imported in poll["imported"].as_array().into_iter().flatten() {
         writeln!(out, "Of option {}, {} are of an earlier system.", imported["id"], imported["count"])?;
     }

@@ -34,7 +34,7 @@ impl Recount {
     pub(super) async fn run(self, polls: PollService<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
         let poll = polls.find(&self.slug).await.map_err(advise)?;
         let counted = polls.recount(&poll).await?;
-        let equal = counted.tallies.counts_equal(&counted.ballots);
+        let equal = counted.agrees();
         let repaired = self.repair && !equal;
         // Also where an interrupted void has left nothing but its note.
         if repaired || self.repair && poll.voids.iter().any(|void| !void.applied) {
@@ -83,6 +83,8 @@ fn write_table(out: &mut dyn Write, view: &RecountView<'_>) -> anyhow::Result<()
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use throng_domain::clock::Timestamp;
     use throng_domain::new_poll::NewPoll;
     use throng_domain::poll::{OptionId, PollId};
@@ -95,8 +97,12 @@ mod tests {
     #[test]
     fn differences_include_options_unknown_to_the_poll() {
         let poll = NewPoll::demo("demo".parse().unwrap(), Timestamp(0)).into_poll(PollId(1));
-        let mut counted =
-            Counted { tallies: Tallies::empty(&poll), ballots: Tallies::empty(&poll), voided: Voided::default() };
+        let mut counted = Counted {
+            tallies: Tallies::empty(&poll),
+            ballots: Tallies::empty(&poll),
+            details: BTreeMap::new(),
+            voided: Voided::default(),
+        };
         counted.ballots.voters = 1;
         counted.ballots.counts[1].1 = 1;
         counted.ballots.counts.push((OptionId(9), 1));

@@ -5,17 +5,19 @@ use std::io::{IsTerminal as _, Write};
 use clap::Args;
 use throng_backends::queue;
 use throng_domain::clock::Clock;
-use throng_domain::poll::{PollState, Slug};
+use throng_domain::poll::{Kind, PollState, Slug};
 use throng_domain::store::Store;
+use throng_domain::tally::DetailedTallies;
 use throng_domain::waits_for::WaitsFor;
 
 use super::advice::advise;
 use super::display::state_text;
+use super::tabulated::write_tabulated;
 use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table, plain};
 use crate::config::Config;
 use crate::polls::PollService;
-use crate::view::ResultsView;
+use crate::view::{ResultsView, Tabulated};
 
 /// Percent per character of a bar.
 const BAR_PERCENT: f64 = 2.5;
@@ -41,10 +43,12 @@ impl Results {
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
         let poll = polls.find(&self.slug).await.map_err(advise)?;
-        let tallies = store.tallies(poll.id).await?;
+        let DetailedTallies { tallies, details } = store.detailed_tallies(poll.id).await?;
+        let tabulated = Tabulated::of(&poll, &details);
         let now = clock.now();
         if self.json.json {
-            return write_json(out, &ResultsView::new(&poll, &tallies, now, now, false));
+            let view = ResultsView::new(&poll, &tallies, now, now, false);
+            return write_json(out, &view.with(tabulated.as_ref()));
         }
         writeln!(out, "{}", plain(&poll.title))?;
         writeln!(out, "The poll is {}.", state_text(&poll, now))?;
@@ -67,8 +71,21 @@ impl Results {
             ]);
         }
         table.write(out, "")?;
-        let base = poll.percent_base.as_str();
-        writeln!(out, "\nBallots: {}. Choices: {}. Percent of the {base}.", tallies.voters, tallies.selections())?;
+        let base = poll.shares_of().as_str();
+        match poll.kind {
+            Kind::Single | Kind::Multiple => {
+                let (voters, selections) = (tallies.voters, tallies.selections());
+                writeln!(out, "\nBallots: {voters}. Choices: {selections}. Percent of the {base}.")?;
+            }
+            Kind::Ranked => writeln!(out, "\nBallots: {}. First choices, in percent of the {base}.", tallies.voters)?,
+            Kind::Score => {
+                let (voters, points) = (tallies.voters, tallies.selections());
+                writeln!(out, "\nBallots: {voters}. Points: {points}, of which these are shares in percent.")?;
+            }
+        }
+        if let Some(tabulated) = &tabulated {
+            write_tabulated(out, &poll, tabulated)?;
+        }
         let imported: u64 = poll.imported.iter().map(|(_, count)| count).sum();
         if imported > 0 {
             writeln!(out, "Of the choices, {imported} are from an earlier system.")?;

@@ -4,8 +4,10 @@ use std::io::Write;
 
 use clap::Args;
 use throng_domain::clock::Clock;
+use throng_domain::counting::Counting;
 use throng_domain::policy::Quota;
-use throng_domain::poll::{Poll, Slug};
+use throng_domain::poll::{Kind, Poll, Slug};
+use throng_domain::tabulation::{ScoreRule, TieBreak};
 
 use super::advice::advise;
 use super::display::state_text;
@@ -47,6 +49,7 @@ impl Show {
             ("slug", poll.slug.to_string()),
             ("state", state_text(&poll, now)),
             ("kind", kind_text(&poll)),
+            ("counting", counting_text(&poll)),
             ("policy", policy_text(&poll)),
             ("results", format!("{}, in percent of the {}", poll.results.as_str(), poll.percent_base.as_str())),
             ("proof", poll.proof.as_str().to_owned()),
@@ -76,6 +79,30 @@ fn policy_text(poll: &Poll) -> String {
     let per_option = per_option.map_or_else(String::new, |most| format!(", {most} for the same option"));
     let changeable = if poll.changeable { ", who may change it" } else { "" };
     format!("{policy}, {ballots} per voter{per_option}{changeable}")
+}
+
+/// How rankings or scores are counted; empty in polls of other kinds.
+fn counting_text(poll: &Poll) -> String {
+    let Counting { tie_break, batch_elimination, until_two, score, score_max } = poll.counting;
+    match poll.kind {
+        Kind::Single | Kind::Multiple => String::new(),
+        Kind::Ranked => {
+            let ties = match tie_break {
+                TieBreak::OptionOrder => "ties by the options' order",
+                TieBreak::PreviousRounds => "ties by earlier rounds",
+            };
+            let batches = if batch_elimination { ", several out at once" } else { "" };
+            let end = if until_two { ", until two are left" } else { "" };
+            format!("instant-runoff voting, {ties}{batches}{end}")
+        }
+        Kind::Score => {
+            let by = match score {
+                ScoreRule::Mean => "mean",
+                ScoreRule::Sum => "sum",
+            };
+            format!("by the {by} of scores from 0 to {score_max}")
+        }
+    }
 }
 
 fn kind_text(poll: &Poll) -> String {

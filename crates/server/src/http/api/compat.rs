@@ -9,7 +9,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use throng_domain::ballot::BallotId;
 use throng_domain::poll::{Poll, Viewer};
-use throng_domain::submission;
+use throng_domain::submission::{self, SentChoices};
 
 use super::results::refresh_result;
 use super::standing::THRONG_RECEIPT;
@@ -41,7 +41,7 @@ pub async fn submit<B: From<Bytes>>(
         let polls = core.app.polls.current();
         let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
         let RequestSender { sender, address, cookie } = sender(&live.poll)?;
-        let choices = submission::parse_compat(body)?;
+        let choices = SentChoices::Options(submission::parse_compat(body)?);
         let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Generate, sender, address };
         (cookie, voting::cast(core, &live.poll, vote))
     };

@@ -7,6 +7,7 @@ use axum::response::Response;
 use hyper::HeaderMap;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::Viewer;
+use throng_domain::store::StoreError;
 
 use super::polls::PollPath;
 use crate::http::problem::Problem;
@@ -24,8 +25,15 @@ pub async fn show(
     if !live.poll.shows_results(Viewer::Anybody, now) {
         return Err(Problem::ResultsHidden);
     }
-    refresh_result(&core, &live, now).await?;
-    let rendered = live.rendered(now, core.app.age_max_ms());
+    let rendered = if live.poll.kind.is_tabulated() {
+        let unavailable = |error: StoreError| Problem::ResultsUnavailable(Some(error.to_string()));
+        core.app.tabulate(&live).await.map_err(unavailable)?;
+        live.rendered_tabulation(now, core.app.age_max_ms())
+    } else {
+        refresh_result(&core, &live, now).await?;
+        None
+    };
+    let rendered = rendered.unwrap_or_else(|| live.rendered(now, core.app.age_max_ms()));
     Ok(tagged(rendered.json.clone(), &rendered.etag, &headers))
 }
 

@@ -10,6 +10,7 @@ mod assets;
 mod ballot_address;
 mod code_link;
 mod content_security_policy;
+mod fields;
 mod form;
 mod page;
 mod receipt;
@@ -172,10 +173,10 @@ async fn vote(
     };
     let (now, visit) = (core.app.clock.now(), Visit::new(&core.app.config.public_url, core.app.is_behind_broker()));
     let new_id = || core.app.next_ballot_id(now);
-    let read = |WholeBody(body)| BallotForm::read(&headers, &body, live.poll.policy);
+    let read = |WholeBody(body)| BallotForm::read(&headers, &body, &live.poll);
     let form = match body.and_then(read).inspect_err(refuse) {
         Ok(form) => form,
-        Err(problem) => return refused(&live, now, visit, BallotForm::default(), new_id(), problem),
+        Err(problem) => return refused(&live, now, visit, BallotForm::empty(live.poll.kind), new_id(), problem),
     };
     // The page with the error needs what the form says: its ballot has to keep its id.
     if let Err(refusal) = take_share(&core, &live.poll, &headers, peer) {
@@ -210,7 +211,7 @@ async fn cast(
     form: &BallotForm,
     (sender, address): (Sender, Option<IpAddr>),
 ) -> Result<Cast, Problem> {
-    let choices = form.choices.iter().copied().collect();
+    let choices = form.choices.clone();
     let (ballot_id, proof) = (ballot_id_of(core, &live.poll, form), form.proof.clone());
     let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender, address };
     Ok(voting::cast(core, &live.poll, vote).await?)
@@ -245,7 +246,7 @@ fn refused(
     let message = Some(texts::of(&live.poll).message(&problem, form.retry));
     // If an earlier ballot of the same browser stands, the visitor is a voter, and the page shows the result.
     let earlier_choices = if let Problem::Refused(Refusal::AlreadyVoted(Earlier::OfVoter { only, .. })) = &problem {
-        Some(only.iter().flat_map(|choices| choices.as_slice()).copied().collect())
+        Some(only.iter().flat_map(|choices| choices.counted()).collect())
     } else {
         matches!(problem, Problem::Refused(Refusal::BallotIdReused)).then(Vec::new)
     };
@@ -254,7 +255,7 @@ fn refused(
     let visit = Visit { voter, is_code_refused, ..visit };
     let visit = match earlier_choices {
         Some(own) => Visit { after: After::Vote, own, viewer: Viewer::Voter, message, ..visit },
-        None => Visit { own: form.choices, code: form.code, ballot_id: Some(id), retry, message, ..visit },
+        None => Visit { filled_in: Some(form.choices), code: form.code, ballot_id: Some(id), retry, message, ..visit },
     };
     as_page(problem.into_response(), &PollPage::new(live, now, visit))
 }
@@ -315,8 +316,9 @@ mod tests {
     use throng_domain::audit::Author;
     use throng_domain::clock::ManualClock;
     use throng_domain::new_poll::NewPoll;
-    use throng_domain::poll::OptionId;
+    use throng_domain::poll::{Kind, OptionId};
     use throng_domain::store::{PollStore as _, Schema as _};
+    use throng_domain::submission::SentChoices;
 
     use super::*;
     use crate::results::{LivePolls, ResultSource};
@@ -340,7 +342,8 @@ mod tests {
             (Refusal::Unavailable(Dependency::Store), 503, Some("1"), false, "be stored at this moment"),
             (Refusal::OutcomeUnknown(id), 500, None, true, "it counts once"),
         ] {
-            let form = BallotForm { choices: vec![OptionId(2)], ballot_id: Some(id), ..BallotForm::default() };
+            let choices = SentChoices::Options([OptionId(2)].into_iter().collect());
+            let form = BallotForm { choices, ballot_id: Some(id), ..BallotForm::empty(Kind::Multiple) };
             let response = refused(&live, now, Visit::new(&PublicUrl::default(), false), form, id, refusal.into());
             assert_eq!(response.status(), status);
             assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after);

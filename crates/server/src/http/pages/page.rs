@@ -5,11 +5,13 @@ use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
 use throng_domain::code::CODE_BYTES_MAX;
 use throng_domain::policy::Policy;
-use throng_domain::poll::{Kind, OptionId, Poll, PollState, Viewer, Visibility};
+use throng_domain::poll::{OptionId, Poll, PollState, Viewer, Visibility};
+use throng_domain::submission::SentChoices;
 
 use super::super::problem::Problem;
 use super::assets;
 use super::code_link::code_field;
+use super::fields::Fields;
 use super::texts::{self, DisplayTime, PlainText, Plural, Texts};
 use super::voter_token;
 use crate::config::PublicUrl;
@@ -31,8 +33,10 @@ pub enum After {
 pub struct Visit {
     /// What preceded the request.
     pub after: After,
-    /// The chosen options.
+    /// The options that the visitor's vote counts for.
     pub own: Vec<OptionId>,
+    /// What the form has that is shown again.
+    pub filled_in: Option<SentChoices>,
     /// Who the visitor is, for the visibility of results.
     pub viewer: Viewer,
     /// The id for a ballot from this page; if `None`, the script creates one.
@@ -61,6 +65,7 @@ impl Visit {
         Self {
             after: After::Nothing,
             own: Vec::new(),
+            filled_in: None,
             viewer,
             ballot_id: None,
             code: String::new(),
@@ -128,8 +133,7 @@ enum Shown<'a> {
 /// A ballot form.
 struct Form<'a> {
     hint: String,
-    input: &'static str,
-    options: Vec<FormOption<'a>>,
+    fields: Fields<'a>,
     too_few: String,
     too_many: String,
     ballot_id: Option<BallotId>,
@@ -139,12 +143,6 @@ struct Form<'a> {
     panel: ResultPanel<'a>,
 }
 
-struct FormOption<'a> {
-    id: OptionId,
-    label: &'a str,
-    chosen: bool,
-}
-
 /// What is shown instead of a ballot form.
 struct ResultPanel<'a> {
     heading: &'static str,
@@ -152,6 +150,8 @@ struct ResultPanel<'a> {
     voters: String,
     /// The word for the ballots in this poll.
     ballots: Plural,
+    /// The word for what is counted for an option.
+    unit: Plural,
     /// What the percentages are shares of, where that needs an explanation.
     base: &'static str,
     note: &'static str,
@@ -195,9 +195,6 @@ impl<'a> PollPage<'a> {
 
 impl<'a> Form<'a> {
     fn new(poll: &'a Poll, texts: &'static Texts, now: Timestamp, visit: &Visit) -> Self {
-        let options = poll.options.iter();
-        let options =
-            options.map(|o| FormOption { id: o.id, label: &o.label, chosen: visit.own.contains(&o.id) }).collect();
         let mut panel = ResultPanel::new(poll, texts, thanks(texts, visit.counts_later));
         panel.votable = true;
         if poll.shows_results(Viewer::Voter, now) {
@@ -208,11 +205,7 @@ impl<'a> Form<'a> {
         }
         Self {
             hint: (texts.hint)(poll),
-            input: match poll.kind {
-                Kind::Single => "radio",
-                Kind::Multiple => "checkbox",
-            },
-            options,
+            fields: Fields::new(poll, texts, visit.filled_in.as_ref()),
             too_few: (texts.too_few)(poll.min_choices),
             too_many: (texts.too_many)(poll.max_choices),
             ballot_id: visit.ballot_id,
@@ -225,8 +218,18 @@ impl<'a> Form<'a> {
 
 impl<'a> ResultPanel<'a> {
     fn new(poll: &Poll, texts: &'static Texts, heading: &'static str) -> Self {
-        let (ballots, base) = (texts.ballots_of(poll), texts.percent_base(poll));
-        Self { heading, rows: Vec::new(), voters: String::new(), ballots, base, note: "", at: None, votable: false }
+        let (ballots, unit, base) = (texts.ballots_of(poll), texts.unit_of(poll), texts.percent_base(poll));
+        Self {
+            heading,
+            rows: Vec::new(),
+            voters: String::new(),
+            ballots,
+            unit,
+            base,
+            note: "",
+            at: None,
+            votable: false,
+        }
     }
 
     fn before(poll: &Poll, texts: &'static Texts) -> Self {
@@ -259,7 +262,7 @@ impl<'a> ResultPanel<'a> {
             .map(|result| Row {
                 label: result.label,
                 percent: result.percent,
-                count: texts.count(texts.votes, result.count),
+                count: texts.count(panel.unit, result.count),
                 own: voted && visit.own.contains(&result.id),
             })
             .collect();

@@ -9,6 +9,7 @@ use hyper::header::{HeaderValue, ORIGIN};
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{OptionId, Poll};
+use throng_domain::submission::SentChoices;
 use uuid::Uuid;
 
 use super::super::cookies::cookies;
@@ -67,7 +68,7 @@ impl PageReceiptKey<'_> {
     ) -> PageReceipt {
         let nonce = (self.0.mac(format!("nonce {} {id}", poll.id.0)) >> 64) as u64;
         let expires_s = now.0.div_euclid(1_000).saturating_add(LIFETIME_S);
-        let choices: Vec<_> = choices.as_slice().iter().map(ToString::to_string).collect();
+        let choices: Vec<_> = choices.counted().iter().map(ToString::to_string).collect();
         let choices = choices.join(".");
         let address = self.0.mac(address_text(poll, expires_s, nonce));
         let cookie = self.0.mac(cookie_text(poll, nonce, &choices));
@@ -109,8 +110,13 @@ impl PageReceiptKey<'_> {
     }
 
     /// The id of the poll's ballot with these choices, of those that a form with this id makes. It contains the same timestamp.
-    pub fn ballot_with_choices(self, poll: &Poll, id: BallotId, choices: &[OptionId]) -> BallotId {
-        let choices: Vec<_> = choices.iter().map(ToString::to_string).collect();
+    pub fn ballot_with_choices(self, poll: &Poll, id: BallotId, choices: &SentChoices) -> BallotId {
+        let choices: Vec<_> = match choices {
+            SentChoices::Options(options) | SentChoices::Ranking(options) => {
+                options.iter().map(ToString::to_string).collect()
+            }
+            SentChoices::Scores(scores) => scores.iter().map(|(id, score)| format!("{id}={score}")).collect(),
+        };
         let random = (self.0.mac(format!("ballot {} {id} {}", poll.id.0, choices.join("."))) >> 64) as u64;
         let variant = 0b10 << 62;
         BallotId(Uuid::from_u64_pair(id.0.as_u64_pair().0, variant | (random >> 2)))

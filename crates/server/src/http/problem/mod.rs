@@ -11,13 +11,14 @@ use futures_util::FutureExt as _;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
-use throng_domain::ballot::{BallotId, Choices};
+use throng_domain::ballot::BallotId;
 use throng_domain::store::StoreError;
 use throng_domain::submission::NotABallot;
 
 use crate::access::AccessError;
 use crate::polls::PollError;
 use crate::state::{CoreState, Dependency};
+use crate::view::ChoicesView;
 use crate::voting::{Earlier, Refusal};
 
 /// An error in handling a request.
@@ -106,8 +107,8 @@ struct Details<'a> {
     status: u16,
     detail: &'a str,
     code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    choices: Option<&'a Choices>,
+    #[serde(flatten)]
+    choices: Option<ChoicesView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ballot_id: Option<BallotId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -281,7 +282,7 @@ impl Problem {
     fn body(&self) -> Bytes {
         let (status, code, title) = self.kind();
         let choices = if let Self::Refused(Refusal::AlreadyVoted(Earlier::OfVoter { only, .. })) = self {
-            only.as_ref()
+            only.as_ref().map(ChoicesView::from)
         } else {
             None
         };
@@ -354,6 +355,7 @@ impl From<Refusal> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use throng_domain::ballot::Choices;
     use throng_domain::poll::{InvalidChoice, OptionId};
 
     use super::*;

@@ -18,7 +18,7 @@ use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollEntry,
     PollStore, Recorded, Recount, StoreError,
 };
-use throng_domain::tally::{Tallies, TallyChange};
+use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
 
 /// The one poll there is.
@@ -97,6 +97,10 @@ impl BallotStore for ScriptedStore {
 
     async fn tallies(&self, _: PollId) -> Result<Tallies, StoreError> {
         Ok(self.state.lock().unwrap().tallies.clone())
+    }
+
+    async fn detailed_tallies(&self, _: PollId) -> Result<DetailedTallies, StoreError> {
+        not_here()
     }
 
     async fn change_tallies(&self, _: &TallyChange) -> Result<Tallies, StoreError> {

@@ -195,3 +195,51 @@ fn whatever_an_editor_writes_stays_text() {
         assert!(page.text().contains("&#38;amp;"));
     }
 }
+
+#[test]
+fn options_are_ranked_without_script() {
+    let server = TestServer::start();
+    polls::create(&server, "host", |poll| {
+        poll.kind = Kind::Ranked;
+        poll.max_choices = Some(3);
+    });
+    let page = server.get("/polls/host");
+    assert_page(&page, 200);
+    assert_eq!(page.text().matches("<select name=\"choice\"").count(), 3);
+    assert_eq!(page.text().matches("<select name=\"choice\" required>").count(), 1, "one rank is enough");
+    assert!(page.text().contains("1st choice") && page.text().contains("3rd choice"));
+    assert!(page.text().contains("Choose in your order, the best one first</legend>"));
+    let twice = submit(&server, "/polls/host", "choice=3&choice=1&choice=3");
+    assert_page(&twice, 422);
+    assert!(twice.text().contains("You gave an option two ranks"), "{}", twice.text());
+    assert_eq!(twice.text().matches(" selected>").count(), 3, "what was chosen stays chosen");
+    for form in ["score-1=5", "choice=", "choice=9", "choice=1&choice=2&choice=3&choice=4"] {
+        assert_page(&submit(&server, "/polls/host", form), 422);
+    }
+    assert_eq!(voters(&server, "host"), 0);
+    // A rank left empty is no rank.
+    assert_eq!(submit(&server, "/polls/host", "choice=3&choice=&choice=1").status, 303);
+    server.settle();
+    let results = server.get("/api/v1/polls/host/results").json();
+    assert_eq!((&results["winner"], &results["pairwise"]["matrix"][0][1]), (&3.into(), &1.into()));
+}
+
+#[test]
+fn options_are_scored_without_script() {
+    let server = TestServer::start();
+    polls::create(&server, "songs", |poll| poll.kind = Kind::Score);
+    let page = server.get("/polls/songs");
+    assert_page(&page, 200);
+    assert_eq!(page.text().matches("<select name=\"score-").count(), 5);
+    assert!(page.text().contains("Give each a score from 0 to 5, the best</legend>"));
+    for form in ["choice=1", "score-1=6", "score-9=1", "score-x=1", "score-1=-1", "score-1=1&score-1=2", "score-1="] {
+        let page = submit(&server, "/polls/songs", form);
+        assert_page(&page, 422);
+    }
+    let again = submit(&server, "/polls/songs", "score-1=3&score-9=1");
+    assert_eq!(again.text().matches(" selected>").count(), 1, "{}", again.text());
+    assert_eq!(submit(&server, "/polls/songs", "score-1=5&score-2=0&score-3=").status, 303);
+    server.settle();
+    let results = server.get("/api/v1/polls/songs/results").json();
+    assert_eq!((&results["voters"], &results["scores"]["winners"]), (&1.into(), &serde_json::json!([1])));
+}

@@ -20,6 +20,7 @@ mod origin;
 mod overload;
 mod polls;
 mod proof;
+mod ranked;
 mod request_log;
 mod results;
 mod shutdown;

@@ -13,7 +13,7 @@ use crate::cli::workspace::Workspace;
 /// Records a ballot for each of `ballots` in the poll, all of them at this moment.
 pub fn record(workspace: &Workspace, slug: &str, ballots: &[&[u16]]) {
     let store = SqliteStore::open(&workspace.path("var/throng.db")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let poll = store.poll(&slug.parse().unwrap()).await.unwrap().unwrap();
         let ballots: Vec<_> = (1..)

@@ -70,7 +70,7 @@ fn replaced_and_withdrawn_ballots_are_in_the_sums() {
     workspace.create("song", "--policy device --changeable --opens-at now").succeeds();
     let cast = |voter: u8, number: u128, options: &[u16]| {
         let store = SqliteStore::open(&workspace.path("var/throng.db")).unwrap();
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             let poll = store.poll(&"song".parse().unwrap()).await.unwrap().unwrap();
             let id = BallotId(uuid::Uuid::from_u128(number));
             let choices = Choices::new(options.iter().map(|id| OptionId(*id))).unwrap_or_else(Choices::blank);

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use futures_util::stream;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
-use throng_domain::poll::Poll;
+use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::{Cursor, Store, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::error;
 
 use super::request::{Parameters, SlugPath};
 use crate::http::problem::Problem;
-use crate::polls::{EXPORT_PAGE_BALLOTS, Export, ExportFormat};
+use crate::polls::{EXPORT_PAGE_BALLOTS, Export, ExportFormat, RankingFormat, rankings_text};
 use crate::state::CoreState;
 
 /// How the ballots are written.
@@ -37,6 +37,8 @@ enum Format {
     #[default]
     Csv,
     Ndjson,
+    Blt,
+    Soi,
 }
 
 /// An export under way.
@@ -69,14 +71,30 @@ pub async fn export(
     let (format, media_type, extension) = match query.format {
         Format::Csv => (ExportFormat::Csv, "text/csv; charset=utf-8; header=present", "csv"),
         Format::Ndjson => (ExportFormat::Ndjson, "application/x-ndjson", "ndjson"),
+        Format::Blt => return rankings(&*store, &poll, RankingFormat::Blt).await,
+        Format::Soi => return rankings(&*store, &poll, RankingFormat::Soi).await,
     };
     let pages = Pages { store, poll, format, voters: query.voters, next: Next::Header, _permit: permit };
-    let mut response = Response::new(Body::from_stream(stream::try_unfold(pages, Pages::write_next)));
+    let body = Body::from_stream(stream::try_unfold(pages, Pages::write_next));
+    Ok(attachment(body, media_type, &slug, extension))
+}
+
+/// Each ranking that counts, with its number of ballots.
+async fn rankings(store: &dyn Store, poll: &Poll, format: RankingFormat) -> Result<Response, Problem> {
+    let text = rankings_text(store, poll, format).await?;
+    let text = text.ok_or_else(|| {
+        Problem::InvalidQuery("the formats blt and soi are for ranked polls, which this one isn't".to_owned())
+    })?;
+    Ok(attachment(text.into(), "text/plain; charset=utf-8", &poll.slug, format.extension()))
+}
+
+fn attachment(body: Body, media_type: &'static str, slug: &Slug, extension: &str) -> Response {
+    let mut response = Response::new(body);
     let disposition = format!("attachment; filename=\"{slug}.{extension}\"");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).expect("a slug fits in a header"));
-    Ok(response)
+    response
 }
 
 impl Pages {

@@ -8,6 +8,7 @@ use axum::response::Response;
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
+use throng_domain::counting::CountingEdit;
 use throng_domain::policy::Policy;
 use throng_domain::poll::{Kind, OptionId, PercentBase, PollId, Proof, Visibility};
 use throng_domain::poll_change::Edit;
@@ -119,6 +120,7 @@ pub struct Patch {
     kind: Option<Kind>,
     min_choices: Option<u16>,
     max_choices: Option<u16>,
+    counting: CountingEdit,
     policy: Option<Policy>,
     quota: QuotaPatch,
     changeable: Option<bool>,
@@ -153,6 +155,7 @@ impl From<Patch> for Edit {
             kind: patch.kind,
             min_choices: patch.min_choices,
             max_choices: patch.max_choices,
+            counting: patch.counting,
             policy: patch.policy,
             ballots: patch.quota.ballots,
             per_option: patch.quota.per_option,

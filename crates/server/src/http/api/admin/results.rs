@@ -5,18 +5,21 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
+use throng_domain::tally::DetailedTallies;
+
 use super::request::{Administrator, SlugPath, failed, json_response, long_read, reload};
 use crate::http::problem::Problem;
 use crate::polls::RecordKey;
 use crate::state::CoreState;
-use crate::view::{RecountView, ResultsView};
+use crate::view::{RecountView, ResultsView, Tabulated};
 
 /// `GET /polls/{slug}/results`: as it is stored now.
 pub async fn show(State(core): State<Arc<CoreState>>, SlugPath(slug): SlugPath) -> Result<Response, Problem> {
     let (store, as_of) = (&core.app.source.store, core.app.clock.now());
     let poll = store.poll(&slug).await?.ok_or(Problem::PollNotFound)?;
-    let tallies = store.tallies(poll.id).await?;
-    Ok(json_response(&ResultsView::new(&poll, &tallies, as_of, as_of, false)))
+    let DetailedTallies { tallies, details } = store.detailed_tallies(poll.id).await?;
+    let tabulated = Tabulated::of(&poll, &details);
+    Ok(json_response(&ResultsView::new(&poll, &tallies, as_of, as_of, false).with(tabulated.as_ref())))
 }
 
 /// `GET /polls/{slug}/recount`: the tallies, and what the ballots add up to.
@@ -52,6 +55,6 @@ pub async fn repair(
     let _permit = long_read(&core)?;
     let (poll, counted) = by.polls(&core).repair(&slug).await.map_err(|error| failed(&core, error))?;
     reload(&core).await;
-    let repaired = !counted.tallies.counts_equal(&counted.ballots);
+    let repaired = !counted.agrees();
     Ok(json_response(&RecountView::new(&poll, &counted, repaired)))
 }

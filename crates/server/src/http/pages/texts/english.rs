@@ -34,8 +34,15 @@ pub static ENGLISH: Texts = Texts {
     percent_of_ballots: "Percentages are shares of the ballots. A ballot may choose several options, so they can add up to more \
                          than 100%.",
     percent_of_choices: "Percentages are shares of all choices made.",
+    first_choices_shown: "These are the first choices. Who wins is decided in rounds: where an option is out, its ballots count for \
+                          their next choice.",
+    percent_of_points: "Percentages are shares of all points given.",
     votes: Plural { one: "# vote", other: "# votes" },
     ballots: Plural { one: "# ballot", other: "# ballots" },
+    points: Plural { one: "# point", other: "# points" },
+    rank,
+    no_choice: "–",
+    ranked_twice: "You gave an option two ranks. Give each option one, then vote.",
     hint,
     too_few,
     too_many,
@@ -77,7 +84,22 @@ fn hint(poll: &Poll) -> String {
         Kind::Multiple if min <= 1 => format!("Choose up to {max}"),
         Kind::Multiple if all => format!("Choose at least {min}"),
         Kind::Multiple => format!("Choose {min} to {max}"),
+        Kind::Ranked if min == max => format!("Choose your first {max}, the best one first"),
+        Kind::Ranked if min <= 1 => "Choose in your order, the best one first".to_owned(),
+        Kind::Ranked => format!("Choose at least {min} in your order, the best one first"),
+        Kind::Score => format!("Give each a score from 0 to {}, the best", poll.counting.score_max),
     }
+}
+
+fn rank(rank: u16) -> String {
+    let ending = match (rank % 10, rank % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{rank}{ending} choice")
 }
 
 fn too_few(min: u16) -> String {
@@ -93,6 +115,8 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
         Refusal::InvalidChoice(InvalidChoice::None) => return too_few(1),
         Refusal::InvalidChoice(InvalidChoice::TooFew { min }) => return too_few(*min),
         Refusal::InvalidChoice(InvalidChoice::TooMany { max }) => return too_many(*max),
+        Refusal::InvalidChoice(InvalidChoice::Twice) => ENGLISH.ranked_twice,
+        Refusal::InvalidChoice(InvalidChoice::OtherKind(_) | InvalidChoice::ScoreTooHigh { .. }) => ENGLISH.unreadable,
         Refusal::InvalidChoice(InvalidChoice::Unknown(_)) => {
             "One of those options is not in this poll. Check the options, then vote again."
         }

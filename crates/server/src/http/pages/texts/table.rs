@@ -49,8 +49,19 @@ pub struct Texts {
     pub nobody_voted: &'static str,
     pub percent_of_ballots: &'static str,
     pub percent_of_choices: &'static str,
+    /// What is counted for an option of a ranked poll.
+    pub first_choices_shown: &'static str,
+    /// What percentages are of in a score poll.
+    pub percent_of_points: &'static str,
     pub votes: Plural,
     pub ballots: Plural,
+    pub points: Plural,
+    /// A rank, from 1.
+    pub rank: fn(u16) -> String,
+    /// In a list from which nothing is chosen.
+    pub no_choice: &'static str,
+    /// An option was given two ranks.
+    pub ranked_twice: &'static str,
     /// How many options to choose.
     pub hint: fn(&Poll) -> String,
     /// A ballot has fewer than this minimum of choices.
@@ -169,16 +180,26 @@ impl Texts {
     pub fn ballots_of(&self, poll: &Poll) -> Plural {
         match poll.kind {
             Kind::Single => self.votes,
-            Kind::Multiple => self.ballots,
+            Kind::Multiple | Kind::Ranked | Kind::Score => self.ballots,
+        }
+    }
+
+    /// The word for what is counted for an option of this poll.
+    pub fn unit_of(&self, poll: &Poll) -> Plural {
+        match poll.kind {
+            Kind::Single | Kind::Multiple | Kind::Ranked => self.votes,
+            Kind::Score => self.points,
         }
     }
 
     /// What this poll's percentages are shares of; empty where they add up to 100 percent of the votes.
     pub fn percent_base(&self, poll: &Poll) -> &'static str {
-        match (poll.kind, poll.percent_base) {
+        match (poll.kind, poll.shares_of()) {
             (Kind::Single, _) => "",
             (Kind::Multiple, PercentBase::Voters) => self.percent_of_ballots,
             (Kind::Multiple, PercentBase::Selections) => self.percent_of_choices,
+            (Kind::Ranked, _) => self.first_choices_shown,
+            (Kind::Score, _) => self.percent_of_points,
         }
     }
 

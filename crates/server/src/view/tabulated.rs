@@ -1,0 +1,63 @@
+//! What a result has beside the options' counts: the rounds of a ranked poll, the scores of a score poll.
+
+use serde::Serialize;
+use throng_domain::poll::{Kind, OptionId, Poll};
+use throng_domain::tabulation::{Pairwise, Ranking, Round, RunOff, Scored, instant_runoff, pairwise, score};
+use throng_domain::tally_detail::TallyDetail;
+
+/// What is tabulated from the details of a poll's tallies.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Tabulated {
+    /// Of rankings.
+    Ranked {
+        /// The rounds, in each of which the options with the fewest ballots are eliminated.
+        rounds: Vec<Round>,
+        /// The option that has won, so far; `null` without ballots.
+        winner: Option<OptionId>,
+        /// How many ballots prefer which option to which.
+        pairwise: Pairwise,
+    },
+    /// Of scores.
+    Score {
+        /// Each option's scores.
+        scores: Scored,
+    },
+}
+
+impl Tabulated {
+    /// Of the poll, whose ballots have these details, each with their number. `None` if its kind has none.
+    ///
+    /// For a million different rankings it takes about a second.
+    pub fn of(poll: &Poll, details: &[(TallyDetail, u64)]) -> Option<Self> {
+        let options: Vec<_> = poll.options.iter().map(|option| option.id).collect();
+        match poll.kind {
+            Kind::Single | Kind::Multiple => None,
+            Kind::Ranked => {
+                let rankings = rankings(details);
+                let RunOff { rounds, winner } = instant_runoff(&options, &rankings, &poll.counting.ranked_rule());
+                Some(Self::Ranked { rounds, winner, pairwise: pairwise(&options, &rankings) })
+            }
+            Kind::Score => {
+                let scores: Vec<_> = details.iter().filter_map(as_score).collect();
+                Some(Self::Score { scores: score(&options, &scores, poll.counting.score) })
+            }
+        }
+    }
+}
+
+/// The rankings among the details, each with its number of ballots.
+pub fn rankings(details: &[(TallyDetail, u64)]) -> Vec<(Ranking, u64)> {
+    let ranking = |(detail, ballots): &(TallyDetail, u64)| match detail {
+        TallyDetail::Ranking(options) => Some((options.clone(), *ballots)),
+        TallyDetail::Score(..) => None,
+    };
+    details.iter().filter_map(ranking).collect()
+}
+
+fn as_score((detail, ballots): &(TallyDetail, u64)) -> Option<(OptionId, u8, u64)> {
+    match detail {
+        TallyDetail::Score(option, score) => Some((*option, *score, *ballots)),
+        TallyDetail::Ranking(_) => None,
+    }
+}
