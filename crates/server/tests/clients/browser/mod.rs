@@ -7,6 +7,7 @@ mod appearance;
 mod codes;
 mod lost_responses;
 mod proof;
+mod ranking;
 mod voters;
 mod voting;
 mod without_script;
