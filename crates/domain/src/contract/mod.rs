@@ -14,6 +14,7 @@ mod codes;
 mod counting;
 mod edits;
 mod imports;
+mod life;
 mod polls;
 mod rankings;
 mod rounds;
@@ -27,6 +28,7 @@ pub use codes::*;
 pub use counting::*;
 pub use edits::*;
 pub use imports::*;
+pub use life::*;
 pub use polls::*;
 pub use rankings::*;
 pub use rounds::*;
@@ -94,6 +96,7 @@ macro_rules! store_contract {
             void_ballots_do_not_count_until_undone
             a_rule_names_a_voter_or_choices
             any_interleaving_of_voids_counts_as_a_plain_model
+            any_life_of_a_poll_counts_as_a_plain_model
             imported_counts_are_part_of_the_result
             rules_of_counting_are_kept
             equal_rankings_and_scores_are_counted_together

@@ -397,3 +397,41 @@ fn hostile_texts_are_kept_as_they_are_or_refused() {
     anna.post("/polls", &many).assert_problem(422, "invalid_poll");
     assert_eq!(anna.get("/polls")["polls"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn ranked_poll_is_made_counted_and_exported() {
+    let server = TestServer::start();
+    let admin = Admin::new(&server, "anna", Role::Admin);
+    let body = json!({
+        "slug": "host", "title": "Where?", "options": ["Oslo", "Rome", "Riga"], "kind": "ranked",
+        "counting": {"tie_break": "previous_rounds"},
+    });
+    let created = admin.post("/polls", &body);
+    assert_eq!(created.status, 201, "{created:?}");
+    let counting = json!({
+        "tie_break": "previous_rounds", "batch_elimination": false, "until_two": false, "score": "mean", "score_max": 5,
+    });
+    assert_eq!(created.json()["counting"], counting);
+    let patch = json!({"counting": {"until_two": true}}).to_string();
+    let patched = admin.send("PATCH", "/polls/host", &[("if-match", "*")], &patch);
+    let counting = &patched.json()["counting"];
+    assert_eq!((&counting["until_two"], &counting["tie_break"]), (&json!(true), &json!("previous_rounds")));
+    assert_eq!(admin.post("/polls/host/open", &json!({})).status, 200);
+    let fixed = admin.send("PATCH", "/polls/host", &[("if-match", "*")], r#"{"counting":{"until_two":false}}"#);
+    fixed.assert_problem(409, "poll_fixed");
+    let unknown = admin.send("PATCH", "/polls/host", &[("if-match", "*")], r#"{"counting":{"coin":true}}"#);
+    unknown.assert_problem(422, "invalid_body");
+    for ranking in [json!([1, 2]), json!([3]), json!([1, 2])] {
+        let cast = server.post("/api/v1/polls/host/ballots", &ballot(&json!({ "ranking": ranking })));
+        assert_eq!(cast.status, server.taken(), "{cast:?}");
+    }
+    let results = admin.get("/polls/host/results");
+    assert_eq!((&results["winner"], &results["voters"]), (&json!(1), &json!(3)));
+    assert_eq!(admin.get("/polls/host/recount")["equal"], true);
+    let blt = admin.send("GET", "/polls/host/ballots?format=blt", &[], "");
+    assert_eq!(blt.text(), "3 1\n2 1 2 0\n1 3 0\n0\n\"Oslo\"\n\"Rome\"\n\"Riga\"\n\"Where?\"\n");
+    assert_eq!(blt.header("content-disposition"), Some("attachment; filename=\"host.blt\""));
+    assert!(admin.send("GET", "/polls/host/ballots?format=soi", &[], "").text().contains("\n2: 1,2\n1: 3\n"));
+    admin.send("GET", "/polls/demo/ballots?format=blt", &[], "").assert_problem(422, "invalid_query");
+    assert!(admin.send("GET", "/polls/host/ballots", &[], "").text().contains(",1>2,unlimited\n"));
+}
