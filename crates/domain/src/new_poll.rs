@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::counting::Counting;
 use crate::ids::{OptionId, PollId, Slug};
+use crate::origins::AllowedOrigins;
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, PercentBase, Poll, PollOption, Proof, Visibility};
 
@@ -41,6 +42,8 @@ pub struct NewPoll {
     pub changeable: bool,
     /// Whether a ballot has to come with a proof of work.
     pub proof: Proof,
+    /// Whose pages may vote in it, read its API and show it in a frame; if empty, the server's configuration decides.
+    pub allowed_origins: AllowedOrigins,
     /// The options' labels, in the order they are shown.
     pub labels: Vec<String>,
 }
@@ -66,6 +69,7 @@ impl NewPoll {
             quota: Quota::ONE,
             changeable: false,
             proof: Proof::Never,
+            allowed_origins: AllowedOrigins::default(),
             labels: labels.map(str::to_owned).into(),
         }
     }
@@ -102,6 +106,7 @@ impl NewPoll {
             quota: self.quota,
             changeable: self.changeable,
             proof: self.proof,
+            allowed_origins: self.allowed_origins,
             voids: Vec::new(),
             imported: Vec::new(),
             version: 1,

@@ -6,6 +6,7 @@ use crate::ballot::Choices;
 use crate::clock::Timestamp;
 use crate::counting::Counting;
 pub use crate::ids::{InvalidSlug, OptionId, PollId, Slug};
+use crate::origins::AllowedOrigins;
 use crate::policy::{Policy, Quota};
 pub use crate::poll_rules::OPTIONS_MAX;
 use crate::submission::SentChoices;
@@ -60,6 +61,8 @@ pub struct Poll {
     pub changeable: bool,
     /// Whether a ballot has to come with a proof of work.
     pub proof: Proof,
+    /// Whose pages may vote in it, read its API and show it in a frame; if empty, the server's configuration decides.
+    pub allowed_origins: AllowedOrigins,
     /// Which ballots don't count.
     pub voids: Vec<Void>,
     /// Counts from an earlier system, of which there are no ballots here: they are added to those of the ballots.

@@ -7,6 +7,7 @@ use crate::audit::Action;
 use crate::clock::Timestamp;
 use crate::counting::CountingEdit;
 use crate::ids::OptionId;
+use crate::origins::AllowedOrigins;
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
 use crate::store::StoreError;
@@ -61,6 +62,8 @@ pub struct Edit {
     pub percent_base: Option<PercentBase>,
     /// Whether a ballot has to come with a proof of work.
     pub proof: Option<Proof>,
+    /// Whose pages may vote.
+    pub allowed_origins: Option<AllowedOrigins>,
     /// What a ballot says of the options. If it changes, the limits become those of a new poll, unless they are given too.
     pub kind: Option<Kind>,
     /// The fewest options that a ballot may choose.
@@ -97,7 +100,7 @@ pub enum EditFault {
     #[error("\n  {}", .0.join("\n  "))]
     Invalid(Vec<String>),
     /// What decides how ballots count can't change any more: it has ballots, or may have accepted some.
-    #[error("{} can't change once a poll has opened, or has ballots or imported votes; what may change then: title, intro, consent text, labels of options, visibility of the results, percent base, proof", .0.join(", "))]
+    #[error("{} can't change once a poll has opened, or has ballots or imported votes; what may change then: title, intro, consent text, labels of options, visibility of the results, percent base, proof, allowed origins", .0.join(", "))]
     Fixed(Vec<&'static str>),
 }
 
@@ -332,6 +335,9 @@ impl Poll {
         poll.results = edit.results.unwrap_or(poll.results);
         poll.percent_base = edit.percent_base.unwrap_or(poll.percent_base);
         poll.proof = edit.proof.unwrap_or(poll.proof);
+        if let Some(allowed) = &edit.allowed_origins {
+            poll.allowed_origins.clone_from(allowed);
+        }
         poll.kind = edit.kind.unwrap_or(poll.kind);
         let default_limits = poll.kind.default_limits(poll.options.len());
         if poll.kind != self.kind {

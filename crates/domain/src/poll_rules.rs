@@ -109,6 +109,7 @@ impl Poll {
         if let (Some(opens_at), Some(closes_at)) = (self.opens_at, self.closes_at) {
             check(opens_at < closes_at, "it closes before it opens".to_owned());
         }
+        faults.extend(self.allowed_origins.faults());
         faults
     }
 }

@@ -7,6 +7,7 @@ use crate::ballot::VoterKey;
 use crate::clock::Timestamp;
 use crate::code::BatchName;
 use crate::new_poll::NewPoll;
+use crate::origins::AllowedOrigins;
 use crate::policy::{Policy, Quota};
 use crate::poll::{Kind, OptionId, Poll, Visibility};
 use crate::poll_change::{Edit, PollChange};
@@ -19,6 +20,10 @@ async fn draft(store: &dyn Store, slug: &str) -> Poll {
 
 async fn edit(store: &dyn Store, poll: &Poll, edit: Edit) -> Result<Poll, StoreError> {
     store.change_poll(poll.id, poll.version, PollChange::Edit(edit), &Author::THRONG).await
+}
+
+fn origins(listed: &[&str]) -> AllowedOrigins {
+    listed.iter().filter_map(|origin| origin.parse().ok()).collect()
 }
 
 fn labels(poll: &Poll) -> Vec<(u16, &str)> {
@@ -39,6 +44,7 @@ pub async fn a_draft_is_edited(store: &dyn Store) {
         ballots: Some(3),
         per_option: Some(Some(2)),
         results: Some(Visibility::Never),
+        allowed_origins: Some(origins(&["https://a.example", "null"])),
         ..Edit::default()
     };
     let after = done(edit(store, &before, change).await);
@@ -73,8 +79,11 @@ pub async fn only_texts_of_a_poll_with_ballots_are_edited(store: &dyn Store) {
             other => panic!("{fixed:?}: {other:?}"),
         }
     }
-    let label = Edit { labels: vec![(OptionId(1), "erste".to_owned())], ..Edit::default() };
-    let after = done(edit(store, &poll, label).await);
+    let labels_of = vec![(OptionId(1), "erste".to_owned())];
+    let listed = Some(origins(&["https://a.example"]));
+    let free = Edit { labels: labels_of, allowed_origins: listed.clone(), ..Edit::default() };
+    let after = done(edit(store, &poll, free).await);
+    assert_eq!(done(store.poll(&poll.slug).await).map(|poll| poll.allowed_origins), listed);
     assert_eq!(labels(&after)[0], (1, "erste"));
     let counts = tallies(store, &poll).await;
     assert_eq!((counts.voters, &counts.counts), (before.voters, &before.counts));

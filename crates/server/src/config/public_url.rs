@@ -6,9 +6,10 @@ use std::str::FromStr;
 use axum::http::header::LOCATION;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Uri};
+use throng_domain::origins::parse_url;
 use url::Position;
 
-use super::cors_origins::{browser_origin, parse_url};
+use super::cors_origins::browser_origin;
 
 /// How the paths of the server's own routes begin, after the prefix.
 const OWN_PATHS: [&str; 6] = ["/api/", "/polls/", "/assets/", "/livez", "/readyz", "/metrics"];

@@ -1,5 +1,6 @@
-//! Which pages of other sites may read the responses of the public API and send it JSON. Which pages may send a ballot,
-//! including as text, is decided in [`super::origin`].
+//! Which pages of other sites may read the responses of the public API and send it JSON: those of the origins that are configured,
+//! or that the requested poll lists in their place. Which pages may send a ballot, including as text, is decided in
+//! [`super::origin`].
 //!
 //! A router has to ask for this with [`share`]: what isn't public, such as metrics, gets it neither by its address nor by
 //! accident. Responses allow credentials only if this is configured: for pages that are to send the cookie of a poll with the
@@ -18,8 +19,10 @@ use hyper::header::{
     CACHE_CONTROL, HeaderValue, ORIGIN, VARY,
 };
 use hyper::{HeaderMap, Method, StatusCode};
+use throng_domain::origins::AllowedOrigins;
 
 use super::problem::catch_panic;
+use super::requested_poll::requested_poll;
 use crate::config::CorsOrigins;
 use crate::state::CoreState;
 
@@ -32,14 +35,16 @@ pub fn share(router: Router<Arc<CoreState>>, core: &Arc<CoreState>) -> Router<Ar
     router.layer(from_fn_with_state(Arc::clone(core), respond_to_page))
 }
 
-async fn respond_to_page(State(core): State<Arc<CoreState>>, request: Request, next: Next) -> Response {
+async fn respond_to_page(State(core): State<Arc<CoreState>>, mut request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
+    let live = requested_poll(&core, &mut request).await;
     let mut response = if is_preflight(request.method(), request.headers()) {
         preflight_response()
     } else {
         catch_panic(next.run(request)).await
     };
-    allow(&core.app.config.cors_origins, origin.as_ref(), response.headers_mut());
+    let (configured, listed) = (&core.app.config.cors_origins, live.as_deref().map(|live| &live.poll.allowed_origins));
+    allow(configured, listed, origin.as_ref(), response.headers_mut());
     response
 }
 
@@ -64,12 +69,21 @@ pub fn preflight_response() -> Response {
     response
 }
 
-/// Adds the headers that let a page of `origin` read the response.
+/// Adds the headers that let a page of `origin` read the response: if the poll that the response is about lists it or, where the
+/// poll lists none, if it is configured.
 ///
 /// With [`CorsOrigins::Any`], a response with `Cache-Control` gets them even without an `origin`: a cache may later serve it to
 /// a page of another site.
-pub fn allow(origins: &CorsOrigins, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-    match origins {
+pub fn allow(
+    configured: &CorsOrigins,
+    listed: Option<&AllowedOrigins>,
+    origin: Option<&HeaderValue>,
+    headers: &mut HeaderMap,
+) {
+    if let Some(listed) = listed.filter(|listed| !listed.is_empty()) {
+        return allow_of_poll(listed, configured, origin, headers);
+    }
+    match configured {
         CorsOrigins::Any if origin.is_none() && !headers.contains_key(CACHE_CONTROL) => {}
         CorsOrigins::Any => {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -81,6 +95,25 @@ pub fn allow(origins: &CorsOrigins, origin: Option<&HeaderValue>, headers: &mut 
                 headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             }
         }
+    }
+}
+
+/// Allows the requesting origin if the poll lists it. Credentials are for the server's operator to allow: an origin's requests may
+/// carry them only if it is configured too.
+fn allow_of_poll(
+    listed: &AllowedOrigins,
+    configured: &CorsOrigins,
+    origin: Option<&HeaderValue>,
+    headers: &mut HeaderMap,
+) {
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = origin.filter(|origin| listed.contains(origin.as_bytes())) else { return };
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    if let CorsOrigins::ListedWithCredentials(trusted) = configured
+        && trusted.contains(origin)
+    {
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
 }
 

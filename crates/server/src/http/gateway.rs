@@ -9,14 +9,15 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, TryFutureExt as _};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, ORIGIN};
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, ORIGIN,
+};
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 use smallvec::SmallVec;
 use throng_domain::poll::Poll;
 use tower::ServiceExt as _;
 
 use super::api::compat;
-use super::api::{RESULT, SUBMIT};
 use super::body::{BODY_BYTES_MAX, read, require_no_coding};
 use super::client_info::ClientInfo;
 use super::cors;
@@ -25,11 +26,15 @@ use super::origin::{self, Peer};
 use super::pages;
 use super::problem::{Problem, catch_panic};
 use super::request_log::{RequestLine, RequestLog};
+use super::requested_poll::{RESULT, SUBMIT};
 use super::sender::{RequestSender, take_share};
 use crate::config::CorsOrigins;
 use crate::net::{FastPath, RequestBody, Service, SimpleMethod, SimpleRequest};
 use crate::state::CoreState;
 use crate::voting::Refusal;
+
+/// The policy of what isn't a poll's page: nobody shows it in a frame.
+pub const UNFRAMED: HeaderValue = HeaderValue::from_static("frame-ancestors 'none'");
 
 /// One core's service: the routes and their common processing. A panic becomes a response, every response is counted, and
 /// failures are logged.
@@ -62,16 +67,20 @@ impl Gateway {
         Self { router, core, log: RequestLog::default() }
     }
 
-    /// Logs and counts a request's response.
+    /// Logs and counts a request's response, which no page may show in a frame unless it says which.
     fn complete<B>(&self, request_line: RequestLine<'_>, mut response: Response<B>) -> Response<B> {
         let app = &self.core.app;
+        response.headers_mut().entry(CONTENT_SECURITY_POLICY).or_insert(UNFRAMED);
         self.log.log_response(request_line, &mut response, &app.config.trusted_proxies, || app.clock.now());
         self.core.metrics.count_response(response.status().as_u16());
         response
     }
 
-    /// Whether ballots from this origin's pages are accepted without further checks.
+    /// Whether ballots from this origin's pages are accepted in the default poll without further checks.
     fn is_listed(&self, origin: Option<&[u8]>) -> bool {
+        if self.core.app.polls.current().default_poll().is_some_and(|live| !live.poll.allowed_origins.is_empty()) {
+            return false;
+        }
         match (&self.core.app.config.cors_origins, origin) {
             (CorsOrigins::Any, _) => true,
             (listed, Some(origin)) => listed.contains(origin),
@@ -90,7 +99,9 @@ impl Gateway {
     ) -> impl Future<Output = Response<B>> {
         let route = route.map(|done| done.unwrap_or_else(|problem| problem.response()));
         catch_panic(route).map(move |mut response| {
-            cors::allow(&self.core.app.config.cors_origins, origin, response.headers_mut());
+            let polls = self.core.app.polls.current();
+            let listed = polls.default_poll().map(|live| &live.poll.allowed_origins);
+            cors::allow(&self.core.app.config.cors_origins, listed, origin, response.headers_mut());
             response
         })
     }
@@ -103,10 +114,17 @@ impl Gateway {
         submit.inspect_err(|problem| problem.count_refused_ballot(&self.core))
     }
 
+    /// Whether a ballot in the default poll may be sent so.
+    fn require_allowed(&self, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> Result<(), Problem> {
+        let polls = self.core.app.polls.current();
+        let listed = polls.default_poll().map(|live| &live.poll.allowed_origins);
+        origin::require_allowed(&self.core.app.config, listed, uri, headers, peer)
+    }
+
     async fn read_and_submit<B: RequestBody>(&self, request: Request<B>, peer: IpAddr) -> Result<Response, Problem> {
         let (head, body) = request.into_parts();
         let read = async {
-            origin::require_allowed(&self.core.app.config, &head.uri, &head.headers, peer)?;
+            self.require_allowed(&head.uri, &head.headers, peer)?;
             require_no_coding(&head.headers)?;
             let id = ballot_id(&head.headers, head.uri.query(), None)?;
             Ok((id, read(body, BODY_BYTES_MAX).await?))

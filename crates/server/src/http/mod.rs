@@ -15,6 +15,7 @@ mod pages;
 mod problem;
 mod readiness_gate;
 mod request_log;
+mod requested_poll;
 mod response;
 mod sender;
 

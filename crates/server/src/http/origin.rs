@@ -1,4 +1,5 @@
-//! Whether a ballot comes from a page that may send one: a page of this server, or of an origin in `CORS_ALLOW_ORIGIN`.
+//! Whether a ballot comes from a page that may send one: a page of this server, or of an origin that the poll lists or, where it
+//! lists none, of an origin in `CORS_ALLOW_ORIGIN`.
 //!
 //! A browser lets any page send a ballot as text or by a form on behalf of its visitor, and only withholds the response from
 //! the page. So the ballot itself has to be rejected. Every browser sends the page's origin (`Origin`), and all current ones,
@@ -14,8 +15,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use hyper::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use hyper::{HeaderMap, Method, Uri};
+use throng_domain::origins::AllowedOrigins;
 
 use super::problem::Problem;
+use super::requested_poll::requested_poll;
 use crate::config::{Config, CorsOrigins};
 use crate::state::CoreState;
 
@@ -31,7 +34,8 @@ pub struct Peer(pub IpAddr);
 /// The response to a ballot whose page may not send one.
 type Refuse = fn(&CoreState, Problem, &Uri, &HeaderMap) -> Response;
 
-/// Refuses every `POST` to a route of `router` that was sent by a page which may not send ballots.
+/// Refuses every `POST` to a route of `router` that was sent by a page which may not send ballots, before its body is read; and every
+/// `DELETE` from a page that the ballot's poll doesn't list.
 pub fn protect(router: Router<Arc<CoreState>>, core: &Arc<CoreState>, refuse: Refuse) -> Router<Arc<CoreState>> {
     router.layer(from_fn_with_state((Arc::clone(core), refuse), require_allowed_page))
 }
@@ -39,35 +43,56 @@ pub fn protect(router: Router<Arc<CoreState>>, core: &Arc<CoreState>, refuse: Re
 async fn require_allowed_page(
     State((core, refuse)): State<(Arc<CoreState>, Refuse)>,
     Extension(Peer(peer)): Extension<Peer>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if request.method() == Method::POST
-        && let Err(problem) = require_allowed(&core.app.config, request.uri(), request.headers(), peer)
-    {
-        problem.count_refused_ballot(&core);
-        return refuse(&core, problem, request.uri(), request.headers());
+    let (is_post, is_delete) = (request.method() == Method::POST, request.method() == Method::DELETE);
+    if is_post || is_delete {
+        let live = requested_poll(&core, &mut request).await;
+        let listed = live.as_deref().map(|live| &live.poll.allowed_origins).filter(|listed| !listed.is_empty());
+        // A browser asks before a page of another site sends a `DELETE`: see `cors`.
+        if (is_post || listed.is_some())
+            && let Err(problem) = require_allowed(&core.app.config, listed, request.uri(), request.headers(), peer)
+        {
+            problem.count_refused_ballot(&core);
+            return refuse(&core, problem, request.uri(), request.headers());
+        }
     }
     next.run(request).await
 }
 
-/// Whether a request with this target and these headers, sent by `peer`, may carry a ballot.
+/// Whether a request with this target and these headers, sent by `peer`, may carry a ballot in a poll that lists these origins.
 ///
 /// # Errors
-/// [`Problem::OriginNotAllowed`].
-pub fn require_allowed(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> Result<(), Problem> {
-    if may_vote(config, uri, headers, peer) { Ok(()) } else { Err(Problem::OriginNotAllowed) }
+/// [`Problem::OriginNotListed`] or, where the poll lists no origins, [`Problem::OriginNotAllowed`].
+pub fn require_allowed(
+    config: &Config,
+    listed: Option<&AllowedOrigins>,
+    uri: &Uri,
+    headers: &HeaderMap,
+    peer: IpAddr,
+) -> Result<(), Problem> {
+    let (is_allowed, problem) = match listed.filter(|listed| !listed.is_empty()) {
+        Some(listed) => {
+            (may_vote(config, |origin| listed.contains(origin), uri, headers, peer), Problem::OriginNotListed)
+        }
+        None => {
+            let configured = &config.cors_origins;
+            let is_allowed = *configured == CorsOrigins::Any
+                || may_vote(config, |origin| configured.contains(origin), uri, headers, peer);
+            (is_allowed, Problem::OriginNotAllowed)
+        }
+    };
+    if is_allowed { Ok(()) } else { Err(problem) }
 }
 
-fn may_vote(config: &Config, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> bool {
-    if config.cors_origins == CorsOrigins::Any {
-        return true;
-    }
+/// Whether the request was sent by no page, or by one of this server's own, or by one of an origin in this list.
+fn may_vote(config: &Config, is_listed: impl Fn(&[u8]) -> bool, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> bool {
     let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (None, _) => !matches!(site, Some(b"cross-site" | b"same-site")),
-        (Some(origin), None) if config.cors_origins.contains(origin.as_bytes()) => true,
+        (Some(origin), None) if is_listed(origin.as_bytes()) => true,
         (Some(origin), None) if config.public_url.origin().is_some_and(|public| origin == public) => true,
         (Some(origin), None) => match site {
             // Also where `Origin` is `null`, as on forms of this server's own pages when a proxy in front sets a referrer
@@ -146,7 +171,7 @@ mod tests {
         if let Some(host) = forwarded_host {
             headers.insert(X_FORWARDED_HOST, HeaderValue::from_str(host).unwrap());
         }
-        may_vote(&config, &Uri::from_static("/api/submit"), &headers, [10, 0, 0, 1].into())
+        require_allowed(&config, None, &Uri::from_static("/api/submit"), &headers, [10, 0, 0, 1].into()).is_ok()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use hyper::Request;
-use hyper::header::ORIGIN;
+use hyper::header::{CONTENT_SECURITY_POLICY, ORIGIN};
 use throng_domain::clock::Clock;
 use tokio::sync::watch;
 
@@ -18,7 +18,7 @@ use super::api;
 use super::body::{BODY_BYTES_MAX, read};
 use super::client_info::ClientInfo;
 use super::cors;
-use super::gateway::{AcceptedRequest, Gateway};
+use super::gateway::{AcceptedRequest, Gateway, UNFRAMED};
 use super::operations::OK;
 use super::problem::Problem;
 use super::request_log::{RequestLine, RequestLog};
@@ -86,8 +86,9 @@ impl ReadinessGate {
         let request_line = RequestLine { method: method.as_str(), path: &path, client };
         self.log.log_response(request_line, &mut response, &self.trusted_proxies, || self.clock.now());
         if public {
-            cors::allow(&self.cors_origins, origin.as_ref(), response.headers_mut());
+            cors::allow(&self.cors_origins, None, origin.as_ref(), response.headers_mut());
         }
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, UNFRAMED);
         self.metrics.count_response(response.status().as_u16());
         response
     }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use throng_domain::clock::Timestamp;
 use throng_domain::counting::{Counting, CountingEdit};
 use throng_domain::new_poll::NewPoll;
+use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, OPTIONS_MAX, OptionId, PercentBase, Poll, PollId, Proof, Slug, Visibility};
 use throng_domain::poll_change::{Edit, WindowEdit};
@@ -63,6 +64,9 @@ pub struct PollDefinition {
     /// Whether a ballot has to come with a proof of work.
     #[serde(default = "never")]
     pub proof: Proof,
+    /// Whose pages may vote.
+    #[serde(default)]
+    pub allowed_origins: AllowedOrigins,
 }
 
 /// An option: its label, with the next id, or both.
@@ -157,6 +161,7 @@ impl PollDefinition {
             quota: self.quota.unwrap_or(Quota::ONE),
             changeable: self.changeable,
             proof: self.proof,
+            allowed_origins: self.allowed_origins,
             labels: options.into_iter().map(|(_, label)| label).collect(),
         };
         Ok((new, schedule))
@@ -235,6 +240,7 @@ impl PollDefinition {
             results: Some(self.results),
             percent_base: Some(self.percent_base),
             proof: Some(self.proof),
+            allowed_origins: Some(self.allowed_origins.clone()),
             kind: Some(self.kind),
             min_choices: Some(self.min_choices.unwrap_or(min)),
             max_choices: Some(self.max_choices.unwrap_or(max)),

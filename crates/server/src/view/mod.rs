@@ -12,6 +12,7 @@ mod voids;
 use serde::Serialize;
 use throng_domain::clock::Timestamp;
 use throng_domain::counting::Counting;
+use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, OptionId, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
 use throng_domain::tally::{OptionResult, Tallies};
@@ -87,6 +88,8 @@ impl<'a> PollView<'a> {
 pub struct AdminPollView<'a> {
     #[serde(flatten)]
     poll: PollView<'a>,
+    /// Whose pages may vote; empty where the server's configuration decides.
+    allowed_origins: &'a AllowedOrigins,
     #[serde(serialize_with = "rfc3339_or_null")]
     closed_at: Option<Timestamp>,
     #[serde(serialize_with = "rfc3339_or_null")]
@@ -110,6 +113,7 @@ impl<'a> AdminPollView<'a> {
     pub fn new(poll: &'a Poll, now: Timestamp) -> Self {
         Self {
             poll: PollView::new(poll, now),
+            allowed_origins: &poll.allowed_origins,
             closed_at: poll.closed_at,
             final_at: poll.final_at,
             archived_at: poll.archived_at,

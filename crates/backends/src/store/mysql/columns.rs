@@ -5,6 +5,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::counting::Counting;
 use throng_domain::imported;
+use throng_domain::origins::AllowedOrigins;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
 
@@ -51,6 +52,12 @@ pub(super) fn stored_imported(row: &MySqlRow, column: usize) -> sqlx::Result<Vec
 pub(super) fn stored_counting(row: &MySqlRow, column: usize) -> sqlx::Result<Counting> {
     let stored: Option<&str> = row.try_get_unchecked(column)?;
     Counting::from_stored(stored).map_err(corrupt)
+}
+
+/// A column that holds the origins whose pages may vote.
+pub(super) fn stored_origins(row: &MySqlRow, column: usize) -> sqlx::Result<AllowedOrigins> {
+    let stored: Option<&str> = row.try_get_unchecked(column)?;
+    AllowedOrigins::from_stored(stored).map_err(corrupt)
 }
 
 /// A column that holds one of a field's values.

@@ -13,7 +13,9 @@ use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, PollEntry, Rules, StoreError, Window};
 use throng_domain::void::to_stored;
 
-use super::columns::{NOW, list, natural, now, stored_counting, stored_imported, stored_voids, text, timestamp, word};
+use super::columns::{
+    NOW, list, natural, now, stored_counting, stored_imported, stored_origins, stored_voids, text, timestamp, word,
+};
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
 use super::{audit, tallies};
@@ -21,7 +23,7 @@ use super::{audit, tallies};
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                      percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                     archived_at, last_option, voids, imported, counting, \
+                     archived_at, last_option, voids, imported, counting, allowed_origins, \
                      o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
@@ -154,7 +156,8 @@ async fn delete_from(writer: &mut MySqlConnection, table: &str, poll: PollId) ->
 async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, voids, imported, counting, slug) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               version, voids, imported, counting, allowed_origins, slug) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).execute(writer).await?;
     i64::try_from(inserted.last_insert_id()).map(PollId).map_err(corrupt)
 }
@@ -162,7 +165,8 @@ async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollI
 async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = ?, intro = ?, consent = ?, kind = ?, min_choices = ?, max_choices = ?, \
                opens_at = ?, closes_at = ?, closed_at = ?, final_at = ?, archived_at = ?, results = ?, percent_base = ?, \
-               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ?, imported = ?, counting = ? \
+               policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ?, imported = ?, counting = ?, \
+               allowed_origins = ? \
                WHERE id = ?";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
@@ -196,6 +200,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(to_stored(&poll.voids))
         .bind(imported::to_stored(&poll.imported))
         .bind(poll.counting.to_stored())
+        .bind(poll.allowed_origins.to_stored())
 }
 
 async fn insert_options(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -325,6 +330,7 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         voids: stored_voids(row, 22)?,
         imported: stored_imported(row, 23)?,
         counting: stored_counting(row, 24)?,
+        allowed_origins: stored_origins(row, 25)?,
         options: Vec::new(),
     })
 }

@@ -67,6 +67,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0012_ranked_and_score",
                 sql: include_str!("../../../migrations/mysql/0012_ranked_and_score.sql"),
             },
+            Migration {
+                version: 13,
+                name: "0013_origins",
+                sql: include_str!("../../../migrations/mysql/0013_origins.sql"),
+            },
         ]
     }
 }

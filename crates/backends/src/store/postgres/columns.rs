@@ -5,6 +5,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use throng_domain::clock::Timestamp;
 use throng_domain::counting::Counting;
 use throng_domain::imported;
+use throng_domain::origins::AllowedOrigins;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
 
@@ -45,6 +46,11 @@ pub(super) fn stored_imported(row: &PgRow, column: usize) -> sqlx::Result<Vec<(O
 /// A column that holds how a poll's rankings or scores are counted.
 pub(super) fn stored_counting(row: &PgRow, column: usize) -> sqlx::Result<Counting> {
     Counting::from_stored(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// A column that holds the origins whose pages may vote.
+pub(super) fn stored_origins(row: &PgRow, column: usize) -> sqlx::Result<AllowedOrigins> {
+    AllowedOrigins::from_stored(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// A column that holds one of a field's values.

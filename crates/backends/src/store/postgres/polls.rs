@@ -14,7 +14,8 @@ use throng_domain::store::{Mark, PollEntry, Rules, StoreError, Window};
 use throng_domain::void::to_stored;
 
 use super::columns::{
-    NOW, Numbers, now, option_id, stored_counting, stored_imported, stored_voids, timestamp, unsigned, word,
+    NOW, Numbers, now, option_id, stored_counting, stored_imported, stored_origins, stored_voids, timestamp, unsigned,
+    word,
 };
 use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
@@ -27,7 +28,7 @@ const SELECT: &str = "\
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
     ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota, \
     proof, changeable, consent, archived_at, last_option, voids, \
-    imported, counting FROM poll";
+    imported, counting, allowed_origins FROM poll";
 
 pub(super) async fn all(reader: &mut PgConnection) -> sqlx::Result<Vec<Poll>> {
     let rows = sqlx::query(&format!("{SELECT} ORDER BY id")).fetch_all(reader).await?;
@@ -200,8 +201,9 @@ async fn lock_and_read(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<
 async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, voids, imported, counting, slug) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) \
+               version, voids, imported, counting, allowed_origins, slug) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
+               $25) \
                RETURNING id";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).fetch_one(writer).await?;
     inserted.try_get(0).map(PollId)
@@ -211,14 +213,15 @@ async fn update(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = $1, intro = $2, consent = $3, kind = $4, min_choices = $5, max_choices = $6, \
                opens_at = $7, closes_at = $8, closed_at = $9, final_at = $10, archived_at = $11, results = $12, \
                percent_base = $13, policy = $14, quota = $15, option_quota = $16, proof = $17, changeable = $18, \
-               last_option = $19, version = $20, voids = $21, imported = $22, counting = $23 WHERE id = $24";
+               last_option = $19, version = $20, voids = $21, imported = $22, counting = $23, \
+               allowed_origins = $24 WHERE id = $25";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
 }
 
 type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-/// The query with the parameters $1 to $23, a poll's fields.
+/// The query with the parameters $1 to $24, a poll's fields.
 fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
     query
         .bind(&poll.title)
@@ -244,6 +247,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(to_stored(&poll.voids))
         .bind(imported::to_stored(&poll.imported))
         .bind(poll.counting.to_stored())
+        .bind(poll.allowed_origins.to_stored())
 }
 
 async fn insert_options(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -299,6 +303,7 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         voids: stored_voids(row, 24)?,
         imported: stored_imported(row, 25)?,
         counting: stored_counting(row, 26)?,
+        allowed_origins: stored_origins(row, 27)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
     };
     poll.last_option = poll.last_option.max(poll.highest_option());

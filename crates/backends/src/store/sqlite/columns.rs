@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row};
 use throng_domain::clock::Timestamp;
 use throng_domain::counting::Counting;
 use throng_domain::imported;
+use throng_domain::origins::AllowedOrigins;
 use throng_domain::poll::{OptionId, PollId};
 use throng_domain::void::{self, Void};
 
@@ -44,6 +45,13 @@ pub(super) fn stored_imported(row: &Row<'_>, column: usize) -> rusqlite::Result<
 pub(super) fn stored_counting(row: &Row<'_>, column: usize) -> rusqlite::Result<Counting> {
     let stored: Option<String> = row.get(column)?;
     Counting::from_stored(stored.as_deref())
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// A column that holds the origins whose pages may vote.
+pub(super) fn stored_origins(row: &Row<'_>, column: usize) -> rusqlite::Result<AllowedOrigins> {
+    let stored: Option<String> = row.get(column)?;
+    AllowedOrigins::from_stored(stored.as_deref())
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 

@@ -10,11 +10,11 @@ use throng_domain::poll_change::{self, PollChange};
 use throng_domain::store::{Mark, PollEntry, Rules, StoreError, Window};
 use throng_domain::void::to_stored;
 
-use super::columns::{now, stored_counting, stored_imported, stored_voids, timestamp, word};
+use super::columns::{now, stored_counting, stored_imported, stored_origins, stored_voids, timestamp, word};
 use super::error::{StoreResult, read_error, write_error};
 use super::{audit, tallies};
 
-/// The parameters ?1 to ?23, a poll's fields, and ?24, by which it is known.
+/// The parameters ?1 to ?24, a poll's fields, and ?25, by which it is known.
 macro_rules! fields {
     ($poll:expr, $key:expr) => {
         params![
@@ -41,6 +41,7 @@ macro_rules! fields {
             to_stored(&$poll.voids),
             imported::to_stored(&$poll.imported),
             $poll.counting.to_stored(),
+            $poll.allowed_origins.to_stored(),
             $key
         ]
     };
@@ -48,7 +49,7 @@ macro_rules! fields {
 
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                        percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                       archived_at, last_option, voids, imported, counting";
+                       archived_at, last_option, voids, imported, counting, allowed_origins";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -124,8 +125,9 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll, by: &Author) -> Stor
         &format!(
             "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
              final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-             version, voids, imported, counting, slug, id) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, {NEXT_ID})"
+             version, voids, imported, counting, allowed_origins, slug, id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, \
+             ?25, {NEXT_ID})"
         ),
         fields![poll, poll.slug.as_str()],
     );
@@ -162,7 +164,8 @@ pub(super) fn change(
             "UPDATE poll SET title = ?1, intro = ?2, consent = ?3, kind = ?4, min_choices = ?5, max_choices = ?6, \
              opens_at = ?7, closes_at = ?8, closed_at = ?9, final_at = ?10, archived_at = ?11, results = ?12, \
              percent_base = ?13, policy = ?14, quota = ?15, option_quota = ?16, proof = ?17, changeable = ?18, \
-             last_option = ?19, version = ?20, voids = ?21, imported = ?22, counting = ?23 WHERE id = ?24",
+             last_option = ?19, version = ?20, voids = ?21, imported = ?22, counting = ?23, \
+             allowed_origins = ?24 WHERE id = ?25",
             fields![changed, poll.0],
         )
         .map_err(write_error)?;
@@ -313,6 +316,7 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         voids: stored_voids(row, 22)?,
         imported: stored_imported(row, 23)?,
         counting: stored_counting(row, 24)?,
+        allowed_origins: stored_origins(row, 25)?,
         options: Vec::new(),
     })
 }

@@ -71,6 +71,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0012_ranked_and_score",
                 sql: include_str!("../../../migrations/sqlite/0012_ranked_and_score.sql"),
             },
+            Migration {
+                version: 13,
+                name: "0013_origins",
+                sql: include_str!("../../../migrations/sqlite/0013_origins.sql"),
+            },
         ]
     }
 }

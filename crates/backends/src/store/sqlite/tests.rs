@@ -326,6 +326,9 @@ fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
 
+/// Undoes 0013_origins.
+const UNDO_13: &str = "ALTER TABLE poll DROP COLUMN allowed_origins; PRAGMA user_version = 12;";
+
 /// Undoes 0012_ranked_and_score.
 const UNDO_12: &str = "DROP TABLE tally_detail; ALTER TABLE poll DROP COLUMN counting; PRAGMA user_version = 11;";
 
@@ -379,7 +382,8 @@ async fn file_of_the_first_version_keeps_its_counts() {
         .lock_writer()
         .connection
         .execute_batch(
-            &[UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat(),
+            &[UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2]
+                .concat(),
         )
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(1));
@@ -405,7 +409,8 @@ async fn copy_of_an_earlier_version_is_checked_and_stays_as_it_was() {
             .lock_writer()
             .connection
             .execute_batch(
-                &[UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2].concat(),
+                &[UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2]
+                    .concat(),
             )
             .unwrap();
     }
@@ -430,7 +435,9 @@ async fn file_of_the_second_version_keeps_counts_and_marks() {
     store
         .lock_writer()
         .connection
-        .execute_batch(&[UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat())
+        .execute_batch(
+            &[UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat(),
+        )
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(2));
     assert_eq!((tallies(&store, &poll).await, store.polls().await.unwrap()), before);

@@ -7,6 +7,7 @@ use clap::{Args, ValueHint};
 use throng_domain::clock::Clock;
 use throng_domain::counting::Counting;
 use throng_domain::new_poll::NewPoll;
+use throng_domain::origins::Origin;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{Kind, PercentBase, Proof, Slug, Visibility};
 
@@ -79,6 +80,10 @@ pub(in crate::cli) struct Create {
     /// `adaptive`, only while the poll's votes look unusual, such as many from one network
     #[arg(long, default_value = "never", value_parser = one_of::<Proof>(Proof::WORDS))]
     proof: Proof,
+    /// Origin whose pages may vote in this poll and show it in a frame, such as https://www.example.com; repeat for each. `null` is any
+    /// page in a sandboxed frame. Pages of other origins may not, whatever CORS_ALLOW_ORIGIN is [default: as CORS_ALLOW_ORIGIN]
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    allowed_origins: Vec<Origin>,
     #[command(flatten)]
     json: Json,
 }
@@ -131,6 +136,7 @@ impl Create {
             quota: Quota { ballots: self.quota, per_option: self.option_quota },
             changeable: self.changeable,
             proof: self.proof,
+            allowed_origins: self.allowed_origins.into_iter().collect(),
             labels: self.labels,
         };
         (new, schedule)

@@ -6,7 +6,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollState};
 
 use crate::cli::console::{Json, write_json};
-use crate::view::{PollView, rfc3339_text};
+use crate::view::{AdminPollView, rfc3339_text};
 
 /// The poll's state at `now`, as text for operators.
 pub(super) fn state_text(poll: &Poll, now: Timestamp) -> String {
@@ -26,7 +26,7 @@ pub(super) fn state_text(poll: &Poll, now: Timestamp) -> String {
 /// Writes the poll after a change.
 pub(super) fn write_poll(poll: &Poll, now: Timestamp, json: Json, out: &mut dyn Write) -> anyhow::Result<()> {
     if json.json {
-        return write_json(out, &PollView::new(poll, now));
+        return write_json(out, &AdminPollView::new(poll, now));
     }
     writeln!(out, "The poll `{}` is {}.", poll.slug, state_text(poll, now))?;
     if poll.state(now) == PollState::Draft {

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::{ArgGroup, Args};
 use throng_domain::clock::Clock;
+use throng_domain::origins::{AllowedOrigins, Origin};
 use throng_domain::policy::Policy;
 use throng_domain::poll::{Kind, OptionId, PercentBase, Proof, Slug, Visibility};
 use throng_domain::poll_change::Edit as PollEdit;
@@ -14,18 +15,18 @@ use super::create::one_of;
 use super::display::write_poll;
 use crate::cli::console::{Json, write_json};
 use crate::polls::PollService;
-use crate::view::PollView;
+use crate::view::AdminPollView;
 
 /// Change a poll's texts or rules
 ///
-/// Texts, the visibility of results, the base of percentages and the proof of work can change at any time. What decides how
+/// Texts, the visibility of results, the base of percentages, the proof of work and the allowed origins can change at any time. What decides how
 /// ballots count can change only before the poll opens: its options, kind, limits, policy and quota. When it opens and closes is
 /// changed by `throng poll open` and `throng poll close`. Servers know of a change within a second.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = "throng poll edit [OPTIONS] <SLUG>")]
 #[command(group = ArgGroup::new("change").multiple(true).required(true).args([
     "title", "intro", "consent", "labels", "added", "removed", "results", "percent_base", "proof", "kind", "min", "max",
-    "policy", "quota", "option_quota", "no_option_quota", "changeable",
+    "policy", "quota", "option_quota", "no_option_quota", "changeable", "allowed_origins", "no_allowed_origins",
 ]).args(CountingFlags::IDS))]
 pub(in crate::cli) struct Edit {
     /// Slug of the poll
@@ -83,6 +84,12 @@ pub(in crate::cli) struct Edit {
     /// Whether voters may replace or withdraw their ballots until the poll closes
     #[arg(long, value_name = "BOOL")]
     changeable: Option<bool>,
+    /// Origin whose pages may vote in this poll and show it in a frame; repeat for each, also for those that may already
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    allowed_origins: Vec<Origin>,
+    /// Let pages of the origins in CORS_ALLOW_ORIGIN vote, as in polls without a list of their own
+    #[arg(long, conflicts_with = "allowed_origins")]
+    no_allowed_origins: bool,
     #[command(flatten)]
     version: Version,
     #[command(flatten)]
@@ -148,6 +155,8 @@ impl Edit {
     }
 
     fn into_edit(self) -> PollEdit {
+        let is_listed = self.no_allowed_origins || !self.allowed_origins.is_empty();
+        let allowed_origins: AllowedOrigins = self.allowed_origins.into_iter().collect();
         PollEdit {
             title: self.title,
             intro: self.intro,
@@ -158,6 +167,7 @@ impl Edit {
             results: self.results,
             percent_base: self.percent_base,
             proof: self.proof,
+            allowed_origins: is_listed.then_some(allowed_origins),
             kind: self.kind,
             min_choices: self.min,
             max_choices: self.max,
@@ -180,7 +190,7 @@ impl Archive {
     ) -> anyhow::Result<()> {
         let poll = polls.archive(&self.slug, !self.undo).await.map_err(advise)?;
         if self.json.json {
-            return write_json(out, &PollView::new(&poll, clock.now()));
+            return write_json(out, &AdminPollView::new(&poll, clock.now()));
         }
         let archived = if self.undo { "no longer archived" } else { "archived" };
         Ok(writeln!(out, "The poll `{}` is {archived}.", poll.slug)?)
@@ -196,7 +206,7 @@ impl Delete {
     ) -> anyhow::Result<()> {
         let poll = polls.at(self.version.version).delete(&self.slug).await.map_err(advise)?;
         if self.json.json {
-            return write_json(out, &PollView::new(&poll, clock.now()));
+            return write_json(out, &AdminPollView::new(&poll, clock.now()));
         }
         Ok(writeln!(out, "The draft `{}` is deleted.", poll.slug)?)
     }

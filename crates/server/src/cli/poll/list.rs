@@ -8,7 +8,7 @@ use throng_domain::store::Store;
 
 use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table};
-use crate::view::{PollView, rfc3339_text};
+use crate::view::{AdminPollView, rfc3339_text};
 
 /// List the polls in the order of their creation
 ///
@@ -29,7 +29,7 @@ impl List {
         polls.retain(|poll| self.archived || poll.archived_at.is_none());
         let now = clock.now();
         if self.json.json {
-            return write_json(out, &polls.iter().map(|poll| PollView::new(poll, now)).collect::<Vec<_>>());
+            return write_json(out, &polls.iter().map(|poll| AdminPollView::new(poll, now)).collect::<Vec<_>>());
         }
         if polls.is_empty() && all > 0 {
             return Ok(writeln!(out, "All {all} polls are archived. To list them: throng poll list --archived")?);

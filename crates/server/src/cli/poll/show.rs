@@ -14,7 +14,7 @@ use super::display::state_text;
 use crate::cli::console::{Json, write_json};
 use crate::cli::table::{Side, Table, plain};
 use crate::polls::PollService;
-use crate::view::{PollView, rfc3339_text};
+use crate::view::{AdminPollView, rfc3339_text};
 
 /// Show a poll's options and state
 ///
@@ -37,7 +37,7 @@ impl Show {
         let poll = polls.find(&self.slug).await.map_err(advise)?;
         let now = clock.now();
         if self.json.json {
-            return write_json(out, &PollView::new(&poll, now));
+            return write_json(out, &AdminPollView::new(&poll, now));
         }
         writeln!(out, "{}", plain(&poll.title))?;
         if !poll.intro.is_empty() {
@@ -53,6 +53,7 @@ impl Show {
             ("policy", policy_text(&poll)),
             ("results", format!("{}, in percent of the {}", poll.results.as_str(), poll.percent_base.as_str())),
             ("proof", poll.proof.as_str().to_owned()),
+            ("origins", poll.allowed_origins.to_string()),
             ("consent", poll.consent.clone()),
             ("archived", poll.archived_at.map_or_else(String::new, |at| format!("since {}", rfc3339_text(at)))),
             ("version", poll.version.to_string()),

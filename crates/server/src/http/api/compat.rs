@@ -12,8 +12,8 @@ use throng_domain::poll::{Poll, Viewer};
 use throng_domain::submission::{self, SentChoices};
 
 use super::results::refresh_result;
-use super::standing::THRONG_RECEIPT;
 use crate::http::problem::Problem;
+use crate::http::requested_poll::THRONG_RECEIPT;
 use crate::http::response::{json, uncached};
 use crate::http::sender::RequestSender;
 use crate::state::CoreState;

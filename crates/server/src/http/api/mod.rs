@@ -18,11 +18,8 @@ use axum::routing::{get, post};
 use super::cors;
 use super::origin;
 use super::problem::Problem;
+use super::requested_poll::{RESULT, SUBMIT};
 use crate::state::CoreState;
-
-/// The paths of the compatibility routes.
-pub const SUBMIT: &str = "/api/submit";
-pub const RESULT: &str = "/api/result";
 
 /// The API's routes, for one core.
 pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {

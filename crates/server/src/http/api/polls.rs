@@ -8,6 +8,7 @@ use hyper::HeaderMap;
 use hyper::http::request::Parts;
 
 use crate::http::problem::Problem;
+use crate::http::requested_poll::RequestedPoll;
 use crate::http::response::tagged;
 use crate::results::LivePoll;
 use crate::state::CoreState;
@@ -29,6 +30,9 @@ impl FromRequestParts<Arc<CoreState>> for PollPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, core: &Arc<CoreState>) -> Result<Self, Problem> {
+        if let Some(RequestedPoll(live)) = parts.extensions.get() {
+            return Ok(Self(Arc::clone(live)));
+        }
         let Path(slug) = Path::<String>::from_request_parts(parts, core).await.map_err(|_| Problem::PollNotFound)?;
         let app = &core.app;
         let live = app.polls.find(&slug, &app.source).await.map_err(Problem::store_not_ready)?;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
-use hyper::header::HeaderName;
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 use throng_domain::ballot::BallotId;
@@ -15,14 +14,12 @@ use throng_domain::submission::parse_ballot_id;
 
 use crate::http::origin::Peer;
 use crate::http::problem::Problem;
+use crate::http::requested_poll::THRONG_RECEIPT;
 use crate::http::response::{json, uncached};
 use crate::http::sender::take_share;
 use crate::results::LivePoll;
 use crate::state::CoreState;
 use crate::voting::{self, Receipt, ReceiptKey, Status};
-
-/// The header with a ballot's receipt.
-pub const THRONG_RECEIPT: HeaderName = HeaderName::from_static("throng-receipt");
 
 /// The ballot's id in the path, unless it can't be decoded.
 type BallotPath = Result<Path<String>, PathRejection>;

@@ -2,32 +2,41 @@
 
 use askama::Template;
 use hyper::header::HeaderValue;
+use throng_domain::origins::Origin;
 
 use super::page::{PlainPage, PollPage};
 
 /// A page, with its policy.
 pub trait Page: Template {
     /// The value of `Content-Security-Policy`.
-    const POLICY: HeaderValue;
+    fn policy(&self) -> HeaderValue;
 }
 
 /// A poll's page loads resources from this server only, runs no inline script except
-/// [`BALLOT_ID_SCRIPT`](super::assets::BALLOT_ID_SCRIPT), which is allowed by its digest, has workers of this server only, sends
-/// forms to this server only, and can't be framed.
+/// [`BALLOT_ID_SCRIPT`](super::assets::BALLOT_ID_SCRIPT), which is allowed by its digest, has workers of this server only, and sends
+/// forms to this server only.
+const OF_POLL: &str = "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I='; \
+     worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+     form-action 'self'; base-uri 'none'";
+
+/// Only pages of the origins that the poll lists show it in a frame. What has no origin of its own can't be named there.
 impl Page for PollPage<'_> {
-    const POLICY: HeaderValue = HeaderValue::from_static(
-        "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I='; \
-         worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    );
+    fn policy(&self) -> HeaderValue {
+        let ancestors = self.allowed_origins().iter().filter(|origin| !origin.is_opaque()).map(Origin::as_str);
+        let ancestors = ancestors.collect::<Vec<_>>().join(" ");
+        let ancestors = if ancestors.is_empty() { "'none'" } else { &ancestors };
+        HeaderValue::try_from(format!("{OF_POLL}; frame-ancestors {ancestors}")).expect("an origin is visible ASCII")
+    }
 }
 
 /// A page without a poll has text only.
 impl Page for PlainPage {
-    const POLICY: HeaderValue = HeaderValue::from_static(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; \
-         form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-    );
+    fn policy(&self) -> HeaderValue {
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'self'; img-src 'self' data:; \
+             form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+        )
+    }
 }
 
 #[cfg(test)]
@@ -40,7 +49,7 @@ mod tests {
         use sha2::Digest as _;
         let digest = sha2::Sha256::digest(assets::BALLOT_ID_SCRIPT);
         let expected = format!("'sha256-{}'", base64(&digest));
-        assert!(PollPage::POLICY.to_str().unwrap().contains(&expected), "write {expected} into POLICY");
+        assert!(OF_POLL.contains(&expected), "write {expected} into OF_POLL");
         assert!(!assets::BALLOT_ID_SCRIPT.contains("</"), "the HTML parser would end the script there");
     }
 

@@ -296,12 +296,12 @@ fn html(page: &impl Page) -> Response {
 }
 
 /// `response` with a page as its body; its status and other headers stay.
-fn as_page<P: Page>(mut response: Response, page: &P) -> Response {
+fn as_page(mut response: Response, page: &impl Page) -> Response {
     let text = page.render().expect("a page is written to a String, which can't fail");
     *response.body_mut() = Body::from(text);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CONTENT_SECURITY_POLICY, P::POLICY);
+    headers.insert(CONTENT_SECURITY_POLICY, page.policy());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Not `no-referrer`: with it, a form's POST would have the `Origin` `null`.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));

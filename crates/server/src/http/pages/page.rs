@@ -4,6 +4,7 @@ use askama::Template;
 use throng_domain::ballot::BallotId;
 use throng_domain::clock::Timestamp;
 use throng_domain::code::CODE_BYTES_MAX;
+use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::Policy;
 use throng_domain::poll::{OptionId, Poll, PollState, Viewer, Visibility};
 use throng_domain::submission::SentChoices;
@@ -190,6 +191,13 @@ impl<'a> PollPage<'a> {
         let code = (poll.policy == Policy::Code).then_some(visit.code);
         let Visit { site, message, voter, is_code_refused, .. } = visit;
         Self { site, texts, poll, message, voter, voter_field, needs_voter, code, is_code_refused, leads_to, shown }
+    }
+}
+
+impl PollPage<'_> {
+    /// The origins whose pages may show this one in a frame.
+    pub fn allowed_origins(&self) -> &AllowedOrigins {
+        &self.poll.allowed_origins
     }
 }
 

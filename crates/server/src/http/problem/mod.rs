@@ -32,6 +32,8 @@ pub enum Problem {
     PollNotFound,
     /// A page of a foreign origin that isn't allowed sent a ballot.
     OriginNotAllowed,
+    /// A page of an origin that the poll doesn't list sent a ballot, or the withdrawal of one.
+    OriginNotListed,
     /// The address exists, but doesn't support this method.
     MethodNotAllowed,
     /// The body is larger than the route accepts.
@@ -131,6 +133,9 @@ impl Problem {
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is nothing here"),
             Self::PollNotFound => (StatusCode::NOT_FOUND, "poll_not_found", "There is no such poll"),
             Self::OriginNotAllowed => (StatusCode::FORBIDDEN, "origin_not_allowed", "Origin not allowed"),
+            Self::OriginNotListed => {
+                (StatusCode::FORBIDDEN, "origin_not_listed", "Pages of this origin may not vote in this poll")
+            }
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
             Self::BodyUnreadable => (StatusCode::BAD_REQUEST, "body_unreadable", "The body can't be read"),
@@ -181,6 +186,12 @@ impl Problem {
             Self::OriginNotAllowed => {
                 "The ballot was not counted. To accept ballots from pages of this origin, add it to CORS_ALLOW_ORIGIN; \
                 if it is the poll's own page, configure the proxy in front to pass on the original Host header."
+                    .into()
+            }
+            Self::OriginNotListed => {
+                "Nothing was counted or changed. This poll lists the origins whose pages may vote in it: to add this one, name it \
+                with the others in throng poll edit --allow-origin (null for pages in sandboxed frames); if it is the poll's own \
+                page, configure the proxy in front to pass on the original Host header."
                     .into()
             }
             Self::MethodNotAllowed => "The Allow header lists the methods that this address supports.".into(),
@@ -399,6 +410,7 @@ mod tests {
             Problem::NotFound,
             Problem::PollNotFound,
             Problem::OriginNotAllowed,
+            Problem::OriginNotListed,
             Problem::MethodNotAllowed,
             Problem::TooLarge { bytes_max: 16 * 1_024 },
             Problem::BodyUnreadable,

@@ -12,8 +12,9 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use super::connections::ConnectionMetrics;
 
 /// The reasons to refuse a ballot: the problem codes of the responses.
-pub const REFUSAL_REASONS: [&str; 31] = [
+pub const REFUSAL_REASONS: [&str; 32] = [
     "origin_not_allowed",
+    "origin_not_listed",
     "not_a_ballot",
     "invalid_choice",
     "too_large",

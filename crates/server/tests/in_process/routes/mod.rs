@@ -18,6 +18,7 @@ mod network_limit;
 mod operations;
 mod origin;
 mod overload;
+mod poll_origins;
 mod polls;
 mod proof;
 mod ranked;

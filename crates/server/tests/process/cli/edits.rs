@@ -30,6 +30,25 @@ fn a_draft_is_edited_then_opened_then_only_its_texts() {
 }
 
 #[test]
+fn allowed_origins_change_at_any_time_and_are_noted() {
+    let workspace = Workspace::with_demo();
+    let created =
+        workspace.create("song", "--allow-origin HTTPS://Ok.example/ --allow-origin null --opens-at now").succeeds();
+    assert!(created.contains("song"));
+    assert!(workspace.run("poll show song").succeeds().contains("origins  https://ok.example, null"));
+    workspace.run("poll edit song --allow-origin https://ok.example/page").fails(2, &["nothing after them"]);
+    workspace.run("poll edit song --allow-origin *").fails(2, &["each origin in full"]);
+    workspace.run("poll edit song --allow-origin null --no-allowed-origins").fails(2, &["--no-allowed-origins"]);
+    let edited = workspace.run("poll edit song --allow-origin https://b.example --by Ann --json").json();
+    assert_eq!(edited["allowed_origins"], json!(["https://b.example"]));
+    let log = workspace.run("poll log song").succeeds();
+    assert!(log.contains("by Ann") && log.contains("allowed_origins") && log.contains("https://b.example"), "{log}");
+    let edited = workspace.run("poll edit song --no-allowed-origins --json").json();
+    assert_eq!(edited["allowed_origins"], json!([]));
+    assert!(!workspace.run("poll show song").succeeds().contains("origins"));
+}
+
+#[test]
 fn a_draft_is_deleted_and_an_opened_poll_archived() {
     let workspace = Workspace::with_demo();
     workspace.create("song", "").succeeds();

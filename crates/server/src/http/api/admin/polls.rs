@@ -9,6 +9,7 @@ use hyper::header::{HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
 use throng_domain::counting::CountingEdit;
+use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::Policy;
 use throng_domain::poll::{Kind, OptionId, PercentBase, PollId, Proof, Visibility};
 use throng_domain::poll_change::Edit;
@@ -117,6 +118,7 @@ pub struct Patch {
     results: Option<Visibility>,
     percent_base: Option<PercentBase>,
     proof: Option<Proof>,
+    allowed_origins: Option<AllowedOrigins>,
     kind: Option<Kind>,
     min_choices: Option<u16>,
     max_choices: Option<u16>,
@@ -152,6 +154,7 @@ impl From<Patch> for Edit {
             results: patch.results,
             percent_base: patch.percent_base,
             proof: patch.proof,
+            allowed_origins: patch.allowed_origins,
             kind: patch.kind,
             min_choices: patch.min_choices,
             max_choices: patch.max_choices,

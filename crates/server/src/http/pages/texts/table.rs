@@ -139,6 +139,7 @@ impl Texts {
             | Problem::NotFound
             | Problem::PollNotFound
             | Problem::OriginNotAllowed
+            | Problem::OriginNotListed
             | Problem::MethodNotAllowed
             | Problem::TooLarge { .. }
             | Problem::BodyUnreadable
@@ -166,7 +167,7 @@ impl Texts {
 
     /// What a page says that shows no poll because of this problem.
     pub fn plain(&self, problem: &Problem) -> PlainText {
-        if matches!(problem, Problem::OriginNotAllowed) {
+        if matches!(problem, Problem::OriginNotAllowed | Problem::OriginNotListed) {
             self.origin_not_allowed
         } else if matches!(problem, Problem::NotFound) {
             self.nothing_here
