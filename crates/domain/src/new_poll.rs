@@ -5,7 +5,7 @@ use crate::counting::Counting;
 use crate::ids::{OptionId, PollId, Slug};
 use crate::origins::AllowedOrigins;
 use crate::policy::{Policy, Quota};
-use crate::poll::{Kind, PercentBase, Poll, PollOption, Proof, Visibility};
+use crate::poll::{Kind, Locale, OptionOrder, PercentBase, Poll, PollOption, Proof, Visibility};
 
 /// The data of a poll to be created. Its options get the ids 1, 2, 3 … in the order given.
 #[derive(Clone, Debug)]
@@ -44,6 +44,10 @@ pub struct NewPoll {
     pub proof: Proof,
     /// Whose pages may vote in it, read its API and show it in a frame; if empty, the server's configuration decides.
     pub allowed_origins: AllowedOrigins,
+    /// The language of its texts.
+    pub locale: Locale,
+    /// In which order its page shows the options.
+    pub option_order: OptionOrder,
     /// The options' labels, in the order they are shown.
     pub labels: Vec<String>,
 }
@@ -70,6 +74,8 @@ impl NewPoll {
             changeable: false,
             proof: Proof::Never,
             allowed_origins: AllowedOrigins::default(),
+            locale: Locale::English,
+            option_order: OptionOrder::Fixed,
             labels: labels.map(str::to_owned).into(),
         }
     }
@@ -107,6 +113,8 @@ impl NewPoll {
             changeable: self.changeable,
             proof: self.proof,
             allowed_origins: self.allowed_origins,
+            locale: self.locale,
+            option_order: self.option_order,
             voids: Vec::new(),
             imported: Vec::new(),
             version: 1,

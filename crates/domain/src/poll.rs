@@ -63,6 +63,10 @@ pub struct Poll {
     pub proof: Proof,
     /// Whose pages may vote in it, read its API and show it in a frame; if empty, the server's configuration decides.
     pub allowed_origins: AllowedOrigins,
+    /// The language of its texts.
+    pub locale: Locale,
+    /// In which order its page shows the options.
+    pub option_order: OptionOrder,
     /// Which ballots don't count.
     pub voids: Vec<Void>,
     /// Counts from an earlier system, of which there are no ballots here: they are added to those of the ballots.
@@ -135,6 +139,34 @@ words! {
 }
 
 words! {
+    /// The language of a poll's texts, as a tag (BCP 47).
+    Locale {
+        /// English.
+        English = "en",
+        /// Chinese, in traditional characters.
+        TraditionalChinese = "zh-Hant",
+        /// Chinese, in simplified characters.
+        SimplifiedChinese = "zh-Hans",
+        /// Japanese.
+        Japanese = "ja",
+        /// Spanish.
+        Spanish = "es",
+        /// Arabic.
+        Arabic = "ar",
+    }
+}
+
+words! {
+    /// In which order a poll's page shows the options.
+    OptionOrder {
+        /// As they are stored.
+        Fixed = "fixed",
+        /// In an order of the visitor's own, so that no option profits from being the first.
+        Shuffle = "shuffle",
+    }
+}
+
+words! {
     /// The state of a poll at a given time.
     PollState {
         /// No opening time is set.
@@ -164,6 +196,18 @@ impl Kind {
         match self {
             Self::Single | Self::Multiple => false,
             Self::Ranked | Self::Score => true,
+        }
+    }
+}
+
+impl Locale {
+    /// Whether texts in this language are written from right to left.
+    pub fn is_right_to_left(self) -> bool {
+        match self {
+            Self::English | Self::TraditionalChinese | Self::SimplifiedChinese | Self::Japanese | Self::Spanish => {
+                false
+            }
+            Self::Arabic => true,
         }
     }
 }

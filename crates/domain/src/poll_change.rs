@@ -9,7 +9,7 @@ use crate::counting::CountingEdit;
 use crate::ids::OptionId;
 use crate::origins::AllowedOrigins;
 use crate::policy::{Policy, Quota};
-use crate::poll::{Kind, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
+use crate::poll::{Kind, Locale, OptionOrder, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
 use crate::store::StoreError;
 use crate::tally::TallyChange;
 use crate::void::{VOIDS_MAX, Void, VoidRule};
@@ -64,6 +64,10 @@ pub struct Edit {
     pub proof: Option<Proof>,
     /// Whose pages may vote.
     pub allowed_origins: Option<AllowedOrigins>,
+    /// The language of its texts.
+    pub locale: Option<Locale>,
+    /// In which order its page shows the options.
+    pub option_order: Option<OptionOrder>,
     /// What a ballot says of the options. If it changes, the limits become those of a new poll, unless they are given too.
     pub kind: Option<Kind>,
     /// The fewest options that a ballot may choose.
@@ -100,7 +104,7 @@ pub enum EditFault {
     #[error("\n  {}", .0.join("\n  "))]
     Invalid(Vec<String>),
     /// What decides how ballots count can't change any more: it has ballots, or may have accepted some.
-    #[error("{} can't change once a poll has opened, or has ballots or imported votes; what may change then: title, intro, consent text, labels of options, visibility of the results, percent base, proof, allowed origins", .0.join(", "))]
+    #[error("{} can't change once a poll has opened, or has ballots or imported votes; what may change then: title, intro, consent text, labels of options, visibility of the results, percent base, proof, allowed origins, locale, order of the options on the page", .0.join(", "))]
     Fixed(Vec<&'static str>),
 }
 
@@ -338,6 +342,8 @@ impl Poll {
         if let Some(allowed) = &edit.allowed_origins {
             poll.allowed_origins.clone_from(allowed);
         }
+        poll.locale = edit.locale.unwrap_or(poll.locale);
+        poll.option_order = edit.option_order.unwrap_or(poll.option_order);
         poll.kind = edit.kind.unwrap_or(poll.kind);
         let default_limits = poll.kind.default_limits(poll.options.len());
         if poll.kind != self.kind {

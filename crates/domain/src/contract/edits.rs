@@ -9,7 +9,7 @@ use crate::code::BatchName;
 use crate::new_poll::NewPoll;
 use crate::origins::AllowedOrigins;
 use crate::policy::{Policy, Quota};
-use crate::poll::{Kind, OptionId, Poll, Visibility};
+use crate::poll::{Kind, Locale, OptionId, OptionOrder, Poll, Visibility};
 use crate::poll_change::{Edit, PollChange};
 use crate::store::{Mark, Store, StoreError, Window};
 
@@ -45,6 +45,8 @@ pub async fn a_draft_is_edited(store: &dyn Store) {
         per_option: Some(Some(2)),
         results: Some(Visibility::Never),
         allowed_origins: Some(origins(&["https://a.example", "null"])),
+        locale: Some(Locale::TraditionalChinese),
+        option_order: Some(OptionOrder::Shuffle),
         ..Edit::default()
     };
     let after = done(edit(store, &before, change).await);
@@ -81,9 +83,16 @@ pub async fn only_texts_of_a_poll_with_ballots_are_edited(store: &dyn Store) {
     }
     let labels_of = vec![(OptionId(1), "erste".to_owned())];
     let listed = Some(origins(&["https://a.example"]));
-    let free = Edit { labels: labels_of, allowed_origins: listed.clone(), ..Edit::default() };
+    let free = Edit {
+        labels: labels_of,
+        allowed_origins: listed.clone(),
+        locale: Some(Locale::Arabic),
+        option_order: Some(OptionOrder::Shuffle),
+        ..Edit::default()
+    };
     let after = done(edit(store, &poll, free).await);
-    assert_eq!(done(store.poll(&poll.slug).await).map(|poll| poll.allowed_origins), listed);
+    let stored = done(store.poll(&poll.slug).await).expect("it is there");
+    assert_eq!((Some(stored.allowed_origins), stored.locale), (listed, Locale::Arabic));
     assert_eq!(labels(&after)[0], (1, "erste"));
     let counts = tallies(store, &poll).await;
     assert_eq!((counts.voters, &counts.counts), (before.voters, &before.counts));

@@ -6,7 +6,9 @@ use throng_domain::counting::{Counting, CountingEdit};
 use throng_domain::new_poll::NewPoll;
 use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::{Policy, Quota};
-use throng_domain::poll::{Kind, OPTIONS_MAX, OptionId, PercentBase, Poll, PollId, Proof, Slug, Visibility};
+use throng_domain::poll::{
+    Kind, Locale, OPTIONS_MAX, OptionId, OptionOrder, PercentBase, Poll, PollId, Proof, Slug, Visibility,
+};
 use throng_domain::poll_change::{Edit, WindowEdit};
 use throng_domain::window::{Window, WindowFault};
 
@@ -67,6 +69,12 @@ pub struct PollDefinition {
     /// Whose pages may vote.
     #[serde(default)]
     pub allowed_origins: AllowedOrigins,
+    /// The language of its texts.
+    #[serde(default = "english")]
+    pub locale: Locale,
+    /// In which order its page shows the options.
+    #[serde(default = "fixed")]
+    pub option_order: OptionOrder,
 }
 
 /// An option: its label, with the next id, or both.
@@ -107,6 +115,14 @@ fn unlimited() -> Policy {
 
 fn never() -> Proof {
     Proof::Never
+}
+
+fn english() -> Locale {
+    Locale::English
+}
+
+fn fixed() -> OptionOrder {
+    OptionOrder::Fixed
 }
 
 /// What was done so that a poll is as it is defined.
@@ -162,6 +178,8 @@ impl PollDefinition {
             changeable: self.changeable,
             proof: self.proof,
             allowed_origins: self.allowed_origins,
+            locale: self.locale,
+            option_order: self.option_order,
             labels: options.into_iter().map(|(_, label)| label).collect(),
         };
         Ok((new, schedule))
@@ -241,6 +259,8 @@ impl PollDefinition {
             percent_base: Some(self.percent_base),
             proof: Some(self.proof),
             allowed_origins: Some(self.allowed_origins.clone()),
+            locale: Some(self.locale),
+            option_order: Some(self.option_order),
             kind: Some(self.kind),
             min_choices: Some(self.min_choices.unwrap_or(min)),
             max_choices: Some(self.max_choices.unwrap_or(max)),

@@ -14,7 +14,9 @@ use throng_domain::clock::Timestamp;
 use throng_domain::counting::Counting;
 use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::{Policy, Quota};
-use throng_domain::poll::{Kind, OptionId, PercentBase, Poll, PollOption, PollState, Proof, Visibility};
+use throng_domain::poll::{
+    Kind, Locale, OptionId, OptionOrder, PercentBase, Poll, PollOption, PollState, Proof, Visibility,
+};
 use throng_domain::tally::{OptionResult, Tallies};
 
 pub use self::audit::AuditView;
@@ -51,6 +53,8 @@ pub struct PollView<'a> {
     quota: Option<Quota>,
     changeable: bool,
     proof: Proof,
+    locale: Locale,
+    option_order: OptionOrder,
     version: u64,
     options: &'a [PollOption],
 }
@@ -77,6 +81,8 @@ impl<'a> PollView<'a> {
             quota: poll.policy.identifies_voters().then_some(poll.quota),
             changeable: poll.changeable,
             proof: poll.proof,
+            locale: poll.locale,
+            option_order: poll.option_order,
             version: poll.version,
             options: &poll.options,
         }

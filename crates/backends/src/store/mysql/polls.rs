@@ -23,7 +23,7 @@ use super::{audit, tallies};
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                      percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                     archived_at, last_option, voids, imported, counting, allowed_origins, \
+                     archived_at, last_option, voids, imported, counting, allowed_origins, locale, option_order, \
                      o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
@@ -156,8 +156,8 @@ async fn delete_from(writer: &mut MySqlConnection, table: &str, poll: PollId) ->
 async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, voids, imported, counting, allowed_origins, slug) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               version, voids, imported, counting, allowed_origins, locale, option_order, slug) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).execute(writer).await?;
     i64::try_from(inserted.last_insert_id()).map(PollId).map_err(corrupt)
 }
@@ -166,7 +166,7 @@ async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = ?, intro = ?, consent = ?, kind = ?, min_choices = ?, max_choices = ?, \
                opens_at = ?, closes_at = ?, closed_at = ?, final_at = ?, archived_at = ?, results = ?, percent_base = ?, \
                policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ?, imported = ?, counting = ?, \
-               allowed_origins = ? \
+               allowed_origins = ?, locale = ?, option_order = ? \
                WHERE id = ?";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
@@ -201,6 +201,8 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(imported::to_stored(&poll.imported))
         .bind(poll.counting.to_stored())
         .bind(poll.allowed_origins.to_stored())
+        .bind(poll.locale.as_str())
+        .bind(poll.option_order.as_str())
 }
 
 async fn insert_options(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -331,6 +333,8 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         imported: stored_imported(row, 23)?,
         counting: stored_counting(row, 24)?,
         allowed_origins: stored_origins(row, 25)?,
+        locale: word(row, 26)?,
+        option_order: word(row, 27)?,
         options: Vec::new(),
     })
 }

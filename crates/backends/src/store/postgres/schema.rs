@@ -76,8 +76,8 @@ pub fn migrations() -> &'static [Migration] {
             },
             Migration {
                 version: 13,
-                name: "0013_origins",
-                sql: include_str!("../../../migrations/postgres/0013_origins.sql"),
+                name: "0013_origins_and_locale",
+                sql: include_str!("../../../migrations/postgres/0013_origins_and_locale.sql"),
             },
         ]
     }

@@ -73,8 +73,8 @@ pub fn migrations() -> &'static [Migration] {
             },
             Migration {
                 version: 13,
-                name: "0013_origins",
-                sql: include_str!("../../../migrations/sqlite/0013_origins.sql"),
+                name: "0013_origins_and_locale",
+                sql: include_str!("../../../migrations/sqlite/0013_origins_and_locale.sql"),
             },
         ]
     }

@@ -326,8 +326,9 @@ fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
 
-/// Undoes 0013_origins.
-const UNDO_13: &str = "ALTER TABLE poll DROP COLUMN allowed_origins; PRAGMA user_version = 12;";
+/// Undoes 0013_origins_and_locale.
+const UNDO_13: &str = "ALTER TABLE poll DROP COLUMN allowed_origins; ALTER TABLE poll DROP COLUMN locale; \
+                       ALTER TABLE poll DROP COLUMN option_order; PRAGMA user_version = 12;";
 
 /// Undoes 0012_ranked_and_score.
 const UNDO_12: &str = "DROP TABLE tally_detail; ALTER TABLE poll DROP COLUMN counting; PRAGMA user_version = 11;";

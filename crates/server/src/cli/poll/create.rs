@@ -9,7 +9,7 @@ use throng_domain::counting::Counting;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::origins::Origin;
 use throng_domain::policy::{Policy, Quota};
-use throng_domain::poll::{Kind, PercentBase, Proof, Slug, Visibility};
+use throng_domain::poll::{Kind, Locale, OptionOrder, PercentBase, Proof, Slug, Visibility};
 
 use super::advice::advise;
 use super::counting::CountingFlags;
@@ -84,6 +84,14 @@ pub(in crate::cli) struct Create {
     /// page in a sandboxed frame. Pages of other origins may not, whatever CORS_ALLOW_ORIGIN is [default: as CORS_ALLOW_ORIGIN]
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     allowed_origins: Vec<Origin>,
+    /// Language of the title, the options and the other texts given here, for screen readers and the browser's fonts; the page's own
+    /// texts are in English
+    #[arg(long, default_value = "en", value_parser = one_of::<Locale>(Locale::WORDS))]
+    locale: Locale,
+    /// Order in which the page shows the options: as given, or another one for each ballot, so that none profits from being the first;
+    /// without JavaScript it is as given
+    #[arg(long, default_value = "fixed", value_parser = one_of::<OptionOrder>(OptionOrder::WORDS))]
+    option_order: OptionOrder,
     #[command(flatten)]
     json: Json,
 }
@@ -137,6 +145,8 @@ impl Create {
             changeable: self.changeable,
             proof: self.proof,
             allowed_origins: self.allowed_origins.into_iter().collect(),
+            locale: self.locale,
+            option_order: self.option_order,
             labels: self.labels,
         };
         (new, schedule)

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use throng_domain::clock::Clock;
 use throng_domain::origins::{AllowedOrigins, Origin};
 use throng_domain::policy::Policy;
-use throng_domain::poll::{Kind, OptionId, PercentBase, Proof, Slug, Visibility};
+use throng_domain::poll::{Kind, Locale, OptionId, OptionOrder, PercentBase, Proof, Slug, Visibility};
 use throng_domain::poll_change::Edit as PollEdit;
 
 use super::advice::advise;
@@ -19,7 +19,8 @@ use crate::view::AdminPollView;
 
 /// Change a poll's texts or rules
 ///
-/// Texts, the visibility of results, the base of percentages, the proof of work and the allowed origins can change at any time. What decides how
+/// Texts, the visibility of results, the base of percentages, the proof of work, the allowed origins, the locale and the order on the
+/// page can change at any time. What decides how
 /// ballots count can change only before the poll opens: its options, kind, limits, policy and quota. When it opens and closes is
 /// changed by `throng poll open` and `throng poll close`. Servers know of a change within a second.
 #[derive(Debug, Args)]
@@ -27,6 +28,7 @@ use crate::view::AdminPollView;
 #[command(group = ArgGroup::new("change").multiple(true).required(true).args([
     "title", "intro", "consent", "labels", "added", "removed", "results", "percent_base", "proof", "kind", "min", "max",
     "policy", "quota", "option_quota", "no_option_quota", "changeable", "allowed_origins", "no_allowed_origins",
+    "locale", "option_order",
 ]).args(CountingFlags::IDS))]
 pub(in crate::cli) struct Edit {
     /// Slug of the poll
@@ -90,6 +92,12 @@ pub(in crate::cli) struct Edit {
     /// Let pages of the origins in CORS_ALLOW_ORIGIN vote, as in polls without a list of their own
     #[arg(long, conflicts_with = "allowed_origins")]
     no_allowed_origins: bool,
+    /// Language of the poll's texts
+    #[arg(long, value_parser = one_of::<Locale>(Locale::WORDS))]
+    locale: Option<Locale>,
+    /// Order in which the page shows the options: as stored, or another one for each ballot
+    #[arg(long, value_parser = one_of::<OptionOrder>(OptionOrder::WORDS))]
+    option_order: Option<OptionOrder>,
     #[command(flatten)]
     version: Version,
     #[command(flatten)]
@@ -168,6 +176,8 @@ impl Edit {
             percent_base: self.percent_base,
             proof: self.proof,
             allowed_origins: is_listed.then_some(allowed_origins),
+            locale: self.locale,
+            option_order: self.option_order,
             kind: self.kind,
             min_choices: self.min,
             max_choices: self.max,

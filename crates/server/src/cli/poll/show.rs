@@ -54,6 +54,8 @@ impl Show {
             ("results", format!("{}, in percent of the {}", poll.results.as_str(), poll.percent_base.as_str())),
             ("proof", poll.proof.as_str().to_owned()),
             ("origins", poll.allowed_origins.to_string()),
+            ("locale", poll.locale.as_str().to_owned()),
+            ("order", poll.option_order.as_str().to_owned()),
             ("consent", poll.consent.clone()),
             ("archived", poll.archived_at.map_or_else(String::new, |at| format!("since {}", rfc3339_text(at)))),
             ("version", poll.version.to_string()),

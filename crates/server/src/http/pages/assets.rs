@@ -20,6 +20,9 @@ pub const SOLVER: Asset =
 /// The script that gives a ballot its id. Inline in the page, since it has to run before the ballot can be sent.
 pub const BALLOT_ID_SCRIPT: &str = include_str!("../../../../../web/ballot_id.js");
 
+/// The script that gives the options an order of the ballot's own. Inline in the page, since it has to run before they are painted.
+pub const OPTION_ORDER_SCRIPT: &str = include_str!("../../../../../web/option_order.js");
+
 /// A file that the pages load.
 #[derive(Debug)]
 pub struct Asset {

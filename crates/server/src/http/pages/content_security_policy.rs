@@ -13,9 +13,10 @@ pub trait Page: Template {
 }
 
 /// A poll's page loads resources from this server only, runs no inline script except
-/// [`BALLOT_ID_SCRIPT`](super::assets::BALLOT_ID_SCRIPT), which is allowed by its digest, has workers of this server only, and sends
-/// forms to this server only.
-const OF_POLL: &str = "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I='; \
+/// [`BALLOT_ID_SCRIPT`](super::assets::BALLOT_ID_SCRIPT) and [`OPTION_ORDER_SCRIPT`](super::assets::OPTION_ORDER_SCRIPT), which are
+/// allowed by their digests, has workers of this server only, and sends forms to this server only.
+const OF_POLL: &str = "default-src 'none'; script-src 'self' 'sha256-RnMogN10mybWt3OMmNGDtdjoDiXLGbudI47PWNopA8I=' \
+     'sha256-firFP2ryhCnZMPzxA9B8WrrlGXaxKujGi7Q3347WKMs='; \
      worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
      form-action 'self'; base-uri 'none'";
 
@@ -45,12 +46,13 @@ mod tests {
     use crate::http::pages::assets;
 
     #[test]
-    fn policy_contains_the_inline_script_digest() {
+    fn policy_contains_the_digests_of_the_inline_scripts() {
         use sha2::Digest as _;
-        let digest = sha2::Sha256::digest(assets::BALLOT_ID_SCRIPT);
-        let expected = format!("'sha256-{}'", base64(&digest));
-        assert!(OF_POLL.contains(&expected), "write {expected} into OF_POLL");
-        assert!(!assets::BALLOT_ID_SCRIPT.contains("</"), "the HTML parser would end the script there");
+        for script in [assets::BALLOT_ID_SCRIPT, assets::OPTION_ORDER_SCRIPT] {
+            let expected = format!("'sha256-{}'", base64(&sha2::Sha256::digest(script)));
+            assert!(OF_POLL.contains(&expected), "write {expected} into OF_POLL");
+            assert!(!script.contains("</"), "the HTML parser would end the script there");
+        }
     }
 
     /// Base64 with padding (RFC 4648).

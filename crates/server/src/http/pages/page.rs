@@ -6,7 +6,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::code::CODE_BYTES_MAX;
 use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::Policy;
-use throng_domain::poll::{OptionId, Poll, PollState, Viewer, Visibility};
+use throng_domain::poll::{Kind, Locale, OptionId, OptionOrder, Poll, PollState, Viewer, Visibility};
 use throng_domain::submission::SentChoices;
 
 use super::super::problem::Problem;
@@ -110,6 +110,7 @@ pub struct PollPage<'a> {
     site: PublicUrl,
     texts: &'static Texts,
     poll: &'a Poll,
+    lang: Language,
     message: Option<String>,
     /// The voter's token, for the form.
     voter: Option<String>,
@@ -124,6 +125,17 @@ pub struct PollPage<'a> {
     /// Whether the ballot was refused because of it.
     is_code_refused: bool,
     shown: Shown<'a>,
+}
+
+/// The language of the texts that are the poll's own, as attributes of elements. In a poll whose language may not have been given, the
+/// browser finds out a text's direction.
+struct Language {
+    /// Of an element with a text of its own line.
+    block: String,
+    /// Of a label, whose direction the browser finds out: it may be a name in another script.
+    label: String,
+    /// The direction of the page.
+    direction: &'static str,
 }
 
 enum Shown<'a> {
@@ -190,7 +202,32 @@ impl<'a> PollPage<'a> {
         });
         let code = (poll.policy == Policy::Code).then_some(visit.code);
         let Visit { site, message, voter, is_code_refused, .. } = visit;
-        Self { site, texts, poll, message, voter, voter_field, needs_voter, code, is_code_refused, leads_to, shown }
+        let lang = Language::of(poll.locale);
+        Self {
+            site,
+            texts,
+            poll,
+            lang,
+            message,
+            voter,
+            voter_field,
+            needs_voter,
+            code,
+            is_code_refused,
+            leads_to,
+            shown,
+        }
+    }
+}
+
+impl Language {
+    fn of(locale: Locale) -> Self {
+        if locale == Locale::English {
+            return Self { block: String::new(), label: String::new(), direction: "auto" };
+        }
+        let direction = if locale.is_right_to_left() { "rtl" } else { "ltr" };
+        let label = format!(r#" lang="{}""#, locale.as_str());
+        Self { block: format!(r#"{label} dir="{direction}""#), label, direction }
     }
 }
 

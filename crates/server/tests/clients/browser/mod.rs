@@ -6,6 +6,7 @@
 mod appearance;
 mod codes;
 mod lost_responses;
+mod option_order;
 mod proof;
 mod ranking;
 mod voters;

@@ -5,6 +5,7 @@ use throng_testkit::{Answer, TestServer};
 mod ballot;
 mod changes;
 mod codes;
+mod language;
 mod outcome;
 mod proof;
 mod receipt;

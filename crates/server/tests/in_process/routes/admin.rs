@@ -191,14 +191,19 @@ fn an_edit_needs_the_version_it_changes() {
     let broken = edit(&[("if-match", "*")], r#"{"title": "", "max_choices": 9}"#);
     broken.assert_problem(422, "invalid_poll");
     assert!(broken.json()["faults"].as_array().unwrap().len() >= 2, "{broken:?}");
-    let listed = edit(&[("if-match", "*")], r#"{"allowed_origins": ["https://ok.example:443", "null", "null"]}"#);
+    let listed = edit(
+        &[("if-match", "*")],
+        r#"{"allowed_origins": ["https://ok.example:443", "null", "null"], "locale": "ja", "option_order": "shuffle"}"#,
+    );
     assert_eq!(listed.json()["allowed_origins"], json!(["https://ok.example", "null"]), "{listed:?}");
+    assert_eq!((&listed.json()["locale"], &listed.json()["option_order"]), (&json!("ja"), &json!("shuffle")));
     let many: Vec<_> = (0..51).map(|n| format!("https://{n}.example")).collect();
     let many = json!({"allowed_origins": many}).to_string();
     edit(&[("if-match", "*")], &many).assert_problem(422, "invalid_poll");
     for unknown in [
         r#"{"allowed_origins": ["https://ok.example/page"]}"#,
         r#"{"allowed_origins": ["*"]}"#,
+        r#"{"locale": "xx"}"#,
         r#"{"votes": 999}"#,
         r#"{"is_admin": true}"#,
         r#"{"quota": {"votes": 1}}"#,

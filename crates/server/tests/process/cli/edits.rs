@@ -30,6 +30,17 @@ fn a_draft_is_edited_then_opened_then_only_its_texts() {
 }
 
 #[test]
+fn locale_and_order_change_at_any_time() {
+    let workspace = Workspace::with_demo();
+    let made = workspace.create("song", "--locale zh-Hant --option-order shuffle --opens-at now --json").json();
+    assert_eq!((&made["locale"], &made["option_order"]), (&json!("zh-Hant"), &json!("shuffle")));
+    workspace.run("poll edit song --locale zh-hant").fails(2, &["zh-Hant, zh-Hans"]);
+    let edited = workspace.run("poll edit song --locale ar --option-order fixed --json").json();
+    assert_eq!((&edited["locale"], &edited["option_order"]), (&json!("ar"), &json!("fixed")));
+    assert!(workspace.run("poll show song").succeeds().contains("locale   ar"));
+}
+
+#[test]
 fn allowed_origins_change_at_any_time_and_are_noted() {
     let workspace = Workspace::with_demo();
     let created =

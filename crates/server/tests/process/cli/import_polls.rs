@@ -13,6 +13,8 @@ kind = "multiple"
 policy = "device"
 quota = { ballots = 10, per_option = 3 }
 allowed_origins = ["https://news.example:443", "null"]
+locale = "zh-Hans"
+option_order = "shuffle"
 opens_at = 2099-07-01T20:00:00+02:00
 closes_at = "+2h"
 
@@ -33,6 +35,7 @@ fn file_is_imported_any_number_of_times() {
     let made = workspace.run("poll show song --json").json();
     assert_eq!((&made["state"], &made["closes_at"]), (&json!("scheduled"), &json!("2099-07-01T20:00:00.000Z")));
     assert_eq!((&made["quota"], &made["max_choices"]), (&json!({"ballots": 10, "per_option": 3}), &json!(2)));
+    assert_eq!((&made["locale"], &made["option_order"]), (&json!("zh-Hans"), &json!("shuffle")));
     assert_eq!(made["allowed_origins"], json!(["https://news.example", "null"]));
     assert_eq!(workspace.run("poll import polls.toml").succeeds(), "song: unchanged\nday: unchanged\n");
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use throng_domain::counting::CountingEdit;
 use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::Policy;
-use throng_domain::poll::{Kind, OptionId, PercentBase, PollId, Proof, Visibility};
+use throng_domain::poll::{Kind, Locale, OptionId, OptionOrder, PercentBase, PollId, Proof, Visibility};
 use throng_domain::poll_change::Edit;
 
 use super::request::{
@@ -119,6 +119,8 @@ pub struct Patch {
     percent_base: Option<PercentBase>,
     proof: Option<Proof>,
     allowed_origins: Option<AllowedOrigins>,
+    locale: Option<Locale>,
+    option_order: Option<OptionOrder>,
     kind: Option<Kind>,
     min_choices: Option<u16>,
     max_choices: Option<u16>,
@@ -155,6 +157,8 @@ impl From<Patch> for Edit {
             percent_base: patch.percent_base,
             proof: patch.proof,
             allowed_origins: patch.allowed_origins,
+            locale: patch.locale,
+            option_order: patch.option_order,
             kind: patch.kind,
             min_choices: patch.min_choices,
             max_choices: patch.max_choices,

@@ -3,14 +3,21 @@
 mod english;
 mod table;
 
-use throng_domain::poll::Poll;
+use throng_domain::poll::{Locale, Poll};
 
 use self::english::ENGLISH;
 pub use self::table::{DisplayTime, PlainText, Plural, Texts};
 
-/// The texts for a page of `poll`. Polls have no language yet.
-pub fn of(_poll: &Poll) -> &'static Texts {
-    &ENGLISH
+/// The texts for a page of `poll`, in English where there are none in its language.
+pub fn of(poll: &Poll) -> &'static Texts {
+    match poll.locale {
+        Locale::English
+        | Locale::TraditionalChinese
+        | Locale::SimplifiedChinese
+        | Locale::Japanese
+        | Locale::Spanish
+        | Locale::Arabic => &ENGLISH,
+    }
 }
 
 /// The texts for a page without a poll.
