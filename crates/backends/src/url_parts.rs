@@ -46,3 +46,60 @@ pub fn encode(text: &str) -> PercentEncode<'_> {
     const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     utf8_percent_encode(text, ENCODED)
 }
+
+/// The passwords that images, packages and tutorials come with, in lower case.
+const DEFAULT_PASSWORDS: [&str; 14] = [
+    "admin",
+    "app",
+    "bitnami",
+    "change_me",
+    "changeme",
+    "changeit",
+    "!changeme!",
+    "example",
+    "guest",
+    "mariadb",
+    "mysql",
+    "password",
+    "postgres",
+    "root",
+];
+
+/// The accounts that may do everything.
+const ADMINISTRATORS: [&str; 3] = ["admin", "postgres", "root"];
+
+/// Whether everybody knows this password: it is a default, or the user's name, or an administrator has none.
+pub fn is_default_password(user: &str, password: &str) -> bool {
+    if password.is_empty() {
+        return ADMINISTRATORS.iter().any(|name| name.eq_ignore_ascii_case(user));
+    }
+    password.eq_ignore_ascii_case(user) || DEFAULT_PASSWORDS.iter().any(|known| known.eq_ignore_ascii_case(password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S27: the passwords that everybody tries first.
+    #[test]
+    fn default_passwords_are_known() {
+        for (user, password) in [
+            ("guest", "guest"),
+            ("guest", "GUEST"),
+            ("root", ""),
+            ("postgres", ""),
+            ("root", "root"),
+            ("postgres", "postgres"),
+            ("app", "!ChangeMe!"),
+            ("throng", "throng"),
+            ("throng", "password"),
+        ] {
+            assert!(is_default_password(user, password), "{user}:{password}");
+        }
+        for (user, password) in
+            [("throng", ""), ("guest", "7f3a9c"), ("root", "throng-7f3a9c"), ("throng", "password-7f3a9c")]
+        {
+            assert!(!is_default_password(user, password), "{user}:{password}");
+        }
+    }
+}

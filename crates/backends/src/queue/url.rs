@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::url_parts::{decode, encode, no_account, parse_host};
+use crate::url_parts::{decode, encode, is_default_password, no_account, parse_host};
 
 /// How long sending a message may take, its confirm included, unless set otherwise.
 const CONFIRM_MAX: Duration = Duration::from_secs(3);
@@ -26,9 +26,9 @@ pub struct QueueUrl {
 }
 
 impl QueueUrl {
-    /// Whether this is RabbitMQ's well-known default account.
+    /// Whether everybody knows the password, such as that of RabbitMQ's own account `guest`.
     pub fn has_default_password(&self) -> bool {
-        self.user == "guest" && self.password == "guest"
+        is_default_password(&self.user, &self.password)
     }
 
     /// The same with another limit for sending a message, its confirm included; 3 seconds by default. A busy machine that runs

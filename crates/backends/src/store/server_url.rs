@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::tls::Tls;
-use crate::url_parts::{decode, encode, no_account, parse_host};
+use crate::url_parts::{decode, encode, is_default_password, no_account, parse_host};
 
 /// A database on a server, with all that is needed to reach it.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,6 +19,11 @@ pub struct ServerUrl {
 }
 
 impl ServerUrl {
+    /// Whether everybody knows the password, such as `postgres` or none for an administrator.
+    pub(super) fn has_default_password(&self) -> bool {
+        is_default_password(&self.user, &self.password)
+    }
+
     /// Parses what follows `scheme://`.
     ///
     /// # Errors

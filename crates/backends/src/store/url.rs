@@ -18,6 +18,14 @@ pub enum DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// Whether everybody knows the server's password.
+    pub fn has_default_password(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::MySql(url) | Self::Postgres(url) => url.has_default_password(),
+        }
+    }
+
     /// Whether several servers may record in it at the same time.
     pub fn is_shared(&self) -> bool {
         match self {

@@ -274,9 +274,12 @@ impl Reader<'_> {
         if let Some(queue) = &config.queue
             && queue.has_default_password()
         {
+            self.fault("QUEUE_URL", "everybody knows its password; make a user with another one: rabbitmqctl add_user");
+        }
+        if config.database.has_default_password() {
             self.fault(
-                "QUEUE_URL",
-                "RabbitMQ's guest account is for trying out; make a user of its own: rabbitmqctl add_user",
+                "DATABASE_URL",
+                "everybody knows its password; make a user with another one: CREATE USER, or ALTER USER",
             );
         }
     }
@@ -342,12 +345,34 @@ mod tests {
 
     #[test]
     fn nodes_of_one_database_need_a_secret_to_serve_in_prod() {
-        let shared = [("APP_ENV", "prod"), ("DATABASE_URL", "postgres://user:password@host/throng")];
+        let shared = [("APP_ENV", "prod"), ("DATABASE_URL", "postgres://user:7f3a9c@host/throng")];
         let Faults(faults) = Config::read_to_serve(&Sources::from_pairs(&shared)).unwrap_err();
         assert!(faults.len() == 1 && faults[0].starts_with("APP_SECRET"), "{faults:?}");
         read(&shared).expect("other commands sign nothing");
         let alone = [("APP_ENV", "prod"), ("DATABASE_URL", "sqlite://var/throng.db")];
         Config::read_to_serve(&Sources::from_pairs(&alone)).expect("a file has one server");
+    }
+
+    /// S27: the passwords that servers come with are for development.
+    #[test]
+    fn default_passwords_are_refused_in_prod() {
+        for (name, url) in [
+            ("QUEUE_URL", "amqp://guest:guest@host/%2f"),
+            ("QUEUE_URL", "amqp://host/%2f"),
+            ("QUEUE_URL", "amqps://admin:admin@host/%2f"),
+            ("DATABASE_URL", "mysql://root@host/throng"),
+            ("DATABASE_URL", "mysql://root:root@host/throng"),
+            ("DATABASE_URL", "mariadb://throng:throng@host/throng"),
+            ("DATABASE_URL", "postgres://postgres:postgres@host/throng"),
+            ("DATABASE_URL", "postgres://postgres@host/throng"),
+            ("DATABASE_URL", "postgresql://app:%21ChangeMe%21@host/app"),
+        ] {
+            let secret = ("APP_SECRET", "7f3a9c7f3a9c7f3a9c7f3a9c7f3a9c7f");
+            let Faults(faults) = read(&[("APP_ENV", "prod"), secret, (name, url)]).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].starts_with(name), "{url}: {faults:?}");
+            assert!(faults[0].contains("everybody knows its password"), "{url}: {faults:?}");
+            read(&[secret, (name, url)]).expect("in development they are what is there");
+        }
     }
 
     #[test]
