@@ -5,6 +5,7 @@
 
 mod appearance;
 mod codes;
+mod hostile_texts;
 mod lost_responses;
 mod option_order;
 mod proof;

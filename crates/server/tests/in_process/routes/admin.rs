@@ -9,7 +9,7 @@ use throng_domain::tally::TallyChange;
 use throng_testkit::{Answer, TestServer, eventually};
 
 /// Every route, with a method that it has, and the lowest role that may use it.
-const ROUTES: [(&str, &str, Role); 25] = [
+pub const ROUTES: [(&str, &str, Role); 25] = [
     ("GET", "/token", Role::Viewer),
     ("GET", "/audit", Role::Viewer),
     ("GET", "/polls", Role::Viewer),
@@ -38,13 +38,13 @@ const ROUTES: [(&str, &str, Role); 25] = [
 ];
 
 /// An administrator's client.
-struct Admin<'a> {
+pub struct Admin<'a> {
     server: &'a TestServer,
     authorization: String,
 }
 
 impl<'a> Admin<'a> {
-    fn new(server: &'a TestServer, name: &str, role: Role) -> Self {
+    pub fn new(server: &'a TestServer, name: &str, role: Role) -> Self {
         let text = server.database.with_store(async |store| {
             let name = name.parse().unwrap();
             create_token(&*store, name, role, None, rand::random(), &Author::THRONG).await.unwrap().1
@@ -52,7 +52,7 @@ impl<'a> Admin<'a> {
         Self { server, authorization: format!("Bearer {text}") }
     }
 
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut all = vec![("authorization", self.authorization.as_str())];
         if !body.is_empty() {
             all.push(("content-type", "application/json"));
