@@ -12,6 +12,8 @@ use crate::poll::{Kind, Locale, OptionOrder, PercentBase, Poll, PollOption, Proo
 pub struct NewPoll {
     /// Its public name.
     pub slug: Slug,
+    /// Whether it is a rehearsal: it takes ballots of load runs, and none of voters.
+    pub rehearsal: bool,
     /// The question.
     pub title: String,
     /// A sentence or two below the title; may be empty.
@@ -58,6 +60,7 @@ impl NewPoll {
         let labels = ["Headliners", "New discoveries", "The light show", "Food and drink", "The people around me"];
         Self {
             slug,
+            rehearsal: false,
             title: "What makes a great festival?".to_owned(),
             intro: "Tell the organisers what next year needs more of.".to_owned(),
             consent: String::new(),
@@ -94,6 +97,7 @@ impl NewPoll {
         Poll {
             id,
             slug: self.slug,
+            rehearsal: self.rehearsal,
             title: self.title,
             intro: self.intro,
             consent: self.consent,

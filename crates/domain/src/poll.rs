@@ -25,6 +25,8 @@ pub struct Poll {
     pub id: PollId,
     /// Its public name, in URLs.
     pub slug: Slug,
+    /// Whether it is a rehearsal, which no voter takes part in: decided when it is created, for good.
+    pub rehearsal: bool,
     /// The question.
     pub title: String,
     /// A sentence or two below the title; may be empty.

@@ -229,6 +229,9 @@ impl Poll {
     }
 
     fn with_imported(&self, counts: &[(OptionId, u64)]) -> Result<Self, String> {
+        if self.rehearsal {
+            return Err(format!("poll `{}` is a rehearsal, which takes over no votes", self.slug));
+        }
         if self.kind.is_tabulated() {
             return Err(format!(
                 "the options of poll `{}` are ranked or scored, which an earlier system's votes aren't",

@@ -54,6 +54,14 @@ pub enum LoadError {
         /// The server's URL.
         url: String,
     },
+    /// A load run can't vote in this poll.
+    #[error("the poll `{slug}` can't be rehearsed: {why}")]
+    NoRehearsal {
+        /// Its slug.
+        slug: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// A client has no connection.
     #[error("connection {number} of {count} can't be opened")]
     Unconnected {

@@ -1,14 +1,14 @@
 //! Connects, votes, and reads the server's count.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::Client;
-use crate::counts::{Counts, Votes};
+use crate::counts::Votes;
 use crate::error::LoadError;
 use crate::findings::{Findings, Latencies, Outcomes};
 use crate::load::Load;
+use crate::poll::{Poll, PollReader};
 use crate::run_context::RunContext;
 use crate::schedule::Schedule;
 use crate::target::Target;
@@ -20,7 +20,9 @@ pub struct Generator {
     load: Load,
     clients: Vec<Client>,
     context: Arc<RunContext>,
-    result: CheckedResult,
+    reader: PollReader,
+    /// How many votes were counted before the first.
+    before: u64,
 }
 
 /// A load whose votes have all ended.
@@ -29,7 +31,9 @@ pub struct Run {
     load: Load,
     took: Duration,
     findings: Arc<Findings>,
-    result: CheckedResult,
+    reader: PollReader,
+    /// How many votes were counted before the first.
+    before: u64,
 }
 
 /// What a load has shown.
@@ -47,34 +51,21 @@ pub struct Measurement {
     pub votes: Votes,
 }
 
-/// The result that the votes are to be found in.
-#[derive(Debug)]
-struct CheckedResult {
-    target: Target,
-    address: SocketAddr,
-    response_max: Duration,
-    /// Before the first vote.
-    before: Counts,
-}
-
 impl Generator {
     /// Reads the server's result and opens a connection per client. Raises the process's limit of open files to its hard limit.
     ///
     /// `timeout` is how long each connection may take to open, and how long a vote or the result may wait for its response.
     ///
     /// # Errors
-    /// If the limit is too low for this number of clients, the server can't be reached, or it shows no options to vote for.
-    pub async fn connect(target: Target, load: Load, timeout: Duration) -> Result<Self, LoadError> {
+    /// If the limit is too low for this number of clients, the server can't be reached, or a load run can't vote in the poll.
+    pub async fn connect(target: Target, poll: Poll, load: Load, timeout: Duration) -> Result<Self, LoadError> {
         descriptors::raise_limit(load.clients())?;
         let address = target.address().await?;
-        let before = Counts::read(&target, address, timeout).await.map_err(LoadError::NoResult)?;
-        let requests: Vec<_> = before.options().map(|option| target.vote(option)).collect();
-        if requests.is_empty() {
-            return Err(LoadError::NoOptions { url: target.to_string() });
-        }
+        let reader = PollReader { target, address, response_max: timeout, poll };
+        let (requests, before) = reader.prepare().await?;
         let context = Arc::new(RunContext { requests, timeout, findings: Arc::new(Findings::new()) });
         let clients = Client::open_all(address, load.clients(), timeout).await?;
-        Ok(Self { load, clients, context, result: CheckedResult { target, address, response_max: timeout, before } })
+        Ok(Self { load, clients, context, reader, before })
     }
 
     /// The outcomes so far, to be read while the load runs.
@@ -87,13 +78,13 @@ impl Generator {
     /// # Errors
     /// If a client's task fails, which isn't expected. That a vote failed is an outcome, not an error.
     pub async fn run(self) -> Result<Run, LoadError> {
-        let Self { load, clients, context, result } = self;
+        let Self { load, clients, context, reader, before } = self;
         let took = match load {
             Load::Rounds { rounds, .. } => rounds::run(clients, &context, rounds).await,
             Load::Rate { rate, duration, .. } => open_loop::run(clients, &context, Schedule::new(rate, duration)).await,
         };
         let took = took.map_err(LoadError::Client)?;
-        Ok(Run { load, took, findings: Arc::clone(&context.findings), result })
+        Ok(Run { load, took, findings: Arc::clone(&context.findings), reader, before })
     }
 }
 
@@ -101,10 +92,9 @@ impl Run {
     /// Compares the server's result with the votes that it acknowledged. The result is read until it agrees, or until `settle`
     /// is over: a server may show its last votes late.
     pub async fn count(self, settle: Duration) -> Measurement {
-        let Self { load, took, findings, result } = self;
+        let Self { load, took, findings, reader, before } = self;
         let (outcomes, latencies) = (findings.outcomes(), findings.latencies());
-        let read = async || Counts::read(&result.target, result.address, result.response_max).await;
-        let votes = Votes::settle(&result.before, &outcomes, settle, read).await;
+        let votes = Votes::settle(before, &outcomes, settle, async || reader.counted().await).await;
         Measurement { load, took, outcomes, latencies, votes }
     }
 }

@@ -6,10 +6,10 @@
 //!
 //! ```no_run
 //! # use std::time::Duration;
-//! # use throng_loadgen::{Generator, Load};
+//! # use throng_loadgen::{Generator, Load, Poll};
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let load = Load::Rounds { clients: 1_000, rounds: 10 };
-//! let generator = Generator::connect("http://127.0.0.1:8080".parse()?, load, Duration::from_secs(10)).await?;
+//! let generator = Generator::connect("http://127.0.0.1:8080".parse()?, Poll::Default, load, Duration::from_secs(10)).await?;
 //! let measurement = generator.run().await?.count(Duration::from_secs(10)).await;
 //! assert!(measurement.votes.agree);
 //! println!("p99 {:?}", measurement.latencies.p99);
@@ -29,6 +29,8 @@ mod findings;
 mod generator;
 mod load;
 mod open_loop;
+mod poll;
+mod request;
 mod response;
 mod rounds;
 mod run_context;
@@ -40,4 +42,5 @@ pub use self::error::{ConnectError, ExchangeError, LoadError, ResultError};
 pub use self::findings::{Failure, Findings, Latencies, Outcomes};
 pub use self::generator::{Generator, Measurement, Run};
 pub use self::load::Load;
+pub use self::poll::{Poll, Rehearsal};
 pub use self::target::{InvalidTarget, Target};

@@ -61,7 +61,7 @@ async fn vote(mut client: Client, context: Arc<RunContext>, started: Arc<Started
         let deadline = due + context.timeout;
         let ending = if Instant::now() < deadline {
             client.reopen(deadline).await;
-            client.vote(context.request(n), deadline).await
+            client.vote(&context.request(n, n), deadline).await
         } else {
             Ending::Failed(Failure::Unsent)
         };

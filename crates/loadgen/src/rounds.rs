@@ -53,8 +53,9 @@ async fn vote(mut client: Client, number: u64, context: Arc<RunContext>, rounds:
             return;
         }
         let start = *released.borrow_and_update();
-        let request = context.request(number + u64::from(round));
-        let ending = client.vote(request, start + context.timeout).await;
+        let vote = number * u64::from(rounds) + u64::from(round);
+        let request = context.request(number + u64::from(round), vote);
+        let ending = client.vote(&request, start + context.timeout).await;
         context.findings.record(ending, start.elapsed());
         start_line.barrier.wait().await;
     }

@@ -56,27 +56,23 @@ impl Target {
         stream.peer_addr().map_err(LoadError::Closed)
     }
 
-    /// A request that votes for one option.
-    pub(crate) fn vote(&self, option: &str) -> Vec<u8> {
-        let body = format!("[{option}]");
+    /// A request that sends this body to a route below `/api/`; `headers` are more of them, each with its line's end.
+    pub(crate) fn post(&self, route: &str, headers: &str, body: &str) -> Vec<u8> {
         let length = body.len();
-        self.request(
-            "POST",
-            "submit",
-            &format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"),
-        )
+        let rest = format!("content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+        self.request("POST", route, headers, &rest)
     }
 
-    /// A request for the result.
-    pub(crate) fn result(&self) -> Vec<u8> {
-        self.request("GET", "result", "\r\n")
+    /// A request for a route below `/api/`.
+    pub(crate) fn get(&self, route: &str, headers: &str) -> Vec<u8> {
+        self.request("GET", route, headers, "\r\n")
     }
 
-    fn request(&self, method: &str, route: &str, rest: &str) -> Vec<u8> {
+    fn request(&self, method: &str, route: &str, headers: &str, rest: &str) -> Vec<u8> {
         let Self { host, port, base } = self;
         format!(
             "{method} {base}/api/{route} HTTP/1.1\r\nhost: {host}:{port}\r\naccept: application/json\r\n\
-             user-agent: throng-bench\r\n{rest}"
+             user-agent: throng-bench\r\n{headers}{rest}"
         )
         .into()
     }
@@ -114,13 +110,13 @@ mod tests {
     #[test]
     fn request_names_its_server() {
         let target: Target = "http://vote.example:8080/sub/".parse().unwrap();
-        let request = target.vote("3");
+        let request = target.post("submit", "a: b\r\n", "[3]");
         let request = std::str::from_utf8(&request).unwrap();
         assert!(request.starts_with("POST /sub/api/submit HTTP/1.1\r\nhost: vote.example:8080\r\n"), "{request}");
-        assert!(request.ends_with("content-length: 3\r\n\r\n[3]"), "{request}");
+        assert!(request.contains("\r\na: b\r\n") && request.ends_with("content-length: 3\r\n\r\n[3]"), "{request}");
         let plain: Target = "http://127.0.0.1".parse().unwrap();
-        assert!(plain.result().starts_with(b"GET /api/result HTTP/1.1\r\nhost: 127.0.0.1:80\r\n"));
-        assert!(plain.result().ends_with(b"\r\n\r\n"));
+        assert!(plain.get("result", "").starts_with(b"GET /api/result HTTP/1.1\r\nhost: 127.0.0.1:80\r\n"));
+        assert!(plain.get("result", "").ends_with(b"\r\n\r\n"));
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct App {
     pub ballot_receipt_key: DerivedKey,
     /// Signs the closing records of polls.
     pub record_key: DerivedKey,
+    /// Signs the passes for rehearsals.
+    pub rehearsal_key: DerivedKey,
     /// Makes the pseudonyms of voters, and signs their devices' tokens.
     pub policy_key: DerivedKey,
     /// Verify the tokens by which a publisher names its users; `None` if there are none.

@@ -45,7 +45,7 @@ const UNDO_4: &str = "DROP TABLE tally_detail; DROP TABLE admin_token; DROP TABL
                       ALTER TABLE poll DROP COLUMN policy, DROP COLUMN quota, DROP COLUMN option_quota, DROP COLUMN proof, \
                       DROP COLUMN changeable, DROP COLUMN consent, DROP COLUMN archived_at, DROP COLUMN last_option, \
                       DROP COLUMN voids, DROP COLUMN imported, DROP COLUMN changed, DROP COLUMN counting, \
-                      DROP COLUMN allowed_origins, DROP COLUMN locale, DROP COLUMN option_order; \
+                      DROP COLUMN allowed_origins, DROP COLUMN locale, DROP COLUMN option_order, DROP COLUMN rehearsal; \
                       ALTER TABLE ballot DROP COLUMN policy; \
                       INSERT INTO tally (poll_id, option_id, shard, count) SELECT poll_id, 0, shard, voters FROM result; \
                       DROP TABLE result";

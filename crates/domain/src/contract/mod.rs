@@ -76,6 +76,7 @@ macro_rules! store_contract {
             largest_calls_for_codes_succeed
             a_codes_ballots_count_once
             poll_is_stored_as_created
+            a_rehearsal_stays_one
             a_taken_slug_is_a_conflict
             a_poll_that_breaks_a_rule_is_rejected
             a_window_is_set_only_on_the_version_seen

@@ -6,7 +6,7 @@ use crate::ballot::Ballot;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::new_poll::NewPoll;
 use crate::poll::{Poll, PollId, PollState, Proof};
-use crate::poll_change::PollChange;
+use crate::poll_change::{Edit, PollChange};
 use crate::store::{Close, Mark, Outcome, PollEntry, Store, StoreError, Window};
 
 /// A close as soon as possible.
@@ -24,6 +24,23 @@ pub async fn poll_is_stored_as_created(store: &dyn Store) {
     assert_eq!(created, new.into_poll(created.id));
     assert_eq!(done(store.polls().await), [created]);
     assert_eq!(done(store.poll(&new_poll("other").slug).await), None);
+}
+
+/// A rehearsal is one from its creation on, whatever is done to it.
+pub async fn a_rehearsal_stays_one(store: &dyn Store) {
+    let new = NewPoll { rehearsal: true, opens_at: None, ..new_poll("rehearsal") };
+    let created = done(store.create_poll(new, &Author::THRONG).await);
+    let title = Some("Other?".to_owned());
+    let edit = PollChange::Edit(Edit { title, ..Edit::default() });
+    let edited = done(store.change_poll(created.id, created.version, edit, &Author::THRONG).await);
+    let window = PollChange::Window(Window { opens_at: Some(OPENS_AT), closes_at: None });
+    let opened = done(store.change_poll(created.id, edited.version, window, &Author::THRONG).await);
+    assert!(created.rehearsal && edited.rehearsal && opened.rehearsal);
+    assert_eq!(done(store.polls_by_id(&[created.id]).await).first(), Some(&opened));
+    let import = PollChange::Import(vec![(opened.options[0].id, 5)]);
+    let imported = store.change_poll(opened.id, opened.version, import, &Author::THRONG).await;
+    assert!(matches!(imported, Err(StoreError::Rejected(_))), "{imported:?}");
+    assert!(!create(store, "poll").await.rehearsal);
 }
 
 /// Two polls can't have the same slug.

@@ -135,6 +135,7 @@ impl Frame {
             receipt_key: config.receipt_key()?,
             ballot_receipt_key: config.ballot_receipt_key()?,
             record_key: config.record_key()?,
+            rehearsal_key: config.rehearsal_key()?,
             policy_key: config.policy_key()?,
             token_keys: config.token_keys()?,
             challenge_key: config.challenge_key()?,
@@ -219,7 +220,7 @@ async fn load_polls(config: &Config, source: &ResultSource) -> anyhow::Result<Li
     if polls.current().default_poll().is_none() {
         warn!(
             poll = %config.default_poll,
-            "this poll doesn't exist yet or is a draft; create it with `throng poll create`, or open it with `throng poll \
+            "this poll doesn't exist yet, is a draft or is a rehearsal; create it with `throng poll create`, or open it with `throng poll \
              open`"
         );
     }

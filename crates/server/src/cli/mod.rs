@@ -95,6 +95,8 @@ enum Command {
     ///
     /// A vote is POST /api/submit with one option. The server's count is read from GET /api/result before and after, so no
     /// other client may vote meanwhile. Exits with 1 if a vote failed or the count differs from the acknowledged votes.
+    ///
+    /// With --rehearse it votes in a rehearsal: on a real installation, without a ballot in any poll that counts.
     Bench(bench::Arguments),
 }
 

@@ -68,6 +68,14 @@ impl Config {
         Ok(self.kept_secret()?.derive("closing records"))
     }
 
+    /// The key that signs the passes for rehearsals, which commands make and servers verify.
+    ///
+    /// # Errors
+    /// As for [`Self::policy_key`].
+    pub fn rehearsal_key(&self) -> anyhow::Result<DerivedKey> {
+        Ok(self.kept_secret()?.derive("rehearsal passes"))
+    }
+
     /// The secret of keys that have to last: a server on a file of its own keeps one beside the file if none is configured.
     fn kept_secret(&self) -> anyhow::Result<AppSecret> {
         Ok(match (&self.app_secret, &self.database) {

@@ -20,6 +20,9 @@ use super::{ATTEMPTS_MAX, PollError, PollService, Schedule, TimeArg};
 pub struct PollDefinition {
     /// Its public name, by which it is recognized.
     pub slug: Slug,
+    /// Whether it is a rehearsal, which a poll is from its creation on or never.
+    #[serde(default)]
+    pub rehearsal: bool,
     /// The question.
     pub title: String,
     /// A sentence or two below the title.
@@ -162,6 +165,7 @@ impl PollDefinition {
         let schedule = Schedule { opens_at: self.opens_at, closes_at: self.closes_at };
         let new = NewPoll {
             slug: self.slug,
+            rehearsal: self.rehearsal,
             title: self.title,
             intro: self.intro,
             consent: self.consent,
@@ -213,6 +217,9 @@ impl PollDefinition {
     /// [`PollError::Invalid`] if a new option isn't the next one, the options have another order than in the poll, or one of an
     /// opened poll would get the label of another one: its votes would count for something else.
     fn edit_of(&self, poll: &Poll) -> Result<Edit, PollError> {
+        if self.rehearsal != poll.rehearsal {
+            return Err(PollError::RehearsalForGood { slug: poll.slug.clone(), rehearsal: poll.rehearsal });
+        }
         let options = self.numbered_options()?;
         let existing = |id: OptionId| poll.options.iter().find(|option| option.id == id);
         let (kept, added): (Vec<_>, Vec<_>) = options.iter().partition(|(id, _)| existing(*id).is_some());

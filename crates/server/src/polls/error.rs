@@ -55,6 +55,23 @@ pub enum PollError {
         /// Its version now.
         version: u64,
     },
+    /// The poll is to become a rehearsal, or to stop being one.
+    #[error(
+        "the poll `{slug}` {}; that was decided when it was created, for good. Create another poll for the other purpose",
+        if *rehearsal { "is a rehearsal" } else { "isn't a rehearsal" }
+    )]
+    RehearsalForGood {
+        /// Its slug.
+        slug: Slug,
+        /// Whether it is one.
+        rehearsal: bool,
+    },
+    /// Load runs may vote in rehearsals only.
+    #[error("the poll `{0}` isn't a rehearsal, so no load run may vote in it; create one with --rehearsal")]
+    NotARehearsal(Slug),
+    /// A pass can't be valid until that time.
+    #[error("{0}")]
+    InvalidPass(String),
     /// The poll has no codes: its policy is another one.
     #[error("the poll `{slug}` has the policy `{}`, so it has no codes; they are for polls created with --policy code", policy.as_str())]
     HasNoCodes {

@@ -43,11 +43,13 @@ struct Row<'a> {
     voter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     void: Option<bool>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rehearsal: bool,
 }
 
 impl<'a> Export<'a> {
     /// For the ballots of `poll`. The pseudonyms of voters are in it if `voters` asks for them, or where voters may change their
-    /// ballots; whether a ballot is void, where the poll has rules that void ballots.
+    /// ballots; whether a ballot is void, where the poll has rules that void ballots. Those of a rehearsal are marked as such.
     pub fn new(poll: &'a Poll, format: ExportFormat, voters: bool) -> Self {
         let voters = (voters || poll.changeable) && poll.policy.identifies_voters();
         Self { poll, format, voters, voids: poll.voids.iter().any(|void| !void.undone) }
@@ -63,8 +65,9 @@ impl<'a> Export<'a> {
     pub fn header(&self) -> String {
         let voter = if self.voters { ",voter" } else { "" };
         let void = if self.voids { ",void" } else { "" };
+        let rehearsal = if self.poll.rehearsal { ",rehearsal" } else { "" };
         match self.format {
-            ExportFormat::Csv => format!("ballot_id,accepted_at,choices,policy{voter}{void}\n"),
+            ExportFormat::Csv => format!("ballot_id,accepted_at,choices,policy{voter}{void}{rehearsal}\n"),
             ExportFormat::Ndjson => String::new(),
         }
     }
@@ -98,6 +101,7 @@ impl<'a> Export<'a> {
             policy: ballot.policy,
             voter: ballot.voter().filter(|_| self.voters).map(|voter| voter.to_string()),
             void: self.voids.then(is_void),
+            rehearsal: self.poll.rehearsal,
         }
     }
 }
@@ -105,7 +109,8 @@ impl<'a> Export<'a> {
 fn write_csv(row: &Row<'_>, choices: &Choices, out: &mut String) {
     let cells = [&row.ballot_id.to_string(), &row.accepted_at, &choices_cell(choices), row.policy.as_str()];
     let void = row.void.map(|void| if void { "void" } else { "" });
-    for (position, cell) in cells.into_iter().chain(row.voter.as_deref()).chain(void).enumerate() {
+    let rehearsal = row.rehearsal.then_some("rehearsal");
+    for (position, cell) in cells.into_iter().chain(row.voter.as_deref()).chain(void).chain(rehearsal).enumerate() {
         let comma = if position > 0 { "," } else { "" };
         write!(out, "{comma}{}", csv_cell(cell)).expect("writing to a String can't fail");
     }

@@ -76,7 +76,7 @@ pub struct Polls {
 }
 
 impl Polls {
-    /// The poll of the compatibility routes and of `/`, if it exists and is not a draft.
+    /// The poll of the compatibility routes and of `/`, if it exists and is neither a draft nor a rehearsal.
     pub fn default_poll(&self) -> Option<&Arc<LivePoll>> {
         self.default.as_ref()
     }
@@ -95,7 +95,7 @@ impl Polls {
         self.remove(live.poll.id);
         if !live.poll.is_draft() {
             self.by_slug.insert(live.poll.slug.as_str().into(), Arc::clone(&live));
-            if live.poll.slug == *default_slug {
+            if live.poll.slug == *default_slug && !live.poll.rehearsal {
                 self.default = Some(Arc::clone(&live));
             }
         }

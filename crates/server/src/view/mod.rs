@@ -3,6 +3,7 @@
 mod audit;
 mod choices;
 mod codes;
+mod pass;
 mod recount;
 mod tabulated;
 mod time;
@@ -22,6 +23,7 @@ use throng_domain::tally::{OptionResult, Tallies};
 pub use self::audit::AuditView;
 pub use self::choices::ChoicesView;
 pub use self::codes::BatchView;
+pub use self::pass::PassView;
 pub use self::recount::{RecountView, TalliesAndBallots};
 pub use self::tabulated::{Tabulated, rankings};
 pub use self::time::rfc3339_text;
@@ -33,6 +35,8 @@ pub use self::voids::{BeforeAfter, VoidChangeView, VoidView};
 #[derive(Debug, Serialize)]
 pub struct PollView<'a> {
     slug: &'a str,
+    /// Whether no voter takes part in it, and nothing in it counts.
+    rehearsal: bool,
     title: &'a str,
     intro: &'a str,
     consent: &'a str,
@@ -64,6 +68,7 @@ impl<'a> PollView<'a> {
     pub fn new(poll: &'a Poll, now: Timestamp) -> Self {
         Self {
             slug: poll.slug.as_str(),
+            rehearsal: poll.rehearsal,
             title: &poll.title,
             intro: &poll.intro,
             consent: &poll.consent,
@@ -133,6 +138,9 @@ impl<'a> AdminPollView<'a> {
 #[derive(Debug, Serialize)]
 pub struct ResultsView<'a> {
     poll: &'a str,
+    /// Given where it is `true` only: these votes were sent by load runs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rehearsal: bool,
     kind: Kind,
     percent_base: PercentBase,
     seq: u64,
@@ -154,6 +162,7 @@ impl<'a> ResultsView<'a> {
         let state = poll.state(now);
         Self {
             poll: poll.slug.as_str(),
+            rehearsal: poll.rehearsal,
             kind: poll.kind,
             percent_base: poll.shares_of(),
             seq: tallies.seq,

@@ -15,6 +15,7 @@ use super::policy::DeviceToken;
 use super::proof_demand::is_proof_required;
 use super::proof_of_work::{self, ChallengeKey, Subject, Unproven};
 use super::receipt::Receipt;
+use super::rehearsal::RehearsalPass;
 use super::voter::Voter;
 use super::{Earlier, Refusal, Sender, code, voter};
 use crate::anomaly::{Sighting, VoteKind, is_scored};
@@ -32,6 +33,8 @@ pub struct Vote {
     pub proof: Option<String>,
     /// What becomes of a vote without an id.
     pub missing_id: MissingId,
+    /// What a load run in a rehearsal came with.
+    pub pass: Option<RehearsalPass>,
     /// Who sent it.
     pub sender: Sender,
     /// The address that it was sent from, where the poll's votes are scored and it is known.
@@ -127,6 +130,9 @@ pub(super) fn submit(
 
 /// The ballot, if the poll accepts it now, and the token of the device that it is of, if it is of one.
 fn ballot(core: &CoreState, poll: &Poll, vote: Vote, now: Timestamp) -> Result<(Ballot, Option<DeviceToken>), Refusal> {
+    if poll.rehearsal && !vote.pass.is_some_and(|pass| pass.is_for(poll)) {
+        return Err(Refusal::Rehearsal);
+    }
     let choices = poll.choices(vote.choices)?;
     refuse_outside_window(core, poll, now)?;
     let needs_proof = is_proof_required(core, poll, now);

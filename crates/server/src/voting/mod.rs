@@ -9,6 +9,7 @@ mod proof_demand;
 mod proof_of_work;
 mod receipt;
 mod refusal;
+mod rehearsal;
 mod sender;
 mod share;
 mod standing;
@@ -20,6 +21,7 @@ pub use self::policy::{Device, DeviceToken, PolicyKey, TokenFault, VoterToken, c
 pub use self::proof_of_work::Challenge;
 pub use self::receipt::{Receipt, ReceiptKey};
 pub use self::refusal::{Earlier, Refusal};
+pub use self::rehearsal::{PASS_LIFETIME_MAX_MS, RehearsalKey, RehearsalPass};
 pub use self::sender::Sender;
 pub use self::share::take_share;
 pub use self::standing::{standing, withdraw};

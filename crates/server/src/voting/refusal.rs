@@ -57,6 +57,9 @@ pub enum Refusal {
     /// This server has no keys that verify voters' tokens. Another one may have them.
     #[error("VOTER_KEYS isn't set, so no voter of a poll with the policy `signed` can be recognized")]
     VoterKeysMissing,
+    /// The poll is a rehearsal, and the vote isn't one of a load run with a valid pass for it.
+    #[error("the poll is a rehearsal, which takes no votes")]
+    Rehearsal,
     /// The poll isn't open yet.
     #[error("the poll isn't open yet")]
     PollNotOpen,

@@ -23,7 +23,7 @@ use super::{audit, tallies};
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                      percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
-                     archived_at, last_option, voids, imported, counting, allowed_origins, locale, option_order, \
+                     archived_at, last_option, voids, imported, counting, allowed_origins, locale, option_order, rehearsal, \
                      o.id AS option_id, label FROM poll JOIN `option` AS o ON o.poll_id = poll.id";
 
 pub(super) async fn all(reader: &mut MySqlConnection) -> sqlx::Result<Vec<Poll>> {
@@ -156,8 +156,8 @@ async fn delete_from(writer: &mut MySqlConnection, table: &str, poll: PollId) ->
 async fn insert(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, voids, imported, counting, allowed_origins, locale, option_order, slug) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+               version, voids, imported, counting, allowed_origins, locale, option_order, rehearsal, slug) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).execute(writer).await?;
     i64::try_from(inserted.last_insert_id()).map(PollId).map_err(corrupt)
 }
@@ -166,7 +166,7 @@ async fn update(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
     let sql = "UPDATE poll SET title = ?, intro = ?, consent = ?, kind = ?, min_choices = ?, max_choices = ?, \
                opens_at = ?, closes_at = ?, closed_at = ?, final_at = ?, archived_at = ?, results = ?, percent_base = ?, \
                policy = ?, quota = ?, option_quota = ?, proof = ?, changeable = ?, last_option = ?, version = ?, voids = ?, imported = ?, counting = ?, \
-               allowed_origins = ?, locale = ?, option_order = ? \
+               allowed_origins = ?, locale = ?, option_order = ?, rehearsal = ? \
                WHERE id = ?";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
@@ -203,6 +203,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(poll.allowed_origins.to_stored())
         .bind(poll.locale.as_str())
         .bind(poll.option_order.as_str())
+        .bind(poll.rehearsal)
 }
 
 async fn insert_options(writer: &mut MySqlConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -335,6 +336,7 @@ fn poll_from(row: &MySqlRow) -> sqlx::Result<Poll> {
         allowed_origins: stored_origins(row, 25)?,
         locale: word(row, 26)?,
         option_order: word(row, 27)?,
+        rehearsal: row.try_get(28)?,
         options: Vec::new(),
     })
 }

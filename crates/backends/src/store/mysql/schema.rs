@@ -72,6 +72,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0013_origins_and_locale",
                 sql: include_str!("../../../migrations/mysql/0013_origins_and_locale.sql"),
             },
+            Migration {
+                version: 14,
+                name: "0014_rehearsals",
+                sql: include_str!("../../../migrations/mysql/0014_rehearsals.sql"),
+            },
         ]
     }
 }

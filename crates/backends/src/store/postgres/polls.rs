@@ -28,7 +28,7 @@ const SELECT: &str = "\
     ARRAY(SELECT id FROM option WHERE poll_id = poll.id ORDER BY position), \
     ARRAY(SELECT label FROM option WHERE poll_id = poll.id ORDER BY position), closed_at, final_at, policy, quota, option_quota, \
     proof, changeable, consent, archived_at, last_option, voids, \
-    imported, counting, allowed_origins, locale, option_order FROM poll";
+    imported, counting, allowed_origins, locale, option_order, rehearsal FROM poll";
 
 pub(super) async fn all(reader: &mut PgConnection) -> sqlx::Result<Vec<Poll>> {
     let rows = sqlx::query(&format!("{SELECT} ORDER BY id")).fetch_all(reader).await?;
@@ -201,9 +201,9 @@ async fn lock_and_read(writer: &mut PgConnection, poll: PollId) -> sqlx::Result<
 async fn insert(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<PollId> {
     let sql = "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
                final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-               version, voids, imported, counting, allowed_origins, locale, option_order, slug) \
+               version, voids, imported, counting, allowed_origins, locale, option_order, rehearsal, slug) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
-               $25, $26, $27) \
+               $25, $26, $27, $28) \
                RETURNING id";
     let inserted = with_fields(sqlx::query(sql), poll).bind(poll.slug.as_str()).fetch_one(writer).await?;
     inserted.try_get(0).map(PollId)
@@ -214,14 +214,15 @@ async fn update(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
                opens_at = $7, closes_at = $8, closed_at = $9, final_at = $10, archived_at = $11, results = $12, \
                percent_base = $13, policy = $14, quota = $15, option_quota = $16, proof = $17, changeable = $18, \
                last_option = $19, version = $20, voids = $21, imported = $22, counting = $23, \
-               allowed_origins = $24, locale = $25, option_order = $26 WHERE id = $27";
+               allowed_origins = $24, locale = $25, option_order = $26, rehearsal = $27 \
+               WHERE id = $28";
     with_fields(sqlx::query(sql), poll).bind(poll.id.0).execute(writer).await?;
     Ok(())
 }
 
 type Query<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-/// The query with the parameters $1 to $26, a poll's fields.
+/// The query with the parameters $1 to $27, a poll's fields.
 fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
     query
         .bind(&poll.title)
@@ -250,6 +251,7 @@ fn with_fields<'q>(query: Query<'q>, poll: &'q Poll) -> Query<'q> {
         .bind(poll.allowed_origins.to_stored())
         .bind(poll.locale.as_str())
         .bind(poll.option_order.as_str())
+        .bind(poll.rehearsal)
 }
 
 async fn insert_options(writer: &mut PgConnection, poll: &Poll) -> sqlx::Result<()> {
@@ -308,6 +310,7 @@ fn poll_from(row: &PgRow) -> sqlx::Result<Poll> {
         allowed_origins: stored_origins(row, 27)?,
         locale: word(row, 28)?,
         option_order: word(row, 29)?,
+        rehearsal: row.try_get(30)?,
         options: ids.into_iter().zip(labels).map(option).collect::<sqlx::Result<_>>()?,
     };
     poll.last_option = poll.last_option.max(poll.highest_option());

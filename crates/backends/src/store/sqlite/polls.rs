@@ -14,7 +14,7 @@ use super::columns::{now, stored_counting, stored_imported, stored_origins, stor
 use super::error::{StoreResult, read_error, write_error};
 use super::{audit, tallies};
 
-/// The parameters ?1 to ?26, a poll's fields, and ?27, by which it is known.
+/// The parameters ?1 to ?27, a poll's fields, and ?28, by which it is known.
 macro_rules! fields {
     ($poll:expr, $key:expr) => {
         params![
@@ -44,6 +44,7 @@ macro_rules! fields {
             $poll.allowed_origins.to_stored(),
             $poll.locale.as_str(),
             $poll.option_order.as_str(),
+            $poll.rehearsal,
             $key
         ]
     };
@@ -52,7 +53,7 @@ macro_rules! fields {
 const COLUMNS: &str = "id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
                        percent_base, version, closed_at, final_at, policy, quota, option_quota, proof, changeable, consent, \
                        archived_at, last_option, voids, imported, counting, allowed_origins, locale, \
-                       option_order";
+                       option_order, rehearsal";
 
 pub(super) fn all(reader: &Connection) -> rusqlite::Result<Vec<Poll>> {
     let snapshot = reader.unchecked_transaction()?;
@@ -128,9 +129,9 @@ pub(super) fn create(writer: &mut Connection, new: NewPoll, by: &Author) -> Stor
         &format!(
             "INSERT INTO poll (title, intro, consent, kind, min_choices, max_choices, opens_at, closes_at, closed_at, \
              final_at, archived_at, results, percent_base, policy, quota, option_quota, proof, changeable, last_option, \
-             version, voids, imported, counting, allowed_origins, locale, option_order, slug, id) \
+             version, voids, imported, counting, allowed_origins, locale, option_order, rehearsal, slug, id) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, \
-             ?25, ?26, ?27, {NEXT_ID})"
+             ?25, ?26, ?27, ?28, {NEXT_ID})"
         ),
         fields![poll, poll.slug.as_str()],
     );
@@ -168,7 +169,7 @@ pub(super) fn change(
              opens_at = ?7, closes_at = ?8, closed_at = ?9, final_at = ?10, archived_at = ?11, results = ?12, \
              percent_base = ?13, policy = ?14, quota = ?15, option_quota = ?16, proof = ?17, changeable = ?18, \
              last_option = ?19, version = ?20, voids = ?21, imported = ?22, counting = ?23, \
-             allowed_origins = ?24, locale = ?25, option_order = ?26 WHERE id = ?27",
+             allowed_origins = ?24, locale = ?25, option_order = ?26, rehearsal = ?27 WHERE id = ?28",
             fields![changed, poll.0],
         )
         .map_err(write_error)?;
@@ -322,6 +323,7 @@ fn poll_from(row: &Row<'_>) -> rusqlite::Result<Poll> {
         allowed_origins: stored_origins(row, 25)?,
         locale: word(row, 26)?,
         option_order: word(row, 27)?,
+        rehearsal: row.get(28)?,
         options: Vec::new(),
     })
 }

@@ -76,6 +76,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0013_origins_and_locale",
                 sql: include_str!("../../../migrations/sqlite/0013_origins_and_locale.sql"),
             },
+            Migration {
+                version: 14,
+                name: "0014_rehearsals",
+                sql: include_str!("../../../migrations/sqlite/0014_rehearsals.sql"),
+            },
         ]
     }
 }

@@ -326,6 +326,9 @@ fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
 
+/// Undoes 0014_rehearsals.
+const UNDO_14: &str = "ALTER TABLE poll DROP COLUMN rehearsal; PRAGMA user_version = 13;";
+
 /// Undoes 0013_origins_and_locale.
 const UNDO_13: &str = "ALTER TABLE poll DROP COLUMN allowed_origins; ALTER TABLE poll DROP COLUMN locale; \
                        ALTER TABLE poll DROP COLUMN option_order; PRAGMA user_version = 12;";
@@ -383,8 +386,11 @@ async fn file_of_the_first_version_keeps_its_counts() {
         .lock_writer()
         .connection
         .execute_batch(
-            &[UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2]
-                .concat(),
+            &[
+                UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3,
+                UNDO_2,
+            ]
+            .concat(),
         )
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(1));
@@ -410,8 +416,11 @@ async fn copy_of_an_earlier_version_is_checked_and_stays_as_it_was() {
             .lock_writer()
             .connection
             .execute_batch(
-                &[UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3, UNDO_2]
-                    .concat(),
+                &[
+                    UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4,
+                    UNDO_3, UNDO_2,
+                ]
+                .concat(),
             )
             .unwrap();
     }
@@ -437,7 +446,8 @@ async fn file_of_the_second_version_keeps_counts_and_marks() {
         .lock_writer()
         .connection
         .execute_batch(
-            &[UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3].concat(),
+            &[UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3]
+                .concat(),
         )
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(2));

@@ -3,15 +3,20 @@
 mod progress;
 mod report;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::value_parser;
 use jiff::SignedDuration;
-use throng_loadgen::{Generator, Load, LoadError, Target};
+use throng_domain::poll::Slug;
+use throng_loadgen::{Generator, Load, LoadError, Poll, Rehearsal, ResultError, Target};
 
 use self::report::Report;
+
+/// The most bytes that are read of a pass's file.
+const PASS_BYTES_MAX: u64 = 1_024;
 
 /// Default number of rounds.
 const ROUNDS: u32 = 10;
@@ -22,6 +27,13 @@ pub(super) struct Arguments {
     /// Server to vote on; http only
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: Target,
+    /// Rehearsal to vote in, in place of the default poll: by the routes of version 1, with ballot ids, as many times as the load
+    /// says. No voter takes part in it
+    #[arg(long, value_name = "SLUG", requires = "pass_file")]
+    rehearse: Option<Slug>,
+    /// File with the pass for it, as `throng poll pass` prints it; - for standard input
+    #[arg(long, value_name = "FILE", requires = "rehearse")]
+    pass_file: Option<PathBuf>,
     /// Number of clients, each with its own connection, opened before the first vote
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..))]
     clients: u32,
@@ -70,11 +82,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 async fn bench(arguments: &Arguments) -> anyhow::Result<Report> {
-    let load = arguments.load();
-    let generator = Generator::connect(arguments.url.clone(), load, arguments.timeout).await.map_err(with_advice)?;
+    let (load, poll) = (arguments.load(), arguments.poll()?);
+    let generator =
+        Generator::connect(arguments.url.clone(), poll, load, arguments.timeout).await.map_err(with_advice)?;
     let findings = generator.findings();
     let run = progress::show(&findings, load.votes(), generator.run()).await?;
-    Ok(Report::new(arguments.url.to_string(), run.count(arguments.settle).await))
+    let rehearsal = arguments.rehearse.as_ref().map(Slug::to_string);
+    Ok(Report::new(arguments.url.to_string(), rehearsal, run.count(arguments.settle).await))
 }
 
 /// The error, with what the user can do about it.
@@ -89,16 +103,26 @@ fn with_advice(error: LoadError) -> anyhow::Error {
         LoadError::NoServer { url, source } => {
             anyhow::Error::new(source).context(format!("nothing answers at {url}; start the server, or check --url"))
         }
+        LoadError::NoResult(ResultError::Status { status: 403, ref route }) if route.contains("/api/v1/") => anyhow!(
+            "{error}: the pass isn't for this poll, has expired, or was made with another APP_SECRET than the server has; make \
+             one with `throng poll pass`"
+        ),
         LoadError::RaiseLimit(_)
         | LoadError::Closed(_)
         | LoadError::NoResult(_)
         | LoadError::NoOptions { .. }
+        | LoadError::NoRehearsal { .. }
         | LoadError::Unconnected { .. }
         | LoadError::Client(_) => error.into(),
     }
 }
 
 impl Arguments {
+    fn poll(&self) -> anyhow::Result<Poll> {
+        let (Some(slug), Some(file)) = (&self.rehearse, &self.pass_file) else { return Ok(Poll::Default) };
+        Ok(Poll::Rehearsal(Rehearsal { slug: slug.to_string(), pass: read_pass(file)?, run: rand::random() }))
+    }
+
     fn load(&self) -> Load {
         let clients = self.clients;
         match (self.rate, self.duration) {
@@ -107,6 +131,23 @@ impl Arguments {
             (_, _) => Load::Rounds { clients, rounds: self.rounds.unwrap_or(ROUNDS) },
         }
     }
+}
+
+/// The pass in this file, or on standard input.
+fn read_pass(file: &Path) -> anyhow::Result<String> {
+    let name = file.display();
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        std::io::stdin().take(PASS_BYTES_MAX).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(PASS_BYTES_MAX).read_to_string(&mut text))
+    };
+    read.with_context(|| format!("the pass in {name} can't be read"))?;
+    let pass = text.trim();
+    if pass.is_empty() || !pass.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
+        bail!("{name} has no pass; make one with `throng poll pass`");
+    }
+    Ok(pass.to_owned())
 }
 
 /// A length of time, such as `10s` or `1m 30s`.

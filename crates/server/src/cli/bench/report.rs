@@ -12,6 +12,9 @@ use super::super::counted::counted;
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     url: String,
+    /// The poll, where it is a rehearsal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rehearsal: Option<String>,
     load: Load,
     requests: u64,
     /// The time that votes were in flight.
@@ -38,12 +41,13 @@ struct LatencyMs {
 
 impl Report {
     /// The report of what a load on the server at `url` has shown.
-    pub(super) fn new(url: String, measurement: Measurement) -> Self {
+    pub(super) fn new(url: String, rehearsal: Option<String>, measurement: Measurement) -> Self {
         let Measurement { load, took, outcomes, latencies, votes } = measurement;
         let responses = u32::try_from(outcomes.response_count()).unwrap_or(u32::MAX);
         let took_s = took.as_secs_f64();
         Self {
             url,
+            rehearsal,
             load,
             requests: outcomes.votes(),
             took_s,
@@ -82,7 +86,8 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LatencyMs { p50, p90, p99, p99_9, max } = self.latency_ms;
-        writeln!(f, "{}, {}", self.url, describe_load(&self.load))?;
+        let rehearsal = self.rehearsal.as_ref().map_or_else(String::new, |slug| format!(", rehearsal `{slug}`"));
+        writeln!(f, "{}{rehearsal}, {}", self.url, describe_load(&self.load))?;
         let (took, rate) = (self.took_s, self.requests_per_second);
         writeln!(f, "requests   {} in {took:.2} s: {rate:.0} a second", self.requests)?;
         writeln!(f, "latency    p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  p99.9 {p99_9:.2}  max {max:.2} ms")?;
@@ -164,6 +169,7 @@ mod tests {
         let ms = Duration::from_millis;
         Report::new(
             "http://127.0.0.1:8080".to_owned(),
+            None,
             Measurement {
                 load: Load::Rounds { clients: 2, rounds: 2 },
                 took: ms(500),

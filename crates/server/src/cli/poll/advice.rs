@@ -22,6 +22,9 @@ pub(in crate::cli) fn advise(error: PollError) -> anyhow::Error {
         | PollError::DiffersAgain(_)
         | PollError::Edit { .. }
         | PollError::OtherVersion { .. }
+        | PollError::RehearsalForGood { .. }
+        | PollError::NotARehearsal(_)
+        | PollError::InvalidPass(_)
         | PollError::HasNoCodes { .. }
         | PollError::NoSuchBatch { .. }
         | PollError::NotFinal(_)

@@ -27,6 +27,9 @@ pub(in crate::cli) struct Create {
     /// Name of the poll in URLs: a-z, 0-9 and -
     #[arg(value_hint = ValueHint::Other)]
     slug: Slug,
+    /// Make it a rehearsal, for good: it takes ballots from load runs with a pass (see `throng poll pass`), and none from voters
+    #[arg(long)]
+    rehearsal: bool,
     /// Question that the poll asks
     #[arg(long, allow_hyphen_values = true)]
     title: String,
@@ -105,6 +108,7 @@ Examples:
   throng poll create song --title 'Best song?' --option Alpha --option Beta
   throng poll create song --title 'Best song?' --option Alpha --option Beta --opens-at now --closes-at +2h
   throng poll create host --title 'Where next year?' --option Oslo --option Rome --option Riga --kind ranked
+  throng poll create song-test --rehearsal --title 'Best song?' --option Alpha --option Beta --opens-at now
   throng poll create day --title 'Which days?' --option Fri --option Sat --option Sun --kind multiple --max 2 \\
       --opens-at 2026-07-01T20:00:00+02:00 --results after_close";
 
@@ -129,6 +133,7 @@ impl Create {
         let schedule = Schedule { opens_at: self.opens_at, closes_at: self.closes_at };
         let new = NewPoll {
             slug: self.slug,
+            rehearsal: self.rehearsal,
             title: self.title,
             intro: self.intro,
             consent: self.consent,

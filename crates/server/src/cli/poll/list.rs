@@ -44,7 +44,7 @@ impl List {
             let when = |at: Option<_>| at.map_or_else(|| "-".to_owned(), rfc3339_text);
             table.row([
                 poll.slug.to_string(),
-                poll.state(now).as_str().to_owned(),
+                format!("{}{}", poll.state(now).as_str(), if poll.rehearsal { " (rehearsal)" } else { "" }),
                 ballots.to_string(),
                 when(poll.opens_at),
                 when(poll.closes_at),

@@ -13,6 +13,7 @@ mod export;
 mod import;
 mod list;
 mod log;
+mod pass;
 mod record;
 mod recount;
 mod results;
@@ -60,6 +61,7 @@ enum PollCommand {
     Record(record::Record),
     Verify(record::Verify),
     Recount(recount::Recount),
+    Pass(pass::Pass),
     Void(void::Void),
     Unvoid(void::Unvoid),
     /// Make, list and revoke invitation codes, for a poll with the policy `code`
@@ -95,6 +97,7 @@ pub(super) fn run(PollArgs { author, command }: PollArgs, flags: &Flags) -> anyh
                 PollCommand::Import(command) => command.run(polls, out).await,
                 PollCommand::Record(command) => command.run(polls, &config, out).await,
                 PollCommand::Verify(command) => command.run(&config, out),
+                PollCommand::Pass(command) => command.run(polls, &config, out).await,
                 PollCommand::Recount(command) => command.run(polls, out).await,
                 PollCommand::Void(command) => command.run(polls, clock, out).await,
                 PollCommand::Unvoid(command) => command.run(polls, out).await,

@@ -92,7 +92,8 @@ fn write_text(signed: &SignedRecord, out: &mut dyn Write) -> anyhow::Result<()> 
     let record = signed.record();
     let text = |value: &Value| plain(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     let (poll, result, ballots) = (&record["poll"], &record["result"], &record["ballots"]);
-    writeln!(out, "Closing record: {}\n", text(&poll["title"]))?;
+    let rehearsal = if poll["rehearsal"] == true { "REHEARSAL, without any voter: " } else { "" };
+    writeln!(out, "Closing record: {rehearsal}{}\n", text(&poll["title"]))?;
     let mut table = Table::new([Side::Left, Side::Left]);
     let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
     row("Poll", text(&poll["slug"]));

@@ -52,6 +52,9 @@ impl Results {
         }
         writeln!(out, "{}", plain(&poll.title))?;
         writeln!(out, "The poll is {}.", state_text(&poll, now))?;
+        if poll.rehearsal {
+            writeln!(out, "It is a REHEARSAL: these votes were sent by load runs, and mean nothing.")?;
+        }
         if poll.state(now) == PollState::Closing {
             writeln!(out, "{}.", why_not_final(config, &store.queues().await?).await)?;
         }

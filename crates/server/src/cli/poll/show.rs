@@ -48,6 +48,7 @@ impl Show {
         for (name, value) in [
             ("slug", poll.slug.to_string()),
             ("state", state_text(&poll, now)),
+            ("rehearsal", if poll.rehearsal { "yes: no voter takes part in it".to_owned() } else { String::new() }),
             ("kind", kind_text(&poll)),
             ("counting", counting_text(&poll)),
             ("policy", policy_text(&poll)),

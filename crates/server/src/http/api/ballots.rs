@@ -59,15 +59,17 @@ async fn cast(
     headers: &HeaderMap,
     body: Result<WholeBody, Problem>,
 ) -> Result<Response, Problem> {
-    let (PollPath(live), WholeBody(body)) = (live?, body?);
-    take_share(core, &live.poll, headers, peer)?;
+    let (PollPath { live, pass }, WholeBody(body)) = (live?, body?);
+    if pass.is_none() {
+        take_share(core, &live.poll, headers, peer)?;
+    }
     require_json_or_text(headers)?;
     let submission = Submission::parse(&body)?;
     let ballot_id = ballot_id(headers, query, submission.ballot_id)?;
     let Submission { choices, voter, proof, .. } = submission;
     let RequestSender { sender, address, cookie } =
         RequestSender::of(core, &live.poll, headers, peer, voter.as_deref());
-    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender, address };
+    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, pass, sender, address };
     let cast = voting::cast(core, &live.poll, vote).await.map_err(problem)?;
     let (code, status) = match cast.status {
         Status::Counted => (StatusCode::CREATED, "counted"),

@@ -28,7 +28,7 @@ struct Given {
 /// `GET /api/v1/polls/{slug}/challenge`: the challenge whose proof the ballot with this id has to come with.
 pub async fn show(
     State(core): State<Arc<CoreState>>,
-    PollPath(live): PollPath,
+    PollPath { live, .. }: PollPath,
     Extension(Peer(peer)): Extension<Peer>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,

@@ -42,7 +42,7 @@ pub async fn submit<B: From<Bytes>>(
         let live = polls.default_poll().ok_or(Problem::PollNotFound)?;
         let RequestSender { sender, address, cookie } = sender(&live.poll)?;
         let choices = SentChoices::Options(submission::parse_compat(body)?);
-        let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Generate, sender, address };
+        let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Generate, pass: None, sender, address };
         (cookie, voting::cast(core, &live.poll, vote))
     };
     let cast = casting.await?;

@@ -1,41 +1,73 @@
 //! A poll's question and options, and its state.
+//!
+//! Of a rehearsal, nothing is public: without a valid pass, every address below it is refused.
 
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
 use hyper::HeaderMap;
+use hyper::header::HeaderName;
 use hyper::http::request::Parts;
+use throng_domain::poll::Poll;
 
 use crate::http::problem::Problem;
 use crate::http::requested_poll::RequestedPoll;
-use crate::http::response::tagged;
+use crate::http::response::{json, tagged, uncached};
 use crate::results::LivePoll;
 use crate::state::CoreState;
 use crate::view::PollView;
+use crate::voting::{Refusal, RehearsalKey, RehearsalPass};
+
+/// The pass of a load run in a rehearsal.
+const THRONG_REHEARSAL: HeaderName = HeaderName::from_static("throng-rehearsal");
 
 /// `GET /api/v1/polls/{slug}`.
-pub async fn show(State(core): State<Arc<CoreState>>, PollPath(live): PollPath, headers: HeaderMap) -> Response {
+pub async fn show(
+    State(core): State<Arc<CoreState>>,
+    PollPath { live, pass }: PollPath,
+    headers: HeaderMap,
+) -> Response {
     let now = core.app.clock.now();
     let body = serde_json::to_vec(&PollView::new(&live.poll, now)).expect("a poll has only strings for keys");
     let etag = format!("\"{}-{}\"", live.poll.version, live.poll.state(now).as_str());
-    tagged(body.into(), &etag, &headers)
+    if pass.is_some() { uncached(json(body.into())) } else { tagged(body.into(), &etag, &headers) }
 }
 
 /// The poll whose slug is in the path. A slug that can't be decoded is treated as a poll that doesn't exist.
 #[derive(Debug)]
-pub struct PollPath(pub Arc<LivePoll>);
+pub struct PollPath {
+    /// The poll.
+    pub live: Arc<LivePoll>,
+    /// The valid pass that the request has, if the poll is a rehearsal.
+    pub pass: Option<RehearsalPass>,
+}
 
 impl FromRequestParts<Arc<CoreState>> for PollPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, core: &Arc<CoreState>) -> Result<Self, Problem> {
-        if let Some(RequestedPoll(live)) = parts.extensions.get() {
-            return Ok(Self(Arc::clone(live)));
+        let live = match parts.extensions.get() {
+            Some(RequestedPoll(live)) => Arc::clone(live),
+            None => find(parts, core).await?,
+        };
+        if !live.poll.rehearsal {
+            return Ok(Self { live, pass: None });
         }
-        let Path(slug) = Path::<String>::from_request_parts(parts, core).await.map_err(|_| Problem::PollNotFound)?;
-        let app = &core.app;
-        let live = app.polls.find(&slug, &app.source).await.map_err(Problem::store_not_ready)?;
-        live.map(Self).ok_or(Problem::PollNotFound)
+        let pass = pass(core, &live.poll, &parts.headers).ok_or(Problem::Refused(Refusal::Rehearsal))?;
+        Ok(Self { live, pass: Some(pass) })
     }
+}
+
+async fn find(parts: &mut Parts, core: &Arc<CoreState>) -> Result<Arc<LivePoll>, Problem> {
+    let Path(slug) = Path::<String>::from_request_parts(parts, core).await.map_err(|_| Problem::PollNotFound)?;
+    let app = &core.app;
+    let live = app.polls.find(&slug, &app.source).await.map_err(Problem::store_not_ready)?;
+    live.ok_or(Problem::PollNotFound)
+}
+
+/// The valid pass for this rehearsal in a request's headers.
+fn pass(core: &CoreState, rehearsal: &Poll, headers: &HeaderMap) -> Option<RehearsalPass> {
+    let text = headers.get(THRONG_REHEARSAL)?.to_str().ok()?;
+    RehearsalKey(&core.app.rehearsal_key).verify(rehearsal, text, core.app.clock.now())
 }

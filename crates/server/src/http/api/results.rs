@@ -11,18 +11,18 @@ use throng_domain::store::StoreError;
 
 use super::polls::PollPath;
 use crate::http::problem::Problem;
-use crate::http::response::tagged;
+use crate::http::response::{tagged, uncached};
 use crate::results::LivePoll;
 use crate::state::CoreState;
 
 /// `GET /api/v1/polls/{slug}/results`.
 pub async fn show(
     State(core): State<Arc<CoreState>>,
-    PollPath(live): PollPath,
+    PollPath { live, pass }: PollPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let now = core.app.clock.now();
-    if !live.poll.shows_results(Viewer::Anybody, now) {
+    if pass.is_none() && !live.poll.shows_results(Viewer::Anybody, now) {
         return Err(Problem::ResultsHidden);
     }
     let rendered = if live.poll.kind.is_tabulated() {
@@ -34,7 +34,8 @@ pub async fn show(
         None
     };
     let rendered = rendered.unwrap_or_else(|| live.rendered(now, core.app.age_max_ms()));
-    Ok(tagged(rendered.json.clone(), &rendered.etag, &headers))
+    let response = tagged(rendered.json.clone(), &rendered.etag, &headers);
+    Ok(if pass.is_some() { uncached(response) } else { response })
 }
 
 /// Refreshes the poll's result if it is older than allowed: see [`App::refresh_result`](crate::state::App::refresh_result).

@@ -49,7 +49,7 @@ use super::sender::{RequestSender, take_share};
 use crate::config::PublicUrl;
 use crate::results::LivePoll;
 use crate::state::CoreState;
-use crate::voting::{self, Cast, Earlier, MissingId, Refusal, Sender, Status, Vote};
+use crate::voting::{self, Cast, Earlier, MissingId, Refusal, RehearsalPass, Sender, Status, Vote};
 
 /// The pages' routes, for one core.
 pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
@@ -70,7 +70,14 @@ async fn show_default(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let live = core.app.polls.current().default_poll().cloned().map(PollPath).ok_or(Problem::PollNotFound);
+    let live = core
+        .app
+        .polls
+        .current()
+        .default_poll()
+        .cloned()
+        .map(|live| PollPath { live, pass: None })
+        .ok_or(Problem::PollNotFound);
     show(State(core), live, uri, RawQuery(query), headers).await
 }
 
@@ -82,8 +89,8 @@ async fn show(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let live = match live {
-        Ok(PollPath(live)) => live,
+    let PollPath { live, pass } = match live {
+        Ok(path) => path,
         Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
     };
     let now = core.app.clock.now();
@@ -93,7 +100,8 @@ async fn show(
     let visit = visit_of(&core, &live.poll, &query);
     let visit = match PageReceiptKey(&core.app.receipt_key).proof(&live.poll, &query, &headers, now) {
         None if !receipt::is_present(&query) => {
-            let cacheable: fn(Response) -> Response = if visit.voter_field().is_none() { cached } else { private_page };
+            let is_for_all = pass.is_none() && visit.voter_field().is_none();
+            let cacheable: fn(Response) -> Response = if is_for_all { cached } else { private_page };
             return cacheable(html(&PollPage::new(&live, now, visit)));
         }
         None => visit,
@@ -113,8 +121,8 @@ async fn show_ballot(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let live = match live {
-        Ok(PollPath(live)) => live,
+    let PollPath { live, .. } = match live {
+        Ok(path) => path,
         Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
     };
     let now = core.app.clock.now();
@@ -167,8 +175,8 @@ async fn vote(
     body: Result<WholeBody, Problem>,
 ) -> Response {
     let refuse = |problem: &Problem| problem.count_refused_ballot(&core);
-    let live = match live.inspect_err(refuse) {
-        Ok(PollPath(live)) => live,
+    let PollPath { live, pass } = match live.inspect_err(refuse) {
+        Ok(path) => path,
         Err(problem) => return refused_without_poll(&core.app.config.public_url, problem, &uri, &headers),
     };
     let (now, visit) = (core.app.clock.now(), Visit::new(&core.app.config.public_url, core.app.is_behind_broker()));
@@ -179,7 +187,8 @@ async fn vote(
         Err(problem) => return refused(&live, now, visit, BallotForm::empty(live.poll.kind), new_id(), problem),
     };
     // The page with the error needs what the form says: its ballot has to keep its id.
-    if let Err(refusal) = take_share(&core, &live.poll, &headers, peer) {
+    let share = if pass.is_none() { take_share(&core, &live.poll, &headers, peer) } else { Ok(()) };
+    if let Err(refusal) = share {
         let (id, problem) = (form.ballot_id.unwrap_or_else(new_id), refusal.into());
         refuse(&problem);
         return refused(&live, now, visit, form, id, problem);
@@ -187,7 +196,7 @@ async fn vote(
     let code = Some(form.code.as_str()).filter(|code| !code.is_empty());
     let voter = code.or(form.voter.as_deref());
     let RequestSender { sender, address, cookie } = RequestSender::of(&core, &live.poll, &headers, peer, voter);
-    match cast(&core, &live, &form, (sender, address)).await.inspect_err(refuse) {
+    match cast(&core, &live, &form, (sender, address, pass)).await.inspect_err(refuse) {
         Ok(Cast { ballot_id, choices, status, token, .. }) => {
             // Its choices aren't the voter's any more.
             let own = if status == Status::Outdated { Choices::blank() } else { choices };
@@ -209,11 +218,11 @@ async fn cast(
     core: &CoreState,
     live: &LivePoll,
     form: &BallotForm,
-    (sender, address): (Sender, Option<IpAddr>),
+    (sender, address, pass): (Sender, Option<IpAddr>, Option<RehearsalPass>),
 ) -> Result<Cast, Problem> {
     let choices = form.choices.clone();
     let (ballot_id, proof) = (ballot_id_of(core, &live.poll, form), form.proof.clone());
-    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, sender, address };
+    let vote = Vote { choices, ballot_id, proof, missing_id: MissingId::Refuse, pass, sender, address };
     Ok(voting::cast(core, &live.poll, vote).await?)
 }
 

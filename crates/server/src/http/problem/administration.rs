@@ -65,6 +65,9 @@ pub(super) fn poll_kind(error: &PollError) -> (StatusCode, &'static str, &'stati
         PollError::OtherVersion { .. } => {
             (StatusCode::PRECONDITION_FAILED, "version_mismatch", "The poll was changed meanwhile")
         }
+        PollError::RehearsalForGood { .. } => (StatusCode::CONFLICT, "rehearsal_fixed", UNCHANGED),
+        PollError::NotARehearsal(_) => (StatusCode::CONFLICT, "not_a_rehearsal", "The poll isn't a rehearsal"),
+        PollError::InvalidPass(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", "The body isn't valid"),
         PollError::HasNoCodes { .. } => (StatusCode::CONFLICT, "no_codes", "The poll has no invitation codes"),
         PollError::RecordDisagrees(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "record_disagrees", "The ballots don't add up")
@@ -110,6 +113,13 @@ pub(super) fn poll_detail(error: &PollError) -> String {
         PollError::OtherVersion { version, .. } => {
             format!("Nothing was changed. The poll is at version {version}: read it again, then decide.")
         }
+        PollError::RehearsalForGood { .. } => {
+            "Nothing was changed: whether a poll is a rehearsal is decided when it is created, for good. Create another poll.".into()
+        }
+        PollError::NotARehearsal(_) => {
+            "No load run may vote in it. Create a poll with `rehearsal`, and ask for a pass for that.".into()
+        }
+        PollError::InvalidPass(why) => format!("No pass was made: {why}."),
         PollError::HasNoCodes { .. } => "Codes are for polls with the policy `code`.".into(),
         PollError::RecordDisagrees(_) => {
             "What was read isn't what was counted, so there is no record. Keep a copy of the database.".into()

@@ -397,6 +397,7 @@ mod tests {
             Refusal::VoterTokenMissing,
             Refusal::VoterTokenInvalid(TokenFault::Expired),
             Refusal::VoterKeysMissing,
+            Refusal::Rehearsal,
             Refusal::PollNotOpen,
             Refusal::PollClosed,
             Refusal::RateLimited { retry_after_s: 7 },

@@ -47,6 +47,7 @@ pub(super) fn kind(refusal: &Refusal) -> (StatusCode, &'static str, &'static str
         Refusal::VoterKeysMissing => {
             (StatusCode::SERVICE_UNAVAILABLE, "voter_keys_missing", "Voters can't be recognized right now")
         }
+        Refusal::Rehearsal => (StatusCode::FORBIDDEN, "rehearsal", "The poll is a rehearsal"),
         Refusal::PollNotOpen => (StatusCode::CONFLICT, "poll_not_open", "The poll isn't open yet"),
         Refusal::PollClosed => (StatusCode::GONE, "poll_closed", "The poll is closed"),
         Refusal::RateLimited { .. } => {
@@ -136,6 +137,11 @@ pub(super) fn detail(refusal: &Refusal) -> String {
         }
         Refusal::VoterTokenInvalid(fault) => {
             format!("The ballot was not counted: the token can't be used, since {fault}. Get a new one from the poll's publisher.")
+        }
+        Refusal::Rehearsal => {
+            "Nothing was counted, and nobody votes here: it takes ballots of load runs only, with a valid pass as \
+            Throng-Rehearsal. An operator makes one with `throng poll pass`."
+                .into()
         }
         Refusal::PollNotOpen => {
             "The ballot was not counted. The poll's opens_at is the time at which it opens, if known.".into()

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use super::connections::ConnectionMetrics;
 
 /// The reasons to refuse a ballot: the problem codes of the responses.
-pub const REFUSAL_REASONS: [&str; 32] = [
+pub const REFUSAL_REASONS: [&str; 33] = [
     "origin_not_allowed",
     "origin_not_listed",
     "not_a_ballot",
@@ -23,6 +23,7 @@ pub const REFUSAL_REASONS: [&str; 32] = [
     "unsupported_content_encoding",
     "unsupported_media_type",
     "poll_not_found",
+    "rehearsal",
     "poll_not_open",
     "poll_closed",
     "ballot_id_missing",
@@ -53,11 +54,22 @@ pub struct HttpMetrics {
     /// Responses, by the first digit of their status.
     responses: [AtomicU64; 6],
     /// Refused ballots, in the order of [`REFUSAL_REASONS`].
-    refused: [AtomicU64; REFUSAL_REASONS.len()],
+    refused: Refused,
     /// The core's connections.
     pub connections: ConnectionMetrics,
     /// Response bytes that HTTP/2 clients haven't read yet.
     pub unsent_bytes: Gauge,
+}
+
+/// A counter for each of [`REFUSAL_REASONS`].
+#[derive(Debug)]
+struct Refused([AtomicU64; REFUSAL_REASONS.len()]);
+
+/// Not derived: the standard library has no default for so long an array.
+impl Default for Refused {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; _])
+    }
 }
 
 impl HttpMetrics {
@@ -72,7 +84,7 @@ impl HttpMetrics {
     pub fn ballot_refused(&self, code: &str) {
         let known = REFUSAL_REASONS.iter().position(|reason| *reason == code);
         debug_assert!(known.is_some(), "{code} is not a reason to refuse a ballot");
-        if let Some(refused) = known.and_then(|known| self.refused.get(known)) {
+        if let Some(refused) = known.and_then(|known| self.refused.0.get(known)) {
             refused.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -98,7 +110,8 @@ impl PerCore {
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         let responses = (1..).zip(classes).map(|(class, name)| (name, sum(&|core| load(&core.responses[class]))));
         family(encoder, "http_responses", "HTTP responses, by class of status", "class", responses)?;
-        let refused = (0..).zip(REFUSAL_REASONS).map(|(reason, name)| (name, sum(&|core| load(&core.refused[reason]))));
+        let refused =
+            (0..).zip(REFUSAL_REASONS).map(|(reason, name)| (name, sum(&|core| load(&core.refused.0[reason]))));
         let help =
             "Ballots answered with an error, by its code; of outcome_unknown alone something may have been taken";
         family(encoder, "ballots_refused", help, "reason", refused)?;

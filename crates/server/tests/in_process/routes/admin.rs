@@ -9,7 +9,7 @@ use throng_domain::tally::TallyChange;
 use throng_testkit::{Answer, TestServer, eventually};
 
 /// Every route, with a method that it has, and the lowest role that may use it.
-pub const ROUTES: [(&str, &str, Role); 25] = [
+pub const ROUTES: [(&str, &str, Role); 26] = [
     ("GET", "/token", Role::Viewer),
     ("GET", "/audit", Role::Viewer),
     ("GET", "/polls", Role::Viewer),
@@ -27,6 +27,7 @@ pub const ROUTES: [(&str, &str, Role); 25] = [
     ("GET", "/polls/demo/recount", Role::Editor),
     ("POST", "/polls/demo/recount", Role::Editor),
     ("GET", "/polls/demo/record", Role::Editor),
+    ("POST", "/polls/demo/pass", Role::Editor),
     ("POST", "/polls/demo/voids", Role::Editor),
     ("DELETE", "/polls/demo/voids/1", Role::Editor),
     ("GET", "/polls/demo/codes", Role::Editor),
@@ -62,13 +63,13 @@ impl<'a> Admin<'a> {
         self.server.connect().request(method, &format!("/api/v1/admin{path}"), &all, body.as_bytes())
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub fn get(&self, path: &str) -> Value {
         let answer = self.send("GET", path, &[], "");
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.json()
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, &[], &body.to_string())
     }
 }

@@ -25,6 +25,7 @@ mod poll_origins;
 mod polls;
 mod proof;
 mod ranked;
+mod rehearsal;
 mod request_log;
 mod results;
 mod shutdown;

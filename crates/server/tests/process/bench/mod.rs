@@ -5,7 +5,10 @@ mod misbehaving;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use throng_testkit::TestServer;
+use throng::voting::RehearsalKey;
+use throng_domain::policy::Policy;
+use throng_domain::poll::Visibility;
+use throng_testkit::{NOW, TestServer, polls};
 
 use crate::bench::misbehaving::{MisbehavingServer, Misbehaviour};
 
@@ -59,6 +62,49 @@ fn an_open_loop_keeps_its_rate() {
     assert_eq!(report["votes"]["agree"], true);
     let took = report["took_s"].as_f64().unwrap();
     assert!(took >= 1.995, "the last vote begins 5 ms before the end: {took}");
+}
+
+#[test]
+fn rehearsal_is_voted_in_and_counted() {
+    let server = TestServer::start_with(&[("VOTES_PER_NETWORK", "10")]);
+    polls::create(&server, "test", |poll| {
+        (poll.rehearsal, poll.results, poll.policy) = (true, Visibility::Never, Policy::Device);
+        poll.min_choices = Some(2);
+    });
+    let poll = server.app.polls.current().by_slug("test").unwrap().poll.id;
+    let pass = RehearsalKey(&server.app.rehearsal_key).pass(poll, NOW.plus_ms(60_000));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pass");
+    std::fs::write(&file, format!("{pass}\n")).unwrap();
+    let rehearse = format!("--rehearse test --pass-file {}", file.display());
+    // Twice: the ballots of a run are new ones.
+    for (round, before) in [(1, 0), (2, 150)] {
+        let output = bench(server.address, &format!("{rehearse} --clients 50 --rounds 3 --json"));
+        assert!(output.status.success(), "{round}: {output:?}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["rehearsal"], &report["answers"]), (&json!("test"), &json!({"201": 150})));
+        assert_eq!(report["votes"]["counted_before"], before);
+        assert_eq!(report["votes"]["agree"], true);
+    }
+    assert_eq!(server.get("/api/result").text(), r#"{"1":0,"2":0,"3":0,"4":0,"5":0}"#, "no poll of voters has a vote");
+    let output = bench(server.address, &format!("{rehearse} --rate 100 --duration 1s --clients 9"));
+    assert!(output.status.success(), "{output:?}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(report.contains(", rehearsal `test`, 100 votes a second"), "{report}");
+
+    for (slug, contents, complaint) in [
+        ("demo", &*pass, "it isn't a rehearsal"),
+        ("test", "1.00", "make one with `throng poll pass`"),
+        ("test", "", "has no pass"),
+        ("test", "a\r\nb: c", "has no pass"),
+        ("other", &*pass, "status 404"),
+    ] {
+        std::fs::write(&file, contents).unwrap();
+        let output = bench(server.address, &format!("--rehearse {slug} --pass-file {} --clients 1", file.display()));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{slug}: {said}");
+        assert!(said.contains(complaint), "{slug}: {said}");
+    }
 }
 
 #[test]
@@ -132,6 +178,8 @@ fn what_cannot_be_run_is_said_with_what_to_do() {
         ("--clients 4000000000", 1, "4000000000 clients need 4000000064 open files"),
         ("--clients 1", 1, "start the server, or check --url"),
         ("--rate 5", 2, "--duration"),
+        ("--rehearse test", 2, "--pass-file"),
+        ("--rehearse test --pass-file /nothing/here", 1, "can't be read"),
         ("--rate 5 --duration 5", 2, "such as 10s"),
         ("--rate 5 --duration 5s --rounds 2", 2, "cannot be used with"),
         ("--url https://127.0.0.1", 2, "cannot be used multiple times"),

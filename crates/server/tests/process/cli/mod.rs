@@ -11,6 +11,7 @@ mod logging;
 mod manual;
 mod polls;
 mod record;
+mod rehearsal;
 mod schema;
 mod serving;
 mod tokens;

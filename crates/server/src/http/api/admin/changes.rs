@@ -1,4 +1,4 @@
-//! Opening, closing and archiving a poll.
+//! Opening, closing and archiving a poll, and passes for load runs in one.
 
 use std::sync::Arc;
 
@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::request::{Administrator, JsonBody, SlugPath, changed, failed};
+use super::request::{Administrator, JsonBody, SlugPath, changed, failed, json_response};
 use crate::http::problem::Problem;
 use crate::polls::TimeArg;
 use crate::state::CoreState;
+use crate::view::PassView;
 
 /// When a poll opens and closes.
 #[derive(Debug, Deserialize)]
@@ -33,6 +34,14 @@ pub struct Close {
     /// `now`, a time, or a delay.
     #[serde(default = "now")]
     at: TimeArg,
+}
+
+/// Until when a pass is valid.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPass {
+    /// A time, or a delay from now.
+    expires_at: TimeArg,
 }
 
 fn now() -> TimeArg {
@@ -83,4 +92,15 @@ pub async fn unarchive(
 ) -> Result<Response, Problem> {
     let back = by.polls(&core).archive(&slug, false).await.map_err(|error| failed(&core, error))?;
     Ok(changed(&core, &back).await)
+}
+
+/// `POST /polls/{slug}/pass`: a pass for load runs in a rehearsal. Nothing is changed.
+pub async fn pass(
+    State(core): State<Arc<CoreState>>,
+    SlugPath(slug): SlugPath,
+    by: Administrator,
+    JsonBody(NewPass { expires_at }): JsonBody<NewPass>,
+) -> Result<Response, Problem> {
+    let pass = by.polls(&core).pass(&slug, expires_at, &core.app.rehearsal_key).await?;
+    Ok(json_response(&PassView::new(&pass.text, pass.expires_at)))
 }

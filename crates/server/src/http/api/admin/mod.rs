@@ -52,6 +52,7 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .route("/polls/{slug}/record", get(results::record))
         .route("/polls/{slug}/voids", post(voids::add))
         .route("/polls/{slug}/voids/{number}", delete(voids::undo))
+        .route("/polls/{slug}/pass", post(changes::pass))
         .route("/polls/{slug}/codes", get(codes::list).post(codes::create))
         .route("/polls/{slug}/codes/{batch}", delete(codes::revoke));
     let admins = Router::new()

@@ -61,6 +61,11 @@ pub static ENGLISH: Texts = Texts {
         title: "There is no such poll",
         text: "It may have been renamed or taken down. Check the address.",
     },
+    only_a_rehearsal: PlainText {
+        title: "This is a rehearsal",
+        text: "Nobody votes here, and nothing here is a result. Operators test with it what a poll takes.",
+    },
+    rehearsal: "REHEARSAL: nobody votes here, and nothing here is a result.",
     script: ScriptTexts {
         sending: "Sending your vote…",
         still_trying: "Still trying…",
@@ -171,6 +176,7 @@ fn refused(refusal: &Refusal, retried: bool) -> String {
              poll again; if you see this again, tell the site."
         }
         Refusal::BallotIdMissing => "Press Vote once more: then your vote is counted.",
+        Refusal::Rehearsal => "This is a rehearsal, so your vote was not counted. Nobody votes here.",
         Refusal::PollNotOpen => "This poll is not open yet, so your vote was not counted.",
         Refusal::PollClosed if retried => {
             "This poll has closed. Your first attempt may have been counted; this one was not."

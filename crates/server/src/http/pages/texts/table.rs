@@ -79,6 +79,10 @@ pub struct Texts {
     pub origin_not_allowed: PlainText,
     pub nothing_here: PlainText,
     pub no_such_poll: PlainText,
+    /// At the address of a rehearsal.
+    pub only_a_rehearsal: PlainText,
+    /// Above a rehearsal, to those who may see it.
+    pub rehearsal: &'static str,
     pub script: ScriptTexts,
 }
 
@@ -169,6 +173,8 @@ impl Texts {
     pub fn plain(&self, problem: &Problem) -> PlainText {
         if matches!(problem, Problem::OriginNotAllowed | Problem::OriginNotListed) {
             self.origin_not_allowed
+        } else if matches!(problem, Problem::Refused(Refusal::Rehearsal)) {
+            self.only_a_rehearsal
         } else if matches!(problem, Problem::NotFound) {
             self.nothing_here
         } else {
