@@ -69,6 +69,10 @@ words! {
         CreateToken = "create_token",
         /// Such a token was revoked.
         RevokeToken = "revoke_token",
+        /// A webhook was made.
+        CreateWebhook = "create_webhook",
+        /// A webhook was deleted.
+        DeleteWebhook = "delete_webhook",
     }
 }
 

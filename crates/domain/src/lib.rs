@@ -35,5 +35,6 @@ pub mod tally_detail;
 pub mod text;
 pub mod void;
 pub mod waits_for;
+pub mod webhook;
 pub mod window;
 mod words;

@@ -19,4 +19,5 @@ pub mod state;
 pub mod telemetry;
 pub mod view;
 pub mod voting;
+pub mod webhooks;
 pub mod worker;

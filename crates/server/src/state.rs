@@ -17,6 +17,7 @@ use crate::intake::{BallotIds, BallotQueue, CodeChecks, NetworkLimit};
 use crate::net::Shutdown;
 use crate::results::{LivePoll, LivePolls, ResultSource};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
+use crate::webhooks::WebhookSender;
 
 /// For how long a result is shown without a check for ballots that other servers recorded, in milliseconds.
 const OTHERS_FRESH_MS: i64 = 250;
@@ -71,6 +72,8 @@ pub struct App {
     pub code_checks: CodeChecks,
     /// Recognizes the tokens of those who administer polls.
     pub access: AdminAccess,
+    /// Sends messages to webhooks.
+    pub webhooks: WebhookSender,
     /// The anomaly scores of polls.
     pub anomalies: AnomalyMonitor,
     /// The metrics.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use self::tree::Tree;
 
 /// The top-level modules of the server, from top to bottom: each may use only those below it.
-const SERVER_LAYERS: [&str; 17] = [
+const SERVER_LAYERS: [&str; 18] = [
     "main",
     "cli",
     "app",
@@ -26,6 +26,7 @@ const SERVER_LAYERS: [&str; 17] = [
     "polls",
     "voting",
     "state",
+    "webhooks",
     "access",
     "anomaly",
     "intake",

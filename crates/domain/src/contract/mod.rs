@@ -21,6 +21,7 @@ mod rounds;
 pub mod support;
 mod voids;
 mod voters;
+mod webhooks;
 
 pub use admin_tokens::*;
 pub use changes::*;
@@ -34,6 +35,7 @@ pub use rankings::*;
 pub use rounds::*;
 pub use voids::*;
 pub use voters::*;
+pub use webhooks::*;
 
 /// Defines a `#[tokio::test]` for every behaviour in the suite, each on a store of its own.
 #[macro_export]
@@ -106,6 +108,9 @@ macro_rules! store_contract {
             wrong_details_are_found_by_a_recount
             tokens_are_kept_as_made
             token_is_revoked_once
+            webhooks_are_kept_until_deleted
+            each_event_is_one_message
+            a_message_is_claimed_by_one_at_a_time
             rounds_have_a_number_and_a_time
             concurrent_rounds_have_distinct_numbers
             recent_round_is_not_replaced

@@ -158,14 +158,13 @@ pub async fn changed_polls_are_found_by_version(store: &dyn Store) {
         slug: poll.slug.clone(),
         version: poll.version,
         changed,
-        is_draft: false,
+        opens_at: poll.opens_at,
         closes_at: poll.closes_at,
         is_closed: false,
         is_final: false,
         is_archived: false,
     };
-    let is_draft = PollEntry { is_draft: true, ..entry(&draft, known) };
-    assert_eq!(all, [entry(&first, known - 2), entry(&second, known - 1), is_draft]);
+    assert_eq!(all, [entry(&first, known - 2), entry(&second, known - 1), entry(&draft, known)]);
     assert_eq!(done(store.poll_entries(known - 1).await), all[2..]);
     assert_eq!(done(store.poll_entries(known).await), []);
 

@@ -1,6 +1,7 @@
 //! Why a call to a store failed: each variant answers what the caller can do.
 
 use crate::ids::PollId;
+use crate::webhook::WEBHOOKS_MAX;
 
 /// Why a call to a store failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,16 @@ impl StoreError {
     /// The error of a call for a token that doesn't exist.
     pub fn no_such_token(number: u32) -> Self {
         Self::Rejected(format!("there is no token number {number}"))
+    }
+
+    /// The error of a call for a webhook that doesn't exist.
+    pub fn no_such_webhook(number: u32) -> Self {
+        Self::Rejected(format!("there is no webhook number {number}"))
+    }
+
+    /// The error of a webhook too many.
+    pub fn too_many_webhooks() -> Self {
+        Self::Rejected(format!("there are {WEBHOOKS_MAX} webhooks, which is the most; delete one first"))
     }
 
     /// Whether the same call may succeed later without intervention.

@@ -21,8 +21,8 @@ pub struct PollEntry {
     pub version: u64,
     /// The [version of all polls](PollStore::polls_version) with which it last changed; 0 if that isn't known.
     pub changed: u64,
-    /// Whether only its makers know of it.
-    pub is_draft: bool,
+    /// When it opens; a poll without this is a draft, of which only its makers know.
+    pub opens_at: Option<Timestamp>,
     /// When it closes, if it does.
     pub closes_at: Option<Timestamp>,
     /// Whether it was stored that it has closed.
@@ -101,7 +101,8 @@ pub trait PollStore: Send + Sync + std::fmt::Debug {
 
     /// Stores that these polls, each at the given version, have reached this mark; returns how many were marked. Left
     /// unchanged are a poll at another version, one that has the mark already and, where the database has a clock of
-    /// its own, one that isn't due by that clock. The version of each marked poll increases.
+    /// its own, one that isn't due by that clock. The version of each marked poll increases. Webhooks get their messages in the same
+    /// transaction: see [`WebhookStore`](super::WebhookStore).
     ///
     /// Once a poll is [`Mark::Final`], no batch adds to its tallies that wasn't committed before.
     async fn mark(&self, polls: &[(PollId, u64)], mark: Mark) -> Result<usize, StoreError>;

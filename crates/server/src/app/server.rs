@@ -25,6 +25,9 @@ use crate::telemetry::log_rate_limiter::LogRateLimiter;
 /// The interval between checks for polls that another process, such as `throng poll close`, has changed.
 const POLLS_RELOAD_EVERY: Duration = Duration::from_millis(100);
 
+/// The interval between checks for messages to webhooks.
+const WEBHOOKS_EVERY: Duration = Duration::from_millis(500);
+
 /// The interval between checks of the broker's queues.
 const DEPTH_EVERY: Duration = Duration::from_secs(5);
 
@@ -96,6 +99,7 @@ impl Server {
             never = forget_networks(app) => match never {},
             never = app.code_checks.keep_checking(&*app.source.store, &*app.clock) => match never {},
             never = watch_anomalies(app) => match never {},
+            never = send_to_webhooks(app) => match never {},
         }
         close_all(&self.ballot_queues);
         // Publish loops that still publish need this runtime: it runs the connection that monitors whether the broker is
@@ -171,6 +175,28 @@ async fn mark_ends_regularly(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> I
         let marked = ends.mark_due().await;
         let reloaded = if matches!(marked, Ok(true)) { app.polls.reload(&app.source).await } else { Ok(()) };
         log_failure(app, marked.and(reloaded), &log_limiter);
+    }
+}
+
+/// Tells webhooks what has happened to polls.
+async fn send_to_webhooks(app: &App) -> Infallible {
+    let log_limiter = LogRateLimiter::new(1);
+    let mut tick = tokio::time::interval(WEBHOOKS_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match app.webhooks.send_due().await {
+            Ok(()) => {}
+            Err(error @ StoreError::WriteFailed(_)) => {
+                error!(%error, "what webhooks were told can't be stored; no more ballots are recorded");
+                app.intake_failed.cancel();
+            }
+            Err(error) => {
+                if let Some(unlogged) = log_limiter.take(app.clock.now()) {
+                    warn!(%error, unlogged, "webhooks can't be read; their messages are sent later");
+                }
+            }
+        }
     }
 }
 

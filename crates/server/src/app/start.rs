@@ -31,6 +31,7 @@ use crate::net::{self, Background, Tls};
 use crate::results::{LivePolls, ResultSource};
 use crate::state::{App, CoreState, Dependency, EXPORTS_MAX, LookUps};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
+use crate::webhooks::{SEND_MAX, WebhookClient, WebhookSender};
 
 impl Server {
     /// Opens the database and, where they are configured, the broker and the cache, and serves on `cores` threads. While the
@@ -129,7 +130,17 @@ impl Frame {
     fn complete(self, source: ResultSource, polls: LivePolls, broker: Option<BrokerClients>) -> anyhow::Result<Server> {
         let Self { config, ballot_queues, metrics, tls, listener } = self;
         let limit = |votes| NetworkLimit::new(votes, Arc::clone(&source.clock), metrics.network_limit.clone());
+        let polls = Arc::new(polls);
+        let webhooks = WebhookSender::new(
+            Arc::clone(&source.store),
+            Arc::clone(&polls),
+            Arc::clone(&source.clock),
+            config.webhook_key()?,
+            WebhookClient::new(config.webhook_hosts.clone(), SEND_MAX),
+            metrics.webhooks.clone(),
+        );
         let app = Arc::new(App {
+            webhooks,
             shutdown: Arc::clone(listener.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
             receipt_key: config.receipt_key()?,
@@ -146,7 +157,7 @@ impl Frame {
             config,
             clock: Arc::clone(&source.clock),
             source,
-            polls: Arc::new(polls),
+            polls,
             metrics,
             intake_failed: CancellationToken::new(),
             writable: Arc::new(AtomicBool::new(true)),

@@ -25,6 +25,7 @@ mod schema;
 mod serve;
 mod table;
 mod token;
+mod webhook;
 mod worker;
 
 use std::io;
@@ -60,6 +61,8 @@ enum Command {
     Poll(poll::PollArgs),
     /// Make, list and revoke the tokens of those who administer polls over HTTP
     Token(token::TokenArgs),
+    /// Make, list, test and delete webhooks: who is told that a poll has opened, has closed, or is final
+    Webhook(webhook::WebhookArgs),
     /// Create or migrate the database
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -117,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Worker(arguments) => worker::run(&arguments, &flags),
         Command::Poll(command) => poll::run(command, &flags),
         Command::Token(command) => token::run(command, &flags),
+        Command::Webhook(command) => webhook::run(command, &flags),
         Command::Schema(command) => schema::run(command, &flags),
         Command::Backup(command) => command.run(&flags),
         Command::Restore(command) => command.run(&flags),
@@ -155,10 +159,10 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
     match (command, setting) {
         ("bench", _) => Some("--url names the server to vote on"),
         ("worker", "LISTEN") => Some("a worker's health and metrics are at WORKER_LISTEN"),
-        ("poll" | "token" | "schema" | "import-php" | "dead" | "backup" | "restore", "LISTEN") => {
+        ("poll" | "token" | "webhook" | "schema" | "import-php" | "dead" | "backup" | "restore", "LISTEN") => {
             Some("this command serves nothing")
         }
-        ("poll" | "token" | "schema" | "dead" | "worker" | "backup" | "restore", "DEFAULT_POLL") => {
+        ("poll" | "token" | "webhook" | "schema" | "dead" | "worker" | "backup" | "restore", "DEFAULT_POLL") => {
             Some("only a server has a default poll")
         }
         ("dead", "DATABASE_URL") => Some("these messages are at QUEUE_URL"),

@@ -76,6 +76,14 @@ impl Config {
         Ok(self.kept_secret()?.derive("rehearsal passes"))
     }
 
+    /// The key from which the secrets of webhooks are derived. With another one, receivers accept no message any more.
+    ///
+    /// # Errors
+    /// As for [`Self::policy_key`].
+    pub fn webhook_key(&self) -> anyhow::Result<DerivedKey> {
+        Ok(self.kept_secret()?.derive("webhooks"))
+    }
+
     /// The secret of keys that have to last: a server on a file of its own keeps one beside the file if none is configured.
     fn kept_secret(&self) -> anyhow::Result<AppSecret> {
         Ok(match (&self.app_secret, &self.database) {

@@ -18,6 +18,7 @@ mod trusted_proxies;
 mod values;
 mod voter_keys;
 mod wait;
+mod webhook_hosts;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub use self::trusted_proxies::TrustedProxies;
 use self::values::{Address, IdleTimeout, LogFilter, Port, Seconds, VotesPerNetwork};
 pub use self::values::{AppEnv, QueuePrefix};
 pub use self::wait::Wait;
+pub use self::webhook_hosts::WebhookHosts;
 use crate::net::{IdleTimeouts, TlsFiles};
 
 const SECRET_MISSING: &str = "give one in prod, the same to all nodes and workers: `openssl rand -hex 32` makes one";
@@ -92,6 +94,8 @@ pub struct Config {
     pub votes_per_network: Option<NonZeroU32>,
     /// The file with the keys that verify voters' tokens.
     pub voter_keys: Option<PathBuf>,
+    /// The hosts that webhooks may have without TLS or within private networks.
+    pub webhook_hosts: WebhookHosts,
     /// Whether processors are kept from sleeping while many clients vote.
     pub keep_awake: bool,
     /// What is logged, as a filter of `tracing`.
@@ -169,6 +173,7 @@ impl Config {
             idle: read.optional("IDLE_TIMEOUT").map_or_else(IdleTimeouts::default, |IdleTimeout(idle)| idle),
             votes_per_network: read.setting("VOTES_PER_NETWORK", VotesPerNetwork(None)).0,
             voter_keys: read.optional("VOTER_KEYS").map(|KeysFile(path)| path),
+            webhook_hosts: read.setting("WEBHOOK_HOSTS", WebhookHosts::default()),
             keep_awake: read.setting("KEEP_AWAKE", false),
             log: read.setting("LOG", LogFilter("info".to_owned())).0,
             otlp_endpoint: read.optional("OTLP_ENDPOINT"),

@@ -112,6 +112,11 @@ pub const SETTINGS: &[Setting] = &[
         "a file with the keys that verify voters' tokens (policy signed): a JWK Set, or public keys as PEM",
     ),
     Setting::new(
+        "WEBHOOK_HOSTS",
+        "none",
+        "hosts that webhooks may have without TLS, or within your own network: cms.internal,10.0.0.5",
+    ),
+    Setting::new(
         "KEEP_AWAKE",
         "false",
         "true: keep processors out of idle states while a crowd votes, if this process may",

@@ -1,6 +1,7 @@
 //! What this process knows of every poll, also of those that nobody uses: some 200 bytes each.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Mark, PollId};
@@ -14,6 +15,8 @@ pub(super) struct PollIndex {
     /// The polls that aren't drafts: to the public, a draft doesn't exist.
     by_slug: HashMap<Box<str>, PollId>,
     by_id: BTreeMap<PollId, Known>,
+    /// The polls that aren't drafts, by the time at which they open.
+    opening: BTreeSet<(Timestamp, PollId)>,
     /// The polls that close, and aren't final, by the time at which they do.
     ending: BTreeMap<(Timestamp, PollId), Ending>,
 }
@@ -22,6 +25,7 @@ pub(super) struct PollIndex {
 struct Known {
     slug: Box<str>,
     version: u64,
+    opens_at: Option<Timestamp>,
     closes_at: Option<Timestamp>,
     is_archived: bool,
 }
@@ -80,6 +84,12 @@ impl PollIndex {
         self.ending.range(..=(now, PollId(i64::MAX))).map(|(_, ending)| *ending).collect()
     }
 
+    /// The polls that open within these times, with the time, in this order.
+    pub(super) fn opening(&self, times: RangeInclusive<Timestamp>) -> Vec<(Timestamp, PollId)> {
+        let (from, until) = times.into_inner();
+        self.opening.range((from, PollId(i64::MIN))..=(until, PollId(i64::MAX))).copied().collect()
+    }
+
     /// Whether these entries are all that have changed between the index's version and `version`.
     pub(super) fn is_completed_by(&self, entries: &[PollEntry], version: u64) -> bool {
         let Some(known) = self.version.filter(|known| *known < version) else { return false };
@@ -103,23 +113,27 @@ impl PollIndex {
     }
 
     fn insert(&mut self, entry: PollEntry) {
-        let PollEntry { id, slug, version, closes_at, is_draft, is_closed, is_final, is_archived, .. } = entry;
+        let PollEntry { id, slug, version, opens_at, closes_at, is_closed, is_final, is_archived, .. } = entry;
         let slug: Box<str> = slug.as_str().into();
         if let Some(before) = self.by_id.remove(&id) {
             if self.id(&before.slug) == Some(id) {
                 self.by_slug.remove(&before.slug);
             }
+            if let Some(opened_at) = before.opens_at {
+                self.opening.remove(&(opened_at, id));
+            }
             if let Some(closed_at) = before.closes_at {
                 self.ending.remove(&(closed_at, id));
             }
         }
-        if !is_draft {
+        if let Some(opens_at) = opens_at {
             self.by_slug.insert(slug.clone(), id);
+            self.opening.insert((opens_at, id));
         }
         if let Some(closes_at) = closes_at.filter(|_| !is_final) {
             self.ending.insert((closes_at, id), Ending { id, version, closes_at, is_closed });
         }
-        self.by_id.insert(id, Known { slug, version, closes_at, is_archived });
+        self.by_id.insert(id, Known { slug, version, opens_at, closes_at, is_archived });
     }
 }
 
@@ -135,7 +149,7 @@ mod tests {
             slug: format!("poll-{id}").parse().unwrap(),
             version: 1,
             changed,
-            is_draft: false,
+            opens_at: Some(Timestamp(id * 100)),
             closes_at: Some(Timestamp(id * 1_000)),
             is_closed: false,
             is_final: false,
@@ -162,7 +176,7 @@ mod tests {
     #[test]
     fn changed_entry_takes_the_place_of_the_one_before() {
         let mut index = PollIndex::default();
-        index.replace(vec![entry(1, 1), entry(2, 2), PollEntry { is_draft: true, ..entry(3, 3) }], 3);
+        index.replace(vec![entry(1, 1), entry(2, 2), PollEntry { opens_at: None, ..entry(3, 3) }], 3);
         assert_eq!((index.id("poll-1"), index.id("poll-3")), (Some(PollId(1)), None));
         assert_eq!(ids(&index.due(Timestamp(2_000))), [1, 2]);
         let closed = PollEntry { is_closed: true, version: 2, ..entry(1, 4) };
@@ -175,6 +189,9 @@ mod tests {
         index.update(vec![last, entry(3, 7)], 7);
         assert_eq!((ids(&index.due(Timestamp(9_000))), index.version_of(PollId(1))), (vec![3], Some(3)));
         assert_eq!(index.id("poll-3"), Some(PollId(3)));
+        let openings = |until| index.opening(Timestamp(150)..=Timestamp(until));
+        assert_eq!(openings(300), [(Timestamp(200), PollId(2)), (Timestamp(300), PollId(3))]);
+        assert_eq!(openings(199), []);
         assert_eq!(index.page(PollId(0), 9, false), [PollId(2), PollId(3)]);
         assert_eq!(index.page(PollId(0), 2, true), [PollId(1), PollId(2)]);
         assert_eq!(index.page(PollId(i64::MAX), 2, true), []);

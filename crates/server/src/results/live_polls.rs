@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -315,6 +316,11 @@ impl LivePolls {
     /// The polls of whose ends something may have to be stored at `now`.
     pub fn due(&self, now: Timestamp) -> Vec<Ending> {
         self.index().due(now)
+    }
+
+    /// The polls that open within these times, with the time, in this order.
+    pub fn opening(&self, times: RangeInclusive<Timestamp>) -> Vec<(Timestamp, PollId)> {
+        self.index().opening(times)
     }
 
     fn index(&self) -> MutexGuard<'_, PollIndex> {

@@ -9,6 +9,7 @@ mod tabulated;
 mod time;
 mod token;
 mod voids;
+mod webhook;
 
 use serde::Serialize;
 use throng_domain::clock::Timestamp;
@@ -30,6 +31,7 @@ pub use self::time::rfc3339_text;
 use self::time::{rfc3339, rfc3339_or_null};
 pub use self::token::TokenView;
 pub use self::voids::{BeforeAfter, VoidChangeView, VoidView};
+pub use self::webhook::{WebhookTestView, WebhookView};
 
 /// A poll, without anything specific to the client.
 #[derive(Debug, Serialize)]

@@ -8,4 +8,5 @@ mod webdriver;
 
 mod browser;
 mod proxies;
+mod receivers;
 mod signers;

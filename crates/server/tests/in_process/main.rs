@@ -6,3 +6,4 @@ mod intake;
 mod pages;
 mod routes;
 mod tls;
+mod webhooks;

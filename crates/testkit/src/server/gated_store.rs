@@ -16,10 +16,11 @@ use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollEntry, PollStore,
-    Recorded, Recount, StoreError,
+    Recorded, Recount, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
+use throng_domain::webhook::{AfterAttempt, Attempt, Delivery, NewWebhook, Webhook};
 
 use crate::wait::WAIT_MAX;
 
@@ -245,6 +246,47 @@ impl AdminTokenStore for GatedStore {
 
     async fn revoke_token(&self, number: u32, by: &Author) -> Result<AdminToken, StoreError> {
         self.store.revoke_token(number, by).await
+    }
+}
+
+#[async_trait]
+impl WebhookStore for GatedStore {
+    async fn create_webhook(&self, new: NewWebhook, by: &Author) -> Result<Webhook, StoreError> {
+        self.store.create_webhook(new, by).await
+    }
+
+    async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        self.store.webhooks().await
+    }
+
+    async fn delete_webhook(&self, number: u32, by: &Author) -> Result<Webhook, StoreError> {
+        self.store.delete_webhook(number, by).await
+    }
+
+    async fn add_openings(&self, polls: &[PollId]) -> Result<(), StoreError> {
+        self.store.add_openings(polls).await
+    }
+
+    async fn claim_delivery(
+        &self,
+        webhook: u32,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
+        self.store.claim_delivery(webhook, now, lease_until).await
+    }
+
+    async fn end_delivery(
+        &self,
+        delivery: &Delivery,
+        attempt: &Attempt,
+        after: AfterAttempt,
+    ) -> Result<(), StoreError> {
+        self.store.end_delivery(delivery, attempt, after).await
+    }
+
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.store.forget_deliveries(before).await
     }
 }
 

@@ -17,6 +17,7 @@ mod rounds;
 mod schema;
 mod settings;
 mod tallies;
+mod webhooks;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::RangeInclusive;
@@ -35,10 +36,11 @@ use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState,
-    PollEntry, PollStore, Recorded, Recount, Schema, StoreError,
+    PollEntry, PollStore, Recorded, Recount, Schema, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
+use throng_domain::webhook::{AfterAttempt, Attempt, Delivery, NewWebhook, Webhook};
 use tokio::time::Instant;
 
 use self::connection::{Connections, PooledConnection, READ_MAX};
@@ -241,6 +243,58 @@ impl AdminTokenStore for MySqlStore {
     async fn revoke_token(&self, number: u32, by: &Author) -> Result<AdminToken, StoreError> {
         let revoke = async |writer: &mut MySqlConnection| admin_tokens::revoke(writer, number, by).await;
         Ok(self.write(revoke, &[]).await?.0)
+    }
+}
+
+#[async_trait]
+impl WebhookStore for MySqlStore {
+    async fn create_webhook(&self, new: NewWebhook, by: &Author) -> Result<Webhook, StoreError> {
+        Ok(self.write(async |writer| webhooks::create(writer, new, by).await, &[]).await?.0)
+    }
+
+    async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        self.read(webhooks::all).await
+    }
+
+    async fn delete_webhook(&self, number: u32, by: &Author) -> Result<Webhook, StoreError> {
+        let delete = async |writer: &mut MySqlConnection| webhooks::delete(writer, number, by).await;
+        Ok(self.write(delete, &[]).await?.0)
+    }
+
+    async fn add_openings(&self, polls: &[PollId]) -> Result<(), StoreError> {
+        let add =
+            async |writer: &mut MySqlConnection| webhooks::add_openings(writer, polls).await.map_err(before_commit);
+        self.write(add, &[]).await.map(|((), _)| ())
+    }
+
+    async fn claim_delivery(
+        &self,
+        webhook: u32,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
+        let due = self.read(async |reader| webhooks::due(reader, webhook, now).await).await?;
+        let Some(due) = due else { return Ok(None) };
+        let claim =
+            async |writer: &mut MySqlConnection| webhooks::claim(writer, due, lease_until).await.map_err(before_commit);
+        Ok(self.write(claim, &[]).await?.0)
+    }
+
+    async fn end_delivery(
+        &self,
+        delivery: &Delivery,
+        attempt: &Attempt,
+        after: AfterAttempt,
+    ) -> Result<(), StoreError> {
+        let end = async |writer: &mut MySqlConnection| {
+            webhooks::end(writer, delivery, attempt, after).await.map_err(before_commit)
+        };
+        self.write(end, &[]).await.map(|((), _)| ())
+    }
+
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
+        let forget = async |writer: &mut MySqlConnection| webhooks::forget(writer, before).await.map_err(before_commit);
+        self.write(forget, &[]).await.map(|((), _)| ())
     }
 }
 

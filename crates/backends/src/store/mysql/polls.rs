@@ -18,7 +18,7 @@ use super::columns::{
 };
 use super::connection::simple_query;
 use super::error::{StoreResult, before_commit, corrupt, is_duplicate};
-use super::{audit, tallies};
+use super::{audit, tallies, webhooks};
 
 /// One row per option; a poll has at least two, and both are written together.
 const POLLS: &str = "SELECT poll.id, slug, title, intro, kind, min_choices, max_choices, opens_at, closes_at, results, \
@@ -37,7 +37,7 @@ pub(super) async fn version(reader: &mut MySqlConnection) -> sqlx::Result<u64> {
 }
 
 pub(super) async fn entries(reader: &mut MySqlConnection, after: u64) -> sqlx::Result<Vec<PollEntry>> {
-    let all = "SELECT id, slug, version, changed, opens_at IS NULL, closes_at, closed_at IS NOT NULL, \
+    let all = "SELECT id, slug, version, changed, opens_at, closes_at, closed_at IS NOT NULL, \
                final_at IS NOT NULL, archived_at IS NOT NULL FROM poll";
     // Polls that no version is known of are found with all others only.
     let changed = if after > 0 { "WHERE changed > ?" } else { "WHERE changed >= ?" };
@@ -51,7 +51,7 @@ fn entry_from(row: &MySqlRow) -> sqlx::Result<PollEntry> {
         slug: word(row, 1)?,
         version: natural(row, 2)?,
         changed: natural(row, 3)?,
-        is_draft: row.try_get(4)?,
+        opens_at: timestamp(row, 4)?,
         closes_at: timestamp(row, 5)?,
         is_closed: row.try_get(6)?,
         is_final: row.try_get(7)?,
@@ -242,6 +242,7 @@ pub(super) async fn mark(writer: &mut MySqlConnection, polls: &[(PollId, u64)], 
         }
     }
     if !marked.is_empty() {
+        webhooks::add_marks(writer, &marked, mark).await?;
         bump_version(writer, &marked).await?;
     }
     Ok(marked.len())

@@ -20,6 +20,7 @@ mod rounds;
 mod schema;
 mod settings;
 mod tallies;
+mod webhooks;
 
 use std::ops::RangeInclusive;
 
@@ -35,10 +36,11 @@ use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState,
-    PollEntry, PollStore, Recorded, Recount, Schema, StoreError,
+    PollEntry, PollStore, Recorded, Recount, Schema, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
+use throng_domain::webhook::{AfterAttempt, Attempt, Delivery, NewWebhook, Webhook};
 
 use self::connection::Connections;
 use self::error::{open_error, read_error};
@@ -212,6 +214,54 @@ impl AdminTokenStore for PostgresStore {
 
     async fn revoke_token(&self, number: u32, by: &Author) -> Result<AdminToken, StoreError> {
         self.connections.write(async |writer| admin_tokens::revoke(writer, number, by).await).await
+    }
+}
+
+#[async_trait]
+impl WebhookStore for PostgresStore {
+    async fn create_webhook(&self, new: NewWebhook, by: &Author) -> Result<Webhook, StoreError> {
+        self.connections.write(async |writer| webhooks::create(writer, new, by).await).await
+    }
+
+    async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        self.connections.read(webhooks::all).await
+    }
+
+    async fn delete_webhook(&self, number: u32, by: &Author) -> Result<Webhook, StoreError> {
+        self.connections.write(async |writer| webhooks::delete(writer, number, by).await).await
+    }
+
+    async fn add_openings(&self, polls: &[PollId]) -> Result<(), StoreError> {
+        self.connections.write(async |writer| webhooks::add_openings(writer, polls).await.map_err(read_error)).await
+    }
+
+    async fn claim_delivery(
+        &self,
+        webhook: u32,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
+        if !self.connections.read(async |reader| webhooks::is_due(reader, webhook, now).await).await? {
+            return Ok(None);
+        }
+        self.connections
+            .write(async |writer| webhooks::claim(writer, webhook, now, lease_until).await.map_err(read_error))
+            .await
+    }
+
+    async fn end_delivery(
+        &self,
+        delivery: &Delivery,
+        attempt: &Attempt,
+        after: AfterAttempt,
+    ) -> Result<(), StoreError> {
+        self.connections
+            .write(async |writer| webhooks::end(writer, delivery, attempt, after).await.map_err(read_error))
+            .await
+    }
+
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.connections.write(async |writer| webhooks::forget(writer, before).await.map_err(read_error)).await
     }
 }
 

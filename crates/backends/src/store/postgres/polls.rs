@@ -20,7 +20,7 @@ use super::columns::{
 use super::connection::simple_query;
 use super::error::{StoreResult, is_key_taken, read_error};
 use super::locks::{lock_exclusively, lock_of};
-use super::{audit, settings, tallies};
+use super::{audit, settings, tallies, webhooks};
 
 /// A poll and its options in one row, so that they are of one snapshot.
 const SELECT: &str = "\
@@ -41,7 +41,7 @@ pub(super) async fn version(reader: &mut PgConnection) -> sqlx::Result<u64> {
 }
 
 pub(super) async fn entries(reader: &mut PgConnection, after: u64) -> sqlx::Result<Vec<PollEntry>> {
-    let all = "SELECT id, slug, version, changed, opens_at IS NULL, closes_at, closed_at IS NOT NULL, \
+    let all = "SELECT id, slug, version, changed, opens_at, closes_at, closed_at IS NOT NULL, \
                final_at IS NOT NULL, archived_at IS NOT NULL FROM poll";
     // Polls that no version is known of are found with all others only.
     let changed = if after > 0 { "WHERE changed > $1" } else { "WHERE changed >= $1" };
@@ -56,7 +56,7 @@ fn entry_from(row: &PgRow) -> sqlx::Result<PollEntry> {
         slug: word(row, 1)?,
         version: unsigned(row.try_get::<i64, _>(2)?)?,
         changed: unsigned(row.try_get::<i64, _>(3)?)?,
-        is_draft: row.try_get(4)?,
+        opens_at: timestamp(row.try_get(4)?),
         closes_at: timestamp(row.try_get(5)?),
         is_closed: row.try_get(6)?,
         is_final: row.try_get(7)?,
@@ -167,6 +167,7 @@ pub(super) async fn mark(writer: &mut PgConnection, polls: &[(PollId, u64)], mar
         }
     }
     if !marked.is_empty() {
+        webhooks::add_marks(writer, &marked, mark).await?;
         bump_version(writer, &marked).await?;
     }
     Ok(marked.len())

@@ -81,8 +81,8 @@ pub fn migrations() -> &'static [Migration] {
             },
             Migration {
                 version: 14,
-                name: "0014_rehearsals",
-                sql: include_str!("../../../migrations/postgres/0014_rehearsals.sql"),
+                name: "0014_rehearsals_and_webhooks",
+                sql: include_str!("../../../migrations/postgres/0014_rehearsals_and_webhooks.sql"),
             },
         ]
     }

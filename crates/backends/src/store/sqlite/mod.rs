@@ -30,6 +30,7 @@ mod voter_loader;
 mod voter_map;
 mod voter_rows;
 mod voters;
+mod webhooks;
 mod writer;
 
 use std::ops::RangeInclusive;
@@ -49,10 +50,11 @@ use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState,
-    PollEntry, PollStore, Recorded, Recount, Schema, StoreError,
+    PollEntry, PollStore, Recorded, Recount, Schema, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
+use throng_domain::webhook::{AfterAttempt, Attempt, Delivery, NewWebhook, Webhook};
 
 use self::claim::refuse_other_name;
 pub use self::claim::{Claim, claim};
@@ -349,6 +351,55 @@ impl AdminTokenStore for SqliteStore {
     async fn revoke_token(&self, number: u32, by: &Author) -> Result<AdminToken, StoreError> {
         let by = by.clone();
         self.write(move |writer| admin_tokens::revoke(writer, number, &by)).await
+    }
+}
+
+#[async_trait]
+impl WebhookStore for SqliteStore {
+    async fn create_webhook(&self, new: NewWebhook, by: &Author) -> Result<Webhook, StoreError> {
+        let by = by.clone();
+        self.write(move |writer| webhooks::create(writer, new, &by)).await
+    }
+
+    async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        self.read(webhooks::all).await
+    }
+
+    async fn delete_webhook(&self, number: u32, by: &Author) -> Result<Webhook, StoreError> {
+        let by = by.clone();
+        self.write(move |writer| webhooks::delete(writer, number, &by)).await
+    }
+
+    async fn add_openings(&self, polls: &[PollId]) -> Result<(), StoreError> {
+        let polls = polls.to_vec();
+        self.write(move |writer| webhooks::add_openings(writer, &polls)).await
+    }
+
+    async fn claim_delivery(
+        &self,
+        webhook: u32,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Delivery>, StoreError> {
+        // The writer, which ballots need, isn't asked for without need.
+        if !self.read(move |reader| webhooks::is_due(reader, webhook, now)).await? {
+            return Ok(None);
+        }
+        self.write(move |writer| webhooks::claim(writer, webhook, now, lease_until)).await
+    }
+
+    async fn end_delivery(
+        &self,
+        delivery: &Delivery,
+        attempt: &Attempt,
+        after: AfterAttempt,
+    ) -> Result<(), StoreError> {
+        let (delivery, attempt) = (delivery.clone(), attempt.clone());
+        self.write(move |writer| webhooks::end(writer, &delivery, &attempt, after)).await
+    }
+
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.write(move |writer| webhooks::forget(writer, before)).await
     }
 }
 

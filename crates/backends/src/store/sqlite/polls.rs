@@ -12,7 +12,7 @@ use throng_domain::void::to_stored;
 
 use super::columns::{now, stored_counting, stored_imported, stored_origins, stored_voids, timestamp, word};
 use super::error::{StoreResult, read_error, write_error};
-use super::{audit, tallies};
+use super::{audit, tallies, webhooks};
 
 /// The parameters ?1 to ?27, a poll's fields, and ?28, by which it is known.
 macro_rules! fields {
@@ -78,7 +78,7 @@ pub(super) fn version(reader: &Connection) -> rusqlite::Result<u64> {
 }
 
 pub(super) fn entries(reader: &Connection, after: u64) -> rusqlite::Result<Vec<PollEntry>> {
-    let all = "SELECT id, slug, version, changed, opens_at IS NULL, closes_at, closed_at IS NOT NULL, \
+    let all = "SELECT id, slug, version, changed, opens_at, closes_at, closed_at IS NOT NULL, \
                final_at IS NOT NULL, archived_at IS NOT NULL FROM poll";
     // Polls that no version is known of are found with all others only.
     let changed = if after > 0 { "WHERE changed > ?1" } else { "WHERE changed >= ?1" };
@@ -92,7 +92,7 @@ fn entry_from(row: &Row<'_>) -> rusqlite::Result<PollEntry> {
         slug: word(row, 1)?,
         version: row.get(2)?,
         changed: row.get(3)?,
-        is_draft: row.get(4)?,
+        opens_at: timestamp(row.get(4)?),
         closes_at: timestamp(row.get(5)?),
         is_closed: row.get(6)?,
         is_final: row.get(7)?,
@@ -247,6 +247,7 @@ pub(super) fn mark(writer: &mut Connection, polls: &[(PollId, u64)], mark: Mark)
         }
     }
     if !marked.is_empty() {
+        webhooks::add_marks(&transaction, &marked, mark).map_err(write_error)?;
         bump_version(&transaction, &marked).map_err(write_error)?;
         transaction.commit().map_err(write_error)?;
     }

@@ -326,8 +326,9 @@ fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
 
-/// Undoes 0014_rehearsals.
-const UNDO_14: &str = "ALTER TABLE poll DROP COLUMN rehearsal; PRAGMA user_version = 13;";
+/// Undoes 0014_rehearsals_and_webhooks.
+const UNDO_14: &str = "DROP TABLE webhook; DROP TABLE webhook_delivery; ALTER TABLE poll DROP COLUMN rehearsal; \
+                       PRAGMA user_version = 13;";
 
 /// Undoes 0013_origins_and_locale.
 const UNDO_13: &str = "ALTER TABLE poll DROP COLUMN allowed_origins; ALTER TABLE poll DROP COLUMN locale; \

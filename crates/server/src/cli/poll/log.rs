@@ -57,6 +57,11 @@ fn write_entry(entry: &AuditEntry, out: &mut dyn Write) -> anyhow::Result<()> {
     let AuditEntry { number, at, author, reason, action, poll, changes } = entry;
     let what = match poll {
         Some(poll) => format!("{} {poll}", action.as_str()),
+        None if changes.get("webhook").is_some() => {
+            let webhook = &changes["webhook"];
+            let origin = plain(webhook["origin"].as_str().unwrap_or("?"));
+            format!("{} {} ({origin})", action.as_str(), webhook["number"])
+        }
         None => format!("{} {}", action.as_str(), token_text(changes)),
     };
     writeln!(out, "{number}  {}  {what}  by {}", rfc3339_text(*at), plain(author))?;

@@ -73,6 +73,8 @@ pub enum Problem {
     InvalidHeader(String),
     /// There is no token with this number.
     TokenNotFound,
+    /// There is no webhook with this number.
+    WebhookNotFound,
     /// The request doesn't say which version of the poll it changes.
     IfMatchMissing,
     /// The poll wasn't changed.
@@ -160,6 +162,7 @@ impl Problem {
             Self::InvalidBody(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", "The body isn't valid"),
             Self::InvalidQuery(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", "The query isn't valid"),
             Self::InvalidHeader(_) => (StatusCode::BAD_REQUEST, "invalid_header", "A header isn't valid"),
+            Self::WebhookNotFound => (StatusCode::NOT_FOUND, "webhook_not_found", "There is no such webhook"),
             Self::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "There is no such token"),
             Self::IfMatchMissing => {
                 (StatusCode::PRECONDITION_REQUIRED, "if_match_required", "The request needs the poll's version")
@@ -211,6 +214,7 @@ impl Problem {
                 "Nothing was changed. Polls are administered by programs, and by this server's own pages.".into()
             }
             Self::InvalidBody(why) | Self::InvalidQuery(why) | Self::InvalidHeader(why) => format!("Nothing was done: {why}."),
+            Self::WebhookNotFound => "GET /api/v1/admin/webhooks lists those that there are, with their numbers.".into(),
             Self::TokenNotFound => "GET /api/v1/admin/tokens lists those that there are, with their numbers.".into(),
             Self::IfMatchMissing => {
                 "Nothing was changed. Send, as If-Match, the ETag of the poll as you have seen it, so that nobody else's change is \

@@ -12,6 +12,7 @@ mod http;
 mod intake;
 mod network_limit;
 mod results;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,6 +37,7 @@ pub use self::http::{HttpMetrics, REFUSAL_REASONS};
 pub use self::intake::{BatchFailure, IntakeMetrics};
 pub use self::network_limit::NetworkLimitMetrics;
 pub use self::results::ResultsMetrics;
+pub use self::webhooks::{WebhookMetrics, WebhookOutcome};
 
 /// The metrics of a web node.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub struct Metrics {
     pub network_limit: NetworkLimitMetrics,
     /// The anomaly scores.
     pub anomaly: AnomalyMetrics,
+    /// Webhooks.
+    pub webhooks: WebhookMetrics,
     /// The sources of results.
     pub results: Arc<ResultsMetrics>,
     /// The log of a file database.
@@ -94,6 +98,7 @@ impl Metrics {
         registry.register_collector(admission);
         let network_limit = NetworkLimitMetrics::register(&mut registry);
         let anomaly = AnomalyMetrics::register(&mut registry);
+        let webhooks = WebhookMetrics::register(&mut registry);
         let database_log = DatabaseLogMetrics::register(&mut registry);
         let log_lines_dropped = register_log(&mut registry);
         Self {
@@ -102,6 +107,7 @@ impl Metrics {
             http,
             network_limit,
             anomaly,
+            webhooks,
             results,
             database_log,
             log_lines_dropped,

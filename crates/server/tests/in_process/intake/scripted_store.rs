@@ -16,10 +16,11 @@ use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollEntry,
-    PollStore, Recorded, Recount, StoreError,
+    PollStore, Recorded, Recount, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
+use throng_domain::webhook::{AfterAttempt, Attempt, Delivery, NewWebhook, Webhook};
 
 /// The one poll there is.
 pub const POLL: PollId = PollId(1);
@@ -131,14 +132,14 @@ impl PollStore for ScriptedStore {
     }
 
     async fn poll_entries(&self, _: u64) -> Result<Vec<PollEntry>, StoreError> {
-        let Poll { id, slug, version, .. } = self.poll.clone();
-        let (is_draft, is_closed, is_final, is_archived) = (false, false, false, false);
+        let Poll { id, slug, version, opens_at, .. } = self.poll.clone();
+        let (is_closed, is_final, is_archived) = (false, false, false);
         Ok(vec![PollEntry {
             id,
             slug,
             version,
             changed: 1,
-            is_draft,
+            opens_at,
             closes_at: None,
             is_closed,
             is_final,
@@ -190,6 +191,37 @@ impl AdminTokenStore for ScriptedStore {
     }
 
     async fn revoke_token(&self, _: u32, _: &Author) -> Result<AdminToken, StoreError> {
+        not_here()
+    }
+}
+
+#[async_trait]
+impl WebhookStore for ScriptedStore {
+    async fn create_webhook(&self, _: NewWebhook, _: &Author) -> Result<Webhook, StoreError> {
+        not_here()
+    }
+
+    async fn webhooks(&self) -> Result<Vec<Webhook>, StoreError> {
+        not_here()
+    }
+
+    async fn delete_webhook(&self, _: u32, _: &Author) -> Result<Webhook, StoreError> {
+        not_here()
+    }
+
+    async fn add_openings(&self, _: &[PollId]) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn claim_delivery(&self, _: u32, _: Timestamp, _: Timestamp) -> Result<Option<Delivery>, StoreError> {
+        not_here()
+    }
+
+    async fn end_delivery(&self, _: &Delivery, _: &Attempt, _: AfterAttempt) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn forget_deliveries(&self, _: Timestamp) -> Result<(), StoreError> {
         not_here()
     }
 }

@@ -6,10 +6,10 @@ use throng_domain::admin_token::Role;
 use throng_domain::audit::Author;
 use throng_domain::poll::OptionId;
 use throng_domain::tally::TallyChange;
-use throng_testkit::{Answer, TestServer, eventually};
+use throng_testkit::{Answer, NOW, TestServer, eventually};
 
 /// Every route, with a method that it has, and the lowest role that may use it.
-pub const ROUTES: [(&str, &str, Role); 26] = [
+pub const ROUTES: [(&str, &str, Role); 30] = [
     ("GET", "/token", Role::Viewer),
     ("GET", "/audit", Role::Viewer),
     ("GET", "/polls", Role::Viewer),
@@ -36,6 +36,10 @@ pub const ROUTES: [(&str, &str, Role); 26] = [
     ("GET", "/tokens", Role::Admin),
     ("POST", "/tokens", Role::Admin),
     ("DELETE", "/tokens/9", Role::Admin),
+    ("GET", "/webhooks", Role::Admin),
+    ("POST", "/webhooks", Role::Admin),
+    ("DELETE", "/webhooks/9", Role::Admin),
+    ("POST", "/webhooks/9/test", Role::Admin),
 ];
 
 /// An administrator's client.
@@ -93,7 +97,9 @@ fn every_route_is_closed_by_default() {
     let known = roles.map(|role| (role, Admin::new(&server, role.as_str(), role)));
     let unknown = [("GET", "/nothing"), ("GET", "/polls/demo/nothing"), ("OPTIONS", "/polls"), ("TRACE", "/polls")];
     let routes = ROUTES.iter().map(|(method, path, _)| (*method, *path)).chain(unknown);
-    for (method, path) in routes {
+    for (minute, (method, path)) in (0..).zip(routes) {
+        // Invalid tokens are limited to 30 a minute.
+        server.clock.set(NOW.plus_ms(minute * 60_000));
         let address = format!("/api/v1/admin{path}");
         let voter =
             [("cookie", "__Host-throng=x; throng=x"), ("throng-voter", "x"), ("origin", "https://evil.example")];

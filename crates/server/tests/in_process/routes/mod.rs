@@ -1,7 +1,7 @@
 //! The routes, over real connections to a whole server.
 
 mod adaptive;
-mod admin;
+pub mod admin;
 mod ballots;
 mod changes;
 mod codes;

@@ -17,4 +17,5 @@ mod serving;
 mod tokens;
 mod voids;
 mod waiting;
+mod webhooks;
 mod workspace;

@@ -13,6 +13,7 @@ mod request;
 mod results;
 mod tokens;
 mod voids;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -57,7 +58,10 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .route("/polls/{slug}/codes/{batch}", delete(codes::revoke));
     let admins = Router::new()
         .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{number}", delete(tokens::revoke));
+        .route("/tokens/{number}", delete(tokens::revoke))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{number}", delete(webhooks::delete))
+        .route("/webhooks/{number}/test", post(webhooks::test));
     let routes = for_role(viewers, Role::Viewer)
         .merge(for_role(editors, Role::Editor))
         .merge(for_role(admins, Role::Admin))

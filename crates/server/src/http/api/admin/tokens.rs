@@ -27,10 +27,11 @@ pub struct NewToken {
     expires_at: Option<TimeArg>,
 }
 
-/// The number of a token in the path.
+/// The number of a token, or of a webhook, in the path.
 #[derive(Debug, Deserialize)]
 pub struct NumberPath {
-    number: u32,
+    /// The number.
+    pub number: u32,
 }
 
 #[derive(Serialize)]

@@ -159,6 +159,7 @@ impl Texts {
             | Problem::InvalidQuery(_)
             | Problem::InvalidHeader(_)
             | Problem::TokenNotFound
+            | Problem::WebhookNotFound
             | Problem::IfMatchMissing
             | Problem::Poll(_)
             | Problem::LongReadsBusy
