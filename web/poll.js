@@ -20,6 +20,7 @@ const NOTHING_TAKEN = ["overloaded", "rate_limited", "store_unavailable", "queue
 let proving = null;
 
 showLocalTimes();
+followShow();
 const form = document.querySelector("form[data-ballots]");
 if (form && "timeout" in AbortSignal) enhance(form);
 
@@ -329,6 +330,28 @@ function resultRow(model, option, own, votes) {
 
 function counted(number, { one, other }) {
   return (number === 1 ? one : other).replace("#", number.toLocaleString(document.documentElement.lang));
+}
+
+// On a show's page: looks every few seconds whether its poll is still the one to show, in the same state. If not, the page is loaded
+// again, but not while a vote is on its way. Each visitor looks at a time of their own.
+function followShow() {
+  const { show, shown } = document.querySelector("main[data-show]")?.dataset ?? {};
+  if (!show) return;
+  const look = async () => {
+    try {
+      const isSending = document.querySelector("fieldset:disabled, form button[type=submit]:disabled");
+      const response = document.hidden || isSending ? null : await fetch(show);
+      if (response?.ok) {
+        const { current, polls } = await response.json();
+        const state = polls.find((poll) => poll.slug === current)?.state;
+        if ((current === null ? "" : `${current} ${state}`) !== shown) location.reload();
+      }
+    } catch {
+      // It is looked at again.
+    }
+    setTimeout(look, 2_000 + Math.random() * 2_000);
+  };
+  setTimeout(look, Math.random() * 2_000);
 }
 
 function showLocalTimes() {

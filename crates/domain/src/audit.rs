@@ -69,6 +69,12 @@ words! {
         CreateToken = "create_token",
         /// Such a token was revoked.
         RevokeToken = "revoke_token",
+        /// A show was created.
+        CreateShow = "create_show",
+        /// A show's title or polls were changed.
+        EditShow = "edit_show",
+        /// A show was deleted.
+        DeleteShow = "delete_show",
         /// A webhook was made.
         CreateWebhook = "create_webhook",
         /// A webhook was deleted.

@@ -27,6 +27,7 @@ pub mod poll_change;
 mod poll_rules;
 pub mod queue;
 pub mod rounds;
+pub mod show;
 pub mod store;
 pub mod submission;
 pub mod tabulation;

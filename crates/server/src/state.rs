@@ -15,7 +15,7 @@ use crate::anomaly::{AnomalyMonitor, VoteBuffer};
 use crate::config::{Config, DerivedKey, TokenKeys};
 use crate::intake::{BallotIds, BallotQueue, CodeChecks, NetworkLimit};
 use crate::net::Shutdown;
-use crate::results::{LivePoll, LivePolls, ResultSource};
+use crate::results::{LivePoll, LivePolls, LiveShows, ResultSource};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
 use crate::webhooks::WebhookSender;
 
@@ -50,6 +50,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// The source of polls, and of results that this process doesn't have.
     pub source: ResultSource,
+    /// The shows served.
+    pub shows: LiveShows,
     /// The polls served, with their results.
     pub polls: Arc<LivePolls>,
     /// Signs the receipt that a browser gets for a vote sent by the page's form.

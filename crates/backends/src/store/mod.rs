@@ -10,6 +10,7 @@ mod pool;
 pub mod postgres;
 mod record_plan;
 mod server_url;
+mod show_polls;
 pub mod sqlite;
 mod tally_sums;
 mod tls;

@@ -38,7 +38,7 @@ fn after(version: usize) -> Vec<&'static str> {
 }
 
 /// Makes the tables those of before 0004_result.
-const UNDO_4: &str = "DROP TABLE webhook; DROP TABLE webhook_delivery; DROP TABLE tally_detail; DROP TABLE admin_token; DROP TABLE audit; DROP TABLE code; DROP TABLE code_batch; \
+const UNDO_4: &str = "DROP TABLE show; DROP TABLE webhook; DROP TABLE webhook_delivery; DROP TABLE tally_detail; DROP TABLE admin_token; DROP TABLE audit; DROP TABLE code; DROP TABLE code_batch; \
                       ALTER TABLE poll DROP COLUMN policy, DROP COLUMN quota, DROP COLUMN option_quota, DROP COLUMN proof, \
                       DROP COLUMN changeable, DROP COLUMN consent, DROP COLUMN archived_at, DROP COLUMN last_option, \
                       DROP COLUMN voids, DROP COLUMN imported, DROP COLUMN changed, DROP COLUMN counting, \

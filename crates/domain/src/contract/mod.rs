@@ -18,6 +18,7 @@ mod life;
 mod polls;
 mod rankings;
 mod rounds;
+mod shows;
 pub mod support;
 mod voids;
 mod voters;
@@ -33,6 +34,7 @@ pub use life::*;
 pub use polls::*;
 pub use rankings::*;
 pub use rounds::*;
+pub use shows::*;
 pub use voids::*;
 pub use voters::*;
 pub use webhooks::*;
@@ -111,6 +113,8 @@ macro_rules! store_contract {
             webhooks_are_kept_until_deleted
             each_event_is_one_message
             a_message_is_claimed_by_one_at_a_time
+            shows_change_only_from_the_version_seen
+            shows_are_limited
             rounds_have_a_number_and_a_time
             concurrent_rounds_have_distinct_numbers
             recent_round_is_not_replaced

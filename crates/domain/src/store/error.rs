@@ -1,6 +1,6 @@
 //! Why a call to a store failed: each variant answers what the caller can do.
 
-use crate::ids::PollId;
+use crate::ids::{PollId, Slug};
 use crate::webhook::WEBHOOKS_MAX;
 
 /// Why a call to a store failed.
@@ -52,6 +52,21 @@ impl StoreError {
     /// The error of a webhook too many.
     pub fn too_many_webhooks() -> Self {
         Self::Rejected(format!("there are {WEBHOOKS_MAX} webhooks, which is the most; delete one first"))
+    }
+
+    /// The error of a change of a show that is at another version, or doesn't exist.
+    pub fn show_changed(slug: &Slug) -> Self {
+        Self::Conflict(format!("the show `{slug}` was changed meanwhile, or doesn't exist; look at it again"))
+    }
+
+    /// The error of a new show whose slug another one has.
+    pub fn show_exists(slug: &Slug) -> Self {
+        Self::Conflict(format!("there is a show `{slug}` already; choose another slug"))
+    }
+
+    /// The error of a show too many.
+    pub fn too_many_shows(most: usize) -> Self {
+        Self::Rejected(format!("there are {most} shows, which is the most; delete one first"))
     }
 
     /// Whether the same call may succeed later without intervention.

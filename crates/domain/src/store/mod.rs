@@ -1,8 +1,8 @@
 //! The interface to a database, split by who uses it: [`BallotStore`] and [`PollStore`] for what voters and operators
-//! do, [`CodeStore`] for invitation codes, [`AdminTokenStore`] for those who administer polls over HTTP, [`WebhookStore`] for those who are told of polls, [`Rounds`] for what has to be reported before a result is final, [`Schema`] for the
+//! do, [`CodeStore`] for invitation codes, [`AdminTokenStore`] for those who administer polls over HTTP, [`WebhookStore`] for those who are told of polls, [`ShowStore`] for sequences of polls, [`Rounds`] for what has to be reported before a result is final, [`Schema`] for the
 //! database itself.
 //!
-//! To add one: implement these seven, then run `throng_domain::contract` (feature `contract`) against it. A missing row
+//! To add one: implement these eight, then run `throng_domain::contract` (feature `contract`) against it. A missing row
 //! is `Ok(None)`; every error is a [`StoreError`], whose variants determine what the caller can do.
 
 mod admin_tokens;
@@ -13,6 +13,7 @@ mod error;
 mod polls;
 mod rules;
 mod schema;
+mod shows;
 mod webhooks;
 
 pub use self::admin_tokens::AdminTokenStore;
@@ -23,15 +24,16 @@ pub use self::error::{Source, StoreError};
 pub use self::polls::{PollEntry, PollStore};
 pub use self::rules::{Admitted, Effect, Rules};
 pub use self::schema::{MigrationState, Schema};
+pub use self::shows::ShowStore;
 pub use self::webhooks::WebhookStore;
 pub use crate::poll::Mark;
 use crate::rounds::Rounds;
 pub use crate::window::{Close, Window};
 
 /// Everything that servers and workers store.
-pub trait Store: BallotStore + PollStore + CodeStore + AdminTokenStore + WebhookStore + Rounds {}
+pub trait Store: BallotStore + PollStore + CodeStore + AdminTokenStore + WebhookStore + ShowStore + Rounds {}
 
-impl<T: BallotStore + PollStore + CodeStore + AdminTokenStore + WebhookStore + Rounds> Store for T {}
+impl<T: BallotStore + PollStore + CodeStore + AdminTokenStore + WebhookStore + ShowStore + Rounds> Store for T {}
 
 /// A store together with its schema.
 pub trait Database: Store + Schema {}

@@ -25,6 +25,9 @@ use crate::telemetry::log_rate_limiter::LogRateLimiter;
 /// The interval between checks for polls that another process, such as `throng poll close`, has changed.
 const POLLS_RELOAD_EVERY: Duration = Duration::from_millis(100);
 
+/// The interval between readings of the shows.
+const SHOWS_RELOAD_EVERY: Duration = Duration::from_secs(1);
+
 /// The interval between checks for messages to webhooks.
 const WEBHOOKS_EVERY: Duration = Duration::from_millis(500);
 
@@ -100,6 +103,7 @@ impl Server {
             never = app.code_checks.keep_checking(&*app.source.store, &*app.clock) => match never {},
             never = watch_anomalies(app) => match never {},
             never = send_to_webhooks(app) => match never {},
+            never = reload_shows_regularly(app) => match never {},
         }
         close_all(&self.ballot_queues);
         // Publish loops that still publish need this runtime: it runs the connection that monitors whether the broker is
@@ -175,6 +179,21 @@ async fn mark_ends_regularly(app: &App, ballot_queues: &[Arc<BallotQueue>]) -> I
         let marked = ends.mark_due().await;
         let reloaded = if matches!(marked, Ok(true)) { app.polls.reload(&app.source).await } else { Ok(()) };
         log_failure(app, marked.and(reloaded), &log_limiter);
+    }
+}
+
+/// Reads the shows, which other processes may change.
+async fn reload_shows_regularly(app: &App) -> Infallible {
+    let log_limiter = LogRateLimiter::new(1);
+    let mut tick = tokio::time::interval(SHOWS_RELOAD_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = app.shows.reload(&*app.source.store).await
+            && let Some(unlogged) = log_limiter.take(app.clock.now())
+        {
+            warn!(%error, unlogged, "shows can't be read; the known ones are still served");
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::intake::{
     PublishLoop, Recorder, RecorderThread,
 };
 use crate::net::{self, Background, Tls};
-use crate::results::{LivePolls, ResultSource};
+use crate::results::{LivePolls, LiveShows, ResultSource};
 use crate::state::{App, CoreState, Dependency, EXPORTS_MAX, LookUps};
 use crate::telemetry::metrics::{HttpMetrics, Metrics};
 use crate::webhooks::{SEND_MAX, WebhookClient, WebhookSender};
@@ -141,6 +141,7 @@ impl Frame {
         );
         let app = Arc::new(App {
             webhooks,
+            shows: LiveShows::default(),
             shutdown: Arc::clone(listener.shutdown()),
             ballot_ids: Mutex::new(BallotIds::new(rand::random())),
             receipt_key: config.receipt_key()?,

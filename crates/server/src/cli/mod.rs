@@ -23,6 +23,7 @@ mod output;
 mod poll;
 mod schema;
 mod serve;
+mod show;
 mod table;
 mod token;
 mod webhook;
@@ -59,6 +60,8 @@ enum Command {
     Worker(worker::Arguments),
     /// Create, edit, open, close and count polls; also while a server runs
     Poll(poll::PollArgs),
+    /// Create, edit and delete shows: polls in the order of an evening, behind one address
+    Show(show::ShowArgs),
     /// Make, list and revoke the tokens of those who administer polls over HTTP
     Token(token::TokenArgs),
     /// Make, list, test and delete webhooks: who is told that a poll has opened, has closed, or is final
@@ -119,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Serve => serve::run(&flags),
         Command::Worker(arguments) => worker::run(&arguments, &flags),
         Command::Poll(command) => poll::run(command, &flags),
+        Command::Show(command) => show::run(command, &flags),
         Command::Token(command) => token::run(command, &flags),
         Command::Webhook(command) => webhook::run(command, &flags),
         Command::Schema(command) => schema::run(command, &flags),
@@ -159,12 +163,13 @@ fn why_ignored(command: &str, setting: &str) -> Option<&'static str> {
     match (command, setting) {
         ("bench", _) => Some("--url names the server to vote on"),
         ("worker", "LISTEN") => Some("a worker's health and metrics are at WORKER_LISTEN"),
-        ("poll" | "token" | "webhook" | "schema" | "import-php" | "dead" | "backup" | "restore", "LISTEN") => {
+        ("poll" | "show" | "token" | "webhook" | "schema" | "import-php" | "dead" | "backup" | "restore", "LISTEN") => {
             Some("this command serves nothing")
         }
-        ("poll" | "token" | "webhook" | "schema" | "dead" | "worker" | "backup" | "restore", "DEFAULT_POLL") => {
-            Some("only a server has a default poll")
-        }
+        (
+            "poll" | "show" | "token" | "webhook" | "schema" | "dead" | "worker" | "backup" | "restore",
+            "DEFAULT_POLL",
+        ) => Some("only a server has a default poll"),
         ("dead", "DATABASE_URL") => Some("these messages are at QUEUE_URL"),
         ("doctor", "WAIT") => Some("doctor reports what is unavailable"),
         ("healthcheck", "DATABASE_URL" | "DEFAULT_POLL" | "WAIT") => Some("the checked server has its own"),

@@ -12,7 +12,7 @@ use url::Position;
 use super::cors_origins::browser_origin;
 
 /// How the paths of the server's own routes begin, after the prefix.
-const OWN_PATHS: [&str; 6] = ["/api/", "/polls/", "/assets/", "/livez", "/readyz", "/metrics"];
+const OWN_PATHS: [&str; 7] = ["/api/", "/polls/", "/shows/", "/assets/", "/livez", "/readyz", "/metrics"];
 
 /// The address at which voters reach this server, where a proxy maps a part of another site to it. By default, the whole of
 /// any requested site.

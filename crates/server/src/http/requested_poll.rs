@@ -45,7 +45,9 @@ async fn find(core: &CoreState, request: &mut Request) -> Option<Arc<LivePoll>> 
     *request = Request::from_parts(parts, body);
     let params = params.ok()?;
     let param = |wanted| params.iter().find_map(|(name, value)| (name == wanted).then_some(value));
-    if let Some(slug) = param("slug") {
+    // A show has a slug, too.
+    let is_polls = request.uri().path().contains("/polls/");
+    if let Some(slug) = param("slug").filter(|_| is_polls) {
         return polls.find(slug, source).await.ok().flatten();
     }
     // Only pages are of an origin.

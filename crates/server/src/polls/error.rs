@@ -69,6 +69,22 @@ pub enum PollError {
     /// Load runs may vote in rehearsals only.
     #[error("the poll `{0}` isn't a rehearsal, so no load run may vote in it; create one with --rehearsal")]
     NotARehearsal(Slug),
+    /// There is no show with this slug.
+    #[error("there is no show `{0}`; see `throng show list`")]
+    ShowNotFound(Slug),
+    /// The show would break these rules.
+    #[error("the show can't be so:\n  {}", .0.join("\n  "))]
+    InvalidShow(Vec<String>),
+    /// The show was changed since the version that the caller has seen.
+    #[error("the show `{slug}` is at version {version}, not {expected}: it was changed meanwhile; look at it again")]
+    OtherShowVersion {
+        /// Its slug.
+        slug: Slug,
+        /// The version that the caller has seen.
+        expected: u64,
+        /// Its version now.
+        version: u64,
+    },
     /// A pass can't be valid until that time.
     #[error("{0}")]
     InvalidPass(String),

@@ -14,6 +14,7 @@ mod import;
 mod pass;
 mod rankings;
 mod recount;
+mod shows;
 mod time_arg;
 mod window;
 
@@ -34,6 +35,7 @@ pub use self::import::Imported;
 pub use self::pass::Pass;
 pub use self::rankings::{RankingFormat, rankings_text};
 pub use self::recount::VoidChange;
+pub use self::shows::ShowDefinition;
 pub use self::time_arg::TimeArg;
 use crate::config::Config;
 

@@ -40,7 +40,8 @@ pub async fn rankings_text(
     }
     let rankings = rankings(&store.detailed_tallies(poll.id).await?.details);
     let options: Vec<_> = poll.options.iter().map(|option| (option.id, option.label.as_str())).collect();
-    let profile = Profile { title: &poll.title, options: &options, rankings: &rankings };
+    let title = if poll.rehearsal { format!("REHEARSAL: {}", poll.title) } else { poll.title.clone() };
+    let profile = Profile { title: &title, options: &options, rankings: &rankings };
     let mut text = String::new();
     let written = match format {
         RankingFormat::Blt => write_blt(&mut text, &profile),

@@ -3,6 +3,7 @@
 mod index;
 mod live;
 mod live_polls;
+mod shows;
 mod snapshot;
 mod source;
 mod tabulation;
@@ -10,5 +11,6 @@ mod tabulation;
 pub use self::index::Ending;
 pub use self::live::LivePoll;
 pub use self::live_polls::LivePolls;
+pub use self::shows::LiveShows;
 pub use self::snapshot::{Rendered, SharedSnapshot, Snapshot};
 pub use self::source::ResultSource;

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::Poll;
-use throng_domain::tally::Tallies;
+use throng_domain::tally::DetailedTallies;
 use throng_domain::webhook::WebhookEvent;
 
-use crate::view::{PollView, ResultsView, rfc3339_text};
+use crate::view::{PollView, ResultsView, Tabulated, rfc3339_text};
 
 /// A message, in the form that Standard Webhooks recommends.
 #[derive(Serialize)]
@@ -28,15 +28,19 @@ struct AboutPoll<'a> {
 #[derive(Serialize)]
 struct Nothing {}
 
-/// The message that something happened to a poll, which is as it is at `now`; with its result, if that is final.
+/// The message that something happened to a poll, which is as it is at `now`; with its result, if that is final. For a million
+/// different rankings it takes about a second.
 pub fn about_poll(
     event: WebhookEvent,
     occurred_at: Timestamp,
     poll: &Poll,
-    tallies: Option<&Tallies>,
+    result: Option<&DetailedTallies>,
     now: Timestamp,
 ) -> String {
-    let results = tallies.map(|tallies| ResultsView::new(poll, tallies, now, now, false));
+    let tabulated = result.and_then(|DetailedTallies { details, .. }| Tabulated::of(poll, details));
+    let results = result.map(|DetailedTallies { tallies, .. }| {
+        ResultsView::new(poll, tallies, now, now, false).with(tabulated.as_ref())
+    });
     let data = AboutPoll { poll: PollView::new(poll, now), results };
     text(&Message { r#type: format!("poll.{}", event.as_str()), timestamp: rfc3339_text(occurred_at), data })
 }

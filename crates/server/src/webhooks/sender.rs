@@ -148,12 +148,16 @@ impl WebhookSender {
         let Some(poll) = self.store.polls_by_id(&[delivery.poll]).await?.pop() else {
             return Ok(Err("the poll was deleted".to_owned()));
         };
-        let tallies = match delivery.event {
+        let result = match delivery.event {
             WebhookEvent::Opened | WebhookEvent::Closed => None,
-            WebhookEvent::Final => Some(self.store.tallies(poll.id).await?),
+            WebhookEvent::Final => Some(self.store.detailed_tallies(poll.id).await?),
         };
-        let now = self.clock.now();
-        let body = message::about_poll(delivery.event, delivery.occurred_at, &poll, tallies.as_ref(), now);
+        let (now, event, occurred_at) = (self.clock.now(), delivery.event, delivery.occurred_at);
+        let write = move || message::about_poll(event, occurred_at, &poll, result.as_ref(), now);
+        let body = match tokio::task::spawn_blocking(write).await {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
         Ok(post(&self.client, &self.key, webhook, &delivery.message_id(), now, body).await)
     }
 

@@ -14,9 +14,10 @@ use throng_domain::code::BatchName;
 use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
+use throng_domain::show::Show;
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, PollEntry, PollStore,
-    Recorded, Recount, StoreError, WebhookStore,
+    Recorded, Recount, ShowStore, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -287,6 +288,21 @@ impl WebhookStore for GatedStore {
 
     async fn forget_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
         self.store.forget_deliveries(before).await
+    }
+}
+
+#[async_trait]
+impl ShowStore for GatedStore {
+    async fn shows(&self) -> Result<Vec<Show>, StoreError> {
+        self.store.shows().await
+    }
+
+    async fn put_show(&self, show: &Show, by: &Author) -> Result<(), StoreError> {
+        self.store.put_show(show, by).await
+    }
+
+    async fn delete_show(&self, show: &Show, by: &Author) -> Result<(), StoreError> {
+        self.store.delete_show(show, by).await
     }
 }
 

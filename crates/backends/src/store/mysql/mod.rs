@@ -16,6 +16,7 @@ mod record;
 mod rounds;
 mod schema;
 mod settings;
+mod shows;
 mod tallies;
 mod webhooks;
 
@@ -34,9 +35,10 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
+use throng_domain::show::Show;
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState,
-    PollEntry, PollStore, Recorded, Recount, Schema, StoreError, WebhookStore,
+    PollEntry, PollStore, Recorded, Recount, Schema, ShowStore, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -295,6 +297,24 @@ impl WebhookStore for MySqlStore {
     async fn forget_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
         let forget = async |writer: &mut MySqlConnection| webhooks::forget(writer, before).await.map_err(before_commit);
         self.write(forget, &[]).await.map(|((), _)| ())
+    }
+}
+
+#[async_trait]
+impl ShowStore for MySqlStore {
+    async fn shows(&self) -> Result<Vec<Show>, StoreError> {
+        self.read(shows::all).await
+    }
+
+    async fn put_show(&self, show: &Show, by: &Author) -> Result<(), StoreError> {
+        let show = show.checked()?;
+        let put = async |writer: &mut MySqlConnection| shows::put(writer, show, by).await;
+        self.write(put, &[]).await.map(|((), _)| ())
+    }
+
+    async fn delete_show(&self, show: &Show, by: &Author) -> Result<(), StoreError> {
+        let delete = async |writer: &mut MySqlConnection| shows::delete(writer, show, by).await;
+        self.write(delete, &[]).await.map(|((), _)| ())
     }
 }
 

@@ -19,6 +19,7 @@ mod record;
 mod rounds;
 mod schema;
 mod settings;
+mod shows;
 mod tallies;
 mod webhooks;
 
@@ -34,9 +35,10 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
+use throng_domain::show::Show;
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, MigrationState,
-    PollEntry, PollStore, Recorded, Recount, Schema, StoreError, WebhookStore,
+    PollEntry, PollStore, Recorded, Recount, Schema, ShowStore, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -262,6 +264,22 @@ impl WebhookStore for PostgresStore {
 
     async fn forget_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
         self.connections.write(async |writer| webhooks::forget(writer, before).await.map_err(read_error)).await
+    }
+}
+
+#[async_trait]
+impl ShowStore for PostgresStore {
+    async fn shows(&self) -> Result<Vec<Show>, StoreError> {
+        self.connections.read(shows::all).await
+    }
+
+    async fn put_show(&self, show: &Show, by: &Author) -> Result<(), StoreError> {
+        let show = show.checked()?;
+        self.connections.write(async |writer| shows::put(writer, show, by).await).await
+    }
+
+    async fn delete_show(&self, show: &Show, by: &Author) -> Result<(), StoreError> {
+        self.connections.write(async |writer| shows::delete(writer, show, by).await).await
     }
 }
 

@@ -84,6 +84,11 @@ pub fn migrations() -> &'static [Migration] {
                 name: "0014_rehearsals_and_webhooks",
                 sql: include_str!("../../../migrations/postgres/0014_rehearsals_and_webhooks.sql"),
             },
+            Migration {
+                version: 15,
+                name: "0015_shows",
+                sql: include_str!("../../../migrations/postgres/0015_shows.sql"),
+            },
         ]
     }
 }

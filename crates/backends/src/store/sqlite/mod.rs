@@ -25,6 +25,7 @@ mod record;
 mod restore;
 mod rounds;
 mod schema;
+mod shows;
 mod tallies;
 mod voter_loader;
 mod voter_map;
@@ -48,9 +49,10 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
+use throng_domain::show::Show;
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, LogState, Mark, MigrationState,
-    PollEntry, PollStore, Recorded, Recount, Schema, StoreError, WebhookStore,
+    PollEntry, PollStore, Recorded, Recount, Schema, ShowStore, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -400,6 +402,23 @@ impl WebhookStore for SqliteStore {
 
     async fn forget_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
         self.write(move |writer| webhooks::forget(writer, before)).await
+    }
+}
+
+#[async_trait]
+impl ShowStore for SqliteStore {
+    async fn shows(&self) -> Result<Vec<Show>, StoreError> {
+        self.read(shows::all).await
+    }
+
+    async fn put_show(&self, show: &Show, by: &Author) -> Result<(), StoreError> {
+        let (show, by) = (show.checked()?.clone(), by.clone());
+        self.write(move |writer| shows::put(writer, &show, &by)).await
+    }
+
+    async fn delete_show(&self, show: &Show, by: &Author) -> Result<(), StoreError> {
+        let (show, by) = (show.clone(), by.clone());
+        self.write(move |writer| shows::delete(writer, &show, &by)).await
     }
 }
 

@@ -326,6 +326,9 @@ fn after(version: usize) -> Vec<&'static str> {
     migrations()[version..].iter().map(|migration| migration.name).collect()
 }
 
+/// Undoes 0015_shows.
+const UNDO_15: &str = "DROP TABLE show; PRAGMA user_version = 14;";
+
 /// Undoes 0014_rehearsals_and_webhooks.
 const UNDO_14: &str = "DROP TABLE webhook; DROP TABLE webhook_delivery; ALTER TABLE poll DROP COLUMN rehearsal; \
                        PRAGMA user_version = 13;";
@@ -447,8 +450,11 @@ async fn file_of_the_second_version_keeps_counts_and_marks() {
         .lock_writer()
         .connection
         .execute_batch(
-            &[UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3]
-                .concat(),
+            &[
+                UNDO_15, UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4,
+                UNDO_3,
+            ]
+            .concat(),
         )
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(2));

@@ -25,6 +25,9 @@ pub(in crate::cli) fn advise(error: PollError) -> anyhow::Error {
         | PollError::RehearsalForGood { .. }
         | PollError::NotARehearsal(_)
         | PollError::InvalidPass(_)
+        | PollError::ShowNotFound(_)
+        | PollError::InvalidShow(_)
+        | PollError::OtherShowVersion { .. }
         | PollError::HasNoCodes { .. }
         | PollError::NoSuchBatch { .. }
         | PollError::NotFinal(_)

@@ -57,6 +57,9 @@ fn write_entry(entry: &AuditEntry, out: &mut dyn Write) -> anyhow::Result<()> {
     let AuditEntry { number, at, author, reason, action, poll, changes } = entry;
     let what = match poll {
         Some(poll) => format!("{} {poll}", action.as_str()),
+        None if changes.get("show").is_some() => {
+            format!("{} {}", action.as_str(), plain(changes["show"]["slug"].as_str().unwrap_or("?")))
+        }
         None if changes.get("webhook").is_some() => {
             let webhook = &changes["webhook"];
             let origin = plain(webhook["origin"].as_str().unwrap_or("?"));

@@ -7,6 +7,7 @@ mod challenge;
 pub mod compat;
 pub mod polls;
 mod results;
+pub mod shows;
 mod standing;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .route("/v1/polls/{slug}/ballots", post(ballots::submit))
         .route("/v1/polls/{slug}/challenge", get(challenge::show))
         .route("/v1/polls/{slug}/results", get(results::show))
+        .route("/v1/shows/{slug}", get(shows::show))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed);
     let routes = Router::new().nest("/api", routes);
@@ -41,5 +43,6 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
 
 /// Whether `path` is one of the API's, while there is no router yet: pages of other sites may read that the server isn't ready.
 pub fn is_public(path: &str) -> bool {
-    path == SUBMIT || path == RESULT || path.starts_with("/api/v1/polls/") || path.starts_with("/api/v1/ballots/")
+    let begins = |prefix| path.starts_with(prefix);
+    path == SUBMIT || path == RESULT || ["/api/v1/polls/", "/api/v1/ballots/", "/api/v1/shows/"].into_iter().any(begins)
 }

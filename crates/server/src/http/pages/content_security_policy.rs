@@ -4,7 +4,7 @@ use askama::Template;
 use hyper::header::HeaderValue;
 use throng_domain::origins::Origin;
 
-use super::page::{PlainPage, PollPage};
+use super::page::{PlainPage, PollPage, ShowPage};
 
 /// A page, with its policy.
 pub trait Page: Template {
@@ -27,6 +27,16 @@ impl Page for PollPage<'_> {
         let ancestors = ancestors.collect::<Vec<_>>().join(" ");
         let ancestors = if ancestors.is_empty() { "'none'" } else { &ancestors };
         HeaderValue::try_from(format!("{OF_POLL}; frame-ancestors {ancestors}")).expect("an origin is visible ASCII")
+    }
+}
+
+/// A show's page without a poll has the script that waits for one.
+impl Page for ShowPage {
+    fn policy(&self) -> HeaderValue {
+        HeaderValue::from_static(
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+             form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+        )
     }
 }
 

@@ -14,6 +14,8 @@ mod fields;
 mod form;
 mod page;
 mod receipt;
+mod rendered;
+mod show;
 mod texts;
 mod voter_token;
 
@@ -21,32 +23,27 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use hyper::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
-    SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{HeaderValue, LOCATION, SET_COOKIE};
 use hyper::{HeaderMap, StatusCode, Uri};
 use throng_domain::ballot::{BallotId, Choices};
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollState, Viewer};
 
 use self::ballot_address::BallotAddress;
-use self::code_link::code_in;
-use self::content_security_policy::Page;
 use self::form::BallotForm;
-use self::page::{After, PlainPage, PollPage, Visit};
+use self::page::{After, PollPage, Visit};
 use self::receipt::{PageReceiptKey, Proof};
+pub use self::rendered::refused_without_poll;
+use self::rendered::{as_page, html, private_page, visit_of};
 use super::api::polls::PollPath;
 use super::body::WholeBody;
 use super::origin::{self, Peer};
 use super::problem::Problem;
 use super::response::{cached, uncached};
 use super::sender::{RequestSender, take_share};
-use crate::config::PublicUrl;
 use crate::results::LivePoll;
 use crate::state::CoreState;
 use crate::voting::{self, Cast, Earlier, MissingId, Refusal, RehearsalPass, Sender, Status, Vote};
@@ -57,6 +54,7 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .route("/", get(show_default))
         .route("/polls/{slug}", get(show).post(vote))
         .route("/polls/{slug}/ballot", get(show_ballot))
+        .route("/shows/{slug}", get(show::show))
         .route("/assets/{name}", get(assets::show));
     origin::protect(routes, core, |core, problem, uri, headers| {
         refused_without_poll(&core.app.config.public_url, problem, uri, headers)
@@ -143,26 +141,6 @@ async fn show_ballot(
     }
     let _ = core.app.refresh_result(&live, now).await;
     private_page(html(&PollPage::new(&live, now, Visit { ballot_id, ..visit })))
-}
-
-/// The visitor of a page of this poll, whose address has this query.
-fn visit_of(core: &CoreState, poll: &Poll, query: &str) -> Visit {
-    let code = code_in(poll, query).map(|code| code.to_string()).unwrap_or_default();
-    let voter = voter_token::in_query(poll, query);
-    Visit { code, voter, ..Visit::new(&core.app.config.public_url, core.app.is_behind_broker()) }
-}
-
-/// The page, marked as not to be kept by caches in front: its id is for one ballot, or its code or token for one voter. A browser
-/// may keep it, to show it again with the same id when its user goes back; otherwise it requests the page again.
-fn private_page(mut page: Response) -> Response {
-    let (cdn_cache_control, no_store) =
-        (HeaderName::from_static("cdn-cache-control"), HeaderValue::from_static("no-store"));
-    let headers = page.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(cdn_cache_control, no_store);
-    // Not even this site's log is to have the query: it may name a voter.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
-    page
 }
 
 /// `POST /polls/{slug}`: a vote sent by a page's form.
@@ -274,47 +252,16 @@ pub async fn not_found(State(core): State<Arc<CoreState>>, uri: Uri, headers: He
     refused_without_poll(&core.app.config.public_url, Problem::NotFound, &uri, &headers)
 }
 
-/// The canonical address of the same poll: in lower case, without a trailing slash; `None` if it already is canonical.
+/// The canonical address of the same poll or show: in lower case, without a trailing slash; `None` if it already is canonical.
 pub fn canonical_address(uri: &Uri) -> Option<HeaderValue> {
     let path = uri.path();
-    // A percent-encoded path can't be a poll's slug.
-    let rest = path.strip_prefix("/polls/").filter(|rest| !rest.contains('%'))?.trim_end_matches('/');
-    let canonical = format!("/polls/{}", rest.to_ascii_lowercase());
+    let prefix = ["/polls/", "/shows/"].into_iter().find(|prefix| path.starts_with(prefix))?;
+    // A percent-encoded path can't be a slug.
+    let rest = path.strip_prefix(prefix).filter(|rest| !rest.contains('%'))?.trim_end_matches('/');
+    let canonical = format!("{prefix}{}", rest.to_ascii_lowercase());
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let differs = canonical != path && canonical.len() > "/polls/".len();
+    let differs = canonical != path && canonical.len() > prefix.len();
     differs.then(|| HeaderValue::from_str(&(canonical + &query)).ok()).flatten()
-}
-
-/// An HTML page if the client accepts HTML; otherwise, and at the API's addresses, problem details.
-pub fn refused_without_poll(site: &PublicUrl, problem: Problem, uri: &Uri, headers: &HeaderMap) -> Response {
-    let page = PlainPage::new(site, &problem);
-    let mut response = problem.into_response();
-    if uri.path().starts_with("/api/") {
-        return response;
-    }
-    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
-    if accepted.into_iter().any(|kinds| kinds.contains("text/html")) {
-        response = as_page(response, &page);
-    }
-    response
-}
-
-fn html(page: &impl Page) -> Response {
-    as_page(Response::new(Body::empty()), page)
-}
-
-/// `response` with a page as its body; its status and other headers stay.
-fn as_page(mut response: Response, page: &impl Page) -> Response {
-    let text = page.render().expect("a page is written to a String, which can't fail");
-    *response.body_mut() = Body::from(text);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CONTENT_SECURITY_POLICY, page.policy());
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // Not `no-referrer`: with it, a form's POST would have the `Origin` `null`.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    response
 }
 
 #[cfg(test)]
@@ -330,6 +277,7 @@ mod tests {
     use throng_domain::submission::SentChoices;
 
     use super::*;
+    use crate::config::PublicUrl;
     use crate::results::{LivePolls, ResultSource};
     use crate::state::Dependency;
 

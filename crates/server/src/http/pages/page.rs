@@ -6,7 +6,7 @@ use throng_domain::clock::Timestamp;
 use throng_domain::code::CODE_BYTES_MAX;
 use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::Policy;
-use throng_domain::poll::{Kind, Locale, OptionId, OptionOrder, Poll, PollState, Viewer, Visibility};
+use throng_domain::poll::{Kind, Locale, OptionId, OptionOrder, Poll, PollState, Slug, Viewer, Visibility};
 use throng_domain::submission::SentChoices;
 
 use super::super::problem::Problem;
@@ -103,6 +103,40 @@ impl PlainPage {
     }
 }
 
+/// The page of a show that has no poll to show yet.
+#[derive(Template)]
+#[template(path = "show.html")]
+pub struct ShowPage {
+    site: PublicUrl,
+    texts: &'static Texts,
+    title: String,
+    show: FollowedShow,
+}
+
+impl ShowPage {
+    /// The page of a show with this title.
+    pub fn new(site: &PublicUrl, title: String, show: FollowedShow) -> Self {
+        Self { site: site.clone(), texts: texts::without_poll(), title, show }
+    }
+}
+
+/// The show that a page follows: its script looks at this address whether something else is to be shown.
+#[derive(Debug)]
+pub struct FollowedShow {
+    address: String,
+    /// The poll that is shown and its state, as the script makes it of the response; empty if none is.
+    shown: String,
+}
+
+impl FollowedShow {
+    /// The show with this slug, of which this poll is shown at `now`.
+    pub fn new(site: &PublicUrl, slug: &Slug, poll: Option<&Poll>, now: Timestamp) -> Self {
+        let address = format!("{}/api/v1/shows/{slug}", site.prefix());
+        let shown = poll.map_or_else(String::new, |poll| format!("{} {}", poll.slug, poll.state(now).as_str()));
+        Self { address, shown }
+    }
+}
+
 /// A poll's page.
 #[derive(Template)]
 #[template(path = "poll.html")]
@@ -124,6 +158,8 @@ pub struct PollPage<'a> {
     code: Option<String>,
     /// Whether the ballot was refused because of it.
     is_code_refused: bool,
+    /// The show that the page follows, at its address.
+    show: Option<FollowedShow>,
     shown: Shown<'a>,
 }
 
@@ -203,6 +239,7 @@ impl<'a> PollPage<'a> {
         let code = (poll.policy == Policy::Code).then_some(visit.code);
         let Visit { site, message, voter, is_code_refused, .. } = visit;
         let lang = Language::of(poll.locale);
+        let show = None;
         Self {
             site,
             texts,
@@ -214,9 +251,16 @@ impl<'a> PollPage<'a> {
             needs_voter,
             code,
             is_code_refused,
+            show,
             leads_to,
             shown,
         }
+    }
+
+    /// The same at the address of a show, which it follows.
+    #[must_use]
+    pub fn in_show(self, show: FollowedShow) -> Self {
+        Self { show: Some(show), ..self }
     }
 }
 

@@ -67,6 +67,11 @@ pub(super) fn poll_kind(error: &PollError) -> (StatusCode, &'static str, &'stati
         }
         PollError::RehearsalForGood { .. } => (StatusCode::CONFLICT, "rehearsal_fixed", UNCHANGED),
         PollError::NotARehearsal(_) => (StatusCode::CONFLICT, "not_a_rehearsal", "The poll isn't a rehearsal"),
+        PollError::ShowNotFound(_) => (StatusCode::NOT_FOUND, "show_not_found", "There is no such show"),
+        PollError::InvalidShow(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_show", "The show would break a rule"),
+        PollError::OtherShowVersion { .. } => {
+            (StatusCode::PRECONDITION_FAILED, "version_mismatch", "The show was changed meanwhile")
+        }
         PollError::InvalidPass(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", "The body isn't valid"),
         PollError::HasNoCodes { .. } => (StatusCode::CONFLICT, "no_codes", "The poll has no invitation codes"),
         PollError::RecordDisagrees(_) => {
@@ -119,6 +124,11 @@ pub(super) fn poll_detail(error: &PollError) -> String {
         PollError::NotARehearsal(_) => {
             "No load run may vote in it. Create a poll with `rehearsal`, and ask for a pass for that.".into()
         }
+        PollError::ShowNotFound(_) => "Check the show's slug in the address.".into(),
+        PollError::InvalidShow(_) => "Nothing was changed. `faults` has every rule that the show would break.".into(),
+        PollError::OtherShowVersion { version, .. } => {
+            format!("Nothing was changed. The show is at version {version}: read it again, then decide.")
+        }
         PollError::InvalidPass(why) => format!("No pass was made: {why}."),
         PollError::HasNoCodes { .. } => "Codes are for polls with the policy `code`.".into(),
         PollError::RecordDisagrees(_) => {
@@ -168,7 +178,10 @@ fn window_detail(fault: WindowFault) -> String {
 
 /// Every rule that the poll would break.
 pub(super) fn faults(error: &PollError) -> &[String] {
-    if let PollError::Invalid(faults) | PollError::Edit { fault: EditFault::Invalid(faults), .. } = error {
+    if let PollError::Invalid(faults)
+    | PollError::InvalidShow(faults)
+    | PollError::Edit { fault: EditFault::Invalid(faults), .. } = error
+    {
         faults
     } else {
         &[]

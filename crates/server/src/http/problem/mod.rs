@@ -75,6 +75,8 @@ pub enum Problem {
     TokenNotFound,
     /// There is no webhook with this number.
     WebhookNotFound,
+    /// There is no such show.
+    ShowNotFound,
     /// The request doesn't say which version of the poll it changes.
     IfMatchMissing,
     /// The poll wasn't changed.
@@ -162,6 +164,7 @@ impl Problem {
             Self::InvalidBody(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", "The body isn't valid"),
             Self::InvalidQuery(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", "The query isn't valid"),
             Self::InvalidHeader(_) => (StatusCode::BAD_REQUEST, "invalid_header", "A header isn't valid"),
+            Self::ShowNotFound => (StatusCode::NOT_FOUND, "show_not_found", "There is no such show"),
             Self::WebhookNotFound => (StatusCode::NOT_FOUND, "webhook_not_found", "There is no such webhook"),
             Self::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "There is no such token"),
             Self::IfMatchMissing => {
@@ -214,6 +217,7 @@ impl Problem {
                 "Nothing was changed. Polls are administered by programs, and by this server's own pages.".into()
             }
             Self::InvalidBody(why) | Self::InvalidQuery(why) | Self::InvalidHeader(why) => format!("Nothing was done: {why}."),
+            Self::ShowNotFound => "Check the show's name in the address.".into(),
             Self::WebhookNotFound => "GET /api/v1/admin/webhooks lists those that there are, with their numbers.".into(),
             Self::TokenNotFound => "GET /api/v1/admin/tokens lists those that there are, with their numbers.".into(),
             Self::IfMatchMissing => {

@@ -14,9 +14,10 @@ use throng_domain::new_poll::NewPoll;
 use throng_domain::poll::{OptionId, Poll, PollId, Slug};
 use throng_domain::poll_change::PollChange;
 use throng_domain::rounds::{ConsumerReport, Round, Rounds};
+use throng_domain::show::Show;
 use throng_domain::store::{
     AdminTokenStore, BallotPage, BallotStore, CastBallot, CodeBatch, CodeStore, Cursor, Mark, Outcome, PollEntry,
-    PollStore, Recorded, Recount, StoreError, WebhookStore,
+    PollStore, Recorded, Recount, ShowStore, StoreError, WebhookStore,
 };
 use throng_domain::tally::{DetailedTallies, Tallies, TallyChange};
 use throng_domain::void::Void;
@@ -222,6 +223,21 @@ impl WebhookStore for ScriptedStore {
     }
 
     async fn forget_deliveries(&self, _: Timestamp) -> Result<(), StoreError> {
+        not_here()
+    }
+}
+
+#[async_trait]
+impl ShowStore for ScriptedStore {
+    async fn shows(&self) -> Result<Vec<Show>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn put_show(&self, _: &Show, _: &Author) -> Result<(), StoreError> {
+        not_here()
+    }
+
+    async fn delete_show(&self, _: &Show, _: &Author) -> Result<(), StoreError> {
         not_here()
     }
 }

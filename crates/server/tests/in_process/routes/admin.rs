@@ -9,12 +9,17 @@ use throng_domain::tally::TallyChange;
 use throng_testkit::{Answer, NOW, TestServer, eventually};
 
 /// Every route, with a method that it has, and the lowest role that may use it.
-pub const ROUTES: [(&str, &str, Role); 30] = [
+pub const ROUTES: [(&str, &str, Role); 35] = [
     ("GET", "/token", Role::Viewer),
     ("GET", "/audit", Role::Viewer),
     ("GET", "/polls", Role::Viewer),
     ("GET", "/polls/demo", Role::Viewer),
     ("GET", "/polls/demo/results", Role::Viewer),
+    ("GET", "/shows", Role::Viewer),
+    ("GET", "/shows/finale", Role::Viewer),
+    ("POST", "/shows", Role::Editor),
+    ("PATCH", "/shows/finale", Role::Editor),
+    ("DELETE", "/shows/finale", Role::Editor),
     ("POST", "/polls", Role::Editor),
     ("PUT", "/polls/demo", Role::Editor),
     ("PATCH", "/polls/demo", Role::Editor),

@@ -28,6 +28,7 @@ mod ranked;
 mod rehearsal;
 mod request_log;
 mod results;
+mod shows;
 mod shutdown;
 mod signed;
 mod visibility;

@@ -14,6 +14,7 @@ mod record;
 mod rehearsal;
 mod schema;
 mod serving;
+mod shows;
 mod tokens;
 mod voids;
 mod waiting;

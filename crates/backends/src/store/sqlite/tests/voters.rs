@@ -213,7 +213,9 @@ async fn file_of_the_fourth_version_gets_voters() {
     store
         .lock_writer()
         .connection
-        .execute_batch(&[UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5].concat())
+        .execute_batch(
+            &[UNDO_15, UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5].concat(),
+        )
         .unwrap();
     assert_eq!(store.migrate().await.unwrap(), after(4));
     let poll = create_with_quota(&store, "poll", Quota::ONE).await;

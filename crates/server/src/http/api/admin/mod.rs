@@ -11,6 +11,7 @@ mod codes;
 mod polls;
 mod request;
 mod results;
+mod shows;
 mod tokens;
 mod voids;
 mod webhooks;
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use throng_domain::admin_token::{AdminToken, Role};
@@ -40,7 +41,9 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .route("/audit", get(audit::list))
         .route("/polls", get(polls::list))
         .route("/polls/{slug}", get(polls::show))
-        .route("/polls/{slug}/results", get(results::show));
+        .route("/polls/{slug}/results", get(results::show))
+        .route("/shows", get(shows::list))
+        .route("/shows/{slug}", get(shows::show));
     let editors = Router::new()
         .route("/polls", post(polls::create))
         .route("/polls/{slug}", put(polls::apply).patch(polls::edit).delete(polls::delete))
@@ -55,7 +58,9 @@ pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
         .route("/polls/{slug}/voids/{number}", delete(voids::undo))
         .route("/polls/{slug}/pass", post(changes::pass))
         .route("/polls/{slug}/codes", get(codes::list).post(codes::create))
-        .route("/polls/{slug}/codes/{batch}", delete(codes::revoke));
+        .route("/polls/{slug}/codes/{batch}", delete(codes::revoke))
+        .route("/shows", post(shows::create))
+        .route("/shows/{slug}", patch(shows::edit).delete(shows::delete));
     let admins = Router::new()
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{number}", delete(tokens::revoke))

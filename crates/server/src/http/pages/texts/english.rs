@@ -61,6 +61,7 @@ pub static ENGLISH: Texts = Texts {
         title: "There is no such poll",
         text: "It may have been renamed or taken down. Check the address.",
     },
+    show_has_not_begun: "There is nothing to vote on yet. Leave this page open: it shows each poll as it begins.",
     only_a_rehearsal: PlainText {
         title: "This is a rehearsal",
         text: "Nobody votes here, and nothing here is a result. Operators test with it what a poll takes.",

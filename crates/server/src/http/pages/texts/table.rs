@@ -79,6 +79,8 @@ pub struct Texts {
     pub origin_not_allowed: PlainText,
     pub nothing_here: PlainText,
     pub no_such_poll: PlainText,
+    /// Of a show that has no poll to show yet.
+    pub show_has_not_begun: &'static str,
     /// At the address of a rehearsal.
     pub only_a_rehearsal: PlainText,
     /// Above a rehearsal, to those who may see it.
@@ -160,6 +162,7 @@ impl Texts {
             | Problem::InvalidHeader(_)
             | Problem::TokenNotFound
             | Problem::WebhookNotFound
+            | Problem::ShowNotFound
             | Problem::IfMatchMissing
             | Problem::Poll(_)
             | Problem::LongReadsBusy
@@ -176,7 +179,7 @@ impl Texts {
             self.origin_not_allowed
         } else if matches!(problem, Problem::Refused(Refusal::Rehearsal)) {
             self.only_a_rehearsal
-        } else if matches!(problem, Problem::NotFound) {
+        } else if matches!(problem, Problem::NotFound | Problem::ShowNotFound) {
             self.nothing_here
         } else {
             self.no_such_poll
