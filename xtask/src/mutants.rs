@@ -140,10 +140,10 @@ const MUTANTS: [Mutant; 10] = [
         name: "counting what was sent",
         file: "crates/backends/src/store/postgres/record.rs",
         find: "    let with = format!(\"inserted AS ({insert} RETURNING 1),\");
-    let sql = tallies::add_statement(&with, \"WHERE (SELECT count(*) FROM inserted) > 0\");
+    let sql = tallies::add_statement(&with, \"WHERE (SELECT count(*) FROM inserted) > 0\", has_details);
 ",
         replace: "    let with = format!(\"inserted AS ({insert} ON CONFLICT DO NOTHING RETURNING 1),\");
-    let sql = tallies::add_statement(&with, \"WHERE (SELECT count(*) FROM inserted) >= 0\");
+    let sql = tallies::add_statement(&with, \"WHERE (SELECT count(*) FROM inserted) >= 0\", has_details);
 ",
         suite: Suite::ScaledOut,
         tests: &["worker::a_worker_stopped_under_load"],

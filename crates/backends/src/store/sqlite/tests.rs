@@ -391,8 +391,8 @@ async fn file_of_the_first_version_keeps_its_counts() {
         .connection
         .execute_batch(
             &[
-                UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4, UNDO_3,
-                UNDO_2,
+                UNDO_15, UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4,
+                UNDO_3, UNDO_2,
             ]
             .concat(),
         )
@@ -421,8 +421,8 @@ async fn copy_of_an_earlier_version_is_checked_and_stays_as_it_was() {
             .connection
             .execute_batch(
                 &[
-                    UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5, UNDO_4,
-                    UNDO_3, UNDO_2,
+                    UNDO_15, UNDO_14, UNDO_13, UNDO_12, UNDO_11, UNDO_10, UNDO_9, UNDO_8, UNDO_7, UNDO_6, UNDO_5,
+                    UNDO_4, UNDO_3, UNDO_2,
                 ]
                 .concat(),
             )
