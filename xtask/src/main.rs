@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "its output is for a developer at a terminal")]
 #![expect(clippy::print_stderr, reason = "errors are for a developer at a terminal")]
 
+mod api_tools;
 mod bench;
 mod children;
 mod command;
@@ -48,6 +49,8 @@ enum Task {
     Services(services::Options),
     /// Run the suites on later servers than this system has, and write docs/compatibility.md: takes an hour and needs root
     Compat(compat::Options),
+    /// Install what the tests of the API's description run: linters, a fuzzer and generators of clients
+    ApiTools,
     /// Check the fault tests: build servers with one deliberate fault each, which the tests must find
     Mutants(mutants::Options),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Proxies(proxies) => proxies::run(&proxies),
         Task::Services(options) => services::run(&options),
         Task::Compat(options) => compat::run(&options),
+        Task::ApiTools => api_tools::ensure().map(|()| true),
         Task::Mutants(options) => mutants::run(&options),
     };
     match result {

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::is_name;
+use crate::ids::{NAME_PATTERN, is_name};
 use crate::words::words;
 
 words! {
@@ -29,9 +30,10 @@ impl Role {
 }
 
 /// A token's name, under which its changes are noted in the audit log: of the same characters as a poll's slug.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct TokenName(String);
+#[schemars(!into, !try_from, transparent)]
+pub struct TokenName(#[schemars(regex(pattern = NAME_PATTERN), length(min = 1, max = 64))] String);
 
 impl TokenName {
     /// The name as text.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::choices::{Choices, Form};
@@ -67,9 +68,10 @@ pub struct BallotKey(pub [u8; 16]);
 
 /// A voter's pseudonym in one poll: the first 120 bits of an HMAC of what identifies the voter. Two voters of ten million have
 /// the same one with a probability of 4 in 10²³.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct VoterKey(pub [u8; 15]);
+#[schemars(!try_from, !into, transparent)]
+pub struct VoterKey(#[schemars(with = "String", regex(pattern = "^[0-9A-Fa-f]{30}$"))] pub [u8; 15]);
 
 /// 30 hexadecimal digits.
 impl fmt::Display for VoterKey {

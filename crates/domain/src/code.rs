@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::is_name;
+use crate::ids::{NAME_PATTERN, is_name};
 
 /// The digits of Crockford's base 32 (<https://www.crockford.com/base32.html>).
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -83,9 +84,10 @@ fn digit(character: char) -> Option<u128> {
 pub struct NotACode;
 
 /// A name for a batch of codes, unique in its poll: of the same characters as a poll's slug.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct BatchName(String);
+#[schemars(!into, !try_from, transparent)]
+pub struct BatchName(#[schemars(regex(pattern = NAME_PATTERN), length(min = 1, max = 64))] String);
 
 impl BatchName {
     /// The name that the batch with this number has where none is given.

@@ -1,5 +1,6 @@
 //! How rankings and scores are counted: what a poll says of it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tabulation::{RankedRule, ScoreRule, TieBreak};
@@ -11,7 +12,7 @@ pub const SCORE_MAX: u8 = 10;
 pub const RANKED_OPTIONS_MAX: usize = 30;
 
 /// How a poll's rankings or scores are counted. Polls of other kinds don't use it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Counting {
     /// Ranked: which of several options with the fewest votes is eliminated.
@@ -56,7 +57,7 @@ impl Counting {
 }
 
 /// New values for some of it; those that are `None` stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CountingEdit {
     /// Which of several options with the fewest votes is eliminated.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 pub struct PollId(pub i64);
 
 /// An option's number in its poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize)]
 #[serde(transparent)]
 pub struct OptionId(pub u16);
 
@@ -41,7 +42,7 @@ impl fmt::Display for OptionId {
 }
 
 /// A ballot's unique id: a UUID that the sender may choose, so that a ballot sent again after a lost response counts once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BallotId(pub Uuid);
 
@@ -52,9 +53,10 @@ impl fmt::Display for BallotId {
 }
 
 /// A poll's name in URLs: 1 to 64 of `a-z`, `0-9` and `-`, starting and ending with a letter or digit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Slug(String);
+#[schemars(!into, !try_from, transparent)]
+pub struct Slug(#[schemars(regex(pattern = NAME_PATTERN), length(min = 1, max = 64))] String);
 
 impl Slug {
     /// The slug as text.
@@ -96,6 +98,9 @@ impl From<Slug> for String {
         slug.0
     }
 }
+
+/// What [`is_name`] accepts.
+pub(crate) const NAME_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$";
 
 /// Whether this is 1 to 64 of `a-z`, `0-9` and `-`, starting and ending with a letter or digit.
 pub(crate) fn is_name(text: &str) -> bool {

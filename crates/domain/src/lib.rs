@@ -20,6 +20,7 @@ pub mod counting;
 mod ids;
 pub mod imported;
 pub mod new_poll;
+pub mod object;
 pub mod origins;
 pub mod policy;
 pub mod poll;

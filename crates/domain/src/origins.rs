@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -20,7 +21,7 @@ const OPAQUE: &str = "null";
 
 /// An origin as browsers send it: in lower case, without the default port of its scheme, an internationalized name as `xn--…`. Or
 /// `null`, for every page that has no origin of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Origin(String);
 
@@ -33,7 +34,7 @@ pub struct InvalidOrigin {
 }
 
 /// The origins whose pages may vote in a poll; if there are none, the server's configuration decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(from = "Vec<Origin>")]
 pub struct AllowedOrigins(Vec<Origin>);
 

@@ -1,5 +1,6 @@
 //! Who counts as one voter in a poll, and how often a voter may vote.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
@@ -34,13 +35,15 @@ impl Policy {
 pub const CHANGEABLE_MAX: u8 = 20;
 
 /// How often a voter may vote in a poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
     /// How many ballots a voter may cast: at least 1.
+    #[schemars(range(min = 1))]
     pub ballots: u8,
     /// How many of them may choose the same option; any number if not given.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub per_option: Option<u8>,
 }
 

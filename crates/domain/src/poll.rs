@@ -1,5 +1,6 @@
 //! A poll: its options, how many of them a ballot may choose, and when it accepts ballots.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ballot::Choices;
@@ -8,7 +9,7 @@ use crate::counting::Counting;
 pub use crate::ids::{InvalidSlug, OptionId, PollId, Slug};
 use crate::origins::AllowedOrigins;
 use crate::policy::{Policy, Quota};
-pub use crate::poll_rules::OPTIONS_MAX;
+pub use crate::poll_rules::{CONSENT_CHARS_MAX, INTRO_CHARS_MAX, LABEL_CHARS_MAX, OPTIONS_MAX, TITLE_CHARS_MAX};
 use crate::submission::SentChoices;
 use crate::void::Void;
 use crate::words::words;
@@ -82,7 +83,7 @@ pub struct Poll {
 }
 
 /// One of a poll's options.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PollOption {
     /// Unique in its poll, from 1, never reused for another option.
     pub id: OptionId,

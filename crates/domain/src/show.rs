@@ -1,5 +1,6 @@
 //! Shows: polls in the order in which a broadcast or an evening has them, behind one address.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -16,7 +17,7 @@ pub const SHOW_POLLS_MAX: usize = 100;
 pub const SHOWS_MAX: usize = 200;
 
 /// A show as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Show {
     /// Its public name, in URLs; shows and polls may have the same ones.
     pub slug: Slug,

@@ -1,7 +1,10 @@
 //! Parses what a voter sent, strictly: a body that isn't exactly a ballot is rejected, never guessed at.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use smallvec::SmallVec;
@@ -46,7 +49,7 @@ pub struct NotABallot(#[from] serde_json::Error);
 /// # Errors
 /// [`NotABallot`] for everything else.
 pub fn parse_compat(body: &[u8]) -> Result<SentOptions, NotABallot> {
-    let sent: SmallVec<[LooseOptionId; 8]> = serde_json::from_slice::<LooseOptionIds>(body)?.0;
+    let sent: SmallVec<[LooseOptionId; 8]> = serde_json::from_slice::<CompatSubmission>(body)?.0;
     Ok(sent.into_iter().map(|id| id.0).collect())
 }
 
@@ -89,15 +92,32 @@ impl Submission {
     }
 }
 
-/// The fields of a [`Submission`] as they are sent.
-#[derive(Deserialize)]
+impl JsonSchema for Submission {
+    fn schema_name() -> Cow<'static, str> {
+        "Submission".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Fields::json_schema(generator)
+    }
+}
+
+/// A ballot, with one of `choices`, `ranking` and `scores`, as the poll's kind needs.
+#[derive(JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
+    /// The sender's id for the ballot, unless it is given outside of the body.
     ballot_id: Option<BallotId>,
+    /// The options chosen.
     choices: Option<SentOptions>,
+    /// The options ranked, the most preferred one first.
     ranking: Option<SentOptions>,
+    /// A score for each option.
+    #[schemars(with = "Option<BTreeMap<OptionId, u8>>")]
     scores: Option<SentScores>,
+    /// The token of the voter's device, as the response to an earlier ballot gave it, or the voter's code.
     voter: Option<String>,
+    /// The proof of work.
     proof: Option<String>,
 }
 
@@ -133,14 +153,17 @@ pub fn parse_ballot_id(text: &str) -> Option<BallotId> {
     Uuid::try_parse(text).ok().map(BallotId)
 }
 
-struct LooseOptionIds(SmallVec<[LooseOptionId; 8]>);
+/// The ids of the options chosen, as numbers or as strings of digits.
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+pub struct CompatSubmission(SmallVec<[LooseOptionId; 8]>);
 
-impl<'de> Deserialize<'de> for LooseOptionIds {
+impl<'de> Deserialize<'de> for CompatSubmission {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Ids;
 
         impl<'de> Visitor<'de> for Ids {
-            type Value = LooseOptionIds;
+            type Value = CompatSubmission;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array of option ids such as [1,3]")
@@ -151,7 +174,7 @@ impl<'de> Deserialize<'de> for LooseOptionIds {
                 while let Some(id) = seq.next_element()? {
                     ids.push(id);
                 }
-                Ok(LooseOptionIds(ids))
+                Ok(CompatSubmission(ids))
             }
         }
 
@@ -160,6 +183,23 @@ impl<'de> Deserialize<'de> for LooseOptionIds {
 }
 
 struct LooseOptionId(OptionId);
+
+impl JsonSchema for LooseOptionId {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "LooseOptionId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": u16::MAX },
+            { "type": "string", "pattern": "^[1-9][0-9]{0,4}$" },
+        ] })
+    }
+}
 
 impl<'de> Deserialize<'de> for LooseOptionId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::choices::{Choices, Form};
@@ -190,7 +191,7 @@ impl TallyChange {
 const TENTHS: u128 = 1_000;
 
 /// One option's row in a result.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct OptionResult<'a> {
     /// The option.
     pub id: OptionId,

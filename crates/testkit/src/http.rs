@@ -52,10 +52,14 @@ impl<S: Read + Write> Connection<S> {
         Self { stream: BufReader::new(stream) }
     }
 
-    /// Sends a request as it should be and reads the answer.
+    /// Sends a request as it should be and reads the answer, which has to be as the API is described.
+    #[track_caller]
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.send_request(method, path, headers, body);
-        self.answer()
+        let answer = self.answer();
+        #[cfg(feature = "server")]
+        crate::ApiDescription::get().assert_described(method, path, &answer);
+        answer
     }
 
     /// Sends a request as it should be.

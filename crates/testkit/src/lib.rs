@@ -5,10 +5,13 @@
 //! - [`Connection`] and [`Client`] speak HTTP; [`log`](mod@log) keeps what this process logs.
 //! - [`solve`] makes the proof of work that a ballot may need; [`TokenSigner`] signs the tokens of a publisher's users.
 //! - [`eventually`] and its variants wait for what has no event.
-//! - With the feature `server`: `TestServer` is a whole server in the test's process.
+//! - With the feature `server`: `TestServer` is a whole server in the test's process; `ApiDescription` is the document that describes
+//!   its API, to which every answer is compared.
 #![allow(clippy::unwrap_used, reason = "a test fails where it can't go on")]
 #![allow(clippy::new_without_default, reason = "what is made takes time and room: nobody gets it by default")]
 
+#[cfg(feature = "server")]
+mod api_description;
 mod chaos_proxy;
 mod environment;
 mod http;
@@ -20,6 +23,8 @@ mod server;
 mod token_signer;
 mod wait;
 
+#[cfg(feature = "server")]
+pub use self::api_description::ApiDescription;
 pub use self::chaos_proxy::{ChaosProxy, Fault, Response};
 pub use self::environment::{built_throng, directory_on_disk, throng_under_test, variable};
 pub use self::http::{Answer, Client, Connection, Reply};

@@ -10,6 +10,7 @@ use clap::Args;
 
 use self::steps::{Binary, Stage, Step};
 use self::total::{Reported, Total};
+use crate::api_tools;
 use crate::children::{self, Exempt};
 use crate::command::{self, Ended, Job};
 use crate::packages::{self, Program};
@@ -56,6 +57,7 @@ fn run_stages(quick: bool) -> anyhow::Result<Total> {
         programs.extend(steps::STEPS_NEED);
         packages::ensure(&programs).context(QUICK)?;
         steps::RECOUNT.ensure().context(QUICK)?;
+        api_tools::ensure().context(QUICK)?;
     }
     children::adopt_orphans()?;
     let kinds = needs().flat_map(|need| need.servers).copied().collect();

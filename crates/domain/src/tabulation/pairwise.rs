@@ -1,12 +1,13 @@
 //! Comparison of a ranked poll's options two by two.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::profile::{Positions, Ranking};
 use crate::ids::OptionId;
 
 /// How many ballots prefer which option to which.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Pairwise {
     /// The options in the poll's order: those of the rows and columns.
     pub options: Vec<OptionId>,

@@ -4,6 +4,7 @@
 //! (`"winnerElectionMode": "singleWinnerMajority"`). Its `config_file_documentation.txt` defines them; the names of its fields are
 //! given with ours.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a ranked poll is counted: instant-runoff voting, with these variants. A missing field has its default.
@@ -26,7 +27,7 @@ pub struct RankedRule {
 
 /// Which of several tied options is eliminated. Ties are never broken by chance, so that anybody who counts again gets the same
 /// result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TieBreak {
     /// The one that comes last in the poll's order of options. RCTab: `useCandidateOrder`.
@@ -39,7 +40,7 @@ pub enum TieBreak {
 }
 
 /// How a score poll is counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreRule {
     /// The option with the highest mean of its scores wins: ballots that don't score an option don't count for it.

@@ -1,5 +1,6 @@
 //! The result of an instant-runoff count.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rule::TieBreak;
@@ -15,7 +16,7 @@ pub struct RunOff {
 }
 
 /// A round. The counts and the exhausted ballots of each round add up to all ballots.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Round {
     /// Its number, from 1.
     pub round: u32,
@@ -31,7 +32,7 @@ pub struct Round {
 }
 
 /// How many ballots count for an option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct OptionCount {
     /// The option.
     pub id: OptionId,
@@ -40,7 +41,7 @@ pub struct OptionCount {
 }
 
 /// A tie, and what broke it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct BrokenTie {
     /// The options with the same, lowest count, in the poll's order.
     pub tied: Vec<OptionId>,

@@ -1,5 +1,6 @@
 //! Counting of score polls.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::profile::Positions;
@@ -7,7 +8,7 @@ use super::rule::ScoreRule;
 use crate::ids::OptionId;
 
 /// The result of a score poll.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct Scored {
     /// Each option, in the poll's order.
     pub options: Vec<OptionScore>,
@@ -17,7 +18,7 @@ pub struct Scored {
 }
 
 /// What ballots gave to an option.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize)]
 pub struct OptionScore {
     /// The option.
     pub id: OptionId,
@@ -33,7 +34,7 @@ pub struct OptionScore {
 }
 
 /// How many ballots gave a score.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ScoreCount {
     /// The score.
     pub score: u8,

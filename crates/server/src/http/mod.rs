@@ -6,9 +6,11 @@ mod client_info;
 mod cookies;
 mod cors;
 mod device_cookie;
+mod docs;
 mod forwarded;
 mod gateway;
 mod idempotency;
+mod openapi;
 mod operations;
 mod origin;
 mod pages;
@@ -22,8 +24,8 @@ mod sender;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
 
+pub use self::docs::whole_document as api_document;
 pub use self::gateway::Gateway;
 pub use self::operations::{OK, openmetrics};
 pub use self::problem::{Problem, error_body};
@@ -34,9 +36,8 @@ use crate::state::CoreState;
 /// Every route, for one core.
 pub fn router(core: Arc<CoreState>) -> Router {
     Router::new()
-        .route("/livez", get(operations::livez))
-        .route("/readyz", get(operations::readyz))
-        .route("/metrics", get(operations::metrics))
+        .merge(operations::router())
+        .merge(docs::router())
         .merge(api::router(&core))
         .merge(pages::router(&core))
         .fallback(pages::not_found)

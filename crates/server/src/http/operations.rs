@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use schemars::JsonSchema;
+use serde_json::json as json_value;
 
+use super::openapi::{DescribedRoutes, Operation, Route, Tag};
 use super::problem::Problem;
 use super::response::{json, uncached};
 use crate::state::{CoreState, Dependency};
@@ -15,14 +20,62 @@ use crate::state::{CoreState, Dependency};
 /// The body of a successful health check.
 pub const OK: Bytes = Bytes::from_static(b"{\"status\":\"ok\"}");
 
+/// The routes, for one core.
+pub fn router() -> Router<Arc<CoreState>> {
+    routes().into_router()
+}
+
+/// The descriptions of the routes.
+pub fn described() -> Vec<Route> {
+    routes().into_descriptions("", None)
+}
+
+fn routes() -> DescribedRoutes {
+    DescribedRoutes::default().get("/livez", livez, describe_livez).get("/readyz", readyz, describe_readyz).get(
+        "/metrics",
+        metrics,
+        describe_metrics,
+    )
+}
+
+/// What a health check responds with.
+#[derive(JsonSchema)]
+struct Health {
+    #[expect(dead_code, reason = "it is only described: the response is always the same")]
+    status: &'static str,
+}
+
+fn describe_livez() -> Operation {
+    Operation::new(Tag::Operations, "livez", "Whether the process is running").responds::<Health>(
+        StatusCode::OK,
+        "It is.",
+        json_value!({ "status": "ok" }),
+    )
+}
+
+fn describe_readyz() -> Operation {
+    Operation::new(Tag::Operations, "readyz", "Whether this server accepts ballots")
+        .responds::<Health>(StatusCode::OK, "It does.", json_value!({ "status": "ok" }))
+        .problems([Problem::ShuttingDown])
+}
+
+fn describe_metrics() -> Operation {
+    Operation::new(Tag::Operations, "metrics", "Metrics, for Prometheus").responds_as::<str>(
+        StatusCode::OK,
+        "In OpenMetrics text format.",
+        "application/openmetrics-text",
+        json_value!("# EOF\n"),
+    )
+}
+
 /// `GET /livez`: the process is running.
-pub async fn livez() -> Response {
+async fn livez() -> Response {
     uncached(json(OK))
 }
 
 /// `GET /readyz`: whether this server accepts ballots. Not ready while shutting down, while the store can't be read or written,
 /// or, behind a broker, while the broker accepts none.
-pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
+async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Problem> {
     let app = &core.app;
     if app.shutdown.is_draining() || app.intake_failed.is_cancelled() {
         return Err(Problem::ShuttingDown);
@@ -40,7 +93,7 @@ pub async fn readyz(State(core): State<Arc<CoreState>>) -> Result<Response, Prob
 }
 
 /// `GET /metrics`, for Prometheus.
-pub async fn metrics(State(core): State<Arc<CoreState>>) -> Response {
+async fn metrics(State(core): State<Arc<CoreState>>) -> Response {
     openmetrics(core.app.metrics.text())
 }
 

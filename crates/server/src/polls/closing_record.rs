@@ -6,16 +6,18 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use throng_domain::audit::AuditEntry;
-use throng_domain::poll::{Poll, Slug};
+use throng_domain::poll::{OptionId, Poll, Slug};
 use throng_domain::store::{Recount, StoreError};
 
 use super::export::{EXPORT_PAGE_BALLOTS, Export, ExportFormat};
 use super::{PollError, PollService};
 use crate::config::DerivedKey;
-use crate::view::{AdminPollView, AuditView, Tabulated, rfc3339_text};
+use crate::view::{AdminPollView, AuditView, Rfc3339, Tabulated, rfc3339_text};
 
 /// The form of a record; another one gets another name.
 const FORMAT: &str = "throng-closing-record/1";
@@ -31,8 +33,78 @@ const TRIES_MAX: usize = 3;
 pub struct RecordKey(Ed25519KeyPair);
 
 /// A record that was signed: `{"record":{…},"signature":{…}}`.
-#[derive(Clone, Debug)]
-pub struct SignedRecord(Value);
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(transparent, inline)]
+pub struct SignedRecord(#[schemars(with = "Signed<ClosingRecord<'_>>")] Value);
+
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "SignedRecord")]
+struct Signed<T> {
+    record: T,
+    /// Of the record's canonical JSON (RFC 8785).
+    signature: Signature,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct Signature {
+    algorithm: &'static str,
+    /// In base 64, as `throng poll verify` prints it.
+    public_key: String,
+    /// In base 64.
+    value: String,
+}
+
+/// What was voted on, by which rules, what counts and what doesn't.
+#[derive(JsonSchema, Serialize)]
+struct ClosingRecord<'a> {
+    format: &'static str,
+    software: &'static str,
+    #[schemars(with = "Rfc3339")]
+    made_at: String,
+    poll: AdminPollView<'a>,
+    result: RecordedResult<'a>,
+    ballots: RecordedBallots,
+    /// What a record can't know.
+    missing: Vec<&'static str>,
+    changes: Vec<AuditView<'a>>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct RecordedResult<'a> {
+    seq: u64,
+    voters: u64,
+    options: Vec<RecordedOption<'a>>,
+    agrees_with_ballots: bool,
+    /// Of a ranked poll its rounds, of a score poll its scores: as in a result, without means, which aren't integers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    tabulated: Option<Value>,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct RecordedOption<'a> {
+    id: OptionId,
+    label: &'a str,
+    count: u64,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct RecordedBallots {
+    recorded: u64,
+    counted: u64,
+    /// Replaced by a later one of the same voter, or withdrawn.
+    superseded: u64,
+    void: u64,
+    void_by_rule: Vec<VoidByRule>,
+    /// Of the ballots as they are exported in lines of JSON, with the voters' pseudonyms and without `void`.
+    sha256: String,
+}
+
+#[derive(JsonSchema, Serialize)]
+struct VoidByRule {
+    rule: u32,
+    ballots: u64,
+}
 
 /// What is recorded of a poll's ballots.
 #[derive(Debug)]
@@ -73,10 +145,7 @@ impl PollService<'_> {
             let changes = self.audit_log(Some(slug), None, CHANGES_MAX).await?;
             // All of it is of one state of the poll, to which no ballot is added any more.
             if self.find(slug).await?.version == poll.version {
-                let mut record = self.record(&poll, &recount, &counted, &changes)?;
-                if let Some(tabulated) = tabulated {
-                    record["result"]["tabulated"] = integers_of(&tabulated);
-                }
+                let record = self.record(&poll, &recount, &counted, &changes, tabulated.as_ref())?;
                 return Ok(SignedRecord::sign(record, key));
             }
         }
@@ -114,6 +183,7 @@ impl PollService<'_> {
         recount: &Recount,
         counted: &Counted,
         changes: &[AuditEntry],
+        tabulated: Option<&Tabulated>,
     ) -> Result<Value, PollError> {
         let now = self.clock.now();
         let (void, counts) = (recount.voided.all, recount.ballots.voters);
@@ -125,45 +195,48 @@ impl PollService<'_> {
         if changes.len() >= CHANGES_MAX {
             missing.push("the earliest changes");
         }
-        let options = poll
-            .options
-            .iter()
-            .map(|option| json!({ "id": option.id, "label": option.label, "count": recount.tallies.count(option.id) }));
-        let by_rule = counted.by_rule.iter().map(|(number, ballots)| json!({ "rule": number, "ballots": ballots }));
+        let options = poll.options.iter().map(|option| RecordedOption {
+            id: option.id,
+            label: &option.label,
+            count: recount.tallies.count(option.id),
+        });
+        let by_rule = counted.by_rule.iter().map(|(rule, ballots)| VoidByRule { rule: *rule, ballots: *ballots });
         let hash: String = counted.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(json!({
-            "format": FORMAT,
-            "software": concat!("throng ", env!("CARGO_PKG_VERSION")),
-            "made_at": rfc3339_text(now),
-            "poll": AdminPollView::new(poll, now),
-            "result": {
-                "seq": recount.tallies.seq,
-                "voters": recount.tallies.voters,
-                "options": options.collect::<Vec<_>>(),
-                "agrees_with_ballots": recount.agrees(),
+        let record = ClosingRecord {
+            format: FORMAT,
+            software: concat!("throng ", env!("CARGO_PKG_VERSION")),
+            made_at: rfc3339_text(now),
+            poll: AdminPollView::new(poll, now),
+            result: RecordedResult {
+                seq: recount.tallies.seq,
+                voters: recount.tallies.voters,
+                options: options.collect(),
+                agrees_with_ballots: recount.agrees(),
+                tabulated: tabulated.map(integers_of),
             },
-            "ballots": {
-                "recorded": counted.recorded,
-                "counted": counts,
-                // Replaced by a later one of the same voter, or withdrawn.
-                "superseded": superseded,
-                "void": void,
-                "void_by_rule": by_rule.collect::<Vec<_>>(),
-                "sha256": hash,
+            ballots: RecordedBallots {
+                recorded: counted.recorded,
+                counted: counts,
+                superseded,
+                void,
+                void_by_rule: by_rule.collect(),
+                sha256: hash,
             },
             // Votes that were refused are counted by each server since its start, in its metrics, and not stored.
-            "missing": missing,
-            "changes": changes.iter().rev().map(AuditView::from).collect::<Vec<_>>(),
-        }))
+            missing,
+            changes: changes.iter().rev().map(AuditView::from).collect(),
+        };
+        Ok(serde_json::to_value(record).expect("a record has only strings for keys"))
     }
 }
 
 impl SignedRecord {
     /// Signs the record's canonical form (RFC 8785): sorted names and no white space. All of its numbers are integers.
     fn sign(record: Value, key: &RecordKey) -> Self {
-        let signature = STANDARD.encode(key.0.sign(record.to_string().as_bytes()));
-        let signature = json!({ "algorithm": "Ed25519", "public_key": key.public(), "value": signature });
-        Self(json!({ "record": record, "signature": signature }))
+        let value = STANDARD.encode(key.0.sign(record.to_string().as_bytes()));
+        let signature = Signature { algorithm: "Ed25519", public_key: key.public(), value };
+        let signed = Signed { record, signature };
+        Self(serde_json::to_value(signed).expect("a record has only strings for keys"))
     }
 
     /// The record in this text, if its signature is valid, with the public key in base 64 that it is valid for.
@@ -227,6 +300,8 @@ fn without_spaces(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

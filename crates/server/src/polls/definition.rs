@@ -1,13 +1,16 @@
 //! A poll as it is written down, in a file or in a request: what it is to be, whatever it is now.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use throng_domain::clock::Timestamp;
 use throng_domain::counting::{Counting, CountingEdit};
 use throng_domain::new_poll::NewPoll;
+use throng_domain::object::{object, object_or_null};
 use throng_domain::origins::AllowedOrigins;
 use throng_domain::policy::{Policy, Quota};
 use throng_domain::poll::{
-    Kind, Locale, OPTIONS_MAX, OptionId, OptionOrder, PercentBase, Poll, PollId, Proof, Slug, Visibility,
+    CONSENT_CHARS_MAX, INTRO_CHARS_MAX, Kind, LABEL_CHARS_MAX, Locale, OPTIONS_MAX, OptionId, OptionOrder, PercentBase,
+    Poll, PollId, Proof, Slug, TITLE_CHARS_MAX, Visibility,
 };
 use throng_domain::poll_change::{Edit, WindowEdit};
 use throng_domain::window::{Window, WindowFault};
@@ -15,7 +18,7 @@ use throng_domain::window::{Window, WindowFault};
 use super::{ATTEMPTS_MAX, PollError, PollService, Schedule, TimeArg};
 
 /// A poll as it is to be. What isn't given is as in a new poll, but when it opens and closes, which then stays as it is.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PollDefinition {
     /// Its public name, by which it is recognized.
@@ -24,26 +27,32 @@ pub struct PollDefinition {
     #[serde(default)]
     pub rehearsal: bool,
     /// The question.
+    #[schemars(length(min = 1, max = TITLE_CHARS_MAX))]
     pub title: String,
     /// A sentence or two below the title.
     #[serde(default)]
+    #[schemars(length(max = INTRO_CHARS_MAX))]
     pub intro: String,
     /// What a voter agrees to by voting.
     #[serde(default)]
+    #[schemars(length(max = CONSENT_CHARS_MAX))]
     pub consent: String,
     /// What a ballot says of the options.
     #[serde(default = "single")]
     pub kind: Kind,
     /// Its options, in the order they are shown.
+    #[schemars(length(min = 2, max = OPTIONS_MAX))]
     pub options: Vec<OptionDefinition>,
     /// The fewest options a ballot may choose.
     #[serde(default)]
+    #[schemars(range(min = 1, max = OPTIONS_MAX))]
     pub min_choices: Option<u16>,
     /// The most options a ballot may choose.
     #[serde(default)]
+    #[schemars(range(min = 1, max = OPTIONS_MAX))]
     pub max_choices: Option<u16>,
     /// How rankings or scores are counted.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub counting: Counting,
     /// When it opens.
     #[serde(default)]
@@ -61,7 +70,7 @@ pub struct PollDefinition {
     #[serde(default = "unlimited")]
     pub policy: Policy,
     /// How often a voter may vote.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object_or_null")]
     pub quota: Option<Quota>,
     /// Whether voters may replace or withdraw their ballots until the poll closes.
     #[serde(default)]
@@ -81,22 +90,24 @@ pub struct PollDefinition {
 }
 
 /// An option: its label, with the next id, or both.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(untagged)]
 pub enum OptionDefinition {
     /// Its label; its id is its place in the list, from 1.
-    Label(String),
+    Label(#[schemars(length(min = 1, max = LABEL_CHARS_MAX))] String),
     /// Its id and label, for options that some are left out before.
+    #[serde(deserialize_with = "object")]
     WithId(NumberedOption),
 }
 
 /// An option with its id.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NumberedOption {
     /// Its id.
     pub id: OptionId,
     /// Its label.
+    #[schemars(length(min = 1, max = LABEL_CHARS_MAX))]
     pub label: String,
 }
 

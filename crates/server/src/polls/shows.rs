@@ -1,5 +1,6 @@
 //! Shows: created, changed and deleted.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use throng_domain::poll::Slug;
 use throng_domain::show::Show;
@@ -7,7 +8,7 @@ use throng_domain::show::Show;
 use super::{PollError, PollService};
 
 /// A show as it is to be.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShowDefinition {
     /// Its public name, by which it is recognized.

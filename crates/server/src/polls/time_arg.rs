@@ -1,8 +1,10 @@
 //! A time as an operator gives it.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use jiff::{Span, SpanRelativeTo};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use throng_domain::clock::Timestamp;
 
@@ -32,6 +34,24 @@ impl TimeArg {
             Self::At(at) => at,
             Self::After { delay_ms } => start.plus_ms(delay_ms),
         }
+    }
+}
+
+/// The forms that a program may rely on; a time with the name of its zone, and a delay of several units, are accepted too.
+impl JsonSchema for TimeArg {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeArg".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "`now`, a time in RFC 3339 format, or a delay such as `+90m`, `+2h` or `+3d`.",
+            "anyOf": [
+                { "type": "string", "const": "now" },
+                { "type": "string", "format": "date-time" },
+                { "type": "string", "pattern": r"^\+[1-9][0-9]{0,3}[mhd]$" },
+            ],
+        })
     }
 }
 

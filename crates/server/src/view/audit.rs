@@ -1,20 +1,24 @@
 //! Changes that were made.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use throng_domain::audit::{Action, AuditEntry};
 
-use super::time::rfc3339_text;
+use super::time::{Rfc3339, rfc3339_text};
 
 /// A change in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Change")]
 pub struct AuditView<'a> {
     number: u64,
+    #[schemars(with = "Rfc3339")]
     at: String,
     author: &'a str,
     reason: &'a str,
     action: Action,
     poll: Option<&'a str>,
+    /// The fields that were changed, each with its value before and after.
     changes: &'a Value,
 }
 

@@ -12,6 +12,7 @@ mod token;
 mod voids;
 mod webhook;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use throng_domain::clock::Timestamp;
 use throng_domain::counting::Counting;
@@ -28,15 +29,17 @@ pub use self::codes::BatchView;
 pub use self::pass::PassView;
 pub use self::recount::{RecountView, TalliesAndBallots};
 pub use self::show::ShowView;
+use self::tabulated::TabulatedFields;
 pub use self::tabulated::{Tabulated, rankings};
-pub use self::time::rfc3339_text;
+pub use self::time::{Rfc3339, rfc3339_text};
 use self::time::{rfc3339, rfc3339_or_null};
 pub use self::token::TokenView;
 pub use self::voids::{BeforeAfter, VoidChangeView, VoidView};
 pub use self::webhook::{WebhookTestView, WebhookView};
 
 /// A poll, without anything specific to the client.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Poll")]
 pub struct PollView<'a> {
     slug: &'a str,
     /// Whether no voter takes part in it, and nothing in it counts.
@@ -51,8 +54,10 @@ pub struct PollView<'a> {
     counting: Option<Counting>,
     state: PollState,
     #[serde(serialize_with = "rfc3339_or_null")]
+    #[schemars(with = "Option<Rfc3339>")]
     opens_at: Option<Timestamp>,
     #[serde(serialize_with = "rfc3339_or_null")]
+    #[schemars(with = "Option<Rfc3339>")]
     closes_at: Option<Timestamp>,
     results: Visibility,
     percent_base: PercentBase,
@@ -99,17 +104,21 @@ impl<'a> PollView<'a> {
 }
 
 /// A poll as its administrators see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "AdminPoll")]
 pub struct AdminPollView<'a> {
     #[serde(flatten)]
     poll: PollView<'a>,
     /// Whose pages may vote; empty where the server's configuration decides.
     allowed_origins: &'a AllowedOrigins,
     #[serde(serialize_with = "rfc3339_or_null")]
+    #[schemars(with = "Option<Rfc3339>")]
     closed_at: Option<Timestamp>,
     #[serde(serialize_with = "rfc3339_or_null")]
+    #[schemars(with = "Option<Rfc3339>")]
     final_at: Option<Timestamp>,
     #[serde(serialize_with = "rfc3339_or_null")]
+    #[schemars(with = "Option<Rfc3339>")]
     archived_at: Option<Timestamp>,
     /// Rules that void ballots.
     voids: Vec<VoidView<'a>>,
@@ -117,7 +126,8 @@ pub struct AdminPollView<'a> {
     imported: Vec<ImportedView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Imported")]
 struct ImportedView {
     id: OptionId,
     count: u64,
@@ -139,7 +149,8 @@ impl<'a> AdminPollView<'a> {
 }
 
 /// A poll's result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Results")]
 pub struct ResultsView<'a> {
     poll: &'a str,
     /// Given where it is `true` only: these votes were sent by load runs.
@@ -151,12 +162,14 @@ pub struct ResultsView<'a> {
     state: PollState,
     provisional: bool,
     #[serde(serialize_with = "rfc3339")]
+    #[schemars(with = "Rfc3339")]
     as_of: Timestamp,
     stale: bool,
     voters: u64,
     selections: u64,
     options: Vec<OptionResult<'a>>,
     #[serde(flatten)]
+    #[schemars(with = "TabulatedFields")]
     tabulated: Option<&'a Tabulated>,
 }
 

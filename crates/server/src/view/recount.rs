@@ -1,11 +1,13 @@
 //! A poll's tallies beside its ballots.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use throng_domain::poll::{OptionId, Poll};
 use throng_domain::store::Recount;
 
 /// Both counts of a poll, in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Recount")]
 pub struct RecountView<'a> {
     poll: &'a str,
     equal: bool,
@@ -17,7 +19,7 @@ pub struct RecountView<'a> {
 }
 
 /// The two counts of an option, or of the voters.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct TalliesAndBallots<'a> {
     /// The option's id; `None` for the voters.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,15 +1,17 @@
 //! Shows.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use throng_domain::clock::Timestamp;
 use throng_domain::poll::{Poll, PollState};
 use throng_domain::show::{Show, current};
 
-use super::time::rfc3339_or_null;
+use super::time::{Rfc3339, rfc3339_or_null};
 
 /// A show for the public. Receivers are built to rely on this for many years (`docs/shows-api.md`): fields are added at the end of an
 /// object, and none is removed or changes its meaning.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "PublicShow")]
 pub struct ShowView<'a> {
     slug: &'a str,
     title: &'a str,
@@ -18,14 +20,17 @@ pub struct ShowView<'a> {
     polls: Vec<ShowPollView<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "PollOfShow")]
 struct ShowPollView<'a> {
     slug: &'a str,
     title: &'a str,
     state: PollState,
     #[serde(serialize_with = "rfc3339_or_null")]
+    #[schemars(with = "Option<Rfc3339>")]
     opens_at: Option<Timestamp>,
     #[serde(serialize_with = "rfc3339_or_null")]
+    #[schemars(with = "Option<Rfc3339>")]
     closes_at: Option<Timestamp>,
     /// Its page.
     url: String,

@@ -1,5 +1,6 @@
 //! What a result has beside the options' counts: the rounds of a ranked poll, the scores of a score poll.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use throng_domain::poll::{Kind, OptionId, Poll};
 use throng_domain::tabulation::{Pairwise, Ranking, Round, RunOff, Scored, instant_runoff, pairwise, score};
@@ -23,6 +24,24 @@ pub enum Tabulated {
         /// Each option's scores.
         scores: Scored,
     },
+}
+
+/// The fields of [`Tabulated`], as they are described: those of one kind, or none.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is only described")]
+pub(super) struct TabulatedFields {
+    /// Of a ranked poll: the rounds, in each of which the options with the fewest ballots are eliminated.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    rounds: Option<Vec<Round>>,
+    /// Of a ranked poll: the option that has won, so far; `null` without ballots.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    winner: Option<OptionId>,
+    /// Of a ranked poll: how many ballots prefer which option to which.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    pairwise: Option<Pairwise>,
+    /// Of a score poll: each option's scores.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    scores: Option<Scored>,
 }
 
 impl Tabulated {

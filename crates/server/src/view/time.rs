@@ -1,8 +1,28 @@
 //! Times.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp as JiffTimestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 use throng_domain::clock::Timestamp;
+
+/// The schema of what [`rfc3339_text`] writes.
+pub struct Rfc3339;
+
+impl JsonSchema for Rfc3339 {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
 
 /// A time in RFC 3339 format, in UTC, to the millisecond.
 pub fn rfc3339_text(at: Timestamp) -> String {

@@ -1,18 +1,23 @@
 //! Tokens of those who administer polls.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use throng_domain::admin_token::{AdminToken, Role, TokenName};
 
-use super::time::rfc3339_text;
+use super::time::{Rfc3339, rfc3339_text};
 
 /// A token in JSON, without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "AdminToken")]
 pub struct TokenView<'a> {
     number: u32,
     name: &'a TokenName,
     role: Role,
+    #[schemars(with = "Rfc3339")]
     made_at: String,
+    #[schemars(with = "Option<Rfc3339>")]
     expires_at: Option<String>,
+    #[schemars(with = "Option<Rfc3339>")]
     revoked_at: Option<String>,
     /// Its text, when it has just been made.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,20 +1,24 @@
 //! Rules that void ballots, and what they change.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use throng_domain::ballot::VoterKey;
 use throng_domain::poll::{OptionId, Poll};
 use throng_domain::store::Recount;
 use throng_domain::void::Void;
 
-use super::time::rfc3339_text;
+use super::time::{Rfc3339, rfc3339_text};
 
 /// A rule in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Void")]
 pub struct VoidView<'a> {
     number: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Rfc3339>")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Rfc3339>")]
     until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     voter: Option<VoterKey>,
@@ -41,7 +45,8 @@ impl<'a> From<&'a Void> for VoidView<'a> {
 }
 
 /// A result before and after a change of the rules, in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "VoidChange")]
 pub struct VoidChangeView<'a> {
     poll: &'a str,
     applied: bool,
@@ -55,7 +60,7 @@ pub struct VoidChangeView<'a> {
 }
 
 /// A count before and after.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 pub struct BeforeAfter<'a> {
     /// The option's id; `None` for the voters.
     #[serde(skip_serializing_if = "Option::is_none")]

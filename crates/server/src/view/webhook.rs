@@ -1,36 +1,43 @@
 //! Webhooks.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use throng_domain::webhook::{Attempt, Webhook};
 
-use super::time::rfc3339_text;
+use super::time::{Rfc3339, rfc3339_text};
 
 /// A webhook in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "Webhook")]
 pub struct WebhookView<'a> {
     number: u32,
     url: &'a str,
+    #[schemars(with = "Rfc3339")]
     made_at: String,
     /// The last attempt; `null` before the first.
     last: Option<AttemptView<'a>>,
     /// Messages that wait to be sent, or sent again.
     pending: u64,
     /// When the next of them is due.
+    #[schemars(with = "Option<Rfc3339>")]
     next_at: Option<String>,
     /// Its secret, when it has just been made.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "WebhookAttempt")]
 struct AttemptView<'a> {
+    #[schemars(with = "Rfc3339")]
     at: String,
     delivered: bool,
     outcome: &'a str,
 }
 
 /// How a test ended, in JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "WebhookTest")]
 pub struct WebhookTestView {
     delivered: bool,
     outcome: String,

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::IntoResponse as _;
-use axum::routing::{get, post};
 
 use super::cors;
+use super::openapi::{DescribedRoutes, Route};
 use super::origin;
 use super::problem::Problem;
 use super::requested_poll::{RESULT, SUBMIT};
@@ -24,21 +24,33 @@ use crate::state::CoreState;
 
 /// The API's routes, for one core.
 pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
-    let routes = Router::new()
-        // The gateway handles these before the router, so a request that arrives here has another method.
-        .route("/submit", post(async || Problem::NotFound))
-        .route("/result", get(async || Problem::NotFound))
-        .route("/v1/ballots/{ballot_id}", get(standing::show).delete(standing::withdraw))
-        .route("/v1/polls/{slug}", get(polls::show))
-        .route("/v1/polls/{slug}/ballots", post(ballots::submit))
-        .route("/v1/polls/{slug}/challenge", get(challenge::show))
-        .route("/v1/polls/{slug}/results", get(results::show))
-        .route("/v1/shows/{slug}", get(shows::show))
+    let routes = routes()
+        .into_router()
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed);
     let routes = Router::new().nest("/api", routes);
     let routes = origin::protect(routes, core, |_, problem, _, _| problem.into_response());
     cors::share(routes, core).merge(admin::router(core))
+}
+
+/// The descriptions of the API's routes.
+pub fn described() -> Vec<Route> {
+    [routes().into_descriptions("/api", None), admin::described()].concat()
+}
+
+/// The routes for voters, below `/api`.
+fn routes() -> DescribedRoutes {
+    DescribedRoutes::default()
+        // The gateway handles these before the router, so a request that arrives here has another method.
+        .post("/submit", async || Problem::NotFound, compat::describe_submit)
+        .get("/result", async || Problem::NotFound, compat::describe_result)
+        .get("/v1/ballots/{ballot_id}", standing::show, standing::describe_show)
+        .delete("/v1/ballots/{ballot_id}", standing::withdraw, standing::describe_withdraw)
+        .get("/v1/polls/{slug}", polls::show, polls::describe_show)
+        .post("/v1/polls/{slug}/ballots", ballots::submit, ballots::describe_submit)
+        .get("/v1/polls/{slug}/challenge", challenge::show, challenge::describe_show)
+        .get("/v1/polls/{slug}/results", results::show, results::describe_show)
+        .get("/v1/shows/{slug}", shows::show, shows::describe_show)
 }
 
 /// Whether `path` is one of the API's, while there is no router yet: pages of other sites may read that the server isn't ready.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
-use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use hyper::http::request::Parts;
-use throng_domain::poll::Poll;
+use hyper::{HeaderMap, StatusCode};
+use serde_json::json as json_value;
+use throng_domain::poll::{Poll, Slug};
 
+use crate::http::openapi::{Operation, Tag, examples};
 use crate::http::problem::Problem;
 use crate::http::requested_poll::RequestedPoll;
 use crate::http::response::{json, tagged, uncached};
@@ -32,6 +34,35 @@ pub async fn show(
     let body = serde_json::to_vec(&PollView::new(&live.poll, now)).expect("a poll has only strings for keys");
     let etag = format!("\"{}-{}\"", live.poll.version, live.poll.state(now).as_str());
     if pass.is_some() { uncached(json(body.into())) } else { tagged(body.into(), &etag, &headers) }
+}
+
+/// How [`show`] is described.
+pub fn describe_show() -> Operation {
+    with_slug(Operation::new(Tag::Voting, "showPoll", "A poll"))
+        .describe(
+            "Its question and options, whether it is open, and what a ballot needs. Says nothing about the client.",
+        )
+        .header::<String>("If-None-Match", IF_NONE_MATCH_MEANS, json_value!("\"1-open\""))
+        .responds::<PollView<'_>>(StatusCode::OK, "The poll.", examples::poll())
+        .with_header("ETag", ETAG_MEANS)
+        .responds_empty(StatusCode::NOT_MODIFIED, NOT_MODIFIED_MEANS)
+        .with_header("ETag", ETAG_MEANS)
+}
+
+/// What the header is, of responses that caches keep.
+pub const ETAG_MEANS: &str = "The version of the response, to be sent as `If-None-Match` next time.";
+
+/// What the header is.
+pub const IF_NONE_MATCH_MEANS: &str = "The `ETag` of an earlier response, which is sent again only if it has changed.";
+
+/// What a response with the status 304 means.
+pub const NOT_MODIFIED_MEANS: &str = "It is as it was in the response with this `ETag`.";
+
+/// The operation, on the poll in the path.
+pub fn with_slug(operation: Operation) -> Operation {
+    operation
+        .path::<Slug>("slug", "The poll's name in addresses.", json_value!("demo"))
+        .problems([Problem::PollNotFound, Problem::Refused(Refusal::Rehearsal)])
 }
 
 /// The poll whose slug is in the path. A slug that can't be decoded is treated as a poll that doesn't exist.

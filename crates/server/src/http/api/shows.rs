@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
-use hyper::HeaderMap;
 use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use throng_domain::clock::Timestamp;
+use throng_domain::poll::Slug;
 use throng_domain::show::{self, Show};
 
+use super::polls::{ETAG_MEANS, IF_NONE_MATCH_MEANS, NOT_MODIFIED_MEANS};
+use crate::http::openapi::{Operation, Tag};
 use crate::http::problem::Problem;
 use crate::http::response::tagged;
 use crate::results::LivePoll;
@@ -47,6 +51,32 @@ impl FromRequestParts<Arc<CoreState>> for ShowPath {
         }
         Ok(Self { show, polls })
     }
+}
+
+/// How [`show`] is described.
+pub fn describe_show() -> Operation {
+    let example = json!({
+        "slug": "evening",
+        "title": "Tonight",
+        "current": "song",
+        "polls": [{
+            "slug": "song",
+            "title": "Best song?",
+            "state": "open",
+            "opens_at": "2026-07-01T20:00:00.000Z",
+            "closes_at": null,
+            "url": "https://vote.example/polls/song",
+            "api_url": "https://vote.example/api/v1/polls/song",
+        }],
+    });
+    Operation::new(Tag::Voting, "showPublicShow", "A show: its polls, and which one is on")
+        .path::<Slug>("slug", "The show's name in addresses.", json!("evening"))
+        .header::<String>("If-None-Match", IF_NONE_MATCH_MEANS, json!("\"0123\""))
+        .responds::<ShowView<'_>>(StatusCode::OK, "The show.", example)
+        .with_header("ETag", ETAG_MEANS)
+        .responds_empty(StatusCode::NOT_MODIFIED, NOT_MODIFIED_MEANS)
+        .with_header("ETag", ETAG_MEANS)
+        .problems([Problem::ShowNotFound])
 }
 
 /// `GET /api/v1/shows/{slug}`. Its tag is of its bytes, which depend on several polls and on the time.

@@ -7,11 +7,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json as json_value};
 use throng_domain::ballot::BallotId;
 use throng_domain::store::Standing;
 use throng_domain::submission::parse_ballot_id;
 
+use crate::http::openapi::{Operation, Tag, examples};
 use crate::http::origin::Peer;
 use crate::http::problem::Problem;
 use crate::http::requested_poll::THRONG_RECEIPT;
@@ -19,17 +22,39 @@ use crate::http::response::{json, uncached};
 use crate::http::sender::take_share;
 use crate::results::LivePoll;
 use crate::state::CoreState;
-use crate::voting::{self, Receipt, ReceiptKey, Status};
+use crate::voting::{self, Receipt, ReceiptKey, Refusal, Status};
 
 /// The ballot's id in the path, unless it can't be decoded.
 type BallotPath = Result<Path<String>, PathRejection>;
 
 /// What became of a ballot.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct BallotStanding<'a> {
     ballot_id: BallotId,
     poll: &'a str,
-    status: &'static str,
+    status: BallotStatus,
+}
+
+/// What became of a ballot.
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BallotStatus {
+    /// The broker has it; a worker will record it.
+    Accepted,
+    /// It isn't recorded yet.
+    Pending,
+    /// It counts.
+    Counted,
+    /// Its voter has cast another one since, which counts in its place.
+    Replaced,
+    /// Its voter has withdrawn it.
+    Withdrawn,
+    /// Its voter had used the quota when it was recorded, so it doesn't count.
+    Duplicate,
+    /// It doesn't count, by a rule that an operator has set.
+    Void,
+    /// It was recorded too late to count.
+    Rejected,
 }
 
 /// `GET /api/v1/ballots/{ballot_id}`: what became of the ballot.
@@ -40,7 +65,53 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let (receipt, live) = of_receipt(&core, ballot_id, &headers).await?;
     let standing = voting::standing(&core, &live.poll, &receipt).await?;
-    Ok(response(StatusCode::OK, &receipt, &live, word(standing)))
+    Ok(response(StatusCode::OK, &receipt, &live, standing.into()))
+}
+
+/// How [`show`] is described.
+pub fn describe_show() -> Operation {
+    with_receipt(Operation::new(Tag::Voting, "showBallot", "What became of a ballot")).responds::<BallotStanding<'_>>(
+        StatusCode::OK,
+        "What became of it.",
+        standing_example("counted"),
+    )
+}
+
+/// How [`withdraw`] is described.
+pub fn describe_withdraw() -> Operation {
+    let refusals = [
+        Refusal::NotChangeable,
+        Refusal::NothingToWithdraw,
+        Refusal::PollNotOpen,
+        Refusal::PollClosed,
+        Refusal::RateLimited { retry_after_s: 7 },
+        Refusal::OutcomeUnknown(BallotId(uuid::Uuid::nil())),
+    ];
+    with_receipt(Operation::new(Tag::Voting, "withdrawBallot", "Withdraw a ballot"))
+        .describe("Only where the poll lets voters change their ballots, and until it closes.")
+        .problems([Problem::OriginNotAllowed, Problem::OriginNotListed])
+        .responds::<BallotStanding<'_>>(StatusCode::OK, "The ballot is withdrawn.", standing_example("withdrawn"))
+        .responds::<BallotStanding<'_>>(
+            StatusCode::ACCEPTED,
+            "The broker has the withdrawal; workers will record it.",
+            standing_example("accepted"),
+        )
+        .problems(refusals.map(Problem::Refused))
+}
+
+fn standing_example(status: &str) -> Value {
+    json_value!({ "ballot_id": examples::BALLOT_ID, "poll": "demo", "status": status })
+}
+
+fn with_receipt(operation: Operation) -> Operation {
+    operation
+        .path::<BallotId>("ballot_id", "The ballot's id.", json_value!(examples::BALLOT_ID))
+        .required_header::<String>(
+            "Throng-Receipt",
+            "The receipt from the response to the ballot.",
+            json_value!(examples::RECEIPT),
+        )
+        .problems([Problem::ReceiptInvalid, Problem::PollNotFound])
 }
 
 /// `DELETE /api/v1/ballots/{ballot_id}`: 200 once the ballot is withdrawn, or 202 once that is durable at the broker. Sent again,
@@ -63,8 +134,8 @@ async fn withdrawn(
     let (receipt, live) = of_receipt(core, ballot_id, headers).await?;
     take_share(core, &live.poll, headers, peer)?;
     Ok(match voting::withdraw(core, &live.poll, &receipt).await? {
-        Status::Counted | Status::Outdated => response(StatusCode::OK, &receipt, &live, word(Standing::Withdrawn)),
-        Status::Accepted => response(StatusCode::ACCEPTED, &receipt, &live, "accepted"),
+        Status::Counted | Status::Outdated => response(StatusCode::OK, &receipt, &live, BallotStatus::Withdrawn),
+        Status::Accepted => response(StatusCode::ACCEPTED, &receipt, &live, BallotStatus::Accepted),
     })
 }
 
@@ -84,19 +155,21 @@ async fn of_receipt(
     Ok((receipt, live))
 }
 
-fn word(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Pending => "pending",
-        Standing::Counted => "counted",
-        Standing::Replaced => "replaced",
-        Standing::Withdrawn => "withdrawn",
-        Standing::Duplicate => "duplicate",
-        Standing::Void => "void",
-        Standing::Rejected => "rejected",
+impl From<Standing> for BallotStatus {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Pending => Self::Pending,
+            Standing::Counted => Self::Counted,
+            Standing::Replaced => Self::Replaced,
+            Standing::Withdrawn => Self::Withdrawn,
+            Standing::Duplicate => Self::Duplicate,
+            Standing::Void => Self::Void,
+            Standing::Rejected => Self::Rejected,
+        }
     }
 }
 
-fn response(code: StatusCode, receipt: &Receipt, live: &LivePoll, status: &'static str) -> Response {
+fn response(code: StatusCode, receipt: &Receipt, live: &LivePoll, status: BallotStatus) -> Response {
     let standing = BallotStanding { ballot_id: receipt.ballot_id, poll: live.poll.slug.as_str(), status };
     let body = serde_json::to_vec(&standing).expect("a ballot's standing has only strings for keys");
     let mut response = uncached(json(body.into()));

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use schemars::JsonSchema;
 use serde::Serialize;
 use throng_domain::ballot::BallotId;
 use throng_domain::store::StoreError;
@@ -106,19 +107,28 @@ pub struct Failure {
 /// The value of `Retry-After` in a 503 response, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
-#[derive(Serialize)]
-struct Details<'a> {
+/// An error, as problem details (RFC 9457).
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Problem")]
+pub struct Details<'a> {
     r#type: &'static str,
+    /// What is wrong, in a few words.
     title: &'static str,
+    /// The status of the response.
     status: u16,
+    /// What the client can do next.
     detail: &'a str,
+    /// The kind of the problem, for programs.
     code: &'static str,
     #[serde(flatten)]
     choices: Option<ChoicesView<'a>>,
+    /// With `outcome_unknown`: the id to send the same ballot again with.
     #[serde(skip_serializing_if = "Option::is_none")]
     ballot_id: Option<BallotId>,
+    /// With `proof_required` and `proof_invalid`: what to solve for this ballot.
     #[serde(skip_serializing_if = "Option::is_none")]
     challenge: Option<&'a str>,
+    /// With `invalid_poll`: every rule that the poll would break.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     faults: &'a [String],
 }
@@ -128,6 +138,18 @@ impl Problem {
     pub fn code(&self) -> &'static str {
         let (_, code, _) = self.kind();
         code
+    }
+
+    /// The status of its response.
+    pub fn status(&self) -> StatusCode {
+        let (status, ..) = self.kind();
+        status
+    }
+
+    /// What is wrong, in a few words.
+    pub fn title(&self) -> &'static str {
+        let (.., title) = self.kind();
+        title
     }
 
     /// Status, code and title. The code is stable: programs may rely on it.

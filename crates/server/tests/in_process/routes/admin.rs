@@ -50,7 +50,7 @@ pub const ROUTES: [(&str, &str, Role); 35] = [
 /// An administrator's client.
 pub struct Admin<'a> {
     server: &'a TestServer,
-    authorization: String,
+    pub authorization: String,
 }
 
 impl<'a> Admin<'a> {
@@ -196,6 +196,7 @@ fn an_edit_needs_the_version_it_changes() {
     let edit = |if_match: &[(&str, &str)], body| anna.send("PATCH", "/polls/song", if_match, body);
     assert_eq!(edit(&[], patch).json()["code"], "if_match_required");
     edit(&[("if-match", "x")], patch).assert_problem(400, "invalid_header");
+    edit(&[("if-match", "W/\"1\", \"of another\"")], patch).assert_problem(412, "version_mismatch");
     let edited = edit(&[("if-match", etag)], patch);
     assert_eq!((edited.status, &edited.json()["options"][0]["label"]), (200, &json!("Alef")), "{edited:?}");
     assert_eq!(edited.json()["options"][2], json!({"id": 3, "label": "Gamma"}));
@@ -219,6 +220,7 @@ fn an_edit_needs_the_version_it_changes() {
         r#"{"votes": 999}"#,
         r#"{"is_admin": true}"#,
         r#"{"quota": {"votes": 1}}"#,
+        r#"{"quota": [1]}"#,
         "[]",
         "{",
         "",
@@ -246,6 +248,11 @@ fn a_definition_is_applied_any_number_of_times() {
     let mut other = song();
     other["title"] = json!("Which song?");
     assert_eq!(put(&other).json()["title"], "Which song?");
+    for (field, list) in [("quota", json!([2, 1])), ("options", json!([[1, "Alpha"], [2, "Beta"]]))] {
+        let mut lists = song();
+        lists[field] = list;
+        put(&lists).assert_problem(422, "invalid_body");
+    }
     other["slug"] = json!("tune");
     put(&other).assert_problem(422, "invalid_body");
     let stale = [("if-match", first.header("etag").unwrap())];

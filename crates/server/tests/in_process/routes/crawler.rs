@@ -4,16 +4,19 @@ use std::collections::BTreeSet;
 
 use throng_domain::admin_token::Role;
 use throng_domain::new_poll::NewPoll;
-use throng_testkit::{Answer, NOW, TestServer};
+use throng_testkit::{Answer, ApiDescription, NOW, TestServer};
 
 use crate::routes::admin::{self, Admin};
 
 /// Every route but those of administration, for a poll whose slug takes the place of `{slug}`.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 18] = [
     "/",
     "/polls/{slug}",
     "/polls/{slug}/ballot",
+    "/shows/{slug}",
     "/assets/{name}",
+    "/docs",
+    "/openapi.json",
     "/livez",
     "/readyz",
     "/metrics",
@@ -24,6 +27,7 @@ const PATHS: [&str; 14] = [
     "/api/v1/polls/{slug}/ballots",
     "/api/v1/polls/{slug}/challenge",
     "/api/v1/polls/{slug}/results",
+    "/api/v1/shows/{slug}",
 ];
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -104,30 +108,14 @@ pub fn assert_same(one: &[Crawled], other: &[Crawled], except: &[&str]) {
 /// A route that is added has to be crawled, too.
 #[test]
 fn every_route_is_crawled() {
-    let sources = [
-        (include_str!("../../../src/http/mod.rs"), ""),
-        (include_str!("../../../src/http/pages/mod.rs"), ""),
-        (include_str!("../../../src/http/api/mod.rs"), "/api"),
-    ];
-    let routes = |source: &'static str| {
-        source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect::<BTreeSet<_>>()
-    };
-    let declared: BTreeSet<_> = sources
-        .iter()
-        .flat_map(|(source, prefix)| routes(source).into_iter().map(move |path| format!("{prefix}{path}")))
-        .collect();
-    assert_eq!(declared, PATHS.iter().map(|path| (*path).to_owned()).collect());
-    let declared = routes(include_str!("../../../src/http/api/admin/mod.rs"));
-    let named = |path: &str| path.replace("{slug}", "demo").replace("{batch}", "batch-1");
-    let declared: BTreeSet<_> = declared.into_iter().map(named).collect();
-    let number = |path: &str| {
-        if path.starts_with("/tokens/") {
-            "/tokens/{number}".to_owned()
-        } else {
-            path.replace("/voids/1", "/voids/{number}")
-        }
-    };
-    assert_eq!(declared, admin::ROUTES.iter().map(|(_, path, _)| number(path)).collect());
+    let pages = [include_str!("../../../src/http/pages/mod.rs"), include_str!("../../../src/http/docs/mod.rs")];
+    let routes = |source: &'static str| source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let pages = pages.into_iter().flat_map(routes);
+    // Those of administration are `admin::ROUTES`, which a test of the description compares with it.
+    let described = ApiDescription::get().operations();
+    let described = described.iter().map(|operation| operation.path).filter(|path| !path.starts_with("/api/v1/admin/"));
+    let declared: BTreeSet<_> = pages.chain(described).collect();
+    assert_eq!(declared, PATHS.into_iter().collect());
 }
 
 /// S14: nothing is framed but a poll's pages, by the pages that it lists.

@@ -18,6 +18,7 @@ mod hostile_texts;
 mod large_bodies;
 mod limits;
 mod network_limit;
+mod openapi;
 mod operations;
 mod origin;
 mod overload;

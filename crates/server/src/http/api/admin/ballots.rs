@@ -7,22 +7,27 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
+use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use throng_domain::poll::{Poll, Slug};
 use throng_domain::store::{Cursor, Store, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::error;
 
-use super::request::{Parameters, SlugPath};
+use super::request::{Parameters, SlugPath, with_slug};
+use crate::http::openapi::{Operation, Tag};
 use crate::http::problem::Problem;
 use crate::polls::{EXPORT_PAGE_BALLOTS, Export, ExportFormat, RankingFormat, rankings_text};
 use crate::state::CoreState;
 
 /// How the ballots are written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportQuery {
+    /// The format.
     #[serde(default)]
     format: Format,
     /// Whether each ballot has a pseudonym of its voter.
@@ -31,8 +36,9 @@ pub struct ExportQuery {
 }
 
 /// The word for a format.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, JsonSchema, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ExportFormat")]
 enum Format {
     #[default]
     Csv,
@@ -56,6 +62,24 @@ enum Next {
     Header,
     Page(Option<Cursor>),
     Nothing,
+}
+
+/// How [`export`] is described.
+pub fn describe_export() -> Operation {
+    let csv = "ballot_id,accepted_at,choices,policy\n018f4d1e-7c00-7000-8000-000000000001,2026-07-01T20:01:00.000Z,1 3,unlimited\n";
+    let ndjson = "{\"ballot_id\":\"018f4d1e-7c00-7000-8000-000000000001\",\"accepted_at\":\"2026-07-01T20:01:00.000Z\",\
+                  \"choices\":[1,3],\"policy\":\"unlimited\"}\n";
+    with_slug(Operation::new(Tag::Polls, "exportBallots", "Every ballot of a poll"))
+        .describe("A line each, in the order of their keys; with the formats `blt` and `soi`, of a ranked poll, each ranking that counts with its number of ballots. If the database fails meanwhile, the response is cut off.")
+        .query::<ExportQuery>()
+        .responds_as::<str>(StatusCode::OK, "The ballots.", "text/csv", json!(csv))
+        .responds_as::<str>(StatusCode::OK, "The ballots.", "application/x-ndjson", json!(ndjson))
+        .responds_as::<str>(StatusCode::OK, "The ballots.", "text/plain", json!("2 1\n1 1 2 0\n0\n\"Alpha\"\n\"Beta\"\n\"Song?\"\n"))
+        .with_header("Content-Disposition", "A name for the file.")
+        .problems([
+            Problem::InvalidQuery("unknown variant `xml`, expected `csv` or `ndjson`".to_owned()),
+            Problem::LongReadsBusy,
+        ])
 }
 
 /// `GET /polls/{slug}/ballots`: every ballot, a line each, read and sent page by page. If the database fails meanwhile, the response

@@ -1,6 +1,6 @@
 //! Administration over HTTP, at `/api/v1/admin`: for programs, with a token in each request.
 //!
-//! Nothing here is reached without a valid token, whatever its address or method; which role a route needs, [`router`] says. Pages of
+//! Nothing here is reached without a valid token, whatever its address or method; which role a route needs, [`BY_ROLE`] says. Pages of
 //! other sites get nothing from it: it isn't part of what [`super::super::cors`] shares, it reads no cookie, and a request that a
 //! browser sends from another site is refused.
 
@@ -22,13 +22,13 @@ use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, patch, post, put};
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use throng_domain::admin_token::{AdminToken, Role};
 
 use crate::access::{self, AccessError};
 use crate::http::forwarded::client_address;
+use crate::http::openapi::{DescribedRoutes, Route};
 use crate::http::origin::{Peer, is_from_own_page};
 use crate::http::problem::Problem;
 use crate::http::response::uncached;
@@ -36,43 +36,71 @@ use crate::state::CoreState;
 
 /// The routes, for one core.
 pub fn router(core: &Arc<CoreState>) -> Router<Arc<CoreState>> {
-    let viewers = Router::new()
-        .route("/token", get(tokens::own))
-        .route("/audit", get(audit::list))
-        .route("/polls", get(polls::list))
-        .route("/polls/{slug}", get(polls::show))
-        .route("/polls/{slug}/results", get(results::show))
-        .route("/shows", get(shows::list))
-        .route("/shows/{slug}", get(shows::show));
-    let editors = Router::new()
-        .route("/polls", post(polls::create))
-        .route("/polls/{slug}", put(polls::apply).patch(polls::edit).delete(polls::delete))
-        .route("/polls/{slug}/open", post(changes::open))
-        .route("/polls/{slug}/close", post(changes::close))
-        .route("/polls/{slug}/archive", post(changes::archive))
-        .route("/polls/{slug}/unarchive", post(changes::unarchive))
-        .route("/polls/{slug}/ballots", get(ballots::export))
-        .route("/polls/{slug}/recount", get(results::recount).post(results::repair))
-        .route("/polls/{slug}/record", get(results::record))
-        .route("/polls/{slug}/voids", post(voids::add))
-        .route("/polls/{slug}/voids/{number}", delete(voids::undo))
-        .route("/polls/{slug}/pass", post(changes::pass))
-        .route("/polls/{slug}/codes", get(codes::list).post(codes::create))
-        .route("/polls/{slug}/codes/{batch}", delete(codes::revoke))
-        .route("/shows", post(shows::create))
-        .route("/shows/{slug}", patch(shows::edit).delete(shows::delete));
-    let admins = Router::new()
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{number}", delete(tokens::revoke))
-        .route("/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/webhooks/{number}", delete(webhooks::delete))
-        .route("/webhooks/{number}/test", post(webhooks::test));
-    let routes = for_role(viewers, Role::Viewer)
-        .merge(for_role(editors, Role::Editor))
-        .merge(for_role(admins, Role::Admin))
-        .fallback(async || Problem::NotFound)
-        .method_not_allowed_fallback(async || Problem::MethodNotAllowed);
-    Router::new().nest("/api/v1/admin", routes.layer(from_fn_with_state(Arc::clone(core), require_token)))
+    let routes = BY_ROLE
+        .into_iter()
+        .fold(Router::new(), |all, (role, routes)| all.merge(for_role(routes().into_router(), role)));
+    let routes =
+        routes.fallback(async || Problem::NotFound).method_not_allowed_fallback(async || Problem::MethodNotAllowed);
+    Router::new().nest(BELOW, routes.layer(from_fn_with_state(Arc::clone(core), require_token)))
+}
+
+/// The descriptions of the routes.
+pub fn described() -> Vec<Route> {
+    BY_ROLE.into_iter().flat_map(|(role, routes)| routes().into_descriptions(BELOW, Some(role))).collect()
+}
+
+/// What every route's path begins with.
+const BELOW: &str = "/api/v1/admin";
+
+/// The routes, by the lowest role that may use them.
+const BY_ROLE: [(Role, fn() -> DescribedRoutes); 3] =
+    [(Role::Viewer, for_viewers), (Role::Editor, for_editors), (Role::Admin, for_admins)];
+
+fn for_viewers() -> DescribedRoutes {
+    DescribedRoutes::default()
+        .get("/token", tokens::own, tokens::describe_own)
+        .get("/audit", audit::list, audit::describe_list)
+        .get("/polls", polls::list, polls::describe_list)
+        .get("/polls/{slug}", polls::show, polls::describe_show)
+        .get("/polls/{slug}/results", results::show, results::describe_show)
+        .get("/shows", shows::list, shows::describe_list)
+        .get("/shows/{slug}", shows::show, shows::describe_show)
+}
+
+fn for_editors() -> DescribedRoutes {
+    DescribedRoutes::default()
+        .post("/polls", polls::create, polls::describe_create)
+        .put("/polls/{slug}", polls::apply, polls::describe_apply)
+        .patch("/polls/{slug}", polls::edit, polls::describe_edit)
+        .delete("/polls/{slug}", polls::delete, polls::describe_delete)
+        .post("/polls/{slug}/open", changes::open, changes::describe_open)
+        .post("/polls/{slug}/close", changes::close, changes::describe_close)
+        .post("/polls/{slug}/archive", changes::archive, changes::describe_archive)
+        .post("/polls/{slug}/unarchive", changes::unarchive, changes::describe_unarchive)
+        .get("/polls/{slug}/ballots", ballots::export, ballots::describe_export)
+        .get("/polls/{slug}/recount", results::recount, results::describe_recount)
+        .post("/polls/{slug}/recount", results::repair, results::describe_repair)
+        .get("/polls/{slug}/record", results::record, results::describe_record)
+        .post("/polls/{slug}/voids", voids::add, voids::describe_add)
+        .delete("/polls/{slug}/voids/{number}", voids::undo, voids::describe_undo)
+        .post("/polls/{slug}/pass", changes::pass, changes::describe_pass)
+        .get("/polls/{slug}/codes", codes::list, codes::describe_list)
+        .post("/polls/{slug}/codes", codes::create, codes::describe_create)
+        .delete("/polls/{slug}/codes/{batch}", codes::revoke, codes::describe_revoke)
+        .post("/shows", shows::create, shows::describe_create)
+        .patch("/shows/{slug}", shows::edit, shows::describe_edit)
+        .delete("/shows/{slug}", shows::delete, shows::describe_delete)
+}
+
+fn for_admins() -> DescribedRoutes {
+    DescribedRoutes::default()
+        .get("/tokens", tokens::list, tokens::describe_list)
+        .post("/tokens", tokens::create, tokens::describe_create)
+        .delete("/tokens/{number}", tokens::revoke, tokens::describe_revoke)
+        .get("/webhooks", webhooks::list, webhooks::describe_list)
+        .post("/webhooks", webhooks::create, webhooks::describe_create)
+        .delete("/webhooks/{number}", webhooks::delete, webhooks::describe_delete)
+        .post("/webhooks/{number}/test", webhooks::test, webhooks::describe_test)
 }
 
 /// These routes, for tokens with this role or a higher one.

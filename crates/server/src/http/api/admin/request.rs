@@ -7,8 +7,10 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use throng_domain::admin_token::AdminToken;
 use throng_domain::audit::Author;
 use throng_domain::poll::{Poll, Slug};
@@ -17,8 +19,9 @@ use tokio::sync::SemaphorePermit;
 use tracing::error;
 
 use crate::http::body::{read, require_no_coding};
+use crate::http::openapi::{Operation, body_problems, change_problems, examples, song};
 use crate::http::problem::Problem;
-use crate::http::response::json;
+use crate::http::response;
 use crate::polls::{PollError, PollService};
 use crate::state::CoreState;
 use crate::view::AdminPollView;
@@ -39,10 +42,12 @@ pub struct Administrator {
 }
 
 /// The query of a request that changes something.
-#[derive(Default, Deserialize)]
+#[derive(Default, JsonSchema, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct ChangeQuery {
+pub struct ChangeQuery {
+    /// Why, for the audit log.
     reason: String,
+    /// Whether a change is made that would otherwise only be shown, such as of rules that void ballots.
     apply: bool,
 }
 
@@ -89,9 +94,38 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Option<u64>>, Problem> {
     if tag == "*" {
         return Ok(Some(None));
     }
-    let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok());
-    let not_one = || Problem::InvalidHeader("If-Match takes one entity tag, such as \"3\", or *".to_owned());
-    Ok(Some(Some(version.ok_or_else(not_one)?)))
+    let tags = entity_tags(tag).ok_or_else(|| invalid("If-Match takes an entity tag, such as \"3\", or *"))?;
+    let mut versions = tags.iter().filter_map(|tag| tag.parse().ok());
+    match (versions.next(), versions.next()) {
+        (Some(version), None) => Ok(Some(Some(version))),
+        // They are of something else, so no version of a poll fits.
+        (None, _) => Ok(Some(Some(NO_VERSION))),
+        (Some(_), Some(_)) => Err(invalid("If-Match takes one version of a poll")),
+    }
+}
+
+/// A version that no poll has.
+const NO_VERSION: u64 = 0;
+
+fn invalid(why: &str) -> Problem {
+    Problem::InvalidHeader(why.to_owned())
+}
+
+/// The strong ones of a list of entity tags, without their quotes (RFC 9110, 8.8.3); `None` if it is no such list. A weak one never fits
+/// in `If-Match`.
+fn entity_tags(list: &str) -> Option<Vec<&str>> {
+    let (mut strong, mut rest) = (Vec::new(), list);
+    loop {
+        let is_weak = rest.starts_with("W/");
+        let (tag, after) = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
+        if !is_weak {
+            strong.push(tag);
+        }
+        match after.trim_start() {
+            "" => return Some(strong),
+            more => rest = more.strip_prefix(',')?.trim_start(),
+        }
+    }
 }
 
 /// Checks that a request says which version of the poll it changes, or that any will do.
@@ -100,6 +134,55 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Option<u64>>, Problem> {
 /// [`Problem::IfMatchMissing`].
 pub fn require_if_match(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.contains_key(IF_MATCH) { Ok(()) } else { Err(Problem::IfMatchMissing) }
+}
+
+/// How a change is described.
+pub fn with_change(operation: Operation) -> Operation {
+    operation.query::<ChangeQuery>().problems(change_problems())
+}
+
+/// How a change of a poll is described: its `If-Match` may be left out.
+pub fn with_version(operation: Operation) -> Operation {
+    let operation = operation.header::<String>("If-Match", IF_MATCH_MEANS, json!("*"));
+    with_change(operation).problems([other_version()])
+}
+
+/// How a change is described that has to say which version of the poll it changes.
+pub fn with_required_version(operation: Operation) -> Operation {
+    let operation = operation.required_header::<String>("If-Match", IF_MATCH_MEANS, json!("*"));
+    with_change(operation).problems([other_version(), Problem::IfMatchMissing])
+}
+
+fn other_version() -> Problem {
+    Problem::Poll(PollError::OtherVersion { slug: song(), expected: 3, version: 4 })
+}
+
+const IF_MATCH_MEANS: &str =
+    "The `ETag` of the poll as the sender has seen it, or `*`; if the poll was changed since, nothing is done.";
+
+/// How a body of JSON is described.
+pub fn with_json_body<T: JsonSchema>(operation: Operation, example: Value) -> Operation {
+    operation
+        .body::<T>(example)
+        .problems(body_problems(BODY_BYTES_MAX))
+        .problems([Problem::NotJson, Problem::InvalidBody("unknown field `votes` at line 1 column 8".to_owned())])
+}
+
+/// How the slug in the path is described.
+pub fn with_slug(operation: Operation) -> Operation {
+    operation.path::<Slug>("slug", "The poll's name in addresses.", json!("song")).problems([Problem::PollNotFound])
+}
+
+/// How a response with the poll is described.
+pub fn responds_poll(operation: Operation, status: StatusCode, description: &'static str) -> Operation {
+    operation
+        .responds::<AdminPollView<'_>>(status, description, examples::admin_poll())
+        .with_header("ETag", "The poll's version, for `If-Match`.")
+}
+
+/// A poll to be created, as an example.
+pub fn new_poll_example() -> Value {
+    json!({ "slug": "song", "title": "Best song?", "options": ["Alpha", "Beta"], "opens_at": "now", "closes_at": "+2h" })
 }
 
 /// The parameters in the query.
@@ -212,7 +295,7 @@ pub fn with_status(status: StatusCode, mut response: Response) -> Response {
 
 /// A response of JSON.
 pub fn json_response(value: &impl Serialize) -> Response {
-    json(serde_json::to_vec(value).expect("it has only strings for keys").into())
+    response::json(serde_json::to_vec(value).expect("it has only strings for keys").into())
 }
 
 /// A response without a body.
@@ -227,4 +310,28 @@ pub fn failed(core: &CoreState, error: PollError) -> Problem {
         core.app.intake_failed.cancel();
     }
     Problem::from(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Result<Option<Option<u64>>, &'static str> {
+        let headers = [(IF_MATCH, value.parse().unwrap())].into_iter().collect();
+        if_match(&headers).map_err(|problem| problem.code())
+    }
+
+    #[test]
+    fn versions_are_read_from_entity_tags() {
+        assert_eq!(read("*"), Ok(Some(None)));
+        assert_eq!(read("\"3\""), Ok(Some(Some(3))));
+        assert_eq!(read("\"of another, resource\" , \"3\""), Ok(Some(Some(3))));
+        // Weak tags and those of something else fit no version (RFC 9110, 13.1.1).
+        for other in ["W/\"3\"", "\"a\"", "\"\"", "\"a\", W/\"b\"", "\"-1\""] {
+            assert_eq!(read(other), Ok(Some(Some(NO_VERSION))), "{other}");
+        }
+        for malformed in ["", "3", "\"3", "\"3\" \"4\"", "\"3\",", "w/\"3\"", "\"3\", \"4\""] {
+            assert_eq!(read(malformed), Err("invalid_header"), "{malformed}");
+        }
+    }
 }

@@ -4,29 +4,80 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use throng_domain::ballot::VoterKey;
 use throng_domain::poll::{OptionId, Slug};
 use throng_domain::void::VoidRule;
 
-use super::request::{Administrator, JsonBody, PathParameters, SlugPath, failed, json_response, long_read, reload};
+use super::request::{
+    Administrator, JsonBody, PathParameters, SlugPath, failed, json_response, long_read, reload, with_json_body,
+    with_slug, with_version,
+};
+use crate::http::openapi::{Operation, Tag, song};
 use crate::http::problem::Problem;
-use crate::polls::{TimeArg, VoidChange};
+use crate::polls::{PollError, TimeArg, VoidChange};
 use crate::state::CoreState;
 use crate::view::VoidChangeView;
 
 /// Which ballots are to be void: those that fit all of the given conditions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "VoidRule")]
 pub struct Rule {
+    /// Those that arrived at this time or later.
     #[serde(default)]
     from: Option<TimeArg>,
+    /// Those that arrived before this time.
     #[serde(default)]
     until: Option<TimeArg>,
+    /// Those of this voter, by the pseudonym in an export.
     #[serde(default)]
     voter: Option<VoterKey>,
+    /// Those that chose exactly these options.
     #[serde(default)]
     choices: Option<Vec<OptionId>>,
+}
+
+/// How [`add`] is described.
+pub fn describe_add() -> Operation {
+    let operation = with_slug(Operation::new(Tag::Polls, "voidBallots", "Void ballots by a rule"))
+        .describe("Shows the result before and after; with `?apply=true` and a `reason` it is made so.");
+    with_version(with_json_body::<Rule>(operation, json!({ "choices": [2] })))
+        .responds::<VoidChangeView<'_>>(StatusCode::OK, "The result before and after.", change_example())
+        .problems([Problem::LongReadsBusy, differs_again()])
+}
+
+/// How [`undo`] is described.
+pub fn describe_undo() -> Operation {
+    let operation = with_slug(Operation::new(Tag::Polls, "undoVoid", "Undo a rule that voids ballots"))
+        .describe("Shows the result before and after; with `?apply=true` and a `reason` it is made so.")
+        .path::<u32>("number", "The rule's number in the poll.", json!(1));
+    let mut example = change_example();
+    example.as_object_mut().expect("it is one").remove("by_this_rule");
+    with_version(operation)
+        .responds::<VoidChangeView<'_>>(StatusCode::OK, "The result before and after.", example)
+        .problems([Problem::LongReadsBusy, Problem::NotFound, differs_again()])
+}
+
+fn differs_again() -> Problem {
+    Problem::Poll(PollError::DiffersAgain(song()))
+}
+
+fn change_example() -> Value {
+    json!({
+        "poll": "song",
+        "applied": false,
+        "void_ballots": 1,
+        "by_this_rule": 1,
+        "voters": { "before": 3, "after": 2 },
+        "options": [
+            { "id": 1, "label": "Alpha", "before": 2, "after": 2 },
+            { "id": 2, "label": "Beta", "before": 1, "after": 0 },
+        ],
+    })
 }
 
 /// `POST /polls/{slug}/voids`: the result before and after; with `?apply=true&reason=…` it is made so.
