@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS webhook (
     last_at        BIGINT,
     last_delivered BOOLEAN,
     last_outcome   TEXT
-) ENGINE = InnoDB;
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;
 
 -- What webhooks are to get: each event of a poll once. A message is due at next_at, or claimed until then; it has ended at ended_at.
 CREATE TABLE IF NOT EXISTS webhook_delivery (
@@ -35,4 +35,4 @@ CREATE TABLE IF NOT EXISTS webhook_delivery (
     ended_at    BIGINT,
     UNIQUE KEY webhook_delivery_event (webhook, poll_id, event, occurred_at),
     KEY webhook_delivery_due (webhook, ended_at, next_at)
-) ENGINE = InnoDB;
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;

@@ -4,4 +4,4 @@ CREATE TABLE IF NOT EXISTS `show` (
     title   VARCHAR(200) NOT NULL,
     polls   TEXT         NOT NULL,
     version BIGINT       NOT NULL
-) ENGINE = InnoDB;
+) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin;

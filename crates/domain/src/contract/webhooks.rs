@@ -119,8 +119,11 @@ pub async fn a_message_is_claimed_by_one_at_a_time(store: &dyn Store) {
     done(store.end_delivery(&first, &attempt(true, "200"), AfterAttempt::Delivered).await);
     assert_eq!((shown().await.pending, shown().await.last), (1, None));
     let retry = AfterAttempt::Retry(LATER.plus_ms(7_000));
-    done(store.end_delivery(&second, &attempt(false, "500"), retry).await);
-    assert_eq!((shown().await.next_at, shown().await.last), (Some(LATER.plus_ms(7_000)), Some(attempt(false, "500"))));
+    done(store.end_delivery(&second, &attempt(false, "500 \u{1f3b6}"), retry).await);
+    assert_eq!(
+        (shown().await.next_at, shown().await.last),
+        (Some(LATER.plus_ms(7_000)), Some(attempt(false, "500 \u{1f3b6}")))
+    );
     assert_eq!(claim(store, &made, LATER.plus_ms(6_999)).await, None);
     let third = claim(store, &made, LATER.plus_ms(7_000)).await.expect("it is due again");
     done(store.end_delivery(&third, &attempt(true, "204"), AfterAttempt::Delivered).await);

@@ -23,9 +23,6 @@ use super::{ATTEMPTS_MAX, PollError, PollService, Schedule, TimeArg};
 pub struct PollDefinition {
     /// Its public name, by which it is recognized.
     pub slug: Slug,
-    /// Whether it is a rehearsal, which a poll is from its creation on or never.
-    #[serde(default)]
-    pub rehearsal: bool,
     /// The question.
     #[schemars(length(min = 1, max = TITLE_CHARS_MAX))]
     pub title: String,
@@ -87,6 +84,9 @@ pub struct PollDefinition {
     /// In which order its page shows the options.
     #[serde(default = "fixed")]
     pub option_order: OptionOrder,
+    /// Whether it is a rehearsal, which a poll is from its creation on or never.
+    #[serde(default)]
+    pub rehearsal: bool,
 }
 
 /// An option: its label, with the next id, or both.
