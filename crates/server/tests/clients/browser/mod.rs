@@ -10,6 +10,7 @@ mod lost_responses;
 mod option_order;
 mod proof;
 mod ranking;
+mod shows;
 mod voters;
 mod voting;
 mod without_script;
