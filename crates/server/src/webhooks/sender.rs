@@ -177,14 +177,14 @@ impl WebhookSender {
     ) -> Result<(), StoreError> {
         let at = self.clock.now();
         let (number, receiver, attempts) = (webhook.number, webhook.origin(), delivery.attempts);
-        let (event, message) = (delivery.event.as_str(), delivery.message_id());
+        let (event, id) = (delivery.event.as_str(), delivery.message_id());
         let (after, counted, outcome) = match sent {
             Ok(outcome) => {
-                info!(webhook = number, event, message, attempts, "a webhook's message is delivered");
+                info!(webhook = number, event, id, attempts, "a webhook's message is delivered");
                 (AfterAttempt::Delivered, WebhookOutcome::Delivered, outcome)
             }
             Err(outcome) if attempts >= ATTEMPTS_MAX => {
-                warn!(webhook = number, receiver, event, message, attempts, outcome, "a webhook's message is given up");
+                warn!(webhook = number, receiver, event, id, attempts, outcome, "a webhook's message is given up");
                 (AfterAttempt::GiveUp, WebhookOutcome::GivenUp, outcome)
             }
             Err(outcome) => {
@@ -192,7 +192,7 @@ impl WebhookSender {
                 let again_s = pause_ms / 1_000;
                 warn!(
                     webhook = number,
-                    receiver, event, message, attempts, outcome, again_s, "a webhook's message isn't accepted"
+                    receiver, event, id, attempts, outcome, again_s, "a webhook's message isn't accepted"
                 );
                 (AfterAttempt::Retry(at.plus_ms(pause_ms)), WebhookOutcome::Failed, outcome)
             }
