@@ -274,9 +274,9 @@ impl TestServer {
         self.thread.take().expect("a server ends once").join().unwrap()
     }
 
-    /// A new connection.
+    /// A new connection, whose answers have to be as the API is described.
     pub fn connect(&self) -> Connection {
-        Connection::open(self.address)
+        Connection::open(self.address).checked()
     }
 
     /// The answer to a GET, with everything in it that was accepted before.

@@ -1,5 +1,5 @@
 //! The description of the API: all of its routes and nothing else, and examples that are as described. That responses are as
-//! described is checked wherever a test sends a request: see `ApiDescription::assert_described`.
+//! described is checked wherever a test sends a request to a server of its own: see `ApiDescription::assert_described`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
