@@ -339,12 +339,14 @@ function followShow() {
   if (!show) return;
   const look = async () => {
     try {
-      const isSending = document.querySelector("fieldset:disabled, form button[type=submit]:disabled");
-      const response = document.hidden || isSending ? null : await fetch(show);
+      const isSending = () => document.querySelector("fieldset:disabled, form button[type=submit]:disabled") !== null;
+      const response = document.hidden || isSending() ? null : await fetch(show);
       if (response?.ok) {
         const { current, polls } = await response.json();
         const state = polls.find((poll) => poll.slug === current)?.state;
-        if ((current === null ? "" : `${current} ${state}`) !== shown) location.reload();
+        const isOther = (current === null ? "" : `${current} ${state}`) !== shown;
+        // The voter may have voted meanwhile.
+        if (isOther && !isSending()) location.reload();
       }
     } catch {
       // It is looked at again.

@@ -83,6 +83,13 @@ const TABULATION: &str = "tabulation";
 pub const RECOUNT: Packages =
     Packages { name: "recount", requirements: "crates/domain/tests/tabulation/requirements.txt" };
 
+/// The test binary with browsers, proxies and other programs.
+const CLIENTS: &str = "clients";
+
+/// Its tests in which other programs read and use the API's description. They keep both processors busy, which databases that are
+/// tested at the same time don't bear.
+const API: &str = "api::";
+
 /// Tests of processes that send spans, which only a binary with this feature does. They need nothing but Rust.
 const OTLP: &str = "test --package throng --features otlp --no-fail-fast --test process -- otlp::";
 
@@ -92,7 +99,7 @@ const CLIENTS_NEED: &[Program] =
 
 /// All test binaries that need more than Rust.
 const NEEDS: &[Need] = &[
-    Need { binary: "clients", programs: CLIENTS_NEED, servers: &[] },
+    Need { binary: CLIENTS, programs: CLIENTS_NEED, servers: &[] },
     Need { binary: "memcached", programs: &[NUTCRACKER], servers: &[Kind::Memcached] },
     Need { binary: "mysql", programs: &[], servers: &[Kind::Mariadb] },
     Need { binary: "postgres", programs: &[PGBOUNCER], servers: &[Kind::Postgres] },
@@ -127,8 +134,9 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
     let uses_servers = |binary: &Binary| binary.need().is_some_and(|need| !need.servers.is_empty());
     let runs = |binary: &Binary| !quick || binary.need().is_none();
     // Those that share a step with others, and those that have steps by themselves.
-    let whole =
-        |binary: &Binary| runs(binary) && ![IN_PROCESS, PROCESS, SYSTEM, TABULATION].contains(&binary.name.as_str());
+    let whole = |binary: &Binary| {
+        runs(binary) && ![IN_PROCESS, PROCESS, SYSTEM, TABULATION, CLIENTS].contains(&binary.name.as_str())
+    };
     let by_themselves = named(&|binary| runs(binary) && !whole(binary));
     let alone = named(&|binary| whole(binary) && !uses_servers(binary));
     let on_servers = named(&|binary| whole(binary) && uses_servers(binary));
@@ -148,6 +156,7 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
         vec![in_process],
     ];
     if !quick {
+        tests[0].push(tests_of("browsers, proxies and programs", &format!("--test {CLIENTS} -- --skip {API}")));
         tests[0].push(tests_of("faults", &format!("--test {SYSTEM} -- --skip supervised:: --skip scaled_out::")));
         let mut recounts = tests_of("counts by other programs", &format!("--test {TABULATION}"));
         recounts.command.env("THRONG_TEST_RECOUNT", RECOUNT.directory());
@@ -165,6 +174,7 @@ pub fn stages(quick: bool, binaries: &[Binary]) -> Vec<Stage> {
         single(step("the feature otlp", OTLP, Counts::Tests)),
     ];
     if !quick {
+        stages.push(single(tests_of("programs that use the API", &format!("--test {CLIENTS} -- {API}"))));
         let mut alerts = step("alerts", "", Counts::Itself);
         alerts.command = command::program(packages::find(PROMTOOL.name).unwrap_or_else(|| PROMTOOL.name.into()));
         alerts.command.args(["test", "rules", "deploy/prometheus/alerts_test.yml"]);
@@ -284,17 +294,22 @@ mod tests {
             assert!(!quick.contains(needing), "{quick}");
         }
         let whole = commands(false).join("\n");
-        assert!(whole.contains("--no-fail-fast --lib --bins --examples --test clients\n"), "{whole}");
+        assert!(whole.contains("--no-fail-fast --lib --bins --examples\n"), "{whole}");
         assert!(
             whole.contains("--no-fail-fast --test mysql\n"),
             "tests on servers run in parallel with the others: {whole}"
         );
         assert!(whole.contains("--no-fail-fast --test tabulation\n"), "{whole}");
-        let built = "--test clients --test mysql --test in_process --test process --test system --test tabulation\n";
+        let built = "--test mysql --test clients --test in_process --test process --test system --test tabulation\n";
         assert!(whole.contains(built), "all are built first: {whole}");
         assert!(whole.contains("faults --scaled-out") && whole.contains("mutants"), "{whole}");
         // Each test of a binary that is run in parts is in one of them.
-        for parts in ["--test system -- --skip supervised:: --skip scaled_out::\n", "--test system -- supervised::\n"] {
+        for parts in [
+            "--test system -- --skip supervised:: --skip scaled_out::\n",
+            "--test system -- supervised::\n",
+            "--test clients -- --skip api::\n",
+            "--test clients -- api::\n",
+        ] {
             assert!(whole.contains(parts), "{whole}");
         }
         for tests in [quick, whole] {

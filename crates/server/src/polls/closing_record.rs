@@ -141,7 +141,7 @@ impl PollService<'_> {
             }
             let recount = self.recount(&poll).await?;
             let counted = self.count(&poll).await?;
-            let tabulated = Tabulated::of(&poll, &self.store.detailed_tallies(poll.id).await?.details);
+            let tabulated = Tabulated::of(&poll, self.store.detailed_tallies(poll.id).await?.details);
             let changes = self.audit_log(Some(slug), None, CHANGES_MAX).await?;
             // All of it is of one state of the poll, to which no ballot is added any more.
             if self.find(slug).await?.version == poll.version {

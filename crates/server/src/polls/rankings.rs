@@ -38,7 +38,7 @@ pub async fn rankings_text(
     if poll.kind != Kind::Ranked {
         return Ok(None);
     }
-    let rankings = rankings(&store.detailed_tallies(poll.id).await?.details);
+    let rankings = rankings(store.detailed_tallies(poll.id).await?.details);
     let options: Vec<_> = poll.options.iter().map(|option| (option.id, option.label.as_str())).collect();
     let title = if poll.rehearsal { format!("REHEARSAL: {}", poll.title) } else { poll.title.clone() };
     let profile = Profile { title: &title, options: &options, rankings: &rankings };

@@ -13,7 +13,7 @@ use tokio::sync::futures::Notified;
 
 use super::snapshot::{Rendered, SharedSnapshot, Snapshot};
 use super::source::ResultSource;
-use super::tabulation::{Tabulation, Tabulator};
+use super::tabulation::{Needed, Tabulation, Tabulator};
 use crate::view::{ResultsView, Tabulated};
 
 /// A poll and its latest result.
@@ -64,22 +64,26 @@ impl LivePoll {
     /// [`Self::latest`].
     pub fn rendered_tabulation(&self, now: Timestamp, age_max_ms: Option<i64>) -> Option<Arc<Rendered>> {
         let tabulation = self.latest.tabulator.latest()?;
-        let Tabulation { tallies, as_of, tabulated } = &*tabulation;
-        Some(self.render(&self.rendered_tabulation, (tallies, *as_of, tabulated.as_ref()), now, age_max_ms))
+        let Tabulation { tallies, as_of, tabulated, .. } = &*tabulation;
+        Some(self.render(&self.rendered_tabulation, (tallies, *as_of, tabulated.as_ref().as_ref()), now, age_max_ms))
     }
 
     /// Tabulates the latest result, unless that was done; `age_max_ms` is the age from which on the database may have a later one. While
     /// it is being tabulated, or would be too often, an earlier one stays.
     ///
     /// # Errors
-    /// Those of the store, if nothing was tabulated before.
+    /// Those of the store, if nothing was tabulated before, or the result is final.
     pub async fn tabulate(&self, source: &ResultSource, age_max_ms: Option<i64>) -> Result<(), StoreError> {
-        let is_current = |tabulation: &Tabulation| {
-            let is_old = |age_max_ms| is_older_than(tabulation.as_of, age_max_ms, source.clock.now());
-            tabulation.tallies.seq >= self.latest.snapshot.load().tallies.seq && !age_max_ms.is_some_and(is_old)
+        let is_final = self.poll.final_at.is_some();
+        let needed = Needed {
+            version: self.poll.version,
+            seq: self.latest.snapshot.load().tallies.seq,
+            // A final result changes with its poll only.
+            as_of: age_max_ms.filter(|_| !is_final).map(|age_max_ms| source.clock.now().plus_ms(-age_max_ms)),
+            exactly: is_final,
         };
-        if let Some(read) = self.latest.tabulator.tabulate(&self.poll, source, is_current).await? {
-            self.publish(&Arc::new(self.with(read.tallies.clone(), read.as_of)));
+        if let Some(made) = self.latest.tabulator.tabulate(&self.poll, source, needed).await? {
+            self.publish(&Arc::new(self.with(made.tallies.clone(), made.as_of)));
         }
         Ok(())
     }

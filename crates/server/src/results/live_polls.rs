@@ -17,7 +17,7 @@ use throng_domain::poll::{Poll, PollId, Slug};
 use throng_domain::store::{PollEntry, StoreError};
 use throng_domain::tally::Tallies;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 use super::index::{Ending, PollIndex};
@@ -34,9 +34,6 @@ const READ_MAX: usize = 1_000;
 
 /// How many polls are kept that were read before anybody asked for them.
 const READ_EARLY_MAX: usize = 500;
-
-/// How many of them are read at once.
-const READ_EARLY_AT_ONCE: usize = 50;
 
 /// How long polls are read that nobody has asked for yet, before the next look for changed ones.
 const READ_EARLY_TIME_MAX: Duration = Duration::from_millis(300);
@@ -174,12 +171,8 @@ impl LivePolls {
         });
         self.update_index(entries, version, is_whole);
         // Many new polls must not delay the next look, which may find that one has closed.
-        let read_early = self.read_early(&early, source);
-        if known.is_none() {
-            read_early.await
-        } else {
-            timeout(READ_EARLY_TIME_MAX, read_early).await.unwrap_or(Ok(()))
-        }
+        let until = known.map(|_| Instant::now() + READ_EARLY_TIME_MAX);
+        self.read_early(&early, until, source).await
     }
 
     fn update_index(&self, entries: Vec<PollEntry>, version: u64, is_whole: bool) {
@@ -187,10 +180,18 @@ impl LivePolls {
         if is_whole { index.replace(entries, version) } else { index.update(entries, version) }
     }
 
-    /// Reads polls that nobody has asked for.
-    async fn read_early(&self, early: &[PollId], source: &ResultSource) -> Result<(), StoreError> {
-        for ids in early.chunks(READ_EARLY_AT_ONCE) {
-            let read = self.read(ids, source).await?;
+    /// Reads polls that nobody has asked for, as long as there is time; the others are read when somebody does.
+    async fn read_early(
+        &self,
+        early: &[PollId],
+        until: Option<Instant>,
+        source: &ResultSource,
+    ) -> Result<(), StoreError> {
+        for poll in early {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
+            let read = self.read(&[*poll], source).await?;
             self.change(|polls| read.into_iter().for_each(|live| polls.insert_early(live, &self.default_slug)));
         }
         Ok(())

@@ -48,7 +48,7 @@ impl Tabulated {
     /// Of the poll, whose ballots have these details, each with their number. `None` if its kind has none.
     ///
     /// For a million different rankings it takes about a second.
-    pub fn of(poll: &Poll, details: &[(TallyDetail, u64)]) -> Option<Self> {
+    pub fn of(poll: &Poll, details: Vec<(TallyDetail, u64)>) -> Option<Self> {
         let options: Vec<_> = poll.options.iter().map(|option| option.id).collect();
         match poll.kind {
             Kind::Single | Kind::Multiple => None,
@@ -58,7 +58,7 @@ impl Tabulated {
                 Some(Self::Ranked { rounds, winner, pairwise: pairwise(&options, &rankings) })
             }
             Kind::Score => {
-                let scores: Vec<_> = details.iter().filter_map(as_score).collect();
+                let scores: Vec<_> = details.into_iter().filter_map(as_score).collect();
                 Some(Self::Score { scores: score(&options, &scores, poll.counting.score) })
             }
         }
@@ -66,17 +66,17 @@ impl Tabulated {
 }
 
 /// The rankings among the details, each with its number of ballots.
-pub fn rankings(details: &[(TallyDetail, u64)]) -> Vec<(Ranking, u64)> {
-    let ranking = |(detail, ballots): &(TallyDetail, u64)| match detail {
-        TallyDetail::Ranking(options) => Some((options.clone(), *ballots)),
+pub fn rankings(details: Vec<(TallyDetail, u64)>) -> Vec<(Ranking, u64)> {
+    let ranking = |(detail, ballots): (TallyDetail, u64)| match detail {
+        TallyDetail::Ranking(options) => Some((options, ballots)),
         TallyDetail::Score(..) => None,
     };
-    details.iter().filter_map(ranking).collect()
+    details.into_iter().filter_map(ranking).collect()
 }
 
-fn as_score((detail, ballots): &(TallyDetail, u64)) -> Option<(OptionId, u8, u64)> {
+fn as_score((detail, ballots): (TallyDetail, u64)) -> Option<(OptionId, u8, u64)> {
     match detail {
-        TallyDetail::Score(option, score) => Some((*option, *score, *ballots)),
+        TallyDetail::Score(option, score) => Some((option, score, ballots)),
         TallyDetail::Ranking(_) => None,
     }
 }

@@ -65,6 +65,9 @@ pub enum SendError {
     /// There is no connection.
     #[error("no connection: {0}")]
     Unconnected(io::Error),
+    /// A URL's host may be what no certificate is for.
+    #[error("the host isn't a name that a certificate can be for")]
+    NoCertificateName,
     /// The machine's root certificates can't be read.
     #[error("the root certificates can't be read: {0}")]
     NoRoots(String),
@@ -108,7 +111,7 @@ impl WebhookClient {
             return status_of(stream, request).await;
         }
         let name = match url.host() {
-            Host::Domain(name) => ServerName::try_from(name.to_owned()).expect("a URL's host is a name"),
+            Host::Domain(name) => ServerName::try_from(name.to_owned()).map_err(|_| SendError::NoCertificateName)?,
             Host::Ipv4(address) => IpAddr::V4(address).into(),
             Host::Ipv6(address) => IpAddr::V6(address).into(),
         };

@@ -34,13 +34,13 @@ pub fn about_poll(
     event: WebhookEvent,
     occurred_at: Timestamp,
     poll: &Poll,
-    result: Option<&DetailedTallies>,
+    result: Option<DetailedTallies>,
     now: Timestamp,
 ) -> String {
-    let tabulated = result.and_then(|DetailedTallies { details, .. }| Tabulated::of(poll, details));
-    let results = result.map(|DetailedTallies { tallies, .. }| {
-        ResultsView::new(poll, tallies, now, now, false).with(tabulated.as_ref())
-    });
+    let result = result.map(|DetailedTallies { tallies, details }| (tallies, Tabulated::of(poll, details)));
+    let results = result
+        .as_ref()
+        .map(|(tallies, tabulated)| ResultsView::new(poll, tallies, now, now, false).with(tabulated.as_ref()));
     let data = AboutPoll { poll: PollView::new(poll, now), results };
     text(&Message { r#type: format!("poll.{}", event.as_str()), timestamp: rfc3339_text(occurred_at), data })
 }

@@ -10,6 +10,7 @@ use throng_domain::store::{Store, StoreError};
 use throng_domain::webhook::{
     AfterAttempt, Attempt, DELIVERY_KEPT_MS, Delivery, OPENING_TOLD_FOR_MS, OUTCOME_CHARS_MAX, Webhook, WebhookEvent,
 };
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::client::{SEND_MAX, SendError, WebhookClient};
@@ -51,6 +52,8 @@ pub struct WebhookSender {
     key: DerivedKey,
     client: WebhookClient,
     metrics: WebhookMetrics,
+    /// The permit to read a result for a message.
+    results: Semaphore,
     noted: Mutex<Noted>,
 }
 
@@ -75,7 +78,7 @@ impl WebhookSender {
     ) -> Self {
         const { assert!(LEASE_MS > 2 * SEND_MAX.as_millis() as i64, "a lease is longer than an attempt") };
         let noted = Mutex::new(Noted { openings: BTreeSet::new(), forgot_at: Timestamp(i64::MIN) });
-        Self { store, polls, clock, key, client, metrics, noted }
+        Self { store, polls, clock, key, client, metrics, results: Semaphore::new(1), noted }
     }
 
     /// The key that secrets are derived from.
@@ -133,7 +136,12 @@ impl WebhookSender {
             let now = self.clock.now();
             let claimed = self.store.claim_delivery(webhook.number, now, now.plus_ms(LEASE_MS)).await?;
             let Some(delivery) = claimed else { break };
-            let sent = self.send(webhook, &delivery).await?;
+            // Counted when it was claimed: also one whose attempts never ended, since the process did or the poll can't be read, has an end.
+            let sent = if delivery.attempts > ATTEMPTS_MAX {
+                Err("its attempts didn't end".to_owned())
+            } else {
+                self.send(webhook, &delivery).await?
+            };
             let is_delivered = sent.is_ok();
             self.end(webhook, &delivery, sent).await?;
             if !is_delivered {
@@ -148,12 +156,14 @@ impl WebhookSender {
         let Some(poll) = self.store.polls_by_id(&[delivery.poll]).await?.pop() else {
             return Ok(Err("the poll was deleted".to_owned()));
         };
+        // One result at a time: a ranked one may be large, and every webhook is told of it at the same moment.
+        let _permit = self.results.acquire().await;
         let result = match delivery.event {
             WebhookEvent::Opened | WebhookEvent::Closed => None,
             WebhookEvent::Final => Some(self.store.detailed_tallies(poll.id).await?),
         };
         let (now, event, occurred_at) = (self.clock.now(), delivery.event, delivery.occurred_at);
-        let write = move || message::about_poll(event, occurred_at, &poll, result.as_ref(), now);
+        let write = move || message::about_poll(event, occurred_at, &poll, result, now);
         let body = match tokio::task::spawn_blocking(write).await {
             Ok(body) => body,
             Err(error) => return Ok(Err(error.to_string())),

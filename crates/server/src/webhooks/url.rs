@@ -1,6 +1,7 @@
 //! Where a webhook's messages are sent to.
 
 use ::url::{Host, Url};
+use rustls::pki_types::ServerName;
 use throng_domain::webhook::WEBHOOK_URL_BYTES_MAX;
 
 use super::address::is_loopback;
@@ -25,9 +26,20 @@ pub enum InvalidUrl {
     /// It has a user, a password or a fragment, which aren't sent.
     #[error("it must not contain a user, a password or a fragment; the signature shows who sends a message")]
     NotPlain,
+    /// Its host is what no certificate can be for, such as `foo-.example.com`.
+    #[error("its host isn't a name that a certificate can be for")]
+    NoCertificateName,
     /// It isn't encrypted, and its host isn't allowed for that.
     #[error("http:// is for this machine, and for hosts that WEBHOOK_HOSTS names; use https://")]
     NotEncrypted,
+}
+
+/// Whether TLS can check a certificate of this host: a URL's host may have letters that no name on the Internet has.
+fn is_name_of_certificate(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => ServerName::try_from(*name).is_ok(),
+        Host::Ipv4(_) | Host::Ipv6(_) => true,
+    }
 }
 
 impl WebhookUrl {
@@ -46,7 +58,8 @@ impl WebhookUrl {
         }
         let is_allowed = is_loopback(&host) || allowed.contains(&host.to_string());
         match url.scheme() {
-            "https" => {}
+            "https" if is_name_of_certificate(&host) => {}
+            "https" => return Err(InvalidUrl::NoCertificateName),
             "http" if is_allowed => {}
             "http" => return Err(InvalidUrl::NotEncrypted),
             _ => return Err(InvalidUrl::NotHttp),
@@ -112,6 +125,8 @@ mod tests {
             ("http://10.0.0.1/", "WEBHOOK_HOSTS"),
             ("https://a:b@c.example/", "password"),
             ("https://c.example/#x", "fragment"),
+            ("https://c-.example.com/", "certificate"),
+            ("https://c*.example/", "certificate"),
             (&*too_long, "longer"),
         ] {
             let refused = WebhookUrl::parse(bad, &allowed).unwrap_err().to_string();

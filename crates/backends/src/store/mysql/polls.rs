@@ -122,8 +122,7 @@ pub(super) async fn change(
         sqlx::query(removed).bind(poll.0).bind(poll.0).execute(&mut *writer).await.map_err(before_commit)?;
     }
     if let Some(change) = change.tally_change(&stored, &changed) {
-        let add = tallies::add(&[change], shard).join("; ");
-        simple_query(&mut *writer, &add).await.map_err(before_commit)?;
+        tallies::run(writer, tallies::add(&[change], shard)).await.map_err(before_commit)?;
     }
     let fields = changes(&stored, &changed);
     audit::append(writer, change.action(), Some(&changed.slug), &fields, by).await.map_err(before_commit)?;

@@ -25,6 +25,9 @@ pub(super) const SHARDS: u64 = 64;
 /// The ballots that a recount reads at a time.
 const RECOUNT_PAGE: usize = 10_000;
 
+/// The most details that one statement adds to: below 200 KB. A correction may be of as many as there are rankings.
+const DETAILS_AT_ONCE: usize = 1_000;
+
 const BEGIN_SNAPSHOT: &str =
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
@@ -53,8 +56,11 @@ pub(super) fn add(changes: &[TallyChange], shard: u64) -> Vec<String> {
         };
         change.details.iter().map(row)
     });
-    let details =
-        upsert("tally_detail (poll_id, detail, shard, count)", details, "count = tally_detail.count + added.n");
+    let details: Vec<_> = details.collect();
+    let details = details.chunks(DETAILS_AT_ONCE).filter_map(|rows| {
+        let rows = rows.iter().cloned();
+        upsert("tally_detail (poll_id, detail, shard, count)", rows, "count = tally_detail.count + added.n")
+    });
     results.into_iter().chain(counts).chain(details).collect()
 }
 
@@ -76,8 +82,14 @@ pub(super) async fn change(writer: &mut MySqlConnection, shard: u64, change: &Ta
     let before = of_poll(writer, change.poll).await.map_err(before_commit)?;
     let before = before.ok_or_else(|| StoreError::no_such_poll(change.poll))?;
     before.check_change(change).map_err(StoreError::Rejected)?;
-    let add = add(std::slice::from_ref(change), shard).join("; ");
-    simple_query(writer, &add).await.map_err(before_commit)?;
+    run(writer, add(std::slice::from_ref(change), shard)).await.map_err(before_commit)
+}
+
+/// Runs statements, one request each: together they may be longer than a server accepts.
+pub(super) async fn run(writer: &mut MySqlConnection, statements: Vec<String>) -> sqlx::Result<()> {
+    for statement in statements {
+        simple_query(&mut *writer, &statement).await?;
+    }
     Ok(())
 }
 

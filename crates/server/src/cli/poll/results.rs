@@ -44,7 +44,7 @@ impl Results {
     ) -> anyhow::Result<()> {
         let poll = polls.find(&self.slug).await.map_err(advise)?;
         let DetailedTallies { tallies, details } = store.detailed_tallies(poll.id).await?;
-        let tabulated = Tabulated::of(&poll, &details);
+        let tabulated = Tabulated::of(&poll, details);
         let now = clock.now();
         if self.json.json {
             let view = ResultsView::new(&poll, &tallies, now, now, false);

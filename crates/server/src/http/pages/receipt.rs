@@ -134,7 +134,8 @@ impl PageReceiptKey<'_> {
         let mut parts = value.strip_prefix(&format!("{nonce:016x}-"))?.splitn(2, '-');
         let (choices, mac) = (parts.next()?, parts.next()?);
         let is_valid = name == cookie_name(poll) && self.verifies(&cookie_text(poll, nonce, choices), mac);
-        let ids: Option<Vec<_>> = choices.split('.').map(|id| id.parse().ok().map(OptionId)).collect();
+        let each = choices.split('.').filter(|_| !choices.is_empty());
+        let ids: Option<Vec<_>> = each.map(|id| id.parse().ok().map(OptionId)).collect();
         ids.filter(|_| is_valid)
     }
 
@@ -172,10 +173,13 @@ mod tests {
 
     /// The query of a receipt's address, and its cookie.
     fn issued(key: PageReceiptKey<'_>, origin: &'static str) -> (String, String) {
+        issued_for(key, origin, &Choices::new([OptionId(1), OptionId(3)]).unwrap())
+    }
+
+    fn issued_for(key: PageReceiptKey<'_>, origin: &'static str, choices: &Choices) -> (String, String) {
         let id = BallotId("018f4d1e-7c00-7000-8000-000000000001".parse().unwrap());
-        let choices = Choices::new([OptionId(1), OptionId(3)]).unwrap();
         let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_static(origin))]);
-        let receipt = key.issue(&poll(1), id, &choices, NOW, &headers);
+        let receipt = key.issue(&poll(1), id, choices, NOW, &headers);
         let query = receipt.address.to_str().unwrap().split_once('?').unwrap().1.to_owned();
         (query, receipt.cookie.to_str().unwrap().to_owned())
     }
@@ -196,6 +200,16 @@ mod tests {
             assert!(cookie.contains(part), "{cookie}");
         }
         assert!(!issued(other_node, "http://vote.example").1.contains("Secure"));
+    }
+
+    #[test]
+    fn vote_that_counts_for_no_option_is_its_voters_too() {
+        let key = PageReceiptKey(&DerivedKey::new([7; 32]));
+        for choices in ["1=0,2=0", "[]"] {
+            let (query, cookie) = issued_for(key, "null", &choices.parse().unwrap());
+            let proof = key.proof(&poll(1), &query, &with_cookie(&cookie), NOW);
+            assert_eq!(proof, Some(Proof::Own(Vec::new())), "{choices}");
+        }
     }
 
     #[test]

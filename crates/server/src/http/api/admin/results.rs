@@ -103,7 +103,7 @@ pub async fn show(State(core): State<Arc<CoreState>>, SlugPath(slug): SlugPath) 
     let (store, as_of) = (&core.app.source.store, core.app.clock.now());
     let poll = store.poll(&slug).await?.ok_or(Problem::PollNotFound)?;
     let DetailedTallies { tallies, details } = store.detailed_tallies(poll.id).await?;
-    let tabulated = Tabulated::of(&poll, &details);
+    let tabulated = Tabulated::of(&poll, details);
     Ok(json_response(&ResultsView::new(&poll, &tallies, as_of, as_of, false).with(tabulated.as_ref())))
 }
 
