@@ -3,6 +3,7 @@
 //! A poll may change while it is being changed here. Each change is decided by the poll as it is stored, written together with
 //! the version that it was decided by, and decided anew if another one was faster.
 
+mod apply;
 mod closing_record;
 mod codes;
 mod create;
@@ -25,10 +26,11 @@ use throng_domain::poll_change::PollChange;
 use throng_domain::store::{Store, StoreError};
 use throng_domain::window::HEARD_MS;
 
+pub use self::apply::Applied;
 pub use self::closing_record::{RecordKey, SignedRecord};
 pub use self::codes::{CODES_MADE_MAX, NewBatch};
 pub use self::create::Schedule;
-pub use self::definition::{Applied, PollDefinition};
+pub use self::definition::PollDefinition;
 pub use self::error::PollError;
 pub use self::export::{EXPORT_PAGE_BALLOTS, Export, ExportFormat};
 pub use self::import::Imported;
